@@ -1,0 +1,436 @@
+"""The only loop of the package: an alternating game of a generator and a discriminator.
+
+A *turn* is one player's move: look, add up what the look costs, one backward, one step. Nothing else in the package zeroes
+gradients, calls backward or steps. A model with another game overrides `look` and `cost`, never `training_step`.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from copy import deepcopy
+from typing import Any, TypeAlias, cast, final
+
+import torch
+from lightning.pytorch import LightningModule
+from lightning.pytorch.cli import OptimizerCallable
+from lightning.pytorch.core.optimizer import LightningOptimizer
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from lightning_gan.distributed import fit_to_two_players, frozen, kept_gathered, register_strategies, shard
+from lightning_gan.game import AveragesGenerator, Growable, Penalty, Player, Turn
+from lightning_gan.layers.resampling import faded
+from lightning_gan.losses import AdversarialLoss, NonSaturating
+from lightning_gan.optimizers import GANAdam
+from lightning_gan.seeds import derived_seed
+from lightning_gan.shapes import ImageBytes, Images, Labels, Latents, Logits, Scalar
+
+Batch: TypeAlias = Tensor | Sequence[Tensor] | Mapping[str, Tensor]
+"""Images, or (images, labels), or {"image": ..., "label": ...}; images uint8, or float in [-1, 1]."""
+
+PLAYERS: tuple[Player, Player] = ("discriminator", "generator")
+
+register_strategies()
+
+
+def from_bytes(images: ImageBytes) -> Images:
+    """0..255 to [-1, 1]."""
+    return images.float() / 127.5 - 1.0
+
+
+def to_bytes(images: Images) -> ImageBytes:
+    """[-1, 1] to 0..255, clipped; the inverse of `from_bytes`."""
+    return (images.float() * 127.5 + 128.0).clamp(0, 255).to(torch.uint8)
+
+
+class GAN(LightningModule):
+    """Any two networks, trained against each other.
+
+    Networks are called `generator(latents)` and `discriminator(images)`, with the labels as a second argument when
+    `number_of_classes` is not 0. Images are float in [-1, 1].
+
+    Args:
+        generator: makes images from standard normal latents.
+        discriminator: scores images with raw logits, high for real.
+        latent_dim: size of a latent.
+        number_of_classes: 0 for an unconditional game, in which labels of the data are ignored.
+        loss: the objective; None is the non-saturating one.
+        generator_optimizer: makes the generator's optimizer from its parameters.
+        discriminator_optimizer: makes the discriminator's optimizer; another learning rate is TTUR (arXiv:1706.08500).
+        discriminator_turns: turns of the discriminator for one of the generator.
+        turns_share_batch: False takes a new batch of the loader for every turn of the discriminator; True cuts each
+            batch into `discriminator_turns` slices.
+        accumulate_slices: a turn's images are worked through in this many slices whose gradients are averaged, to fit
+            large batches into memory.
+        discriminator_clip_norm: largest norm of the discriminator's gradient, None for no clipping.
+        discriminator_clip_value: largest absolute value in the discriminator's gradient, None for no clipping.
+        generator_clip_norm: likewise for the generator.
+        generator_clip_value: likewise for the generator.
+        compile: turn each player's whole cost, penalties included, into one graph with `torch.compile`.
+        seed: latents and the networks' own noise are a function of this and of the images seen, so that a resumed run
+            repeats an uninterrupted one.
+
+    Raises:
+        ValueError: for counts below 1, non-positive clipping, labels that are missing or out of range.
+    """
+
+    generator: nn.Module
+    discriminator: nn.Module
+    generator_ema: nn.Module
+    _counts: Tensor
+
+    def __init__(
+        self,
+        *,
+        generator: nn.Module,
+        discriminator: nn.Module,
+        latent_dim: int,
+        number_of_classes: int = 0,
+        loss: AdversarialLoss | None = None,
+        generator_optimizer: OptimizerCallable = GANAdam,
+        discriminator_optimizer: OptimizerCallable = GANAdam,
+        discriminator_turns: int = 1,
+        turns_share_batch: bool = False,
+        accumulate_slices: int = 1,
+        discriminator_clip_norm: float | None = None,
+        discriminator_clip_value: float | None = None,
+        generator_clip_norm: float | None = None,
+        generator_clip_value: float | None = None,
+        compile: bool = False,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        # Modules and callables stay out: they would need unpickling when a checkpoint is loaded.
+        self.save_hyperparameters(
+            ignore=["generator", "discriminator", "loss", "generator_optimizer", "discriminator_optimizer"]
+        )
+        for name, count in (("discriminator_turns", discriminator_turns), ("accumulate_slices", accumulate_slices)):
+            if count < 1:
+                raise ValueError(f"{name}={count} must be at least 1")
+        clips = {
+            "discriminator_clip_norm": discriminator_clip_norm,
+            "discriminator_clip_value": discriminator_clip_value,
+            "generator_clip_norm": generator_clip_norm,
+            "generator_clip_value": generator_clip_value,
+        }
+        for name, limit in clips.items():
+            if limit is not None and limit <= 0:
+                raise ValueError(f"{name}={limit} must be positive; leave it out for no clipping")
+        self.automatic_optimization = False
+        self.generator = generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.discriminator = discriminator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.generator_ema = deepcopy(self.generator).requires_grad_(False).eval()
+        self.latent_dim = latent_dim
+        self.number_of_classes = number_of_classes
+        self.loss = loss if loss is not None else NonSaturating()
+        self.generator_optimizer = generator_optimizer
+        self.discriminator_optimizer = discriminator_optimizer
+        self.discriminator_turns = discriminator_turns
+        self.turns_share_batch = turns_share_batch
+        self.accumulate_slices = accumulate_slices
+        self.clips = clips
+        self.compile_cost = compile
+        self.seed = seed
+        self.resolution: int | None = None
+        self.fade_in = 1.0
+        self.gradient_scale = 1.0
+        self.images_seen = 0
+        self.discriminator_turns_taken = 0
+        self.averaged = False
+        self._latest_terms: dict[str, Tensor] = {}
+        self._play_cost = self.cost
+        # The counters live in Python, where reading them costs no synchronisation, and pass through this buffer to be saved.
+        self.register_buffer("_counts", torch.zeros(3, dtype=torch.int64))
+        self.register_state_dict_pre_hook(_counters_to_buffer)
+        self.register_load_state_dict_post_hook(_counters_from_buffer)
+
+    # ------------------------------------------------------------------ the game: what models override
+
+    def look(
+        self,
+        player: Player,
+        *,
+        real: Images,
+        labels: Labels | None,
+        latents: Latents,
+        fake: Images | None,
+        fake_labels: Labels | None,
+    ) -> Turn:
+        """Run the networks for one turn. `fake` is given, without graph, in the discriminator's turn alone."""
+        real_logits: Logits | None = None
+        if fake is None:
+            fake = self.generate(latents, fake_labels)
+            if self.loss.generator_needs_real:
+                real_logits = self.score(real, labels)
+        else:
+            real_logits = self.score(real, labels)
+        return Turn(
+            player=player,
+            real=real,
+            labels=labels,
+            latents=latents,
+            fake=fake,
+            fake_labels=fake_labels,
+            real_logits=real_logits,
+            fake_logits=self.score(fake, fake_labels),
+            critic=self.score,
+            generator=self.generate,
+            gradient_scale=self.gradient_scale,
+        )
+
+    def adversarial_cost(self, turn: Turn) -> Scalar:
+        """What the objective asks of the player whose turn it is."""
+        if turn.player == "discriminator":
+            assert turn.real_logits is not None
+            return self.loss.discriminator(turn.real_logits, turn.fake_logits)
+        return self.loss.generator(turn.real_logits, turn.fake_logits)
+
+    def cost(
+        self,
+        player: Player,
+        due: tuple[Penalty, ...],
+        real: Images,
+        labels: Labels | None,
+        latents: Latents,
+        fake: Images | None,
+        fake_labels: Labels | None,
+    ) -> dict[str, Scalar]:
+        """Everything a turn costs, by name. Tensors in, tensors out: it compiles into one graph."""
+        turn = self.look(player, real=real, labels=labels, latents=latents, fake=fake, fake_labels=fake_labels)
+        return {"adversarial": self.adversarial_cost(turn), **{p.name: p.weighted(turn) for p in due}}
+
+    def finish_batch(self) -> None:
+        """Called after the last turn of a batch, for averages that every rank gathered on its own."""
+
+    def generate(self, latents: Latents, labels: Labels | None) -> Images:
+        """Images of the generator in training, in fp32."""
+        images: Images = self.generator(latents) if labels is None else self.generator(latents, labels)
+        return images.float()
+
+    def score(self, images: Images, labels: Labels | None) -> Logits:
+        """Logits of the discriminator, in fp32 because losses and penalties round badly in bf16."""
+        logits: Logits = self.discriminator(images) if labels is None else self.discriminator(images, labels)
+        return logits.float()
+
+    # ------------------------------------------------------------------ the loop
+
+    @final
+    def training_step(self, batch: Batch, batch_idx: int) -> None:
+        """One batch: the discriminator's turn or turns, then the generator's if it is due."""
+        real, labels = self.prepare(batch)
+        torch.manual_seed(derived_seed(self.seed, "noise", self.images_seen, self.global_rank))
+        self._count_batches_as_global_steps()
+        pieces = self.discriminator_turns if self.turns_share_batch else 1
+        if len(real) % (pieces * self.accumulate_slices):
+            raise ValueError(
+                f"a batch of {len(real)} images per rank cannot be cut into {pieces} turns of {self.accumulate_slices} "
+                "slices; choose a batch size that is a multiple"
+            )
+        turns = list(zip(real.chunk(pieces), [None] * pieces if labels is None else labels.chunk(pieces), strict=True))
+        for turn, (images, classes) in enumerate(turns):
+            self._play("discriminator", images, classes, turn=turn)
+            self.discriminator_turns_taken += 1
+        if self.turns_share_batch or self.discriminator_turns_taken % self.discriminator_turns == 0:
+            self._play("generator", *turns[-1], turn=pieces)
+        self.finish_batch()
+        self.images_seen += len(real) * self.trainer.world_size
+        if (batch_idx + 1) % self.trainer.log_every_n_steps == 0:
+            self.log_dict({"step": self.kimg, "kimg": self.kimg, **self._latest_terms})
+
+    @final
+    def _play(self, player: Player, real: Images, labels: Labels | None, *, turn: int) -> None:
+        """One player's move."""
+        optimizer = self._optimizer_of(player)
+        due = tuple(penalty for penalty in self.penalties if penalty.is_due(player))
+        slices = self.accumulate_slices
+        all_latents = self._draw_turn_latents(len(real), turn=turn)
+        optimizer.zero_grad()
+        for images, classes, latents in zip(
+            real.chunk(slices), [None] * slices if labels is None else labels.chunk(slices), all_latents.chunk(slices), strict=True
+        ):
+            fake: Images | None = None
+            if player == "discriminator":
+                with torch.no_grad():
+                    fake = self.generate(latents, classes)
+                # Leaves, made differentiable out here: inside `cost` this would break the compiled graph.
+                images = images.detach().requires_grad_(any(p.differentiates_real for p in due))
+                fake = fake.detach().requires_grad_(any(p.differentiates_fake for p in due))
+            with frozen(self.discriminator) if player == "generator" else nullcontext():
+                with kept_gathered(self.discriminator, self.generator) if due else nullcontext():
+                    terms = self._play_cost(player, due, images, classes, latents, fake, classes)
+                self.manual_backward(torch.stack(list(terms.values())).sum() / slices)
+        optimizer.step()
+        every = {penalty.name: penalty.every_n_turns for penalty in due}
+        self._latest_terms |= {f"{player}/{name}": term.detach() / every.get(name, 1) for name, term in terms.items()}
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        # Here gradients are unscaled, and whatever callbacks have added is in them.
+        index = next(i for i, own in enumerate(self._optimizers_in_order()) if own.optimizer is optimizer)
+        player = PLAYERS[index]
+        network = self.discriminator if player == "discriminator" else self.generator
+        if (value := self.clips[f"{player}_clip_value"]) is not None:
+            nn.utils.clip_grad_value_(network.parameters(), value)
+        if (norm := self.clips[f"{player}_clip_norm"]) is not None:
+            nn.utils.clip_grad_norm_(network.parameters(), norm)
+
+    def _count_batches_as_global_steps(self) -> None:
+        """Let one optimizer alone move `trainer.global_step`, so that it counts batches and `max_steps` means them."""
+        counted = "generator" if self.turns_share_batch else "discriminator"
+        for player, optimizer in zip(PLAYERS, self._optimizers_in_order(), strict=True):
+            if player != counted:
+                optimizer._on_before_step = optimizer._on_after_step = _do_nothing  # type: ignore[method-assign]
+
+    def _optimizers_in_order(self) -> list[LightningOptimizer]:
+        return cast("list[LightningOptimizer]", self.optimizers())
+
+    def _optimizer_of(self, player: Player) -> LightningOptimizer:
+        return self._optimizers_in_order()[PLAYERS.index(player)]
+
+    @property
+    def penalties(self) -> list[Penalty]:
+        """The penalties among the trainer's callbacks."""
+        return [callback for callback in self.trainer.callbacks if isinstance(callback, Penalty)]  # type: ignore[attr-defined]
+
+    @property
+    def kimg(self) -> float:
+        """Thousands of images the discriminator has seen, over all ranks."""
+        return self.images_seen / 1000
+
+    # ------------------------------------------------------------------ data
+
+    def prepare(self, batch: Batch) -> tuple[Images, Labels | None]:
+        """Images in [-1, 1] at the active resolution, and labels if the game has classes."""
+        labels: Tensor | None = None
+        if isinstance(batch, Mapping):
+            images, labels = batch["image"], batch.get("label")
+        elif isinstance(batch, Tensor):
+            images = batch
+        else:
+            images, labels = batch[0], batch[1] if len(batch) > 1 else None
+        if images.dtype == torch.uint8:
+            images = from_bytes(images)
+        if self.resolution is not None:
+            images = faded(images, resolution=self.resolution, fade_in=self.fade_in)
+        if self.number_of_classes and labels is None:
+            raise ValueError(
+                f"the model has number_of_classes={self.number_of_classes} but the batch holds no labels; "
+                "give batches of (images, labels), or set number_of_classes to 0"
+            )
+        return images.contiguous(memory_format=torch.channels_last), labels if self.number_of_classes else None
+
+    def _draw_turn_latents(self, count: int, *, turn: int) -> Latents:
+        """This rank's share of the whole turn's latents, which do not depend on the number of ranks."""
+        generator = torch.Generator(self.device)
+        generator.manual_seed(derived_seed(self.seed, "latents", self.images_seen, turn))
+        everyone = torch.randn(
+            count * self.trainer.world_size, self.latent_dim, generator=generator, device=self.device
+        )
+        return everyone[self.global_rank * count : (self.global_rank + 1) * count]
+
+    # ------------------------------------------------------------------ sampling
+
+    def draw_latents(self, count: int, *, seed: int) -> tuple[Latents, Labels | None]:
+        """Inputs for `sample`: a function of `count` and `seed` alone. Labels go through the classes in turn."""
+        generator = torch.Generator().manual_seed(derived_seed(seed, "samples"))
+        latents = torch.randn(count, self.latent_dim, generator=generator).to(self.device)
+        if not self.number_of_classes:
+            return latents, None
+        return latents, torch.arange(count, device=self.device) % self.number_of_classes
+
+    @property
+    def sampling_generator(self) -> nn.Module:
+        """The EMA generator if an `EMA` callback moves it, else the generator."""
+        return self.generator_ema if self.averaged else self.generator
+
+    @torch.no_grad()
+    def sample(
+        self, latents: Latents, labels: Labels | None = None, *, truncation: float = 1.0, ema: bool = True
+    ) -> Images:
+        """Images in about [-1, 1] (not clipped), at the active resolution, from networks in evaluation mode.
+
+        Args:
+            latents: `batch latent_dim`, standard normal.
+            labels: class indices, needed if `number_of_classes` is not 0.
+            truncation: 1 samples the whole distribution; a model that offers less overrides `truncated`.
+            ema: sample the EMA generator, if there is one.
+
+        Raises:
+            ValueError: if labels are missing or out of range, or the model cannot truncate.
+        """
+        self.check_labels(labels)
+        network = self.sampling_generator if ema else self.generator
+        was_training = network.training
+        network.eval()
+        images = self.truncated(network, latents, labels if self.number_of_classes else None, truncation=truncation)
+        network.train(was_training)
+        return images.float()
+
+    def truncated(
+        self, network: nn.Module, latents: Latents, labels: Labels | None, *, truncation: float
+    ) -> Images:
+        """Images of `network` with the model's own truncation trick; this base has none."""
+        if truncation != 1.0:
+            raise ValueError(f"{type(self).__name__} has no truncation trick; truncation={truncation} must be 1")
+        images: Images = network(latents) if labels is None else network(latents, labels)
+        return images
+
+    def check_labels(self, labels: Labels | None) -> None:
+        """Refuse labels that the networks would misread."""
+        if not self.number_of_classes:
+            return
+        if labels is None:
+            raise ValueError(f"the model has {self.number_of_classes} classes: give a label per sample")
+        if labels.dim() == 1 and not bool(((labels >= 0) & (labels < self.number_of_classes)).all()):
+            wrong = labels[(labels < 0) | (labels >= self.number_of_classes)][0].item()
+            raise ValueError(f"label {wrong} is outside of 0..{self.number_of_classes - 1}")
+
+    # ------------------------------------------------------------------ growing
+
+    def grow(self, resolution: int, fade_in: float, *, gradient_scale: float = 1.0) -> None:
+        """Set the active resolution of every network that can grow, and of the real images.
+
+        Raises:
+            ValueError: if a network cannot grow.
+        """
+        for network in (self.generator, self.discriminator, self.generator_ema):
+            if not isinstance(network, Growable):
+                raise ValueError(f"{type(network).__name__} cannot grow: it has no method grow(resolution, fade_in)")
+            network.grow(resolution, fade_in)
+        self.resolution, self.fade_in, self.gradient_scale = resolution, fade_in, gradient_scale
+
+    # ------------------------------------------------------------------ Lightning's hooks
+
+    def configure_optimizers(self) -> list[Optimizer]:
+        trainable = [[p for p in net.parameters() if p.requires_grad] for net in (self.discriminator, self.generator)]
+        return [self.discriminator_optimizer(trainable[0]), self.generator_optimizer(trainable[1])]
+
+    def setup(self, stage: str) -> None:
+        fit_to_two_players(self.trainer.strategy)
+        if stage == "fit":
+            self.averaged |= any(isinstance(c, AveragesGenerator) for c in self.trainer.callbacks)  # type: ignore[attr-defined]
+            if self.compile_cost:
+                self._play_cost = torch.compile(self.cost, fullgraph=True, dynamic=False)
+
+    def configure_model(self) -> None:
+        if self._device_mesh is not None and not isinstance(self.generator, torch.distributed.fsdp.FSDPModule):
+            for network in (self.generator, self.discriminator, self.generator_ema):
+                shard(network, mesh=self._device_mesh["data_parallel"])
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Nothing: callbacks evaluate. It is here so that `validate` runs."""
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """Nothing: callbacks evaluate. It is here so that `test` runs."""
+
+
+def _counters_to_buffer(module: GAN, prefix: str, keep_vars: bool) -> None:
+    counts = (module.images_seen, module.discriminator_turns_taken, int(module.averaged))
+    module._counts.copy_(torch.tensor(counts))
+
+
+def _counters_from_buffer(module: GAN, incompatible_keys: Any) -> None:
+    module.images_seen, module.discriminator_turns_taken, averaged = (int(count) for count in module._counts.tolist())
+    module.averaged = bool(averaged)
+
+
+def _do_nothing() -> None:
+    """In place of an optimizer's hook that counts a global step."""

@@ -1,0 +1,37 @@
+"""Changing the size of images by whole factors, without filters: box averages and nearest neighbours."""
+
+from einops import repeat
+from torch import Tensor
+from torch.nn.functional import avg_pool2d
+
+from lightning_gan.shapes import Images
+
+
+def box_downsample(images: Tensor, *, factor: int) -> Tensor:
+    """Average boxes of `factor` x `factor` pixels: `b c (h f) (w f) -> b c h w`."""
+    return avg_pool2d(images, kernel_size=factor)
+
+
+def nearest_upsample(images: Tensor, *, factor: int) -> Tensor:
+    """Repeat each pixel `factor` x `factor` times: `b c h w -> b c (h f) (w f)`."""
+    return repeat(images, "b c h w -> b c (h f) (w g)", f=factor, g=factor)
+
+
+def faded(images: Images, *, resolution: int, fade_in: float) -> Images:
+    """Real images as a growing network should see them: of the active resolution, blended like its fakes.
+
+    While a resolution fades in, details it adds count with weight `fade_in` (Karras et al. 2018, arXiv:1710.10196,
+    section 2 and figure 2): ``lerp(upsample(downsample(x)), x, fade_in)``.
+
+    Raises:
+        ValueError: if the images are smaller than the active resolution or no multiple of it.
+    """
+    height = images.shape[-2]
+    if height % resolution:
+        raise ValueError(f"images of height {height} cannot be shown at the active resolution {resolution}")
+    if height > resolution:
+        images = box_downsample(images, factor=height // resolution)
+    if fade_in < 1.0:
+        coarse = nearest_upsample(box_downsample(images, factor=2), factor=2)
+        images = coarse.lerp(images, fade_in)
+    return images

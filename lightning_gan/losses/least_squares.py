@@ -1,0 +1,14 @@
+"""Least squares (Mao et al. 2017, arXiv:1611.04076, eq. 9): targets 1 for real, 0 for fake, with the paper's halves."""
+
+from lightning_gan.losses.base import AdversarialLoss
+from lightning_gan.shapes import Logits, Scalar
+
+
+class LeastSquares(AdversarialLoss):
+    """Scores are regressed to their targets; 1/4 is the discriminator's cost where both distributions are equal."""
+
+    def discriminator(self, real_logits: Logits, fake_logits: Logits) -> Scalar:
+        return 0.5 * (real_logits - 1).square().mean() + 0.5 * fake_logits.square().mean()
+
+    def generator(self, real_logits: Logits | None, fake_logits: Logits) -> Scalar:
+        return 0.5 * (fake_logits - 1).square().mean()

@@ -1,0 +1,37 @@
+"""The first GAN's objectives (Goodfellow et al. 2014, arXiv:1406.2661), on logits: softplus(t) = log(1 + exp(t))."""
+
+from torch.nn.functional import softplus
+
+from lightning_gan.losses.base import AdversarialLoss
+from lightning_gan.shapes import Logits, Scalar
+
+
+def logistic(real_logits: Logits, fake_logits: Logits) -> Scalar:
+    """``-E log sigmoid(D(x)) - E log(1 - sigmoid(D(G(z))))`` (eq. 1); 2 log 2 where D is 0 everywhere."""
+    return softplus(-real_logits).mean() + softplus(fake_logits).mean()
+
+
+class NonSaturating(AdversarialLoss):
+    """The generator maximises ``log sigmoid(D(G(z)))`` (section 3), whose gradient does not vanish when it is losing.
+
+    Example:
+        >>> import torch
+        >>> NonSaturating().generator(None, torch.tensor([0.0])).item()
+        0.6931471824645996
+    """
+
+    def discriminator(self, real_logits: Logits, fake_logits: Logits) -> Scalar:
+        return logistic(real_logits, fake_logits)
+
+    def generator(self, real_logits: Logits | None, fake_logits: Logits) -> Scalar:
+        return softplus(-fake_logits).mean()
+
+
+class Minimax(AdversarialLoss):
+    """The zero-sum game of eq. 1: the generator minimises ``log(1 - sigmoid(D(G(z))))``, which saturates."""
+
+    def discriminator(self, real_logits: Logits, fake_logits: Logits) -> Scalar:
+        return logistic(real_logits, fake_logits)
+
+    def generator(self, real_logits: Logits | None, fake_logits: Logits) -> Scalar:
+        return -softplus(fake_logits).mean()

@@ -1,0 +1,17 @@
+"""The Wasserstein objective (Arjovsky et al. 2017, arXiv:1701.07875, eq. 2); the critic's Lipschitz bound comes from elsewhere."""
+
+from lightning_gan.losses.base import AdversarialLoss
+from lightning_gan.shapes import Logits, Scalar
+
+
+class Wasserstein(AdversarialLoss):
+    """``E D(G(z)) - E D(x)`` for the critic, ``-E D(G(z))`` for the generator.
+
+    Use it with weight clipping, a gradient penalty or spectral normalization.
+    """
+
+    def discriminator(self, real_logits: Logits, fake_logits: Logits) -> Scalar:
+        return fake_logits.mean() - real_logits.mean()
+
+    def generator(self, real_logits: Logits | None, fake_logits: Logits) -> Scalar:
+        return -fake_logits.mean()

@@ -1,0 +1,1 @@
+from lightning_gan.metrics.digit_features import DigitFeatures as DigitFeatures

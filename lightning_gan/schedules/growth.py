@@ -1,0 +1,110 @@
+"""When a growing GAN is at which resolution (Karras et al. 2018, arXiv:1710.10196, section 2): a pure function of images seen.
+
+A stage first fades its new blocks in and then holds them; the first stage only holds. The authors count the other way
+round (hold, then fade in the next one), which is the same sequence: their `lod` algebra with `train_kimg` and `trans_kimg`
+equals `hold_kimg` and `fade_kimg` here, and a new resolution's batch size and learning rate apply from its first faded image.
+"""
+
+import math
+from bisect import bisect_right
+from dataclasses import dataclass, field
+from itertools import accumulate
+
+
+@dataclass(frozen=True, kw_only=True)
+class Growth:
+    """The phase of growing: the active resolution, and the share of its newest blocks in (0, 1], 1 = stable."""
+
+    resolution: int
+    fade_in: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class GrowthSchedule:
+    """Stages that double the resolution from `start_resolution` to `final_resolution`.
+
+    Args:
+        final_resolution: the full size of the images, `start_resolution` times a power of two.
+        start_resolution: the size training starts at.
+        hold_kimg: thousands of images each stage is stable for, one number per stage or one for all; the last stage holds for ever.
+        fade_kimg: thousands of images each later stage takes to fade in, one number per stage but the first, or one for all.
+        batch_sizes: global batch size by resolution; a resolution that is missing takes the loader's own.
+        learning_rates: learning rate by resolution, for both players; a resolution that is missing takes the optimizer's own.
+
+    Raises:
+        ValueError: if a size is not reachable by doubling, a list has the wrong length, or a duration is negative.
+
+    Example:
+        >>> schedule = GrowthSchedule(final_resolution=16, start_resolution=4, hold_kimg=1.0, fade_kimg=1.0)
+        >>> schedule.at(1_250)
+        Growth(resolution=8, fade_in=0.25)
+    """
+
+    final_resolution: int
+    start_resolution: int = 4
+    hold_kimg: float | list[float] = 600.0
+    fade_kimg: float | list[float] = 600.0
+    batch_sizes: dict[int, int] = field(default_factory=dict)
+    learning_rates: dict[int, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        ratio = self.final_resolution / self.start_resolution
+        if ratio < 1 or not math.log2(ratio).is_integer():
+            raise ValueError(
+                f"start_resolution={self.start_resolution} does not reach final_resolution={self.final_resolution} "
+                "by doubling; give sizes such as 4 and 32"
+            )
+        for resolution in (*self.batch_sizes, *self.learning_rates):
+            if resolution not in self.resolutions:
+                raise ValueError(f"resolution {resolution} is no stage of the schedule; its stages are {self.resolutions}")
+        assert len(self.stage_starts) == len(self.resolutions)
+
+    @property
+    def resolutions(self) -> list[int]:
+        """The resolution of every stage, growing."""
+        stages = round(math.log2(self.final_resolution / self.start_resolution)) + 1
+        return [self.start_resolution * 2**stage for stage in range(stages)]
+
+    @property
+    def fade_images(self) -> list[float]:
+        """Images every stage fades in for; 0 for the first."""
+        return [0.0, *_per_stage("fade_kimg", self.fade_kimg, stages=len(self.resolutions) - 1)]
+
+    @property
+    def stage_starts(self) -> list[float]:
+        """Images seen when each stage begins to fade in."""
+        holds = _per_stage("hold_kimg", self.hold_kimg, stages=len(self.resolutions))
+        lengths = [fade + hold for fade, hold in zip(self.fade_images, holds, strict=True)]
+        return [0.0, *accumulate(lengths[:-1])]
+
+    def at(self, images_seen: int) -> Growth:
+        """The phase that holds for the batch that starts after `images_seen` images."""
+        stage = bisect_right(self.stage_starts, images_seen) - 1
+        fade = self.fade_images[stage]
+        passed = images_seen - self.stage_starts[stage]
+        # The first batch of a fade would have weight 0 on its new blocks: count it as the smallest step instead,
+        # because a weight of exactly 0 starves them of gradient.
+        fade_in = 1.0 if passed >= fade else max(passed / fade, 1e-3)
+        return Growth(resolution=self.resolutions[stage], fade_in=fade_in)
+
+    def resolution_at(self, images_seen: int) -> int:
+        """The active resolution after `images_seen` images."""
+        return self.at(images_seen).resolution
+
+    def batch_size_at(self, images_seen: int) -> int | None:
+        """The global batch size of the active resolution, or None for the loader's own."""
+        return self.batch_sizes.get(self.at(images_seen).resolution)
+
+    def learning_rate_at(self, images_seen: int) -> float | None:
+        """The learning rate of the active resolution, or None for the optimizer's own."""
+        return self.learning_rates.get(self.at(images_seen).resolution)
+
+
+def _per_stage(name: str, kimg: float | list[float], *, stages: int) -> list[float]:
+    """Images per stage from thousands of images given once or per stage."""
+    values = list(kimg) if isinstance(kimg, list) else [kimg] * stages
+    if len(values) != stages:
+        raise ValueError(f"{name}={values} has {len(values)} values for {stages} stages; give one number or {stages}")
+    if any(value < 0 for value in values):
+        raise ValueError(f"{name}={values} must not be negative")
+    return [1000.0 * value for value in values]
