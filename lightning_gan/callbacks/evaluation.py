@@ -1,0 +1,383 @@
+"""Evaluation: how close a generator's images are to the real ones, while it trains, and in `validate` and `test`.
+
+The feature extractor sees every image once; all numbers come from those features (`lightning_gan.metrics`).
+"""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.trainer.states import TrainerFn
+from lightning.pytorch.utilities.rank_zero import rank_zero_warn
+from lightning.pytorch.utilities.seed import isolate_rng
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, DistributedSampler
+
+from lightning_gan.gan import GAN
+from lightning_gan.metrics import DigitFeatures, FeatureSet, frechet_floor, to_bytes
+from lightning_gan.metrics.report import Record, class_counts, compare_features, table, write_record
+from lightning_gan.seeds import derived_seed
+from lightning_gan.shapes import Features
+
+
+@dataclass(frozen=True)
+class Reals:
+    """Features of all real images, and the Fréchet distance between two halves of them. Rank 0 alone has them."""
+
+    features: Features
+    floor: float
+
+
+def images_of(batch: Any) -> Tensor:
+    """The images of a batch: the batch itself, its first member, or its "image".
+
+    Raises:
+        ValueError: if there is no `[batch, channels, height, width]` tensor there.
+    """
+    images = batch
+    if isinstance(batch, Mapping):
+        images = batch.get("image")
+    elif isinstance(batch, Sequence) and batch:
+        images = batch[0]
+    if not isinstance(images, Tensor) or images.dim() != 4:
+        raise ValueError(
+            "Evaluation: a batch is no tensor of images, does not begin with one and has none under the key 'image'; images "
+            f"are [batch, channels, height, width], but the batch is a {type(batch).__name__}"
+        )
+    return images
+
+
+@contextmanager
+def evaluation_mode(module: nn.Module) -> Iterator[None]:
+    """Inside, every submodule is in evaluation mode; afterwards each is in the mode it was in."""
+    modes = {submodule: submodule.training for submodule in module.modules()}
+    module.eval()
+    try:
+        yield
+    finally:
+        for submodule, training in modes.items():
+            submodule.training = training
+
+
+class Evaluation(Callback):
+    """Compares generated with real images, and logs, prints and writes what it finds.
+
+    While fitting it evaluates every `every_kimg` thousand images and at the end, against the images of the validation
+    dataloader, whose features it computes once. In `validate` and `test` the reals are what the loop's own batches hold.
+    Of several dataloaders it reads the first.
+
+    Results: `metrics/...` in the loggers and in `trainer.callback_metrics` (a checkpoint may monitor
+    `metrics/frechet_distance`), `metrics.json` in `trainer.default_root_dir`, and a table on the terminal. An evaluation does
+    not change training: random state and the modes of the networks are as before. A `fast_dev_run` is not evaluated.
+
+    It works on a `GAN`, and with `sampler` on any LightningModule with batches whose real images are uint8, or float in
+    [-1, 1]. Its place among the callbacks is behind those that average weights.
+
+    Args:
+        extractor: makes features `[batch, features]` of uint8 images with 1 or 3 channels. It is frozen, and stays out of
+            checkpoints.
+        every_kimg: thousands of real images between evaluations while fitting; None evaluates at the end only.
+        fake_count: images to generate. Distances of different counts are not comparable.
+        batch_size: images to generate at once, on each rank. Where networks draw noise, it changes the images.
+        seed: latents, noise and random subsets are a function of it.
+        truncation: passed to `GAN.sample`.
+        ema: passed to `GAN.sample`.
+        neighbours: k of precision, recall, density and coverage.
+        kernel_subsets: how many random subsets the kernel distance averages over.
+        kernel_subset_size: samples per subset; all of them where there are fewer, as the record then says.
+        sampler: gives images `[count, channels, height, width]` in about [-1, 1] of a module that is no `GAN`, from
+            (module, count, seed). It is called per batch, with networks in evaluation mode and without gradients.
+        name: what the loggers' names begin with, and the name of the JSON file; two evaluations in one run need two.
+
+    Raises:
+        ValueError: for settings that cannot be evaluated, and before training starts for a run that cannot be.
+    """
+
+    def __init__(
+        self,
+        *,
+        extractor: nn.Module,
+        every_kimg: float | None = None,
+        fake_count: int = 2500,
+        batch_size: int = 100,
+        seed: int = 0,
+        truncation: float = 1.0,
+        ema: bool = True,
+        neighbours: int = 3,
+        kernel_subsets: int = 100,
+        kernel_subset_size: int = 1000,
+        sampler: Callable[[LightningModule, int, int], Tensor] | None = None,
+        name: str = "metrics",
+    ) -> None:
+        counts = {"batch_size": batch_size, "neighbours": neighbours, "kernel_subsets": kernel_subsets}
+        for setting, count in counts.items():
+            if count < 1:
+                raise ValueError(f"Evaluation: {setting}={count} must be at least 1")
+        if every_kimg is not None and every_kimg <= 0:
+            raise ValueError(f"Evaluation: every_kimg={every_kimg} must be positive; leave it out to evaluate at the end only")
+        if fake_count <= neighbours:
+            raise ValueError(f"Evaluation: fake_count={fake_count} must be above neighbours={neighbours}")
+        if kernel_subset_size < 2:
+            raise ValueError(f"Evaluation: kernel_subset_size={kernel_subset_size} must be at least 2")
+        if sampler is not None and (truncation != 1.0 or not ema):
+            raise ValueError("Evaluation: truncation and ema are passed to GAN.sample; with a sampler, set them there")
+        self.extractor = extractor.requires_grad_(False).eval()
+        self.every_kimg = every_kimg
+        self.fake_count = fake_count
+        self.batch_size = batch_size
+        self.seed = seed
+        self.truncation = truncation
+        self.ema = ema
+        self.neighbours = neighbours
+        self.kernel_subsets = kernel_subsets
+        self.kernel_subset_size = kernel_subset_size
+        self.sampler = sampler
+        self.name = name
+        self._images_counted = 0
+        self._evaluated_at = 0
+        self._latest: Record | None = None
+        self._validation_reals: Reals | None = None
+        self._loop_features = FeatureSet()
+
+    # ------------------------------------------------------------------ fit
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        if self.sampler is None and not isinstance(pl_module, GAN):
+            raise ValueError(
+                f"Evaluation: {type(pl_module).__name__} is no lightning_gan.GAN, so it is not known how to draw images from "
+                "it; give sampler=, a function of (module, count, seed) that returns images in [-1, 1]"
+            )
+        features = self.extractor.cpu()(torch.zeros(1, 3, 32, 32, dtype=torch.uint8)).shape[1]
+        if self.fake_count <= features:
+            rank_zero_warn(
+                f"Evaluation: fake_count={self.fake_count} images cannot fill the covariance of {features} features, so Frechet "
+                f"distances come out far too large; set fake_count to several times {features}"
+            )
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        # Lightning prepares the validation data here only if it validates in the first epoch; do as it does if it does not.
+        if trainer._evaluation_loop._combined_loader is None and trainer.enable_validation:
+            trainer.validating = True
+            trainer.fit_loop.epoch_loop.val_loop.setup_data()
+            trainer.training = True
+        if trainer._evaluation_loop._combined_loader is not None or trainer.fast_dev_run:
+            return
+        problem = (
+            "Evaluation: nothing to compare with while fitting; give the module a validation_step and the run a validation "
+            "dataloader, and leave limit_val_batches above 0"
+        )
+        if self.every_kimg is not None:
+            raise ValueError(f"{problem}, or set every_kimg to null")
+        rank_zero_warn(f"{problem}. There will be no evaluation at the end of fit")
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if not isinstance(pl_module, GAN):
+            self._images_counted += len(images_of(batch)) * trainer.world_size
+        if self.every_kimg is None or trainer.fast_dev_run:
+            return
+        interval = 1000 * self.every_kimg
+        if self.images_seen(pl_module) // interval > self._evaluated_at // interval:
+            record = self._evaluate_fit(trainer, pl_module)
+            self._log(trainer, pl_module, record)
+            numbers = record["metrics"]
+            trainer.print(
+                f"{record['kimg']:.1f} kimg: Frechet distance {numbers['frechet_distance']:.2f}, "
+                f"{numbers['frechet_to_floor']:.1f} times the floor; precision {numbers['precision']:.3f}, "
+                f"recall {numbers['recall']:.3f}"
+            )
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.fast_dev_run or trainer._evaluation_loop._combined_loader is None:
+            return
+        if self._latest is None or self._evaluated_at != self.images_seen(pl_module):
+            self._evaluate_fit(trainer, pl_module)
+        assert self._latest is not None
+        trainer.print(table(self._latest))
+
+    def _evaluate_fit(self, trainer: Trainer, module: LightningModule) -> Record:
+        with isolate_rng(), evaluation_mode(module), torch.no_grad():
+            if self._validation_reals is None:
+                features = FeatureSet().to(module.device)
+                for batch in islice(_loader(trainer), _batches(trainer.num_val_batches[0])):
+                    self._add_reals(trainer, features, batch)
+                self._validation_reals = self._reals(trainer, features)
+            self._latest = self._evaluate(trainer, module, self._validation_reals, stage="fit")
+        self._evaluated_at = self.images_seen(module)
+        return self._latest
+
+    # ------------------------------------------------------------------ validate and test
+
+    def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._loop_features = FeatureSet().to(pl_module.device)
+
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        if trainer.state.fn == TrainerFn.VALIDATING and dataloader_idx == 0 and not trainer.fast_dev_run:
+            self._add_reals(trainer, self._loop_features, batch)
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.state.fn == TrainerFn.VALIDATING and not trainer.fast_dev_run:
+            self._evaluate_loop(trainer, pl_module, stage="validate")
+
+    def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._loop_features = FeatureSet().to(pl_module.device)
+
+    def on_test_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        if dataloader_idx == 0 and not trainer.fast_dev_run:
+            self._add_reals(trainer, self._loop_features, batch)
+
+    def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if not trainer.fast_dev_run:
+            self._evaluate_loop(trainer, pl_module, stage="test")
+
+    def _evaluate_loop(self, trainer: Trainer, module: LightningModule, *, stage: str) -> None:
+        with isolate_rng(), evaluation_mode(module), torch.no_grad():
+            reals = self._reals(trainer, self._loop_features)
+            record = self._evaluate(trainer, module, reals, stage=stage)
+        self._loop_features.reset()
+        self._log(trainer, module, record)
+        trainer.print(table(record))
+
+    # ------------------------------------------------------------------ the evaluation
+
+    def _add_reals(self, trainer: Trainer, features: FeatureSet, batch: Any) -> None:
+        """Features of this rank's batch, with the positions in the data set that a distributed sampler deals it from."""
+        images = images_of(batch).to(features.device)
+        here = sum(len(positions) for positions in features.positions)
+        positions = torch.arange(here, here + len(images)) * trainer.world_size + trainer.global_rank
+        loader = _loader(trainer)
+        if isinstance(loader, DataLoader) and isinstance(loader.sampler, DistributedSampler):
+            # It repeats the first images so that every rank has as many.
+            positions[positions >= len(loader.sampler.dataset)] = -1
+        features.update(self._extract(images), positions)
+
+    def _reals(self, trainer: Trainer, features: FeatureSet) -> Reals:
+        gathered = features.compute()
+        if not trainer.is_global_zero:
+            return Reals(features=gathered[:0], floor=math.nan)
+        return Reals(features=gathered, floor=frechet_floor(gathered, seed=derived_seed(self.seed, "halves")).item())
+
+    def _fakes(self, trainer: Trainer, module: LightningModule) -> Features:
+        """Features of all fakes, on every rank. Batches are the same whatever the number of ranks, each with its own seed."""
+        everything = module.draw_latents(self.fake_count, seed=self.seed) if isinstance(module, GAN) else None
+        features = FeatureSet().to(module.device)
+        starts = range(0, self.fake_count, self.batch_size)
+        for turn in range(math.ceil(len(starts) / trainer.world_size)):
+            index = turn * trainer.world_size + trainer.global_rank
+            # Sharded networks need every rank in every forward: a rank without a batch left repeats the first in vain.
+            start = starts[index] if index < len(starts) else 0
+            positions = torch.arange(start, min(start + self.batch_size, self.fake_count))
+            seed = derived_seed(self.seed, "fakes", start)
+            torch.manual_seed(seed)
+            if self.sampler is not None:
+                images = self.sampler(module, len(positions), seed)
+            else:
+                assert isinstance(module, GAN) and everything is not None
+                latents, labels = (None if inputs is None else inputs[positions] for inputs in everything)
+                images = module.sample(latents, labels, truncation=self.truncation, ema=self.ema)
+            features.update(self._extract(images), positions if index < len(starts) else torch.full_like(positions, -1))
+        return features.compute()
+
+    def _extract(self, images: Tensor) -> Features:
+        features: Features = self.extractor.to(images.device)(images if images.dtype == torch.uint8 else to_bytes(images))
+        return features
+
+    def _evaluate(self, trainer: Trainer, module: LightningModule, reals: Reals, *, stage: str) -> Record:
+        """The record on every rank; rank 0 computes it and writes it."""
+        fakes = self._fakes(trainer, module)
+        record = self._record(module, reals, fakes, stage=stage) if trainer.is_global_zero else {}
+        record = trainer.strategy.broadcast(record)
+        if trainer.is_global_zero:
+            write_record(record, Path(trainer.default_root_dir) / f"{self.name}.json")
+            # GAN logs on an axis of thousands of images; other modules have Lightning's.
+            step = int(record["kimg"]) if isinstance(module, GAN) else trainer.global_step
+            for logger in trainer.loggers:
+                logger.log_metrics(self._names(record) | {"kimg": record["kimg"]}, step=step)
+        return record
+
+    def _record(self, module: LightningModule, reals: Reals, fakes: Features, *, stage: str) -> Record:
+        real = reals.features
+        subset_size = min(self.kernel_subset_size, len(real), len(fakes))
+        numbers = compare_features(
+            real,
+            fakes,
+            neighbours=self.neighbours,
+            kernel_subsets=self.kernel_subsets,
+            kernel_subset_size=subset_size,
+            seed=derived_seed(self.seed, "subsets"),
+        )
+        numbers |= {"frechet_floor": reals.floor, "frechet_to_floor": numbers["frechet_distance"] / reals.floor}
+        if isinstance(self.extractor, DigitFeatures):
+            numbers |= class_counts(self.extractor.classify_features(fakes))
+        return {
+            "stage": stage,
+            "kimg": self.images_seen(module) / 1000,
+            "extractor": type(self.extractor).__name__,
+            "real_count": len(real),
+            "fake_count": len(fakes),
+            "seed": self.seed,
+            "truncation": self.truncation if self.sampler is None else None,
+            "ema": (self.ema and module.averaged) if isinstance(module, GAN) else None,
+            "neighbours": self.neighbours,
+            "kernel_subsets": self.kernel_subsets,
+            "kernel_subset_size": subset_size,
+            "metrics": numbers,
+        }
+
+    def _names(self, record: Record) -> dict[str, float]:
+        return {f"{self.name}/{key}": value for key, value in record["metrics"].items()}
+
+    def _log(self, trainer: Trainer, module: LightningModule, record: Record) -> None:
+        """Into `trainer.callback_metrics`. Loggers have the numbers already: Lightning would keep them from these between
+        two multiples of `log_every_n_steps`."""
+        module.log_dict(self._names(record), logger=False, rank_zero_only=False)
+
+    # ------------------------------------------------------------------ state
+
+    def images_seen(self, module: LightningModule) -> int:
+        """Real images that training has used, over all ranks: a `GAN`'s own clock, or what this callback counted."""
+        return module.images_seen if isinstance(module, GAN) else self._images_counted
+
+    @property
+    def state_key(self) -> str:
+        return self._generate_state_key(name=self.name)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"images_counted": self._images_counted, "evaluated_at": self._evaluated_at}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._images_counted, self._evaluated_at = state_dict["images_counted"], state_dict["evaluated_at"]
+
+
+def _loader(trainer: Trainer) -> Any:
+    """The running loop's first dataloader. (`trainer.val_dataloaders` may be an earlier fit's while validating.)"""
+    combined = trainer._evaluation_loop._combined_loader
+    assert combined is not None
+    return combined.flattened[0]
+
+
+def _batches(limit: int | float) -> int | None:
+    return None if limit == math.inf else int(limit)

@@ -1,0 +1,140 @@
+"""The files of a data set, in a folder or in a zip, and the classes that their names or a `dataset.json` give them."""
+
+import json
+import os
+import zipfile
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any, BinaryIO, cast, final
+
+import torch
+
+from lightning_gan.data.images import ClassLabels
+
+_LABELS_FILE = "dataset.json"
+
+
+class Files(ABC):
+    """Named files that can be opened from any process."""
+
+    @abstractmethod
+    def names(self) -> list[str]:
+        """All file names, sorted, relative, with forward slashes, without hidden ones."""
+
+    @abstractmethod
+    def open(self, name: str) -> BinaryIO:
+        """A file's contents; the caller closes it."""
+
+
+@final
+class Folder(Files):
+    """The files below a folder; links to folders are followed."""
+
+    def __init__(self, *, path: Path) -> None:
+        self._path = path
+
+    def names(self) -> list[str]:
+        found = [
+            (Path(folder) / name).relative_to(self._path).as_posix()
+            for folder, _, names in os.walk(self._path, followlinks=True)
+            for name in names
+        ]
+        return sorted(name for name in found if not _is_hidden(name))
+
+    def open(self, name: str) -> BinaryIO:
+        return (self._path / name).open("rb")
+
+
+@final
+class Archive(Files):
+    """The files in a zip, compressed or not. Each process opens the zip itself: a shared handle shares its position."""
+
+    def __init__(self, *, path: Path) -> None:
+        self._path = path
+        self._zip: zipfile.ZipFile | None = None
+        self._opened_by = -1
+
+    def names(self) -> list[str]:
+        return sorted(name for name in self._opened().namelist() if not name.endswith("/") and not _is_hidden(name))
+
+    def open(self, name: str) -> BinaryIO:
+        return cast(BinaryIO, self._opened().open(name))
+
+    def _opened(self) -> zipfile.ZipFile:
+        if self._zip is None or self._opened_by != os.getpid():
+            self._zip = zipfile.ZipFile(self._path)
+            self._opened_by = os.getpid()
+        return self._zip
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_zip": None}
+
+
+def files_at(path: Path) -> Files:
+    """The files of a folder or zip.
+
+    Raises:
+        ValueError: if there is neither.
+    """
+    if not path.exists():
+        raise ValueError(f"{path} does not exist; give a folder of images or a zip")
+    if path.is_dir():
+        return Folder(path=path)
+    if zipfile.is_zipfile(path):
+        return Archive(path=path)
+    raise ValueError(f"{path} is neither a folder nor a complete zip; give a folder of images or a zip")
+
+
+def labels_of(files: Files, *, images: list[str]) -> ClassLabels | None:
+    """The class of every image, or None.
+
+    A `dataset.json` at the top decides, if there is one: `{"labels": [[file, class], ...]}` (the layout of
+    StyleGAN2-ADA's data sets), `{"labels": {file: class}}`, or null for none. Without it, folders at the top are
+    classes, in alphabetical order, when there are at least two and every image lies in one.
+
+    Args:
+        files: the folder or zip.
+        images: the names of its images.
+
+    Raises:
+        ValueError: if `dataset.json` cannot be understood or misses an image.
+    """
+    try:
+        file = files.open(_LABELS_FILE)
+    except (FileNotFoundError, KeyError):  # from a folder; from a zip
+        return _labels_from_folders(images)
+    with file:
+        text = file.read()
+    return _labels_from_json(text, images)
+
+
+def _labels_from_folders(images: list[str]) -> ClassLabels | None:
+    folders = sorted({image.split("/")[0] for image in images if "/" in image})
+    if len(folders) < 2 or not all("/" in image for image in images):
+        return None
+    class_of = {folder: number for number, folder in enumerate(folders)}
+    return torch.tensor([class_of[image.split("/")[0]] for image in images])
+
+
+def _labels_from_json(text: bytes, images: list[str]) -> ClassLabels | None:
+    remedy = f'write {{"labels": [["file.png", 0], ...]}} or {{"labels": null}} into {_LABELS_FILE}, or remove it'
+    try:
+        labels = json.loads(text)["labels"]
+        class_of = None if labels is None else dict(labels)
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{_LABELS_FILE} cannot be understood ({error!r}); {remedy}") from error
+    if class_of is None:
+        return None
+    missing = [image for image in images if image not in class_of]
+    if missing:
+        raise ValueError(f"{_LABELS_FILE} has no label for {len(missing)} images, the first is {missing[0]}; {remedy}")
+    classes = [class_of[image] for image in images]
+    wrong = [label for label in classes if type(label) is not int or label < 0]
+    if wrong:
+        raise ValueError(f"{_LABELS_FILE} has the label {wrong[0]!r}; labels are class indices 0, 1, 2, ...")
+    return torch.tensor(classes)
+
+
+def _is_hidden(name: str) -> bool:
+    """Whether a name belongs to the system (.DS_Store, __MACOSX) and not to the data."""
+    return any(part.startswith(".") or part == "__MACOSX" for part in name.split("/"))

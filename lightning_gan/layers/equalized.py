@@ -1,0 +1,96 @@
+"""Layers with an equalized learning rate (Karras et al. 2018, arXiv:1710.10196, section 4.1).
+
+Weights are stored as standard normals and multiplied by He's constant whenever they are used, so that Adam moves every
+layer at the same relative speed. Biases start at 0 and are not scaled.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d, conv2d, conv_transpose2d, linear
+
+SQRT2 = math.sqrt(2.0)
+
+
+class EqualizedLinear(nn.Module):
+    """`batch in -> batch out`, with weight ``gain / sqrt(in) * W``.
+
+    Args:
+        in_features: size of the input.
+        out_features: size of the output.
+        gain: sqrt(2) before a (leaky) ReLU, 1 before nothing.
+        bias: whether there is a bias, from 0.
+        learning_rate_multiplier: slows the layer down: weight and bias are stored divided by it and multiplied when used.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        *,
+        gain: float = SQRT2,
+        bias: bool = True,
+        learning_rate_multiplier: float = 1.0,
+    ) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(out_features, in_features) / learning_rate_multiplier)
+        self.bias = nn.Parameter(torch.zeros(out_features)) if bias else None
+        self.weight_scale = gain / math.sqrt(in_features) * learning_rate_multiplier
+        self.bias_scale = learning_rate_multiplier
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        bias = self.bias
+        if bias is not None and self.bias_scale != 1.0:
+            bias = bias * self.bias_scale
+        return linear(inputs, self.weight * self.weight_scale, bias)
+
+
+class EqualizedConv2d(nn.Module):
+    """A convolution with "same" padding and weight ``gain / sqrt(fan_in) * W``, fan_in = in_channels * kernel_size^2.
+
+    Args:
+        in_channels: channels of the input.
+        out_channels: channels of the output.
+        kernel_size: 1 or 3.
+        gain: sqrt(2) before a (leaky) ReLU, 1 before nothing.
+        bias: whether there is a bias, from 0; it is added after the resampling.
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int, *, kernel_size: int, gain: float = SQRT2, bias: bool = True
+    ) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(out_channels, in_channels, kernel_size, kernel_size))
+        self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
+        self.weight_scale = gain / math.sqrt(in_channels * kernel_size**2)
+        self.padding = kernel_size // 2
+
+    def forward(self, features: Tensor) -> Tensor:
+        return conv2d(features, self.weight * self.weight_scale, self.bias, padding=self.padding)
+
+
+class UpsamplingConv2d(EqualizedConv2d):
+    """Nearest upsampling by 2, then a 3x3 convolution, as one transposed convolution: the same result in 4/9 of the work.
+
+    An output pixel sees each input pixel through the taps that fall on its copies: the 4x4 kernel is the 3x3 kernel
+    summed over its 4 shifts, mirrored because a transposed convolution mirrors its kernel.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, *, gain: float = SQRT2, bias: bool = True) -> None:
+        super().__init__(in_channels, out_channels, kernel_size=3, gain=gain, bias=bias)
+
+    def forward(self, features: Tensor) -> Tensor:
+        kernel = avg_pool2d(self.weight, kernel_size=2, stride=1, padding=1) * (4 * self.weight_scale)
+        return conv_transpose2d(features, kernel.flip(2, 3).transpose(0, 1), self.bias, stride=2, padding=1)
+
+
+class DownsamplingConv2d(EqualizedConv2d):
+    """A 3x3 convolution, then averaging 2x2 boxes, as one convolution of stride 2: the same result in 4/9 of the work."""
+
+    def __init__(self, in_channels: int, out_channels: int, *, gain: float = SQRT2, bias: bool = True) -> None:
+        super().__init__(in_channels, out_channels, kernel_size=3, gain=gain, bias=bias)
+
+    def forward(self, features: Tensor) -> Tensor:
+        kernel = avg_pool2d(self.weight, kernel_size=2, stride=1, padding=1) * self.weight_scale
+        return conv2d(features, kernel, self.bias, stride=2, padding=1)

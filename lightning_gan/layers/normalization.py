@@ -1,0 +1,44 @@
+"""Normalizations and statistics over a batch that growing GANs use."""
+
+import torch
+from einops import rearrange, repeat
+from torch import Tensor, nn
+
+
+def pixel_norm(features: Tensor, *, eps: float = 1e-8) -> Tensor:
+    """Divide by the root mean square over channels (dimension 1) (Karras et al. 2018, arXiv:1710.10196, section 4.2).
+
+    A latent of dimension d gets length sqrt(d).
+    """
+    return features * (features.square().mean(dim=1, keepdim=True) + eps).rsqrt()
+
+
+class MinibatchStddev(nn.Module):
+    """Append one channel with the standard deviation over a group of samples (arXiv:1710.10196, section 3).
+
+    The deviation (biased) of every feature over the group is averaged to one number per group. Groups are strided, as in
+    the authors' code: samples i, i + batch/group, i + 2 batch/group ... belong together.
+
+    Args:
+        group_size: samples per group; smaller batches are one group.
+
+    Raises:
+        ValueError: if the batch is no multiple of the group.
+    """
+
+    def __init__(self, *, group_size: int = 4) -> None:
+        super().__init__()
+        self.group_size = group_size
+
+    def forward(self, features: Tensor) -> Tensor:
+        batch, _, height, width = features.shape
+        group = min(self.group_size, batch)
+        if batch % group:
+            raise ValueError(
+                f"minibatch stddev: a batch of {batch} cannot be cut into groups of {group}; "
+                "choose a batch size per rank (and slice) that is a multiple"
+            )
+        groups = rearrange(features.float(), "(g n) c h w -> g n c h w", g=group)  # fp32: small differences of squares
+        deviation = (groups.var(dim=0, unbiased=False) + 1e-8).sqrt().mean(dim=(1, 2, 3))  # n
+        channel = repeat(deviation, "n -> (g n) 1 h w", g=group, h=height, w=width).to(features.dtype)
+        return torch.cat([features, channel], dim=1)

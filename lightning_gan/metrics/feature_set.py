@@ -1,0 +1,46 @@
+"""Features of one set of images, gathered over ranks in one order, so that several numbers share one pass of the extractor."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+from torchmetrics.utilities import dim_zero_cat
+
+from lightning_gan.shapes import Features
+
+
+class FeatureSet(Metric):
+    """All features of a set of images, in the order of the images' positions in the set.
+
+    Sorting by position makes the result independent of the number of ranks, also for numbers that depend on the order
+    (random subsets, random halves). A negative position is left out: it stands for the duplicates that keep ranks in step.
+
+    Example:
+        >>> features = FeatureSet()
+        >>> features.update(torch.tensor([[3.0], [1.0]]), positions=torch.tensor([1, 0]))
+        >>> features.update(torch.tensor([[7.0]]), positions=torch.tensor([-1]))
+        >>> features.compute()
+        tensor([[1.],
+                [3.]])
+    """
+
+    full_state_update = False
+    features: list[Tensor]
+    positions: list[Tensor]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("features", default=[], dist_reduce_fx="cat")
+        self.add_state("positions", default=[], dist_reduce_fx="cat")
+
+    def update(self, features: Features, positions: Tensor) -> None:
+        """Adds features of a batch, with the int64 position of each of its images in the whole set."""
+        self.features.append(features.float())
+        self.positions.append(positions.to(features.device))
+
+    def compute(self) -> Features:
+        """The features of all ranks, sorted by position."""
+        features, positions = dim_zero_cat(self.features), dim_zero_cat(self.positions)
+        order = torch.argsort(positions)
+        return features[order[positions[order] >= 0]]

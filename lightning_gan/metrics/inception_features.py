@@ -1,0 +1,69 @@
+"""Inception's 2,048 pooled features, which FID, KID and most published numbers are made of (Heusel et al. 2017, arXiv:1706.08500).
+
+The network is torch-fidelity's port of the original TensorFlow graph, its resizing included. (torchmetrics' FID uses the same
+weights but resizes with anti-aliasing by default, which moves the numbers; published ones are without.)
+"""
+
+from pathlib import Path
+from urllib.error import URLError
+
+import torch
+from einops import repeat
+from torch import nn
+from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3, FeatureExtractorInceptionV3
+
+from lightning_gan.shapes import Features, ImageBytes
+
+
+class InceptionFeatures(nn.Module):
+    """2,048 features per image, from weights on disk.
+
+    Args:
+        weights: the weights file; by default where torch keeps its downloads, so that one made by torch-fidelity or
+            torchmetrics is found.
+        download: fetch the weights (95 MB) to that default place when they are not there.
+
+    Raises:
+        ValueError: if the weights are missing, cannot be fetched, or are something else.
+    """
+
+    def __init__(self, *, weights: str | None = None, download: bool = False) -> None:
+        super().__init__()
+        path = Path(weights) if weights is not None else Path(torch.hub.get_dir()) / "checkpoints" / Path(URL_INCEPTION_V3).name
+        if not path.is_file() and download and weights is None:
+            _download(path)
+        if not path.is_file():
+            raise ValueError(
+                f"InceptionFeatures: there are no weights at {path}. Download {URL_INCEPTION_V3} (95 MB) and set "
+                "weights to the file's path, or set download: true (without weights)"
+            )
+        try:
+            # torch-fidelity unpickles whatever the file holds; this refuses anything but tensors before it does.
+            torch.load(path, weights_only=True, map_location="meta")
+            self.network = FeatureExtractorInceptionV3("inception-v3-compat", ["2048"], str(path))
+        except Exception as error:
+            raise ValueError(f"InceptionFeatures: {path} does not hold the weights of {URL_INCEPTION_V3}") from error
+
+    def forward(self, images: ImageBytes) -> Features:
+        """Features of uint8 images with 1 or 3 channels and any size.
+
+        Raises:
+            ValueError: if the images have another number of channels.
+        """
+        if images.shape[1] not in (1, 3):
+            raise ValueError(f"InceptionFeatures takes images with 1 or 3 channels, but got shape {tuple(images.shape)}")
+        if images.shape[1] == 1:
+            images = repeat(images, "batch 1 height width -> batch 3 height width")
+        (features,) = self.network(images)
+        return features
+
+
+def _download(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        torch.hub.download_url_to_file(URL_INCEPTION_V3, str(path), hash_prefix="6726825d")
+    except (URLError, OSError, RuntimeError) as error:
+        raise ValueError(
+            f"InceptionFeatures: {URL_INCEPTION_V3} could not be downloaded ({error}); fetch it on a machine with network "
+            "access and set weights to the file's path"
+        ) from error

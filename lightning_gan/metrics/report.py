@@ -1,0 +1,84 @@
+"""From two sets of features to a record: numbers, with everything they depend on, as a table and as a file."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import torch
+
+from lightning_gan.metrics.frechet import frechet_distance, gaussian
+from lightning_gan.metrics.kernel import kernel_distances
+from lightning_gan.metrics.precision_recall import precision_recall
+from lightning_gan.shapes import Features, Logits
+
+Record: TypeAlias = dict[str, Any]
+"""One evaluation: under "metrics" its numbers, and beside them everything they depend on."""
+
+
+def compare_features(
+    real: Features, fake: Features, *, neighbours: int, kernel_subsets: int, kernel_subset_size: int, seed: int
+) -> dict[str, float]:
+    """Every number of two sets of features that needs nothing but the features."""
+    kernel = kernel_distances(real, fake, subsets=kernel_subsets, subset_size=kernel_subset_size, seed=seed)
+    return {
+        "frechet_distance": frechet_distance(gaussian(real), gaussian(fake)).item(),
+        "kernel_distance_x1000": 1000 * kernel.mean().item(),
+        **precision_recall(real, fake, neighbours=neighbours)._asdict(),
+    }
+
+
+def class_counts(logits: Logits) -> dict[str, float]:
+    """How many classes occur among the images, and how many they are worth: the exponential of the histogram's entropy."""
+    shares = logits.argmax(1).bincount(minlength=logits.shape[1]) / len(logits)
+    return {
+        "classes_present": float((shares > 0).sum().item()),
+        "effective_classes": torch.special.entr(shares.double()).sum().exp().item(),
+    }
+
+
+TITLES = {
+    "frechet_distance": "Frechet distance",
+    "frechet_floor": "  its floor: two halves of the reals",
+    "frechet_to_floor": "  times the floor",
+    "kernel_distance_x1000": "kernel distance x 1000",
+    "precision": "precision",
+    "recall": "recall",
+    "density": "density",
+    "coverage": "coverage",
+    "classes_present": "classes that occur",
+    "effective_classes": "effective number of classes",
+}
+
+
+def table(record: Record) -> str:
+    """A record as aligned plain text.
+
+    Example:
+        >>> print(table({"kimg": 10.0, "extractor": "DigitFeatures", "seed": 0, "metrics": {"precision": 0.5, "recall": 0.25}}))
+        precision  0.5000
+        recall     0.2500
+        (kimg 10.0, extractor DigitFeatures, seed 0)
+    """
+    rows = [(TITLES[name], f"{value:.4f}") for name, value in record["metrics"].items()]
+    left, right = (max(map(len, column)) for column in zip(*rows, strict=True))
+    lines = [f"{title:<{left}}  {value:>{right}}" for title, value in rows]
+    settings = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in record.items() if name != "metrics")
+    return "\n".join([*lines, f"({settings})"])
+
+
+def write_record(record: Record, path: Path) -> None:
+    """Adds a record to the list in a JSON file, in place of an older one with the same settings; whole or not at all."""
+    records: list[Record] = json.loads(path.read_text()) if path.exists() else []
+
+    def settings(entry: Record) -> Record:
+        return {name: value for name, value in entry.items() if name != "metrics"}
+
+    records = [entry for entry in records if settings(entry) != settings(record)] + [record]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_suffix(".json.part")
+    with draft.open("w") as stream:
+        json.dump(records, stream, indent=2)
+        stream.flush()
+        os.fsync(stream.fileno())
+    os.replace(draft, path)
