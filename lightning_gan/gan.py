@@ -7,7 +7,7 @@ gradients, calls backward or steps. A model with another game overrides `look` a
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from copy import deepcopy
-from typing import Any, TypeAlias, cast, final
+from typing import Any, Self, TypeAlias, cast, final
 
 import torch
 from lightning.pytorch import LightningModule
@@ -21,6 +21,7 @@ from lightning_gan.game import AveragesGenerator, Growable, Penalty, Player, Tur
 from lightning_gan.layers.resampling import faded
 from lightning_gan.losses import AdversarialLoss, NonSaturating
 from lightning_gan.optimizers import GANAdam
+from lightning_gan.precision import full_precision
 from lightning_gan.seeds import derived_seed
 from lightning_gan.shapes import ImageBytes, Images, Labels, Latents, Logits, Scalar
 
@@ -139,7 +140,7 @@ class GAN(LightningModule):
         self._latest_terms: dict[str, Tensor] = {}
         self._play_cost = self.cost
         # The counters live in Python, where reading them costs no synchronisation, and pass through this buffer to be saved.
-        self.register_buffer("_counts", torch.zeros(3, dtype=torch.int64))
+        self.register_buffer("_counts", torch.zeros(5, dtype=torch.int64))
         self.register_state_dict_pre_hook(_counters_to_buffer)
         self.register_load_state_dict_post_hook(_counters_from_buffer)
 
@@ -204,12 +205,12 @@ class GAN(LightningModule):
     def generate(self, latents: Latents, labels: Labels | None) -> Images:
         """Images of the generator in training, in fp32."""
         images: Images = self.generator(latents) if labels is None else self.generator(latents, labels)
-        return images.float()
+        return full_precision(images)
 
     def score(self, images: Images, labels: Labels | None) -> Logits:
         """Logits of the discriminator, in fp32 because losses and penalties round badly in bf16."""
         logits: Logits = self.discriminator(images) if labels is None else self.discriminator(images, labels)
-        return logits.float()
+        return full_precision(logits)
 
     # ------------------------------------------------------------------ the loop
 
@@ -362,7 +363,7 @@ class GAN(LightningModule):
         network.eval()
         images = self.truncated(network, latents, labels if self.number_of_classes else None, truncation=truncation)
         network.train(was_training)
-        return images.float()
+        return full_precision(images)
 
     def truncated(
         self, network: nn.Module, latents: Latents, labels: Labels | None, *, truncation: float
@@ -415,6 +416,11 @@ class GAN(LightningModule):
             for network in (self.generator, self.discriminator, self.generator_ema):
                 shard(network, mesh=self._device_mesh["data_parallel"])
 
+    def train(self, mode: bool = True) -> Self:
+        super().train(mode)
+        self.generator_ema.eval()  # it is only ever sampled
+        return self
+
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Nothing: callbacks evaluate. It is here so that `validate` runs."""
 
@@ -422,14 +428,31 @@ class GAN(LightningModule):
         """Nothing: callbacks evaluate. It is here so that `test` runs."""
 
 
+_FADE_UNIT = 10**9
+"""Weights of new blocks are saved in billionths: one integer buffer holds all counters, whatever precision a module is cast to."""
+
+
 def _counters_to_buffer(module: GAN, prefix: str, keep_vars: bool) -> None:
-    counts = (module.images_seen, module.discriminator_turns_taken, int(module.averaged))
-    module._counts.copy_(torch.tensor(counts))
+    module._counts.copy_(
+        torch.tensor(
+            [
+                module.images_seen,
+                module.discriminator_turns_taken,
+                int(module.averaged),
+                module.resolution or 0,
+                round(module.fade_in * _FADE_UNIT),
+            ]
+        )
+    )
 
 
 def _counters_from_buffer(module: GAN, incompatible_keys: Any) -> None:
-    module.images_seen, module.discriminator_turns_taken, averaged = (int(count) for count in module._counts.tolist())
+    module.images_seen, module.discriminator_turns_taken, averaged, resolution, fade_in = (
+        int(count) for count in module._counts.tolist()
+    )
     module.averaged = bool(averaged)
+    if resolution:
+        module.grow(resolution, fade_in / _FADE_UNIT)
 
 
 def _do_nothing() -> None:

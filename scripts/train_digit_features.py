@@ -1,6 +1,6 @@
 """Trains the digit features that the metrics use offline, and writes their weights into the package.
 
-    python scripts/train_digit_features.py                  # about four minutes on one CPU core
+    python scripts/train_digit_features.py                  # about two minutes on one CPU core
 
 It trains twice: on 4,000 of the 5,000 digits, to print the accuracy on the other 1,000, and on all of them, to keep.
 Small rotations, scalings and shifts of the digits keep the features from depending on exact positions.
@@ -11,11 +11,11 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.nn.functional import affine_grid, cross_entropy, grid_sample
+from torch.nn.functional import affine_grid, cross_entropy, grid_sample, pad
 
 from lightning_gan.data.digits import load_digits
 from lightning_gan.metrics import DigitFeatures
-from lightning_gan.metrics.digit_features import WEIGHTS
+from lightning_gan.metrics.digit_features import IMAGE_SIZE, WEIGHTS
 
 SEED = 0
 EPOCHS = 40
@@ -78,15 +78,17 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path(str(WEIGHTS)), help="where the weights are written")
     output = parser.parse_args().output
     images, labels = load_digits()
+    images = pad(images, [(IMAGE_SIZE - images.shape[-1]) // 2] * 4)
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(SEED))
     held_out, kept = order[:HELD_OUT], order[HELD_OUT:]
     judge = trained(images[kept], labels[kept])
     standardize(judge, images[kept])
-    print(f"accuracy on {HELD_OUT} held-out digits: {accuracy(judge, images[held_out], labels[held_out]):.1%}", flush=True)
+    share = accuracy(judge, images[held_out], labels[held_out])
+    print(f"accuracy on {HELD_OUT} held-out digits: {share:.1%}", flush=True)
     network = trained(images, labels)
     standardize(network, images)
-    half = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in network.state_dict().items()}
-    torch.save(half, output)
+    state = network.state_dict()
+    torch.save({name: value.half() if value.is_floating_point() else value for name, value in state.items()}, output)
     print(f"accuracy on the {len(images)} digits it was trained on: {accuracy(network, images, labels):.1%}")
     print(f"{output}: {output.stat().st_size / 1000:.0f} kB, {sum(p.numel() for p in network.parameters())} parameters")
 

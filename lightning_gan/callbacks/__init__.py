@@ -1,0 +1,24 @@
+"""Callbacks: penalties, and what stands around the loop. All of them count images, and work in any LightningModule."""
+
+from lightning_gan.callbacks.checkpoint import KimgCheckpoint
+from lightning_gan.callbacks.clock import ImageClock
+from lightning_gan.callbacks.ema import EMA
+from lightning_gan.callbacks.gradient_penalty import R1, R2
+from lightning_gan.callbacks.learning_rate import LearningRate
+from lightning_gan.callbacks.progress import KimgProgressBar
+from lightning_gan.callbacks.progressive_growing import ProgressiveGrowing
+from lightning_gan.callbacks.samples import SampleGrid
+from lightning_gan.callbacks.stopping import StopAtKimg
+
+__all__ = [
+    "EMA",
+    "R1",
+    "R2",
+    "ImageClock",
+    "KimgCheckpoint",
+    "KimgProgressBar",
+    "LearningRate",
+    "ProgressiveGrowing",
+    "SampleGrid",
+    "StopAtKimg",
+]

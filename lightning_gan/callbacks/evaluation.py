@@ -4,17 +4,17 @@ The feature extractor sees every image once; all numbers come from those feature
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
-from lightning.pytorch.utilities.rank_zero import rank_zero_warn
+from lightning.pytorch.utilities import rank_zero_warn
 from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, DistributedSampler
@@ -47,8 +47,8 @@ def images_of(batch: Any) -> Tensor:
         images = batch[0]
     if not isinstance(images, Tensor) or images.dim() != 4:
         raise ValueError(
-            "Evaluation: a batch is no tensor of images, does not begin with one and has none under the key 'image'; images "
-            f"are [batch, channels, height, width], but the batch is a {type(batch).__name__}"
+            f"Evaluation: no images [batch, channels, height, width] in a {type(batch).__name__}; a batch is "
+            "a tensor of images, or begins with one, or has one under the key 'image'"
         )
     return images
 
@@ -69,18 +69,18 @@ class Evaluation(Callback):
     """Compares generated with real images, and logs, prints and writes what it finds.
 
     While fitting it evaluates every `every_kimg` thousand images and at the end, against the images of the validation
-    dataloader, whose features it computes once. In `validate` and `test` the reals are what the loop's own batches hold.
+    dataloader, whose features it computes once. In `validate` and `test` the reals are those of the loop's own batches.
     Of several dataloaders it reads the first.
 
     Results: `metrics/...` in the loggers and in `trainer.callback_metrics` (a checkpoint may monitor
-    `metrics/frechet_distance`), `metrics.json` in `trainer.default_root_dir`, and a table on the terminal. An evaluation does
-    not change training: random state and the modes of the networks are as before. A `fast_dev_run` is not evaluated.
+    `metrics/frechet_distance`), `metrics.json` in `trainer.default_root_dir`, and a table on the terminal. Evaluating
+    leaves training as it was: random state and modes of the networks are put back. A `fast_dev_run` is not evaluated.
 
     It works on a `GAN`, and with `sampler` on any LightningModule with batches whose real images are uint8, or float in
     [-1, 1]. Its place among the callbacks is behind those that average weights.
 
     Args:
-        extractor: makes features `[batch, features]` of uint8 images with 1 or 3 channels. It is frozen, and stays out of
+        extractor: makes features `[batch, features]` of uint8 images with 1 or 3 channels. It is frozen, and no part of
             checkpoints.
         every_kimg: thousands of real images between evaluations while fitting; None evaluates at the end only.
         fake_count: images to generate. Distances of different counts are not comparable.
@@ -120,7 +120,7 @@ class Evaluation(Callback):
             if count < 1:
                 raise ValueError(f"Evaluation: {setting}={count} must be at least 1")
         if every_kimg is not None and every_kimg <= 0:
-            raise ValueError(f"Evaluation: every_kimg={every_kimg} must be positive; leave it out to evaluate at the end only")
+            raise ValueError(f"Evaluation: every_kimg={every_kimg} must be positive, or null for the end of fit only")
         if fake_count <= neighbours:
             raise ValueError(f"Evaluation: fake_count={fake_count} must be above neighbours={neighbours}")
         if kernel_subset_size < 2:
@@ -150,27 +150,27 @@ class Evaluation(Callback):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         if self.sampler is None and not isinstance(pl_module, GAN):
             raise ValueError(
-                f"Evaluation: {type(pl_module).__name__} is no lightning_gan.GAN, so it is not known how to draw images from "
-                "it; give sampler=, a function of (module, count, seed) that returns images in [-1, 1]"
+                f"Evaluation: how to draw images from {type(pl_module).__name__} is unknown, because it is no "
+                "lightning_gan.gan.GAN; give sampler=, a function of (module, count, seed) that makes images in [-1, 1]"
             )
         features = self.extractor.cpu()(torch.zeros(1, 3, 32, 32, dtype=torch.uint8)).shape[1]
         if self.fake_count <= features:
             rank_zero_warn(
-                f"Evaluation: fake_count={self.fake_count} images cannot fill the covariance of {features} features, so Frechet "
-                f"distances come out far too large; set fake_count to several times {features}"
+                f"Evaluation: the covariance of {features} features needs more than fake_count={self.fake_count} "
+                f"images; Frechet distances will be far too large. Set fake_count to several times {features}"
             )
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        # Lightning prepares the validation data here only if it validates in the first epoch; do as it does if it does not.
+        # Lightning sets the validation data up before this only if it validates in the first epoch: do the same as it.
         if trainer._evaluation_loop._combined_loader is None and trainer.enable_validation:
             trainer.validating = True
             trainer.fit_loop.epoch_loop.val_loop.setup_data()
             trainer.training = True
-        if trainer._evaluation_loop._combined_loader is not None or trainer.fast_dev_run:
+        if trainer._evaluation_loop._combined_loader is not None or _skipped(trainer):
             return
         problem = (
-            "Evaluation: nothing to compare with while fitting; give the module a validation_step and the run a validation "
-            "dataloader, and leave limit_val_batches above 0"
+            "Evaluation: nothing to compare with while fitting; give the module a validation_step and the run a "
+            "validation dataloader, and leave limit_val_batches above 0"
         )
         if self.every_kimg is not None:
             raise ValueError(f"{problem}, or set every_kimg to null")
@@ -181,12 +181,12 @@ class Evaluation(Callback):
     ) -> None:
         if not isinstance(pl_module, GAN):
             self._images_counted += len(images_of(batch)) * trainer.world_size
-        if self.every_kimg is None or trainer.fast_dev_run:
+        if self.every_kimg is None or _skipped(trainer):
             return
         interval = 1000 * self.every_kimg
         if self.images_seen(pl_module) // interval > self._evaluated_at // interval:
             record = self._evaluate_fit(trainer, pl_module)
-            self._log(trainer, pl_module, record)
+            self._log(pl_module, record)
             numbers = record["metrics"]
             trainer.print(
                 f"{record['kimg']:.1f} kimg: Frechet distance {numbers['frechet_distance']:.2f}, "
@@ -195,7 +195,7 @@ class Evaluation(Callback):
             )
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if trainer.fast_dev_run or trainer._evaluation_loop._combined_loader is None:
+        if _skipped(trainer) or trainer._evaluation_loop._combined_loader is None:
             return
         if self._latest is None or self._evaluated_at != self.images_seen(pl_module):
             self._evaluate_fit(trainer, pl_module)
@@ -206,7 +206,8 @@ class Evaluation(Callback):
         with isolate_rng(), evaluation_mode(module), torch.no_grad():
             if self._validation_reals is None:
                 features = FeatureSet().to(module.device)
-                for batch in islice(_loader(trainer), _batches(trainer.num_val_batches[0])):
+                limit = trainer.num_val_batches[0]
+                for batch in islice(_loader(trainer), None if limit == math.inf else int(limit)):
                     self._add_reals(trainer, features, batch)
                 self._validation_reals = self._reals(trainer, features)
             self._latest = self._evaluate(trainer, module, self._validation_reals, stage="fit")
@@ -227,62 +228,51 @@ class Evaluation(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        if trainer.state.fn == TrainerFn.VALIDATING and dataloader_idx == 0 and not trainer.fast_dev_run:
+        if trainer.state.fn != TrainerFn.FITTING and dataloader_idx == 0 and not _skipped(trainer):
             self._add_reals(trainer, self._loop_features, batch)
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if trainer.state.fn == TrainerFn.VALIDATING and not trainer.fast_dev_run:
-            self._evaluate_loop(trainer, pl_module, stage="validate")
-
-    def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._loop_features = FeatureSet().to(pl_module.device)
-
-    def on_test_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        if dataloader_idx == 0 and not trainer.fast_dev_run:
-            self._add_reals(trainer, self._loop_features, batch)
-
-    def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if not trainer.fast_dev_run:
-            self._evaluate_loop(trainer, pl_module, stage="test")
-
-    def _evaluate_loop(self, trainer: Trainer, module: LightningModule, *, stage: str) -> None:
-        with isolate_rng(), evaluation_mode(module), torch.no_grad():
+        if trainer.state.fn == TrainerFn.FITTING or _skipped(trainer):
+            return
+        assert trainer.state.fn is not None
+        with isolate_rng(), evaluation_mode(pl_module), torch.no_grad():
             reals = self._reals(trainer, self._loop_features)
-            record = self._evaluate(trainer, module, reals, stage=stage)
+            record = self._evaluate(trainer, pl_module, reals, stage=trainer.state.fn.value)
         self._loop_features.reset()
-        self._log(trainer, module, record)
+        self._log(pl_module, record)
         trainer.print(table(record))
+
+    on_test_epoch_start = on_validation_epoch_start
+    on_test_batch_end = on_validation_batch_end
+    on_test_epoch_end = on_validation_epoch_end
 
     # ------------------------------------------------------------------ the evaluation
 
     def _add_reals(self, trainer: Trainer, features: FeatureSet, batch: Any) -> None:
-        """Features of this rank's batch, with the positions in the data set that a distributed sampler deals it from."""
+        """Features of this rank's batch, at the positions that its images have in the data set."""
         images = images_of(batch).to(features.device)
-        here = sum(len(positions) for positions in features.positions)
-        positions = torch.arange(here, here + len(images)) * trainer.world_size + trainer.global_rank
+        taken = sum(len(positions) for positions in features.positions)
+        positions = torch.arange(taken, taken + len(images))
         loader = _loader(trainer)
-        if isinstance(loader, DataLoader) and isinstance(loader.sampler, DistributedSampler):
-            # It repeats the first images so that every rank has as many.
-            positions[positions >= len(loader.sampler.dataset)] = -1
+        sampler = loader.sampler if isinstance(loader, DataLoader) else None
+        if isinstance(sampler, DistributedSampler) and sampler.num_replicas > 1:
+            # It deals the data set out in turn, and repeats its first images so that every rank has as many.
+            positions = positions * sampler.num_replicas + sampler.rank
+            positions[positions >= len(cast("Sized", sampler.dataset))] = -1
+        else:
+            positions += trainer.global_rank << 40  # parts that follow each other, as data modules here deal them
         features.update(self._extract(images), positions)
 
     def _reals(self, trainer: Trainer, features: FeatureSet) -> Reals:
-        gathered = features.compute()
+        gathered = _where_doubles_are(features.compute())
         if not trainer.is_global_zero:
             return Reals(features=gathered[:0], floor=math.nan)
         return Reals(features=gathered, floor=frechet_floor(gathered, seed=derived_seed(self.seed, "halves")).item())
 
     def _fakes(self, trainer: Trainer, module: LightningModule) -> Features:
-        """Features of all fakes, on every rank. Batches are the same whatever the number of ranks, each with its own seed."""
-        everything = module.draw_latents(self.fake_count, seed=self.seed) if isinstance(module, GAN) else None
+        """Features of all fakes, on every rank. Batches and their seeds are the same whatever the number of ranks."""
+        if isinstance(module, GAN):
+            latents, labels = module.draw_latents(self.fake_count, seed=self.seed)
         features = FeatureSet().to(module.device)
         starts = range(0, self.fake_count, self.batch_size)
         for turn in range(math.ceil(len(starts) / trainer.world_size)):
@@ -295,14 +285,15 @@ class Evaluation(Callback):
             if self.sampler is not None:
                 images = self.sampler(module, len(positions), seed)
             else:
-                assert isinstance(module, GAN) and everything is not None
-                latents, labels = (None if inputs is None else inputs[positions] for inputs in everything)
-                images = module.sample(latents, labels, truncation=self.truncation, ema=self.ema)
+                assert isinstance(module, GAN)
+                classes = None if labels is None else labels[positions]
+                images = module.sample(latents[positions], classes, truncation=self.truncation, ema=self.ema)
             features.update(self._extract(images), positions if index < len(starts) else torch.full_like(positions, -1))
-        return features.compute()
+        return _where_doubles_are(features.compute())
 
     def _extract(self, images: Tensor) -> Features:
-        features: Features = self.extractor.to(images.device)(images if images.dtype == torch.uint8 else to_bytes(images))
+        images = images if images.dtype == torch.uint8 else to_bytes(images)
+        features: Features = self.extractor.to(images.device)(images)
         return features
 
     def _evaluate(self, trainer: Trainer, module: LightningModule, reals: Reals, *, stage: str) -> Record:
@@ -324,14 +315,14 @@ class Evaluation(Callback):
         numbers = compare_features(
             real,
             fakes,
+            floor=reals.floor,
             neighbours=self.neighbours,
             kernel_subsets=self.kernel_subsets,
             kernel_subset_size=subset_size,
             seed=derived_seed(self.seed, "subsets"),
         )
-        numbers |= {"frechet_floor": reals.floor, "frechet_to_floor": numbers["frechet_distance"] / reals.floor}
         if isinstance(self.extractor, DigitFeatures):
-            numbers |= class_counts(self.extractor.classify_features(fakes))
+            numbers |= class_counts(self.extractor.to(fakes.device).classify_features(fakes))
         return {
             "stage": stage,
             "kimg": self.images_seen(module) / 1000,
@@ -350,9 +341,8 @@ class Evaluation(Callback):
     def _names(self, record: Record) -> dict[str, float]:
         return {f"{self.name}/{key}": value for key, value in record["metrics"].items()}
 
-    def _log(self, trainer: Trainer, module: LightningModule, record: Record) -> None:
-        """Into `trainer.callback_metrics`. Loggers have the numbers already: Lightning would keep them from these between
-        two multiples of `log_every_n_steps`."""
+    def _log(self, module: LightningModule, record: Record) -> None:
+        """Into `trainer.callback_metrics`; not into loggers, which Lightning would spare all but every 50th step's."""
         module.log_dict(self._names(record), logger=False, rank_zero_only=False)
 
     # ------------------------------------------------------------------ state
@@ -372,6 +362,10 @@ class Evaluation(Callback):
         self._images_counted, self._evaluated_at = state_dict["images_counted"], state_dict["evaluated_at"]
 
 
+def _skipped(trainer: Trainer) -> bool:
+    return bool(trainer.fast_dev_run)  # type: ignore[attr-defined]
+
+
 def _loader(trainer: Trainer) -> Any:
     """The running loop's first dataloader. (`trainer.val_dataloaders` may be an earlier fit's while validating.)"""
     combined = trainer._evaluation_loop._combined_loader
@@ -379,5 +373,6 @@ def _loader(trainer: Trainer) -> Any:
     return combined.flattened[0]
 
 
-def _batches(limit: int | float) -> int | None:
-    return None if limit == math.inf else int(limit)
+def _where_doubles_are(features: Features) -> Features:
+    """On the CPU instead of Apple's GPU, which has no float64."""
+    return features.cpu() if features.device.type == "mps" else features

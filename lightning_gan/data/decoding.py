@@ -1,7 +1,7 @@
 """From the bytes of one image file to pixels: mode, cropping and size, at no more cost than the resolution needs."""
 
 from enum import Enum
-from typing import BinaryIO
+from io import BytesIO
 
 import numpy as np
 from jaxtyping import UInt8
@@ -55,7 +55,7 @@ def check_header(image: Image.Image, *, image_size: int, resize: Resize) -> None
 
 
 def decode(
-    file: BinaryIO, *, image_size: int, image_channels: int, resize: Resize, resolution: int
+    contents: bytes, *, image_size: int, image_channels: int, resize: Resize, resolution: int
 ) -> UInt8[np.ndarray, "height width channels"]:
     """The pixels of one image file at `resolution`.
 
@@ -64,7 +64,7 @@ def decode(
     resampled (Lanczos). Orientation tags of cameras are obeyed.
 
     Args:
-        file: the contents of an image file.
+        contents: the bytes of an image file.
         image_size: the full size, which `Resize.exact` demands.
         image_channels: 1 grey, 3 RGB, 4 RGBA.
         resize: what happens to other sizes.
@@ -75,7 +75,7 @@ def decode(
         OSError: if the file is no image or is truncated.
     """
     mode = mode_of(image_channels)
-    with Image.open(file) as opened:
+    with Image.open(BytesIO(contents)) as opened:
         check_header(opened, image_size=image_size, resize=resize)
         # Twice what is needed: the coarse scaling inside the JPEG decoder shall not be the last filter.
         opened.draft("L" if mode == "L" else "RGB", (2 * resolution, 2 * resolution))

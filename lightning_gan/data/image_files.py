@@ -1,11 +1,10 @@
 """Images that lie as files in a folder or a zip."""
 
-import io
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar, final
+from typing import IO, TypeVar, cast, final
 
 import numpy as np
 import torch
@@ -99,7 +98,7 @@ class ImageFiles(ImageSource):
     def _decoded(self, name: str, resolution: int) -> UInt8[np.ndarray, "height width channels"]:
         try:
             with self._files.open(name) as file:
-                contents = io.BytesIO(file.read())
+                contents = file.read()
             return decode(
                 contents,
                 image_size=self._image_size,
@@ -113,7 +112,7 @@ class ImageFiles(ImageSource):
 
     def _check_header(self, name: str) -> None:
         try:
-            with self._files.open(name) as file, Image.open(file) as image:
+            with self._files.open(name) as file, Image.open(cast(IO[bytes], file)) as image:
                 check_header(image, image_size=self._image_size, resize=self._resize)
         except Exception as error:
             raise _unreadable(name, error) from error

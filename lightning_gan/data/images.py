@@ -6,7 +6,7 @@ from typing import TypeAlias, final
 
 import torch
 from einops import rearrange, reduce
-from jaxtyping import Int
+from jaxtyping import Int, UInt8
 from torch import Tensor
 
 from lightning_gan.shapes import ImageBytes
@@ -50,7 +50,7 @@ class ImageSource(ABC):
         """
 
 
-def box_mean(images: ImageBytes, *, resolution: int) -> ImageBytes:
+def box_mean(images: ImageBytes, *, resolution: int) -> UInt8[Tensor, "batch channels {resolution} {resolution}"]:
     """Each pixel the mean of the square of pixels it covers, rounded half up.
 
     This is the average pooling by which growing GANs make their lower resolutions (Karras et al. 2018,
@@ -93,14 +93,14 @@ class MemoryImages(ImageSource):
 
     Args:
         images: uint8 `[image channels size size]`.
-        labels: the class of every image, or None.
+        labels: the class index of every image `[image]`, or None.
         number_of_classes: how many classes there are; None counts up to the highest label.
 
     Raises:
         ValueError: if the tensor is not uint8, not square or empty, or labels do not fit the images.
     """
 
-    def __init__(self, *, images: ImageBytes, labels: ClassLabels | None, number_of_classes: int | None = None) -> None:
+    def __init__(self, *, images: Tensor, labels: Tensor | None, number_of_classes: int | None = None) -> None:
         if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[2] != images.shape[3] or len(images) == 0:
             raise ValueError(
                 f"images are {images.dtype} {tuple(images.shape)}; give uint8 [image channels size size], at least one"
@@ -134,6 +134,8 @@ class MemoryImages(ImageSource):
         return self._pooled[resolution][indices]
 
 
-def grey_to_channels(images: ImageBytes, *, channels: int) -> ImageBytes:
+def grey_to_channels(
+    images: UInt8[Tensor, "batch 1 height width"], *, channels: int
+) -> UInt8[Tensor, "batch {channels} height width"]:
     """Grey images with their one channel repeated."""
     return rearrange([images] * channels, "copies batch 1 height width -> batch copies height width")

@@ -4,8 +4,9 @@ import json
 import os
 import zipfile
 from abc import ABC, abstractmethod
+from io import BufferedIOBase
 from pathlib import Path
-from typing import Any, BinaryIO, cast, final
+from typing import Any, cast, final
 
 import torch
 
@@ -22,7 +23,7 @@ class Files(ABC):
         """All file names, sorted, relative, with forward slashes, without hidden ones."""
 
     @abstractmethod
-    def open(self, name: str) -> BinaryIO:
+    def open(self, name: str) -> BufferedIOBase:
         """A file's contents; the caller closes it."""
 
 
@@ -41,7 +42,7 @@ class Folder(Files):
         ]
         return sorted(name for name in found if not _is_hidden(name))
 
-    def open(self, name: str) -> BinaryIO:
+    def open(self, name: str) -> BufferedIOBase:
         return (self._path / name).open("rb")
 
 
@@ -57,8 +58,8 @@ class Archive(Files):
     def names(self) -> list[str]:
         return sorted(name for name in self._opened().namelist() if not name.endswith("/") and not _is_hidden(name))
 
-    def open(self, name: str) -> BinaryIO:
-        return cast(BinaryIO, self._opened().open(name))
+    def open(self, name: str) -> BufferedIOBase:
+        return cast(BufferedIOBase, self._opened().open(name))
 
     def _opened(self) -> zipfile.ZipFile:
         if self._zip is None or self._opened_by != os.getpid():

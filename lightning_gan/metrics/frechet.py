@@ -1,7 +1,8 @@
-"""Fréchet distance between two sets of features, each taken as a Gaussian (Heusel et al. 2017, arXiv:1706.08500, eq. 6).
+"""Fréchet distance between two sets of features, each taken as a Gaussian (Heusel et al. 2017, arXiv:1706.08500).
 
-With Inception's 2,048 features it is the FID. It is biased upwards by about ``(2 d + d (d + 1) / 2) / N`` for `N` samples of
-`d` features, so that numbers from different sample counts must not be compared; `frechet_floor` shows how large the bias is.
+With Inception's 2,048 features it is the FID. Its estimate from finite sets is too high: two sets of N samples of the
+same standard normal distribution in d dimensions are about ``(2 d + d (d + 1) / 2) / N`` apart. So numbers from
+different counts must not be compared; `frechet_floor` shows how large the bias is.
 """
 
 from typing import NamedTuple
@@ -29,24 +30,25 @@ def gaussian(features: Features) -> Gaussian:
         raise ValueError(f"a covariance needs at least 2 samples, but got {len(features)}")
     # Sums of float32 products lose the digits that the difference of two large traces needs.
     features = features.double()
-    return Gaussian(mean=features.mean(0), covariance=torch.atleast_2d(features.T.cov()))
+    return Gaussian(mean=features.mean(0), covariance=features.T.cov().reshape(features.shape[1], features.shape[1]))
 
 
 def frechet_distance(first: Gaussian, second: Gaussian) -> Tensor:
-    """``|m1 - m2|^2 + Tr(C1 + C2 - 2 (C1 C2)^(1/2))`` (eq. 6), a float64 scalar.
+    """``|m1 - m2|^2 + Tr(C1 + C2 - 2 (C1 C2)^(1/2))``, a float64 scalar.
 
-    ``Tr (C1 C2)^(1/2)`` is taken as ``Tr (R C2 R)^(1/2)`` with ``R = C1^(1/2)``, the same number from symmetric matrices, which
-    stays real and exact where covariances are rank-deficient.
+    ``Tr (C1 C2)^(1/2)`` is computed as ``Tr (R C2 R)^(1/2)``, ``R = C1^(1/2)``: the same number from a symmetric
+    matrix, whose eigenvalues stay real where covariances are rank-deficient.
     """
     values, vectors = torch.linalg.eigh(first.covariance)
     root = vectors * values.clamp(min=0).sqrt() @ vectors.T
     trace_of_root = torch.linalg.eigvalsh(root @ second.covariance @ root).clamp(min=0).sqrt().sum()
     squared_shift = (first.mean - second.mean).square().sum()
-    return squared_shift + first.covariance.trace() + second.covariance.trace() - 2 * trace_of_root
+    distance: Tensor = squared_shift + first.covariance.trace() + second.covariance.trace() - 2 * trace_of_root
+    return distance
 
 
 def frechet_floor(features: Features, *, seed: int) -> Tensor:
-    """Fréchet distance between two random halves of one set: what a perfect generator would get at that sample count."""
+    """Fréchet distance between two random halves of one set: what a perfect generator gets with so few samples."""
     order = torch.randperm(len(features), generator=torch.Generator().manual_seed(seed)).to(features.device)
     half = len(features) // 2
     return frechet_distance(gaussian(features[order[:half]]), gaussian(features[order[half : 2 * half]]))

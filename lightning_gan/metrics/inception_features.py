@@ -1,7 +1,7 @@
-"""Inception's 2,048 pooled features, which FID, KID and most published numbers are made of (Heusel et al. 2017, arXiv:1706.08500).
+"""Inception's 2,048 pooled features, which published FID and KID are made of (Heusel et al. 2017, arXiv:1706.08500).
 
-The network is torch-fidelity's port of the original TensorFlow graph, its resizing included. (torchmetrics' FID uses the same
-weights but resizes with anti-aliasing by default, which moves the numbers; published ones are without.)
+The network is torch-fidelity's port of the original TensorFlow graph, its resizing included. (torchmetrics' FID has the
+same weights but resizes with anti-aliasing by default, which moves the numbers; the original is without.)
 """
 
 from pathlib import Path
@@ -10,7 +10,10 @@ from urllib.error import URLError
 import torch
 from einops import repeat
 from torch import nn
-from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3, FeatureExtractorInceptionV3
+from torch_fidelity.feature_extractor_inceptionv3 import (  # type: ignore[import-untyped]
+    URL_INCEPTION_V3,
+    FeatureExtractorInceptionV3,
+)
 
 from lightning_gan.shapes import Features, ImageBytes
 
@@ -29,7 +32,8 @@ class InceptionFeatures(nn.Module):
 
     def __init__(self, *, weights: str | None = None, download: bool = False) -> None:
         super().__init__()
-        path = Path(weights) if weights is not None else Path(torch.hub.get_dir()) / "checkpoints" / Path(URL_INCEPTION_V3).name
+        downloads = Path(torch.hub.get_dir()) / "checkpoints"
+        path = Path(weights) if weights is not None else downloads / Path(URL_INCEPTION_V3).name
         if not path.is_file() and download and weights is None:
             _download(path)
         if not path.is_file():
@@ -51,10 +55,10 @@ class InceptionFeatures(nn.Module):
             ValueError: if the images have another number of channels.
         """
         if images.shape[1] not in (1, 3):
-            raise ValueError(f"InceptionFeatures takes images with 1 or 3 channels, but got shape {tuple(images.shape)}")
+            raise ValueError(f"InceptionFeatures takes images with 1 or 3 channels, not of shape {tuple(images.shape)}")
         if images.shape[1] == 1:
             images = repeat(images, "batch 1 height width -> batch 3 height width")
-        (features,) = self.network(images)
+        features: Features = self.network(images)[0]
         return features
 
 
@@ -64,6 +68,6 @@ def _download(path: Path) -> None:
         torch.hub.download_url_to_file(URL_INCEPTION_V3, str(path), hash_prefix="6726825d")
     except (URLError, OSError, RuntimeError) as error:
         raise ValueError(
-            f"InceptionFeatures: {URL_INCEPTION_V3} could not be downloaded ({error}); fetch it on a machine with network "
-            "access and set weights to the file's path"
+            f"InceptionFeatures: {URL_INCEPTION_V3} could not be downloaded ({error}); fetch it elsewhere and set "
+            "weights to the file's path"
         ) from error

@@ -1,13 +1,15 @@
-"""Kernel distance, KID with Inception's features (Bińkowski et al. 2018, arXiv:1801.01401, section 4.2).
+"""Kernel distance, KID with Inception's features (Bińkowski et al. 2018, arXiv:1801.01401).
 
-The unbiased estimate of the squared maximum mean discrepancy under the kernel ``k(x, y) = (x . y / d + 1)^3``. Unlike the
-Fréchet distance it has no bias in the sample count; it may come out negative.
+The unbiased estimate of the squared maximum mean discrepancy under the kernel ``k(x, y) = (x . y / d + 1)^3``. Unlike
+the Fréchet distance's, its expectation does not depend on the number of samples; it may come out negative.
 """
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
-from lightning_gan.shapes import Features, PerSample, Scalar
+from lightning_gan.metrics.feature_set import FakeFeatures, RealFeatures
+from lightning_gan.shapes import Features, Scalar
 
 
 def _kernel_sum(first: Tensor, second: Tensor) -> Scalar:
@@ -15,14 +17,14 @@ def _kernel_sum(first: Tensor, second: Tensor) -> Scalar:
     return (similarity * similarity * similarity).sum()
 
 
-def _distinct_pairs_mean(features: Tensor) -> Scalar:
+def _distinct_pairs_mean(features: Features) -> Scalar:
     """Mean of the kernel over all pairs of different samples."""
     count = len(features)
     itself = (features.square().sum(1) / features.shape[1] + 1).pow(3).sum()
     return (_kernel_sum(features, features) - itself) / (count * (count - 1))
 
 
-def squared_discrepancy(real: Features, fake: Features) -> Scalar:
+def squared_discrepancy(real: RealFeatures, fake: FakeFeatures) -> Scalar:
     """Unbiased squared maximum mean discrepancy of two sets under the cubic kernel, in float64.
 
     Example:
@@ -34,7 +36,9 @@ def squared_discrepancy(real: Features, fake: Features) -> Scalar:
     return _distinct_pairs_mean(real) + _distinct_pairs_mean(fake) - 2 * between
 
 
-def kernel_distances(real: Features, fake: Features, *, subsets: int = 100, subset_size: int = 1000, seed: int = 0) -> PerSample:
+def kernel_distances(
+    real: RealFeatures, fake: FakeFeatures, *, subsets: int = 100, subset_size: int = 1000, seed: int = 0
+) -> Float[Tensor, " subsets"]:
     """The squared discrepancy of `subsets` random subsets of both sets, shape `[subsets]`; KID is their mean.
 
     Each subset is drawn without replacement.

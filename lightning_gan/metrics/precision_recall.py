@@ -1,7 +1,8 @@
-"""Precision and recall (Kynkäänniemi et al. 2019, arXiv:1904.06991), density and coverage (Naeem et al. 2020, arXiv:2002.09797).
+"""Precision and recall (arXiv:1904.06991), density and coverage (arXiv:2002.09797) of generated images.
 
-All four ask which samples lie in balls around other samples, a ball reaching to its centre's k-th nearest neighbour of the
-same set. They need every pair's distance but never hold all of them: rows are visited in blocks.
+Kynkäänniemi et al. (2019) introduced the first two, Naeem et al. (2020) the others. All four ask which samples lie in
+balls around other samples, a ball reaching to its centre's k-th nearest neighbour of the same set. They need the
+distances of all pairs, but never hold all of them at once: rows are visited in blocks.
 """
 
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from lightning_gan.metrics.feature_set import FakeFeatures, RealFeatures
 from lightning_gan.shapes import Features, PerSample
 
 BLOCK_ELEMENTS = 2**24
@@ -17,7 +19,7 @@ BLOCK_ELEMENTS = 2**24
 
 
 class PrecisionRecall(NamedTuple):
-    """Fidelity (precision, density) and variety (recall, coverage) of fakes; precision, recall and coverage in [0, 1]."""
+    """Fidelity (precision, density) and variety (recall, coverage) of fakes; all but density in [0, 1]."""
 
     precision: float
     recall: float
@@ -36,21 +38,21 @@ def _distances(rows: Tensor, columns: Tensor) -> Iterator[tuple[slice, Tensor]]:
 
 
 def neighbour_radii(features: Features, *, neighbours: int) -> PerSample:
-    """Distance of every sample to its k-th nearest other sample (arXiv:1904.06991, eq. 2)."""
+    """Distance of every sample to its k-th nearest other sample."""
     radii = features.new_empty(len(features))
     for rows, distances in _distances(features, features):
-        # A sample is not its own neighbour. (Its distance to itself may be 1e-8, so it cannot be recognised by its rank.)
+        # A sample is not its own neighbour, and rounding may put others nearer than itself: leave it out by its place.
         distances[:, rows].fill_diagonal_(torch.inf)
         radii[rows] = distances.kthvalue(neighbours, dim=1).values
     return radii
 
 
-def precision_recall(real: Features, fake: Features, *, neighbours: int = 3) -> PrecisionRecall:
+def precision_recall(real: RealFeatures, fake: FakeFeatures, *, neighbours: int = 3) -> PrecisionRecall:
     """The four numbers of two sets of features, in float64.
 
     A sample on the surface of a ball is in it for precision and recall (`<=`, as in the authors' code), and is not for
-    density and coverage (`<`, as in theirs). With k neighbours, N reals and M fakes of the same distribution the expected
-    density is 1 and the expected coverage is ``1 - prod_{i=1..k} (N - i) / (N + M - i)``, 0.875 for k = 3.
+    density and coverage (`<`, as in theirs). For k neighbours and N reals and M fakes of the same distribution, the
+    expected density is 1 and the expected coverage ``1 - prod_{i=1..k} (N - i) / (N + M - i)``, 0.875 for k = 3.
 
     Raises:
         ValueError: if a set has no more than `neighbours` samples.

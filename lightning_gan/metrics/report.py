@@ -1,35 +1,47 @@
 """From two sets of features to a record: numbers, with everything they depend on, as a table and as a file."""
 
 import json
+import math
 import os
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import torch
 
+from lightning_gan.metrics.feature_set import FakeFeatures, RealFeatures
 from lightning_gan.metrics.frechet import frechet_distance, gaussian
 from lightning_gan.metrics.kernel import kernel_distances
 from lightning_gan.metrics.precision_recall import precision_recall
-from lightning_gan.shapes import Features, Logits
+from lightning_gan.shapes import Logits
 
 Record: TypeAlias = dict[str, Any]
 """One evaluation: under "metrics" its numbers, and beside them everything they depend on."""
 
 
 def compare_features(
-    real: Features, fake: Features, *, neighbours: int, kernel_subsets: int, kernel_subset_size: int, seed: int
+    real: RealFeatures,
+    fake: FakeFeatures,
+    *,
+    floor: float,
+    neighbours: int,
+    kernel_subsets: int,
+    kernel_subset_size: int,
+    seed: int,
 ) -> dict[str, float]:
-    """Every number of two sets of features that needs nothing but the features."""
+    """All numbers of two sets of features, `floor` being the reals' `frechet_floor`."""
+    distance = frechet_distance(gaussian(real), gaussian(fake)).item()
     kernel = kernel_distances(real, fake, subsets=kernel_subsets, subset_size=kernel_subset_size, seed=seed)
     return {
-        "frechet_distance": frechet_distance(gaussian(real), gaussian(fake)).item(),
+        "frechet_distance": distance,
+        "frechet_floor": floor,
+        "frechet_to_floor": distance / floor if floor > 0 else math.inf,
         "kernel_distance_x1000": 1000 * kernel.mean().item(),
         **precision_recall(real, fake, neighbours=neighbours)._asdict(),
     }
 
 
 def class_counts(logits: Logits) -> dict[str, float]:
-    """How many classes occur among the images, and how many they are worth: the exponential of the histogram's entropy."""
+    """How many classes occur among the images, and the exponential of their histogram's entropy: K for K equal ones."""
     shares = logits.argmax(1).bincount(minlength=logits.shape[1]) / len(logits)
     return {
         "classes_present": float((shares > 0).sum().item()),
@@ -55,7 +67,8 @@ def table(record: Record) -> str:
     """A record as aligned plain text.
 
     Example:
-        >>> print(table({"kimg": 10.0, "extractor": "DigitFeatures", "seed": 0, "metrics": {"precision": 0.5, "recall": 0.25}}))
+        >>> metrics = {"precision": 0.5, "recall": 0.25}
+        >>> print(table({"kimg": 10.0, "extractor": "DigitFeatures", "seed": 0, "metrics": metrics}))
         precision  0.5000
         recall     0.2500
         (kimg 10.0, extractor DigitFeatures, seed 0)
@@ -68,7 +81,7 @@ def table(record: Record) -> str:
 
 
 def write_record(record: Record, path: Path) -> None:
-    """Adds a record to the list in a JSON file, in place of an older one with the same settings; whole or not at all."""
+    """Adds a record to the list in a JSON file, in place of one with equal settings. The file is never half written."""
     records: list[Record] = json.loads(path.read_text()) if path.exists() else []
 
     def settings(entry: Record) -> Record:

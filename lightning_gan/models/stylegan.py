@@ -29,6 +29,7 @@ from lightning_gan.layers import (
 )
 from lightning_gan.losses import AdversarialLoss
 from lightning_gan.optimizers import GANAdam
+from lightning_gan.precision import full_precision
 from lightning_gan.shapes import Images, Labels, Latents, Logits
 
 
@@ -119,7 +120,7 @@ class Epilogue(nn.Module):
             noise = torch.randn(batch, 1, height, width, dtype=features.dtype, device=features.device)
         features = torch.addcmul(self.bias[:, None, None], noise, self.noise_weight[:, None, None]) + features
         features = leaky_relu(features, 0.2)
-        normalized = instance_norm(features.float(), eps=1e-8).to(features.dtype)  # fp32: a variance, and a tiny eps
+        normalized = instance_norm(full_precision(features), eps=1e-8).to(features.dtype)  # fp32: a variance, and a tiny eps
         scale, shift = self.style(style)[:, :, None, None].chunk(2, dim=1)  # b c 1 1 each
         return torch.addcmul(shift, normalized, scale + 1)
 
@@ -289,7 +290,7 @@ class Generator(nn.Module):
         styles = w[:, None].expand(-1, layers, -1)  # batch layers style_dim
         if self.training:
             with torch.no_grad():
-                self.w_avg.lerp_(w.float().mean(dim=0), 1 - self.w_avg_decay)
+                self.w_avg.lerp_(full_precision(w).mean(dim=0), 1 - self.w_avg_decay)
             if self.style_mixing:
                 styles = self._mixed(styles, self.mapping(torch.randn_like(latents), labels))
         if truncation != 1.0:

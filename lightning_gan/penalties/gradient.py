@@ -6,6 +6,7 @@ Squares are summed over an image's pixels and averaged over the batch, never ave
 import torch
 from einops import reduce
 
+from lightning_gan.precision import full_precision
 from lightning_gan.shapes import Images, Logits, PerSample, Scalar
 
 
@@ -16,7 +17,7 @@ def squared_gradient_norm(logits: Logits, images: Images) -> PerSample:
     (batch normalization makes them meet). Squares are summed in fp32: in half precision they overflow or drown.
     """
     (gradient,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
-    return reduce(gradient.float().square(), "batch channels height width -> batch", "sum")
+    return reduce(full_precision(gradient).square(), "batch channels height width -> batch", "sum")
 
 
 def zero_centered(logits: Logits, images: Images) -> Scalar:

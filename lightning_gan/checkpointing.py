@@ -1,0 +1,77 @@
+"""Checkpoint files that are whole or not there: written beside their target, flushed to the disk, and renamed.
+
+Lightning's own files are renamed from `$TMPDIR`. Where that is another file system, as on most clusters, the rename
+is a copy, and a kill in the middle leaves half a file under the final name.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from fsspec.core import url_to_fs  # type: ignore[import-untyped]
+from fsspec.implementations.local import LocalFileSystem  # type: ignore[import-untyped]
+from lightning.fabric.plugins import TorchCheckpointIO
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Writes checkpoints so that a kill at any time leaves the previous file whole; for `Trainer(plugins=[...])`.
+
+    Loading is restricted to tensors and plain types (`weights_only=True`) unless the caller asks otherwise. Files that
+    are not on a local file system are written by Lightning.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None) -> None:
+        """Write a checkpoint file.
+
+        Args:
+            checkpoint: what to save.
+            path: where to.
+            storage_options: refused, as by Lightning.
+
+        Raises:
+            TypeError: if storage options are given.
+        """
+        filesystem, local_path = url_to_fs(str(path))
+        if storage_options is not None or not isinstance(filesystem, LocalFileSystem):
+            super().save_checkpoint(checkpoint, path, storage_options)
+            return
+        target = Path(local_path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        # Always the same name, so that what a kill leaves behind is overwritten by the next save.
+        unfinished = target.with_name(f"{target.name}.unfinished")
+        try:
+            with unfinished.open("wb") as file:
+                torch.save(checkpoint, file)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(unfinished, target)
+        finally:
+            unfinished.unlink(missing_ok=True)
+        _flush_directory(target.parent)
+
+    def load_checkpoint(
+        self, path: str | Path, map_location: Any | None = "cpu", weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        """Read a checkpoint file.
+
+        Args:
+            path: where from; a local path or a URL.
+            map_location: as in `torch.load`.
+            weights_only: False also runs pickled code, which only files from a trusted source deserve.
+
+        Raises:
+            FileNotFoundError: if there is none.
+        """
+        return super().load_checkpoint(path, map_location, weights_only=weights_only is not False)
+
+
+def _flush_directory(directory: Path) -> None:
+    """Make a rename in it last beyond a loss of power, where directories can be flushed at all (not on Windows)."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,5 @@
+"""The command line: `lightning-gan fit --config stylegan.yaml`. What imports torch is imported when a command needs it."""
+
+from lightning_gan.cli.entry import main
+
+__all__ = ["main"]

@@ -1,0 +1,66 @@
+"""Configuration files by name: from the working directory, and else the ones that come with the package."""
+
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lightning_gan.cli.errors import CommandLineError
+
+
+def shipped_folder() -> Path:
+    """The folder `configs`: inside of an installed package, beside it in a clone of the repository."""
+    package = Path(__file__).parent.parent
+    return package / "configs" if (package / "configs").is_dir() else package.parent / "configs"
+
+
+def shipped_configs() -> list[str]:
+    """The names of the configurations that come with the package, such as `addons/r1.yaml`."""
+    folder = shipped_folder()
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.yaml"))
+
+
+def find_config(name: str) -> Path:
+    """A configuration file by its name.
+
+    Args:
+        name: a path, or the name of a shipped configuration, with or without `.yaml` or a leading `configs/`.
+
+    Raises:
+        CommandLineError: if there is none; it lists those with similar names.
+    """
+    file_name = name if name.endswith((".yaml", ".yml", ".json")) else f"{name}.yaml"
+    shipped = file_name.removeprefix("./").removeprefix("configs/")
+    for candidate in (Path(name), Path(file_name), shipped_folder() / shipped):
+        if candidate.is_file():
+            return candidate
+    known = shipped_configs()
+    by_last_part = {Path(path).name: path for path in known}
+    close = [
+        *get_close_matches(shipped, known, n=3),
+        *(by_last_part[match] for match in get_close_matches(Path(shipped).name, by_last_part, n=2)),
+    ]
+    if close:
+        hint = f"did you mean {' or '.join(dict.fromkeys(close))}?"
+    else:
+        hint = f"the package has {', '.join(known)}"
+    raise CommandLineError(f"there is no configuration {name}, neither here nor in the package; {hint}")
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """The settings in a file.
+
+    Raises:
+        CommandLineError: if it is no YAML, or not a mapping.
+    """
+    try:
+        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.MarkedYAMLError as error:
+        line = "" if error.problem_mark is None else f" in line {error.problem_mark.line + 1}"
+        raise CommandLineError(f"{path} is not valid YAML: {error.problem}{line}") from error
+    if settings is None:
+        return {}
+    if not isinstance(settings, dict):
+        raise CommandLineError(f"{path} must hold settings such as `model:` and `data:`, and holds a {type(settings).__name__}")
+    return settings
