@@ -34,8 +34,8 @@ register_strategies()
 
 
 def from_bytes(images: ImageBytes) -> Images:
-    """0..255 to [-1, 1]."""
-    return images.float() / 127.5 - 1.0
+    """0..255 to [-1, 1], in the default dtype, which is the one that `Trainer(precision=...)` trains in."""
+    return images.to(torch.get_default_dtype()) / 127.5 - 1.0
 
 
 def to_bytes(images: Images) -> ImageBytes:

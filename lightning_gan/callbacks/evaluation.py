@@ -4,21 +4,23 @@ The feature extractor sees every image once; all numbers come from those feature
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sized
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_warn
 from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, DistributedSampler
 
+from lightning_gan.callbacks.clock import ImageClock, crosses_multiple, images_of_kimg, tensors_of
+from lightning_gan.callbacks.ema import EMA
 from lightning_gan.gan import GAN
 from lightning_gan.metrics import DigitFeatures, FeatureSet, frechet_floor, to_bytes
 from lightning_gan.metrics.report import Record, class_counts, compare_features, table, write_record
@@ -35,22 +37,17 @@ class Reals:
 
 
 def images_of(batch: Any) -> Tensor:
-    """The images of a batch: the batch itself, its first member, or its "image".
+    """The images of a batch: its first tensor with four dimensions.
 
     Raises:
-        ValueError: if there is no `[batch, channels, height, width]` tensor there.
+        ValueError: if there is none.
     """
-    images = batch
-    if isinstance(batch, Mapping):
-        images = batch.get("image")
-    elif isinstance(batch, Sequence) and batch:
-        images = batch[0]
-    if not isinstance(images, Tensor) or images.dim() != 4:
-        raise ValueError(
-            f"Evaluation: no images [batch, channels, height, width] in a {type(batch).__name__}; a batch is "
-            "a tensor of images, or begins with one, or has one under the key 'image'"
-        )
-    return images
+    for tensor in tensors_of(batch):
+        if tensor.dim() == 4:
+            return tensor
+    raise ValueError(
+        f"Evaluation: no images [batch, channels, height, width] in a batch of type {type(batch).__name__}"
+    )
 
 
 @contextmanager
@@ -65,7 +62,7 @@ def evaluation_mode(module: nn.Module) -> Iterator[None]:
             submodule.training = training
 
 
-class Evaluation(Callback):
+class Evaluation(ImageClock):
     """Compares generated with real images, and logs, prints and writes what it finds.
 
     While fitting it evaluates every `every_kimg` thousand images and at the end, against the images of the validation
@@ -76,8 +73,8 @@ class Evaluation(Callback):
     `metrics/frechet_distance`), `metrics.json` in `trainer.default_root_dir`, and a table on the terminal. Evaluating
     leaves training as it was: random state and modes of the networks are put back. A `fast_dev_run` is not evaluated.
 
-    It works on a `GAN`, and with `sampler` on any LightningModule with batches whose real images are uint8, or float in
-    [-1, 1]. Its place among the callbacks is behind those that average weights.
+    It works on a `GAN`, and with `sampler` on any LightningModule. Real images are a batch's first tensor with four
+    dimensions, uint8 or float in [-1, 1]. Its place among the callbacks is behind those that average weights.
 
     Args:
         extractor: makes features `[batch, features]` of uint8 images with 1 or 3 channels. It is frozen, and no part of
@@ -87,7 +84,7 @@ class Evaluation(Callback):
         batch_size: images to generate at once, on each rank. Where networks draw noise, it changes the images.
         seed: latents, noise and random subsets are a function of it.
         truncation: passed to `GAN.sample`.
-        ema: passed to `GAN.sample`.
+        ema: passed to `GAN.sample`. Other modules are always evaluated with the weights that `EMA` averages.
         neighbours: k of precision, recall, density and coverage.
         kernel_subsets: how many random subsets the kernel distance averages over.
         kernel_subset_size: samples per subset; all of them where there are fewer, as the record then says.
@@ -119,8 +116,6 @@ class Evaluation(Callback):
         for setting, count in counts.items():
             if count < 1:
                 raise ValueError(f"Evaluation: {setting}={count} must be at least 1")
-        if every_kimg is not None and every_kimg <= 0:
-            raise ValueError(f"Evaluation: every_kimg={every_kimg} must be positive, or null for the end of fit only")
         if fake_count <= neighbours:
             raise ValueError(f"Evaluation: fake_count={fake_count} must be above neighbours={neighbours}")
         if kernel_subset_size < 2:
@@ -139,8 +134,8 @@ class Evaluation(Callback):
         self.kernel_subset_size = kernel_subset_size
         self.sampler = sampler
         self.name = name
-        self._images_counted = 0
-        self._evaluated_at = 0
+        self._every_images = None if every_kimg is None else images_of_kimg("Evaluation: every_kimg", every_kimg)
+        self._evaluated_at: int | None = None
         self._latest: Record | None = None
         self._validation_reals: Reals | None = None
         self._loop_features = FeatureSet()
@@ -161,6 +156,7 @@ class Evaluation(Callback):
             )
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        super().on_train_start(trainer, pl_module)
         # Lightning sets the validation data up before this only if it validates in the first epoch: do the same as it.
         if trainer._evaluation_loop._combined_loader is None and trainer.enable_validation:
             trainer.validating = True
@@ -172,19 +168,17 @@ class Evaluation(Callback):
             "Evaluation: nothing to compare with while fitting; give the module a validation_step and the run a "
             "validation dataloader, and leave limit_val_batches above 0"
         )
-        if self.every_kimg is not None:
+        if self._every_images is not None:
             raise ValueError(f"{problem}, or set every_kimg to null")
         rank_zero_warn(f"{problem}. There will be no evaluation at the end of fit")
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        if not isinstance(pl_module, GAN):
-            self._images_counted += len(images_of(batch)) * trainer.world_size
-        if self.every_kimg is None or _skipped(trainer):
+        super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+        if self._every_images is None or _skipped(trainer):
             return
-        interval = 1000 * self.every_kimg
-        if self.images_seen(pl_module) // interval > self._evaluated_at // interval:
+        if crosses_multiple(self.images_before, self.images_seen, every_images=self._every_images):
             record = self._evaluate_fit(trainer, pl_module)
             self._log(pl_module, record)
             numbers = record["metrics"]
@@ -197,7 +191,7 @@ class Evaluation(Callback):
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if _skipped(trainer) or trainer._evaluation_loop._combined_loader is None:
             return
-        if self._latest is None or self._evaluated_at != self.images_seen(pl_module):
+        if self._evaluated_at != self.images_seen:
             self._evaluate_fit(trainer, pl_module)
         assert self._latest is not None
         trainer.print(table(self._latest))
@@ -211,12 +205,14 @@ class Evaluation(Callback):
                     self._add_reals(trainer, features, batch)
                 self._validation_reals = self._reals(trainer, features)
             self._latest = self._evaluate(trainer, module, self._validation_reals, stage="fit")
-        self._evaluated_at = self.images_seen(module)
+        self._evaluated_at = self.images_seen
         return self._latest
 
     # ------------------------------------------------------------------ validate and test
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.state.fn != TrainerFn.FITTING:
+            self._read(pl_module)
         self._loop_features = FeatureSet().to(pl_module.device)
 
     def on_validation_batch_end(
@@ -282,12 +278,13 @@ class Evaluation(Callback):
             positions = torch.arange(start, min(start + self.batch_size, self.fake_count))
             seed = derived_seed(self.seed, "fakes", start)
             torch.manual_seed(seed)
-            if self.sampler is not None:
-                images = self.sampler(module, len(positions), seed)
-            else:
-                assert isinstance(module, GAN)
-                classes = None if labels is None else labels[positions]
-                images = module.sample(latents[positions], classes, truncation=self.truncation, ema=self.ema)
+            with trainer.precision_plugin.forward_context():
+                if self.sampler is not None:
+                    images = self.sampler(module, len(positions), seed)
+                else:
+                    assert isinstance(module, GAN)
+                    classes = None if labels is None else labels[positions]
+                    images = module.sample(latents[positions], classes, truncation=self.truncation, ema=self.ema)
             features.update(self._extract(images), positions if index < len(starts) else torch.full_like(positions, -1))
         return _where_doubles_are(features.compute())
 
@@ -298,8 +295,14 @@ class Evaluation(Callback):
 
     def _evaluate(self, trainer: Trainer, module: LightningModule, reals: Reals, *, stage: str) -> Record:
         """The record on every rank; rank 0 computes it and writes it."""
-        fakes = self._fakes(trainer, module)
-        record = self._record(module, reals, fakes, stage=stage) if trainer.is_global_zero else {}
+        averages = [callback for callback in trainer.callbacks if isinstance(callback, EMA)]  # type: ignore[attr-defined]
+        with ExitStack() as stack:
+            for callback in averages:
+                stack.enter_context(callback.applied(module))
+            fakes = self._fakes(trainer, module)
+        record = (
+            self._record(module, reals, fakes, stage=stage, averaged=bool(averages)) if trainer.is_global_zero else {}
+        )
         record = trainer.strategy.broadcast(record)
         if trainer.is_global_zero:
             write_record(record, Path(trainer.default_root_dir) / f"{self.name}.json")
@@ -309,7 +312,7 @@ class Evaluation(Callback):
                 logger.log_metrics(self._names(record) | {"kimg": record["kimg"]}, step=step)
         return record
 
-    def _record(self, module: LightningModule, reals: Reals, fakes: Features, *, stage: str) -> Record:
+    def _record(self, module: LightningModule, reals: Reals, fakes: Features, *, stage: str, averaged: bool) -> Record:
         real = reals.features
         subset_size = min(self.kernel_subset_size, len(real), len(fakes))
         numbers = compare_features(
@@ -325,13 +328,13 @@ class Evaluation(Callback):
             numbers |= class_counts(self.extractor.to(fakes.device).classify_features(fakes))
         return {
             "stage": stage,
-            "kimg": self.images_seen(module) / 1000,
+            "kimg": self.kimg,
             "extractor": type(self.extractor).__name__,
             "real_count": len(real),
             "fake_count": len(fakes),
             "seed": self.seed,
             "truncation": self.truncation if self.sampler is None else None,
-            "ema": (self.ema and module.averaged) if isinstance(module, GAN) else None,
+            "ema": self.ema and module.averaged if isinstance(module, GAN) else averaged,
             "neighbours": self.neighbours,
             "kernel_subsets": self.kernel_subsets,
             "kernel_subset_size": subset_size,
@@ -345,21 +348,9 @@ class Evaluation(Callback):
         """Into `trainer.callback_metrics`; not into loggers, which Lightning would spare all but every 50th step's."""
         module.log_dict(self._names(record), logger=False, rank_zero_only=False)
 
-    # ------------------------------------------------------------------ state
-
-    def images_seen(self, module: LightningModule) -> int:
-        """Real images that training has used, over all ranks: a `GAN`'s own clock, or what this callback counted."""
-        return module.images_seen if isinstance(module, GAN) else self._images_counted
-
     @property
     def state_key(self) -> str:
         return self._generate_state_key(name=self.name)
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"images_counted": self._images_counted, "evaluated_at": self._evaluated_at}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self._images_counted, self._evaluated_at = state_dict["images_counted"], state_dict["evaluated_at"]
 
 
 def _skipped(trainer: Trainer) -> bool:

@@ -40,7 +40,8 @@ def image_grid(images: ImageBytes, *, columns: int, factor: int = 1) -> Grid:
         columns: images per row.
         factor: enlargement.
     """
-    shown = {2: 1}.get(images.shape[1], 3 if images.shape[1] > 4 else images.shape[1])
+    channels = images.shape[1]
+    shown = 1 if channels == 2 else min(channels, 3) if channels != 4 else 4
     images = nearest_upsample(images[:, :shown], factor=factor)
     return rearrange(images, "(rows columns) c h w -> (rows h) (columns w) c", columns=columns)
 

@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from importlib import import_module
 
@@ -20,8 +20,9 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
         >>> did_you_mean("colour", ["devices"])
         ''
     """
-    close = get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f"; did you mean {close[0]}?" if close else ""
+    by_lower_case = {name.lower(): name for name in known}
+    close = get_close_matches(word.lower(), by_lower_case, n=1, cutoff=0.6)
+    return f"; did you mean {by_lower_case[close[0]]}?" if close else ""
 
 
 def explain(message: str, *, command: str, options: list[str]) -> str:
@@ -35,32 +36,60 @@ def explain(message: str, *, command: str, options: list[str]) -> str:
         command: `fit`, `test` ...
         options: every option of the command, as `trainer.max_epochs`.
     """
-    if found := re.search(r"(?:does not accept option|unrecognized arguments:|Option) '?(?:--)?([\w.+]+)", message):
-        if "Parser key" not in message:
+    if "Parser key" not in message:
+        if found := re.search(r"(?:does not accept option|unrecognized arguments:|Option) '?(?:--)?([\w.+]+)", message):
             return _unknown_option(found[1], command=command, options=options)
-    if found := re.search(r"the following arguments are required: (.*)", message):
-        if "Parser key" not in message:
+        if found := re.search(r"the following arguments are required: (.*)", message):
             return _missing(found[1], command=command)
-    keys = re.findall(r'Parser key "([\w.]+)"', message)
-    place = ".".join(dict.fromkeys(keys))
-    class_paths = re.findall(r"Problem with given class_path '([\w.]+)'", message)
-    if found := re.search(r"Option '([\w.]+)' is not accepted", message):
-        return _unknown_argument(found[1], place=place, class_paths=class_paths, message=message)
-    if found := re.search(r"Expected a dot import path string: (\w+)", message):
-        return f"{place}: there is no class {found[1]}{did_you_mean(found[1], _class_names())}"
-    if found := re.search(r"module '([\w.]+)' has no attribute '(\w+)'", message):
-        return f"{place}: {found[1]} has no class {found[2]}{did_you_mean(found[2], _public_names(found[1]))}"
-    if found := re.search(r"No module named '([\w.]+)'", message):
-        return f"{place}: there is no module {found[1]}"
-    if found := re.search(r"(?:the following arguments are required: |Key \")([\w., ]+)", message):
-        owner = class_paths[-1].rsplit(".", 1)[-1] if class_paths else place
-        return f"{place}: {owner} needs {found[1]}; give --{keys[0] if keys else ''}.{found[1].split(',')[0]}"
-    if found := re.search(r"Expected an? <class '([\w.]+)'>\. Got value: (.*)", message):
-        return f"{place}: {found[2].strip()} is no {found[1].rsplit('.', 1)[-1]}"
-    if found := re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", message):
-        known = re.findall(r"\w+", found[2])
-        return f"{found[1]} is none of {', '.join(known)}{did_you_mean(found[1], known)}"
-    return _first_reason(message)
+        return _first_reason(message)
+    reasons = [found for pattern in _REASONS if (found := re.search(pattern, message))]
+    if not reasons:
+        return _first_reason(message)
+    first = min(reasons, key=lambda found: found.start())
+    before = message[: first.end()]
+    place = ".".join(dict.fromkeys(re.findall(r'Parser key "([\w.]+)"', before)))
+    classes = re.findall(r"Problem with given class_path '([\w.]+)'", before)
+    return f"{place}: {_REASONS[first.re.pattern](first, place, classes)}"
+
+
+def _unknown_argument(found: re.Match[str], place: str, classes: list[str]) -> str:
+    # Of optimizers, which are named by the type of a callable, the class stands behind the reason, in the value.
+    callable_class = re.match(r".*?class_path='([\w.]+)'", found.string[found.end() :])
+    is_callable = found.string[: found.start()].endswith("callable class: ")
+    owner = callable_class[1] if is_callable and callable_class else next(iter(classes[-1:]), place)
+    return f"{_short(owner)} has no option {found[1]}{did_you_mean(found[1], _parameters(owner))}"
+
+
+def _unknown_class(found: re.Match[str], place: str, classes: list[str]) -> str:
+    return f"there is no class {found[1]}{did_you_mean(found[1], _class_names())}"
+
+
+def _not_in_module(found: re.Match[str], place: str, classes: list[str]) -> str:
+    return f"{found[1]} has no {found[2]}{did_you_mean(found[2], _public_names(found[1]))}"
+
+
+def _unknown_module(found: re.Match[str], place: str, classes: list[str]) -> str:
+    return f"there is no module {found[1]}"
+
+
+def _missing_argument(found: re.Match[str], place: str, classes: list[str]) -> str:
+    owner = _short(classes[-1]) if classes else place
+    return f"{owner} needs {found[1]}; give --{place}.{found[1].split(',')[0]}"
+
+
+def _wrong_type(found: re.Match[str], place: str, classes: list[str]) -> str:
+    return f"{found[2].strip()} is no {_short(found[1])}"
+
+
+_REASONS: dict[str, Callable[[re.Match[str], str, list[str]], str]] = {
+    r"Option '([\w.]+)' is not accepted": _unknown_argument,
+    r"Expected a dot import path string: (\w+)": _unknown_class,
+    r"module '([\w.]+)' has no attribute '(\w+)'": _not_in_module,
+    r"No module named '([\w.]+)'": _unknown_module,
+    r"the following arguments are required: ([\w., ]+)": _missing_argument,
+    r"Expected an? <class '([\w.]+)'>\. Got value: (.*)": _wrong_type,
+}
+"""What the parser says of a value, and what we say."""
 
 
 def _unknown_option(option: str, *, command: str, options: list[str]) -> str:
@@ -80,22 +109,6 @@ def _missing(required: str, *, command: str) -> str:
     if set(names) <= {"model", "data"}:
         return f"{command} needs {' and '.join(sorted(names))}; give for example --config stylegan.yaml"
     return f"{command} needs {', '.join(names)}"
-
-
-def _unknown_argument(name: str, *, place: str, class_paths: list[str], message: str) -> str:
-    if not class_paths:
-        # Optimizers are named by a callable's type: the class stands behind the message, in the value.
-        class_paths = re.findall(r"class_path=?'?:? ?'([\w.]+)'", message)[:1]
-    if nested := re.search(r"expects a function or a callable class: Option.*?class_path='([\w.]+)'", message):
-        class_paths = [nested[1]]
-    if not class_paths:
-        return f"{place}: there is no option {name}"
-    # Of several alternatives the first list entry failed first; of nested classes the innermost is named last before it.
-    before = message[: message.index(f"Option '{name}' is not accepted")]
-    owners = re.findall(r"Problem with given class_path '([\w.]+)'", before)
-    owner = class_paths[0] if nested or not owners else owners[-1]
-    short = owner.rsplit(".", 1)[-1]
-    return f"{place}: {short} has no option {name}{did_you_mean(name, _parameters(owner))}"
 
 
 def _parameters(class_path: str) -> list[str]:
@@ -120,7 +133,11 @@ def _class_names() -> list[str]:
 
 
 def _public_names(module: str) -> list[str]:
-    return [name for name in vars(import_module(module)) if name[:1].isupper()]
+    return [name for name in vars(import_module(module)) if not name.startswith("_")]
+
+
+def _short(class_path: str) -> str:
+    return class_path.rsplit(".", 1)[-1]
 
 
 def _first_reason(message: str) -> str:

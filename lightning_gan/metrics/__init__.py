@@ -6,7 +6,7 @@ from lightning_gan.metrics.frechet import Gaussian, frechet_distance, frechet_fl
 from lightning_gan.metrics.image_bytes import to_bytes
 from lightning_gan.metrics.inception_features import InceptionFeatures
 from lightning_gan.metrics.kernel import kernel_distances, squared_discrepancy
-from lightning_gan.metrics.precision_recall import PrecisionRecall, neighbour_radii, precision_recall
+from lightning_gan.metrics.neighbours import PrecisionRecall, neighbour_radii, precision_recall
 
 __all__ = [
     "DigitFeatures",

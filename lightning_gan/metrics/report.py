@@ -11,7 +11,7 @@ import torch
 from lightning_gan.metrics.feature_set import FakeFeatures, RealFeatures
 from lightning_gan.metrics.frechet import frechet_distance, gaussian
 from lightning_gan.metrics.kernel import kernel_distances
-from lightning_gan.metrics.precision_recall import precision_recall
+from lightning_gan.metrics.neighbours import precision_recall
 from lightning_gan.shapes import Logits
 
 Record: TypeAlias = dict[str, Any]

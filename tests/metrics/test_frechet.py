@@ -86,7 +86,6 @@ def test_it_agrees_with_the_whole_metric_of_torchmetrics() -> None:
     metric = FrechetInceptionDistance(feature=torch.nn.Flatten(), input_img_size=(1, 3, 3))
     generator = torch.Generator().manual_seed(0)
     real, fake = (torch.randint(0, high, (40, 1, 3, 3), generator=generator).byte() for high in (256, 200))
-    # An extractor of its own must give floats, which Flatten keeps only if it is handed some.
     metric.update(real.float(), real=True)
     metric.update(fake.float(), real=False)
     ours = frechet_distance(gaussian(real.flatten(1).float()), gaussian(fake.flatten(1).float())).item()

@@ -1,4 +1,4 @@
-"""Inception's features, without its weights: what is said when they are missing or wrong, and the wiring around them."""
+"""Inception's features without its weights: what is said when they are missing or wrong, and the wiring."""
 
 from pathlib import Path
 
@@ -30,7 +30,9 @@ def random_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_missing_weights_end_in_one_message_with_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     monkeypatch.setattr(torch.hub, "download_url_to_file", lambda *_, **__: pytest.fail("nobody asked for a download"))
-    with pytest.raises(ValueError, match=r"no weights at .*Download https://.*pth .*set weights to .*download: true") as error:
+    with pytest.raises(
+        ValueError, match=r"no weights at .*Download https://.*pth .*set weights to .*download: true"
+    ) as error:
         InceptionFeatures()
     assert error.value.__cause__ is None and str(tmp_path) in str(error.value)
     with pytest.raises(ValueError, match="no weights at nowhere"):

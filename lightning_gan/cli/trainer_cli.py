@@ -1,0 +1,268 @@
+"""`fit`, `validate` and `test`: Lightning's command line, with links from data to model, run folders and short errors."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+import yaml
+from jsonargparse import Namespace
+from lightning.pytorch import LightningDataModule, LightningModule, Trainer
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+
+import lightning_gan.callbacks
+import lightning_gan.data
+import lightning_gan.models  # noqa: F401  (all three: imported classes can be named without their module)
+from lightning_gan.cli.configs import read_config
+from lightning_gan.cli.errors import CommandLineError, explain
+from lightning_gan.cli.invocation import Invocation
+from lightning_gan.cli.runs import CONFIG, new_run, run_of_checkpoint
+from lightning_gan.cli.trainer_settings import TRAINER_DEFAULTS, trainer_settings
+from lightning_gan.gan import GAN
+
+FACTS_OF_DATA = ("image_size", "image_channels", "number_of_classes")
+"""Arguments of a model that its data know."""
+
+LINKED = {"model": (*FACTS_OF_DATA, "seed"), "data": ("seed",)}
+"""Arguments that follow from others unless they are given; a saved configuration leaves them out."""
+
+
+class ParserError(CommandLineError):
+    """A message of the parser, not yet for people."""
+
+
+class Parser(LightningArgumentParser):
+    """Raises its errors instead of printing the usage, and leaves out of what it prints the settings that follow from others.
+
+    Attributes:
+        given: linked settings that were given, as `model.seed`; None for parsers of parts.
+    """
+
+    given: frozenset[str] | None = None
+
+    def error(self, message: str, ex: Exception | None = None) -> Any:  # type: ignore[override]
+        if not self.exit_on_error:
+            super().error(message, ex)  # a parser within the parser, whose failure may be one of several attempts
+        raise ParserError(message)
+
+    def dump(self, cfg: Namespace, *args: Any, skip_link_targets: bool = True, **kwargs: Any) -> str:  # type: ignore[override]
+        if self.given is None or not skip_link_targets:
+            return str(super().dump(cfg, *args, skip_link_targets=skip_link_targets, **kwargs))
+        settings = yaml.safe_load(super().dump(cfg, *args, skip_link_targets=False, **kwargs))
+        for section, names in LINKED.items():
+            init_args = (settings.get(section) or {}).get("init_args", {})
+            for name in names:
+                if f"{section}.{name}" not in self.given:
+                    init_args.pop(name, None)
+        return "".join(f"# {line}\n" for line in self.dump_header or []) + yaml.safe_dump(settings, sort_keys=False)
+
+
+class SaveRunConfig(SaveConfigCallback):
+    """Writes the settings of a training to `config.yaml` in its folder; `fit --config` of that file trains the same again."""
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        if stage == "fit":
+            super().setup(trainer, pl_module, stage)
+
+    def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        config = self.config.clone()
+        config.ckpt_path = None  # who runs the file again wants a new training
+        path = Path(trainer.default_root_dir) / CONFIG
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(self.parser.dump(config, skip_unset=False), encoding="utf-8")
+        print(f"settings, checkpoints and logs of this run: {path.parent}", file=sys.stderr)
+
+
+class TrainerCLI(LightningCLI):
+    """Parses, builds data, model and trainer, and runs the command, all on construction.
+
+    Args:
+        invocation: the command line.
+
+    Raises:
+        CommandLineError: if a setting is wrong.
+    """
+
+    def __init__(self, invocation: Invocation) -> None:
+        self.invocation = invocation
+        self.saved = saved_settings(invocation)
+        super().__init__(
+            GAN,
+            LightningDataModule,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            auto_configure_optimizers=False,
+            seed_everything_default=0,
+            trainer_defaults=TRAINER_DEFAULTS,
+            save_config_callback=SaveRunConfig,
+            save_config_kwargs={"save_to_log_dir": False},
+            parser_class=Parser,
+            # Lightning takes `--trainer.max_epoch` for an abbreviation; it is a typo.
+            parser_kwargs={"prog": "lightning-gan", "allow_abbrev": False},
+        )
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        return {name: skip for name, skip in LightningCLI.subcommands().items() if name != "predict"}
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        parser.add_argument("--name", type=str, help="What the run is called; it writes to runs/NAME/.")
+        for fact in FACTS_OF_DATA:
+            parser.link_arguments("data", f"model.init_args.{fact}", self._fact_from(fact), apply_on="instantiate")
+
+    # ------------------------------------------------------------------ parsing
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        command = self.invocation.command
+        subparser = self._parser(command)
+        assert isinstance(subparser, Parser)
+        try:
+            # Without defaults, and without the checkpoint, a setting is there only if somebody gave it.
+            options = [o for o in self.invocation.options if not o.startswith("--print_config")]
+            given = parser.parse_args(self._arguments(options, saved=self.saved[:1]), defaults=False)[command]
+            subparser.given = frozenset(
+                f"{section}.{name}"
+                for section, names in LINKED.items()
+                for name in names
+                if name in (given.get(f"{section}.init_args") or {})
+            )
+            self.config = parser.parse_args(self._arguments(self.invocation.options, saved=self.saved))
+        except ParserError as error:
+            # The parser keeps its list of options to itself.
+            known = [action.dest for action in subparser._actions if "==" not in action.dest]
+            raise CommandLineError(explain(str(error), command=command, options=known)) from error
+        self._tell_differences()
+
+    def _arguments(self, options: list[str], *, saved: list[dict[str, Any]]) -> list[str]:
+        invocation = self.invocation
+        configs = [*(json.dumps(settings) for settings in saved if settings), *invocation.configs]
+        checkpoint = [f"--ckpt_path={invocation.checkpoint}"] if invocation.checkpoint else []
+        arguments = [part for config in configs for part in ("--config", config)]
+        return [invocation.command, *arguments, f"--name={invocation.name}", *options, *checkpoint]
+
+    def _parse_ckpt_path(self) -> None:
+        """Nothing: Lightning would let a checkpoint's settings win over given ones. They are in the arguments already."""
+
+    def _tell_differences(self) -> None:
+        """Say in which given settings the model differs from the checkpoint's."""
+        now = json.loads(json.dumps(self.config[self.invocation.command].model.as_dict(), default=str))
+        then = next((settings["model"] for settings in reversed(self.saved) if "model" in settings), {})
+        old, new = flat(then.get("init_args", {})), flat(now.get("init_args", {}))
+        changes = [f"model.{key}={new[key]} (was {old[key]})" for key in old if key in new and new[key] != old[key]]
+        if changes:
+            print(f"other than in the checkpoint, as given: {', '.join(changes)}", file=sys.stderr)
+
+    # ------------------------------------------------------------------ links
+
+    def _is_given(self, section: Literal["model", "data"], name: str) -> bool:
+        """Whether a linked setting was given by the user or is in the checkpoint."""
+        parser = self._parser(self.invocation.command)
+        assert isinstance(parser, Parser) and parser.given is not None
+        from_checkpoint = any(name in settings.get(section, {}).get("init_args", {}) for settings in self.saved)
+        return f"{section}.{name}" in parser.given or from_checkpoint
+
+    def _fact_from(self, fact: str) -> Any:
+        """The function of a link: a fact that the data know, unless it was given."""
+
+        def fact_of_data(data: LightningDataModule) -> int | None:
+            return self._linked(data, fact)
+
+        return fact_of_data
+
+    def _linked(self, data: LightningDataModule, fact: str) -> int | None:
+        command = self.invocation.command
+        model = self.config[command].model
+        configured: int | None = (model.get("init_args") or {}).get(fact)
+        known: int | None = getattr(data, fact, None)  # other people's data modules need not know it
+        if known is None:
+            if configured is None and fact in (model.get("init_args") or {}):
+                raise CommandLineError(f"{type(data).__name__} has no attribute {fact}; give --model.{fact}")
+            return configured
+        if not self._is_given("model", fact):
+            return known
+        # Labels may be ignored; and a model with classes may be measured against images that have none.
+        differs_rightly = fact == "number_of_classes" and (configured == 0 or command != "fit")
+        if configured != known and not differs_rightly:
+            raise CommandLineError(
+                f"model.{fact}={configured}, but {type(data).__name__} has {fact}={known}; leave the model's out, "
+                "it follows from the data"
+            )
+        return configured
+
+    def before_instantiate_classes(self) -> None:
+        config = self.config[self.invocation.command]
+        for section in ("model", "data"):
+            init_args = config[section].get("init_args") or {}
+            if "seed" in init_args and not self._is_given(section, "seed"):
+                init_args["seed"] = config.seed_everything
+
+    # ------------------------------------------------------------------ building
+
+    def instantiate_classes(self) -> None:
+        super().instantiate_classes()
+        # Lightning saves every link as a hyperparameter, also those that the model does not take.
+        taken = self.config[self.invocation.command].model.get("init_args") or {}
+        for fact in FACTS_OF_DATA:
+            if fact not in taken:
+                self.model.hparams.pop(fact, None)
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        config: dict[str, Any] = dict(self.config_init[self.invocation.command].trainer)
+        settings = trainer_settings(config, command=self.invocation.command, run=self._run_folder(config))
+        return super().instantiate_trainer(**{**settings, **kwargs})
+
+    def _run_folder(self, trainer: dict[str, Any]) -> Path:
+        """Where this command writes."""
+        invocation = self.invocation
+        if trainer["default_root_dir"] is not None:
+            return Path(trainer["default_root_dir"])
+        continued = run_of_checkpoint(invocation.checkpoint) if invocation.checkpoint else None
+        if continued is not None and not (invocation.keep_name and continued.name != invocation.name):
+            return continued
+        if invocation.command != "fit" or trainer["fast_dev_run"]:
+            return Path("runs") / invocation.name
+        run = new_run(invocation.name, keep_name=invocation.keep_name)
+        if run.name != invocation.name:
+            print(
+                f"runs/{invocation.name} holds an earlier run, this one goes to {run} (to continue: --ckpt_path last)",
+                file=sys.stderr,
+            )
+        return run
+
+
+def saved_settings(invocation: Invocation) -> list[dict[str, Any]]:
+    """What a checkpoint brings along: the settings of its run, then the model's hyperparameters.
+
+    They stand below all configurations and options that are given. Model, data and seed of the run are always among them;
+    without any configuration also its trainer and callbacks, so that `test --ckpt_path` alone works.
+    """
+    if invocation.checkpoint is None:
+        return []
+    run = run_of_checkpoint(invocation.checkpoint)
+    settings = {} if run is None else read_config(run / CONFIG)
+    wanted = {"seed_everything", "model", "data"} if invocation.configs else {"seed_everything", "model", "data", "trainer"}
+    settings = {key: value for key, value in settings.items() if key in wanted}
+    # A sharded checkpoint is a folder.
+    path = invocation.checkpoint / "meta.pt" if invocation.checkpoint.is_dir() else invocation.checkpoint
+    saved = torch.load(path, weights_only=True, map_location="cpu", mmap=True).get("hyper_parameters", {})
+    hyperparameters = {key: value for key, value in saved.items() if not key.startswith("_")}
+    if "_class_path" not in saved:
+        return [settings]  # not trained by this command line
+    return [settings, {"model": {"class_path": saved["_class_path"], "init_args": hyperparameters}}]
+
+
+def flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings by dotted keys, without class paths' `init_args`.
+
+    Example:
+        >>> flat({"optimizer": {"class_path": "Adam", "init_args": {"lr": 0.1}}})
+        {'optimizer.class_path': 'Adam', 'optimizer.lr': 0.1}
+    """
+    found: dict[str, Any] = {}
+    for key, value in settings.items():
+        if isinstance(value, dict):
+            found |= flat(value, prefix if key == "init_args" else f"{prefix}{key}.")
+        else:
+            found[f"{prefix}{key}"] = value
+    return found

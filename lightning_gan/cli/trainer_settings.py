@@ -1,0 +1,89 @@
+"""What the command line decides for Lightning's Trainer where nothing else was asked for."""
+
+import os
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric.plugins import CheckpointIO
+from lightning.pytorch.callbacks import Callback, Checkpoint, ModelCheckpoint
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+from lightning.pytorch.strategies import FSDPStrategy, ModelParallelStrategy, Strategy, StrategyRegistry
+
+from lightning_gan.callbacks.checkpoint import KimgCheckpoint
+from lightning_gan.checkpointing import AtomicCheckpointIO
+
+TRAINER_DEFAULTS: dict[str, Any] = {
+    "num_sanity_val_steps": 0,  # validation makes samples, which of an untrained generator say nothing
+    "max_epochs": -1,  # the end is counted in images, by StopAtKimg
+}
+
+
+def trainer_settings(config: dict[str, Any], *, command: str, run: Path) -> dict[str, Any]:
+    """Arguments for the Trainer that take the place of those in the configuration.
+
+    Args:
+        config: the trainer's settings, callbacks and others as objects.
+        command: `fit`, `validate` or `test`; only fit keeps logs and checkpoints.
+        run: the folder of the run.
+    """
+    settings: dict[str, Any] = {"default_root_dir": str(run)}
+    if config["logger"] is None or config["logger"] is True:
+        settings["logger"] = logger_of(run) if command == "fit" else False
+    strategy = config["strategy"]
+    if strategy == "auto" and number_of_processes(config["accelerator"], config["devices"], config["num_nodes"]) > 1:
+        strategy = settings["strategy"] = "gan_ddp"
+    plugins = config["plugins"] if isinstance(config["plugins"], list) else [config["plugins"]]
+    plugins = [plugin for plugin in plugins if plugin is not None]
+    if not writes_its_own_checkpoints(strategy) and not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
+        settings["plugins"] = [*plugins, AtomicCheckpointIO()]
+    if command == "fit" and config["enable_checkpointing"] is not False:
+        settings["callbacks"] = with_checkpoints(config["callbacks"], folder=run / "checkpoints")
+    return settings
+
+
+def logger_of(run: Path) -> Logger:
+    """TensorBoard if it is installed, else a table; in the folder of the run."""
+    if find_spec("tensorboard") is not None:
+        return TensorBoardLogger(save_dir=str(run.parent), name=run.name, version="", default_hp_metric=False)
+    # In numbered folders of its own, because it empties the one it is given.
+    return CSVLogger(save_dir=str(run), name="csv")
+
+
+def number_of_processes(accelerator: str, devices: int | str | list[int], num_nodes: int) -> int:
+    """How many processes will train.
+
+    Example:
+        >>> number_of_processes("cpu", 2, 1), number_of_processes("cpu", "auto", 1), number_of_processes("gpu", "0,3", 2)
+        (2, 1, 4)
+    """
+    if isinstance(devices, str) and devices not in ("auto", "-1"):
+        devices = [int(index) for index in devices.split(",") if index] if "," in devices else int(devices)
+    if isinstance(devices, list):
+        per_node = len(devices)
+    elif devices in ("auto", "-1", -1):
+        per_node = torch.cuda.device_count() if accelerator in ("auto", "gpu", "cuda") else 1
+    else:
+        per_node = int(devices)
+    # A cluster's or torchrun's own word counts, where it is given.
+    return max(per_node * num_nodes, int(os.environ.get("WORLD_SIZE", "1")))
+
+
+def writes_its_own_checkpoints(strategy: str | Strategy) -> bool:
+    """Whether a strategy takes no plugin for checkpoints: those that shard write them themselves."""
+    if isinstance(strategy, str):
+        kind = StrategyRegistry[strategy]["strategy"] if strategy in StrategyRegistry else None
+        return isinstance(kind, type) and issubclass(kind, FSDPStrategy | ModelParallelStrategy)
+    return isinstance(strategy, FSDPStrategy | ModelParallelStrategy)
+
+
+def with_checkpoints(callbacks: list[Callback] | Callback | None, *, folder: Path) -> list[Callback]:
+    """Callbacks with a `KimgCheckpoint` among them unless there is another; all write to the folder of the run."""
+    found = [callbacks] if isinstance(callbacks, Callback) else list(callbacks or [])
+    if not any(isinstance(callback, Checkpoint) for callback in found):
+        found.append(KimgCheckpoint())
+    for callback in found:
+        if isinstance(callback, ModelCheckpoint) and callback.dirpath is None:
+            callback.dirpath = str(folder)
+    return found
