@@ -30,6 +30,9 @@ Batch: TypeAlias = Tensor | Sequence[Tensor] | Mapping[str, Tensor]
 
 PLAYERS: tuple[Player, Player] = ("discriminator", "generator")
 
+UNSAVED = ["generator", "discriminator", "loss", "generator_optimizer", "discriminator_optimizer"]
+"""Arguments that checkpoints leave out: modules and callables would have to be unpickled."""
+
 register_strategies()
 
 
@@ -100,10 +103,7 @@ class GAN(LightningModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        # Modules and callables stay out: they would need unpickling when a checkpoint is loaded.
-        self.save_hyperparameters(
-            ignore=["generator", "discriminator", "loss", "generator_optimizer", "discriminator_optimizer"]
-        )
+        self.save_hyperparameters(ignore=UNSAVED)
         for name, count in (("discriminator_turns", discriminator_turns), ("accumulate_slices", accumulate_slices)):
             if count < 1:
                 raise ValueError(f"{name}={count} must be at least 1")
@@ -409,7 +409,9 @@ class GAN(LightningModule):
         if stage == "fit":
             self.averaged |= any(isinstance(c, AveragesGenerator) for c in self.trainer.callbacks)  # type: ignore[attr-defined]
             if self.compile_cost:
-                self._play_cost = torch.compile(self.cost, fullgraph=True, dynamic=False)
+                graph = torch.compile(self.cost, fullgraph=True, dynamic=False)
+                # Without this flag the inner gradient of a penalty would break the graph.
+                self._play_cost = torch._dynamo.config.patch(trace_autograd_ops=True)(graph)
 
     def configure_model(self) -> None:
         if self._device_mesh is not None and not isinstance(self.generator, torch.distributed.fsdp.FSDPModule):

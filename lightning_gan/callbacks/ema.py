@@ -22,7 +22,7 @@ def ema_decay(batch_images: int, *, half_life_images: float) -> float:
     """What a batch leaves of the old average: ``0.5 ^ (batch_images / half_life_images)``; 0 without a half-life.
 
     Example:
-        >>> ema_decay(32, half_life_images=32)
+        >>> ema_decay(32, half_life_images=32.0)
         0.5
     """
     return 0.5 ** (batch_images / half_life_images) if half_life_images > 0 else 0.0

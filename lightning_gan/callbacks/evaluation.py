@@ -180,7 +180,8 @@ class Evaluation(ImageClock):
             return
         if crosses_multiple(self.images_before, self.images_seen, every_images=self._every_images):
             record = self._evaluate_fit(trainer, pl_module)
-            self._log(pl_module, record)
+            # For whoever monitors them. Loggers have them already: Lightning would spare loggers most steps' numbers.
+            pl_module.log_dict(self._logged(record), logger=False, rank_zero_only=False)
             numbers = record["metrics"]
             trainer.print(
                 f"{record['kimg']:.1f} kimg: Frechet distance {numbers['frechet_distance']:.2f}, "
@@ -206,6 +207,9 @@ class Evaluation(ImageClock):
                 self._validation_reals = self._reals(trainer, features)
             self._latest = self._evaluate(trainer, module, self._validation_reals, stage="fit")
         self._evaluated_at = self.images_seen
+        step = int(self.kimg) if isinstance(module, GAN) else trainer.global_step
+        for logger in trainer.loggers:
+            logger.log_metrics(self._logged(self._latest), step=step)
         return self._latest
 
     # ------------------------------------------------------------------ validate and test
@@ -235,7 +239,9 @@ class Evaluation(ImageClock):
             reals = self._reals(trainer, self._loop_features)
             record = self._evaluate(trainer, pl_module, reals, stage=trainer.state.fn.value)
         self._loop_features.reset()
-        self._log(pl_module, record)
+        # A metric named "step" is the loggers' axis; a GAN's has thousands of images.
+        axis = {"step": self.kimg} if isinstance(pl_module, GAN) else {}
+        pl_module.log_dict(self._logged(record) | axis, rank_zero_only=False)
         trainer.print(table(record))
 
     on_test_epoch_start = on_validation_epoch_start
@@ -306,10 +312,6 @@ class Evaluation(ImageClock):
         record = trainer.strategy.broadcast(record)
         if trainer.is_global_zero:
             write_record(record, Path(trainer.default_root_dir) / f"{self.name}.json")
-            # GAN logs on an axis of thousands of images; other modules have Lightning's.
-            step = int(record["kimg"]) if isinstance(module, GAN) else trainer.global_step
-            for logger in trainer.loggers:
-                logger.log_metrics(self._names(record) | {"kimg": record["kimg"]}, step=step)
         return record
 
     def _record(self, module: LightningModule, reals: Reals, fakes: Features, *, stage: str, averaged: bool) -> Record:
@@ -341,12 +343,8 @@ class Evaluation(ImageClock):
             "metrics": numbers,
         }
 
-    def _names(self, record: Record) -> dict[str, float]:
-        return {f"{self.name}/{key}": value for key, value in record["metrics"].items()}
-
-    def _log(self, module: LightningModule, record: Record) -> None:
-        """Into `trainer.callback_metrics`; not into loggers, which Lightning would spare all but every 50th step's."""
-        module.log_dict(self._names(record), logger=False, rank_zero_only=False)
+    def _logged(self, record: Record) -> dict[str, float]:
+        return {f"{self.name}/{key}": value for key, value in record["metrics"].items()} | {"kimg": record["kimg"]}
 
     @property
     def state_key(self) -> str:

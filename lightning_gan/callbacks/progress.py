@@ -111,7 +111,8 @@ class KimgProgressBar(ImageClock, TQDMProgressBar):
         ImageClock.on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx)
         growth = None if self._growing is None else self._growing.growth
         if growth is not None and growth.resolution != self._pace_resolution:
-            self._pace_since = (time.monotonic(), self.images_before)
+            # After its first batch, which prepares what later ones need.
+            self._pace_since = (time.monotonic(), self.images_seen)
             self._pace_resolution = growth.resolution
         if time.monotonic() - self._shown_at >= (REFRESH_SECONDS if self._on_terminal else self.line_seconds):
             self._show(trainer)

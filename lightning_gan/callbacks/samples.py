@@ -22,7 +22,7 @@ from lightning_gan.layers.resampling import nearest_upsample
 from lightning_gan.seeds import derived_seed
 from lightning_gan.shapes import ImageBytes, Images
 
-Grid: TypeAlias = UInt8[Tensor, "height width channels"]
+Grid: TypeAlias = UInt8[Tensor, "grid_height grid_width shown_channels"]
 """Pixels of a picture, as image files have them."""
 
 SCREEN_WIDTH = 1024
@@ -203,9 +203,7 @@ class SampleGrid(ImageClock):
 
     @property
     def state_key(self) -> str:
-        return self._generate_state_key(
-            directory=self.directory, ema=self.ema, seed=self.seed, truncation=self.truncation
-        )
+        return self._generate_state_key(ema=self.ema, seed=self.seed, truncation=self.truncation)
 
 
 def _few_at_a_time(count: int) -> list[slice]:

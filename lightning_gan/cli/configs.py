@@ -62,5 +62,7 @@ def read_config(path: Path) -> dict[str, Any]:
     if settings is None:
         return {}
     if not isinstance(settings, dict):
-        raise CommandLineError(f"{path} must hold settings such as `model:` and `data:`, and holds a {type(settings).__name__}")
+        raise CommandLineError(
+            f"{path} must hold settings such as `model:` and `data:`, and holds a {type(settings).__name__}"
+        )
     return settings

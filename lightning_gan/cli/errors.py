@@ -21,7 +21,8 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
         ''
     """
     by_lower_case = {name.lower(): name for name in known}
-    close = get_close_matches(word.lower(), by_lower_case, n=1, cutoff=0.6)
+    cutoff = 0.6 if len(word) > 3 else 0.5  # R1 and R2 are half alike
+    close = get_close_matches(word.lower(), by_lower_case, n=1, cutoff=cutoff)
     return f"; did you mean {by_lower_case[close[0]]}?" if close else ""
 
 

@@ -117,7 +117,9 @@ def _default_name(configs: list[str], settings: list[dict[str, Any]], options: l
 def _existing(checkpoint: str, *, name: str, keep_name: bool, is_named: bool) -> Path:
     if checkpoint == "last":
         if not is_named:
-            raise CommandLineError("--ckpt_path last: of which run? Give its --config or --name, or the checkpoint's path")
+            raise CommandLineError(
+                "--ckpt_path last: of which run? Give its --config or --name, or the checkpoint's path"
+            )
         return last_checkpoint(name, keep_name=keep_name)
     path = Path(checkpoint)
     if not path.exists():

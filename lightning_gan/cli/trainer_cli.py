@@ -18,7 +18,7 @@ from lightning_gan.cli.configs import read_config
 from lightning_gan.cli.errors import CommandLineError, explain
 from lightning_gan.cli.invocation import Invocation
 from lightning_gan.cli.runs import CONFIG, new_run, run_of_checkpoint
-from lightning_gan.cli.trainer_settings import TRAINER_DEFAULTS, trainer_settings
+from lightning_gan.cli.trainer_settings import TRAINER_DEFAULTS, silence_remarks, trainer_settings
 from lightning_gan.gan import GAN
 
 FACTS_OF_DATA = ("image_size", "image_channels", "number_of_classes")
@@ -86,6 +86,7 @@ class TrainerCLI(LightningCLI):
 
     def __init__(self, invocation: Invocation) -> None:
         self.invocation = invocation
+        silence_remarks()
         self.saved = saved_settings(invocation)
         super().__init__(
             GAN,
@@ -241,7 +242,9 @@ def saved_settings(invocation: Invocation) -> list[dict[str, Any]]:
         return []
     run = run_of_checkpoint(invocation.checkpoint)
     settings = {} if run is None else read_config(run / CONFIG)
-    wanted = {"seed_everything", "model", "data"} if invocation.configs else {"seed_everything", "model", "data", "trainer"}
+    wanted = (
+        {"seed_everything", "model", "data"} if invocation.configs else {"seed_everything", "model", "data", "trainer"}
+    )
     settings = {key: value for key, value in settings.items() if key in wanted}
     # A sharded checkpoint is a folder.
     path = invocation.checkpoint / "meta.pt" if invocation.checkpoint.is_dir() else invocation.checkpoint

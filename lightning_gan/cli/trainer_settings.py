@@ -1,17 +1,19 @@
 """What the command line decides for Lightning's Trainer where nothing else was asked for."""
 
+import logging
 import os
+import warnings
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.fabric.plugins import CheckpointIO
-from lightning.pytorch.callbacks import Callback, Checkpoint, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, Checkpoint, ModelCheckpoint, ProgressBar
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.strategies import FSDPStrategy, ModelParallelStrategy, Strategy, StrategyRegistry
 
-from lightning_gan.callbacks.checkpoint import KimgCheckpoint
+from lightning_gan.callbacks import KimgCheckpoint, KimgProgressBar
 from lightning_gan.checkpointing import AtomicCheckpointIO
 
 TRAINER_DEFAULTS: dict[str, Any] = {
@@ -38,8 +40,14 @@ def trainer_settings(config: dict[str, Any], *, command: str, run: Path) -> dict
     plugins = [plugin for plugin in plugins if plugin is not None]
     if not writes_its_own_checkpoints(strategy) and not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
         settings["plugins"] = [*plugins, AtomicCheckpointIO()]
+    given = config["callbacks"]
+    callbacks = [given] if isinstance(given, Callback) else list(given or [])
     if command == "fit" and config["enable_checkpointing"] is not False:
-        settings["callbacks"] = with_checkpoints(config["callbacks"], folder=run / "checkpoints")
+        callbacks = with_checkpoints(callbacks, folder=run / "checkpoints")
+    shows_progress = config["enable_progress_bar"] is not False
+    if command == "fit" and shows_progress and not any(isinstance(callback, ProgressBar) for callback in callbacks):
+        callbacks.append(KimgProgressBar())
+    settings["callbacks"] = callbacks
     return settings
 
 
@@ -78,12 +86,25 @@ def writes_its_own_checkpoints(strategy: str | Strategy) -> bool:
     return isinstance(strategy, FSDPStrategy | ModelParallelStrategy)
 
 
-def with_checkpoints(callbacks: list[Callback] | Callback | None, *, folder: Path) -> list[Callback]:
+def with_checkpoints(callbacks: list[Callback], *, folder: Path) -> list[Callback]:
     """Callbacks with a `KimgCheckpoint` among them unless there is another; all write to the folder of the run."""
-    found = [callbacks] if isinstance(callbacks, Callback) else list(callbacks or [])
-    if not any(isinstance(callback, Checkpoint) for callback in found):
-        found.append(KimgCheckpoint())
-    for callback in found:
+    if not any(isinstance(callback, Checkpoint) for callback in callbacks):
+        callbacks = [*callbacks, KimgCheckpoint()]
+    for callback in callbacks:
         if isinstance(callback, ModelCheckpoint) and callback.dirpath is None:
             callback.dirpath = str(folder)
-    return found
+    return callbacks
+
+
+def silence_remarks() -> None:
+    """Keep remarks that are of no use here from the terminal, so that what matters is read."""
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(_matters)
+    # The averaged generator is in evaluation mode by design.
+    warnings.filterwarnings("ignore", r"Found \d+ module\(s\) in eval mode")
+    # Between Lightning and torch.
+    warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)` is deprecated")
+
+
+def _matters(record: logging.LogRecord) -> bool:
+    """Whether a line of Lightning's log is more than an advertisement or a device that nobody asked for."""
+    return not any(remark in record.getMessage() for remark in ("Tip: For seamless", "TPU available: False"))

@@ -6,6 +6,7 @@ Distances between its features are comparable with each other only, never with n
 
 Each feature is a linear unit with mean 0 and variance 1 over the real digits, taken before the non-linearity: none is
 dead, and their distribution is closer to the Gaussian that the Fréchet distance assumes than rectified units' would be.
+They were trained to let the digit be redrawn as well as named, so that they also see how it is written.
 """
 
 from importlib.resources import files

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import textwrap
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -77,7 +78,7 @@ def table(record: Record) -> str:
     left, right = (max(map(len, column)) for column in zip(*rows, strict=True))
     lines = [f"{title:<{left}}  {value:>{right}}" for title, value in rows]
     settings = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in record.items() if name != "metrics")
-    return "\n".join([*lines, f"({settings})"])
+    return "\n".join([*lines, *textwrap.wrap(f"({settings})", width=80)])
 
 
 def write_record(record: Record, path: Path) -> None:

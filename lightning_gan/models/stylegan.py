@@ -13,7 +13,7 @@ from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, instance_norm, leaky_relu
 
-from lightning_gan.gan import GAN
+from lightning_gan.gan import GAN, UNSAVED
 from lightning_gan.layers import (
     DownsamplingConv2d,
     EqualizedConv2d,
@@ -491,6 +491,7 @@ class StyleGAN(GAN):
             compile=compile,
             seed=seed,
         )
+        self.save_hyperparameters(ignore=UNSAVED)
         self.image_size = image_size
         self.truncation_layers = truncation_layers
 

@@ -156,4 +156,8 @@ def _state(trainer: Trainer) -> dict[str, Any]:
 
 
 def _numbers(values: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if isinstance(value, int | float | Tensor | dict) and name != "params"}
+    return {
+        name: value
+        for name, value in values.items()
+        if isinstance(value, int | float | Tensor | dict) and name != "params"
+    }

@@ -36,7 +36,7 @@ def test_a_multiple_is_crossed_by_the_batch_that_reaches_it() -> None:
 
 def test_an_interval_of_no_image_is_refused_by_name() -> None:
     assert images_of_kimg("every_kimg", 0.001) == 1
-    with pytest.raises(ValueError, match="every_kimg=0.0 is less than one image"):
+    with pytest.raises(ValueError, match=r"every_kimg=0\.0 is less than one image"):
         images_of_kimg("every_kimg", 0.0)
 
 

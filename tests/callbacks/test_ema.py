@@ -18,7 +18,7 @@ from tests.toys import equal, fast_adam, toy_gan, toy_loader, toy_trainer, weigh
 def test_after_one_half_life_the_old_weights_count_half_whatever_the_batch_sizes(batches: list[int]) -> None:
     average, weights = [torch.zeros(3, dtype=torch.float64)], [torch.ones(3, dtype=torch.float64)]
     for batch_images in batches:
-        move_average(average, weights, decay=ema_decay(batch_images, half_life_images=1000))
+        move_average(average, weights, decay=ema_decay(batch_images, half_life_images=1000.0))
     torch.testing.assert_close(average[0], torch.full((3,), 0.5, dtype=torch.float64))
 
 
@@ -178,13 +178,16 @@ def test_the_average_can_be_applied_by_hand_and_is_taken_back_on_an_error() -> N
     assert equal(weights_of(module.netG), raw)
 
 
+@pytest.mark.filterwarnings("ignore:Be aware that when using `ckpt_path`")
 def test_a_foreign_average_survives_a_resume_and_tests_from_a_checkpoint(tmp_path: Path) -> None:
     def ema() -> EMA:
         return EMA(half_life_kimg=0.01, generator="netG")
 
     whole = fit(ForeignGAN(), ema(), images=24)
     fit(ForeignGAN(), ema(), images=12, save=tmp_path / "cut.ckpt")
-    assert_same_state(whole, fit(ForeignGAN(), ema(), images=24, save=tmp_path / "end.ckpt", resume=tmp_path / "cut.ckpt"))
+    assert_same_state(
+        whole, fit(ForeignGAN(), ema(), images=24, save=tmp_path / "end.ckpt", resume=tmp_path / "cut.ckpt")
+    )
 
     class WatchTest(Callback):
         def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -74,8 +74,8 @@ def test_the_end_of_fit_is_evaluated_and_says_what_its_numbers_depend_on(
     }
     assert numbers["frechet_to_floor"] == pytest.approx(numbers["frechet_distance"] / numbers["frechet_floor"])
     printed = capsys.readouterr().out
-    assert f"Frechet distance                      {numbers['frechet_distance']:.4f}" in printed
-    assert "real count 33, fake count 20, seed 5" in printed
+    assert printed.startswith("Frechet distance ") and f" {numbers['frechet_distance']:.4f}\n" in printed
+    assert "real count 33, fake count 20, seed 5, truncation 1.0" in " ".join(printed.split())
 
 
 def test_it_evaluates_every_so_many_images_and_at_the_end_but_not_twice(tmp_path: Path) -> None:
@@ -119,6 +119,7 @@ def test_validate_and_test_use_their_own_batches(tmp_path: Path) -> None:
     assert fitted["kimg"] == test["kimg"]
     assert tested["metrics/frechet_distance"] == pytest.approx(test["metrics"]["frechet_distance"], rel=1e-6)
     assert tested == validated != other[0]
+    assert tested["step"] == tested["kimg"] == pytest.approx(0.064)
 
 
 def test_results_reach_the_loggers_and_whoever_monitors_them(tmp_path: Path) -> None:

@@ -96,13 +96,19 @@ def test_a_cut_anywhere_makes_no_difference(cut: int, tmp_path: Path) -> None:
 
     def callbacks() -> list[Callback]:
         rates = {"learning_rates": {8: 0.01}, "batch_sizes": {8: 2}}
-        return [growing(**rates), LearningRate(schedules=[LinearDecay(end_kimg=0.04)]), R1(gamma=1.0, every_n_turns=2), EMA()]
+        return [
+            growing(**rates),
+            LearningRate(schedules=[LinearDecay(end_kimg=0.04)]),
+            R1(gamma=1.0, every_n_turns=2),
+            EMA(),
+        ]
 
     whole = fit(growing_gan(), *callbacks(), images=32)
     fit(growing_gan(), *callbacks(), images=cut, save=tmp_path / "cut.ckpt")
     assert_same_state(whole, fit(growing_gan(), *callbacks(), images=32, resume=tmp_path / "cut.ckpt"))
 
 
+@pytest.mark.filterwarnings("ignore:Be aware that when using `ckpt_path`")
 def test_a_loaded_gan_is_in_the_phase_it_was_saved_in(tmp_path: Path) -> None:
     fit(growing_gan(), growing(), images=8, save=tmp_path / "small.ckpt")
     module = growing_gan()
@@ -153,6 +159,7 @@ def test_a_foreign_module_resumes_bit_for_bit(cut: int, tmp_path: Path) -> None:
     assert_same_state(whole, fit(ForeignGAN(), *callbacks(), images=32, resume=tmp_path / "cut.ckpt"))
 
 
+@pytest.mark.filterwarnings("ignore:Be aware that when using `ckpt_path`")
 def test_a_loaded_foreign_module_is_tested_in_the_phase_it_was_saved_in(tmp_path: Path) -> None:
     fit(ForeignGAN(), growing(**FOREIGN), images=16, save=tmp_path / "fading.ckpt")
     module = ForeignGAN()

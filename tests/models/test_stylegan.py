@@ -1,0 +1,265 @@
+"""StyleGAN: sizes of the published networks, growing, styles, truncation, labels."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from lightning_gan.layers import box_downsample, nearest_upsample
+from lightning_gan.models.stylegan import Blur, Discriminator, Generator, StyleGAN
+from tests.toys import equal, toy_trainer, weights_of
+
+SMALL: dict[str, Any] = {
+    "image_channels": 1,
+    "latent_dim": 8,
+    "style_dim": 8,
+    "mapping_layers": 2,
+    "mapping_width": 8,
+    "channel_base": 64,
+    "channel_max": 8,
+}
+
+
+def small_generator(**settings: Any) -> Generator:
+    torch.manual_seed(0)
+    generator = Generator(**{"image_size": 16, **SMALL, **settings})
+    for name, parameter in generator.named_parameters():
+        if name.endswith(("bias", "noise_weight")):
+            nn.init.normal_(parameter, std=0.5)
+    return generator
+
+
+def small_discriminator(**settings: Any) -> Discriminator:
+    torch.manual_seed(0)
+    return Discriminator(image_size=16, image_channels=1, channel_base=64, channel_max=8, **settings)
+
+
+def parameters_of(network: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+@pytest.mark.parametrize(
+    ("size", "generator", "discriminator"),
+    [
+        (64, 25_137_935, 22_498_049),
+        (128, 25_843_858, 22_941_313),
+        (256, 26_086_229, 23_052_353),
+        (512, 26_179_768, 23_080_225),
+        (1024, 26_219_627, 23_087_249),
+    ],
+)
+def test_parameter_counts_are_the_authors(size: int, generator: int, discriminator: int) -> None:
+    with torch.device("meta"):
+        assert parameters_of(Generator(image_size=size)) == generator
+        assert parameters_of(Discriminator(image_size=size)) == discriminator
+
+
+def test_the_mapping_network_has_its_share() -> None:
+    with torch.device("meta"):
+        assert parameters_of(Generator(image_size=1024).mapping) == 2_101_248
+
+
+@pytest.mark.parametrize("size", [8, 16, 32])
+@pytest.mark.parametrize("channels", [1, 3, 5])
+def test_every_size_and_channel_count_trains_at_every_level(size: int, channels: int) -> None:
+    """Gradients reach exactly the blocks of the active levels."""
+    settings = {**SMALL, "image_channels": channels, "image_size": size, "channel_base": 32}
+    generator = Generator(**settings)
+    discriminator = Discriminator(image_size=size, image_channels=channels, channel_base=32, channel_max=8)
+    for resolution in (r for r in (4, 8, 16, 32) if r <= size):
+        for fade_in in (0.5, 1.0):
+            for network in (generator, discriminator):
+                network.grow(resolution, fade_in)
+                network.zero_grad()
+            images = generator(torch.randn(4, 8))
+            assert images.shape == (4, channels, resolution, resolution)
+            discriminator(images).sum().backward()
+            stage = {4: 0, 8: 1, 16: 2, 32: 3}[resolution]
+            heads = {stage, stage - 1} if fade_in < 1 and stage else {stage}
+            assert reached(generator.synthesis.blocks) == set(range(stage))
+            assert reached(discriminator.blocks) == set(range(stage))
+            assert reached(generator.synthesis.to_rgb) == heads
+            assert reached(discriminator.from_rgb) == heads
+
+
+def reached(blocks: nn.ModuleList) -> set[int]:
+    """The blocks whose every parameter has a gradient; the others must have none at all."""
+    having = {i for i, b in enumerate(blocks) if any(p.grad is not None for p in b.parameters())}
+    assert all(p.grad is not None for i in having for p in blocks[i].parameters())
+    return having
+
+
+@torch.no_grad()
+def test_a_block_that_has_faded_in_a_little_changes_the_image_a_little() -> None:
+    generator, latents = small_generator().eval(), torch.randn(2, 8)
+    generator.grow(8, 1.0)
+    coarse = nearest_upsample(generator(latents, random_noise=False), factor=2)
+    generator.grow(16, 1.0)
+    fine = generator(latents, random_noise=False)
+    for fade_in in (0.01, 0.5, 0.99):
+        generator.grow(16, fade_in)
+        torch.testing.assert_close(generator(latents, random_noise=False), coarse.lerp(fine, fade_in))
+
+
+@torch.no_grad()
+def test_the_discriminator_fades_between_its_two_entrances() -> None:
+    discriminator, images = small_discriminator(), torch.randn(4, 1, 16, 16)
+    new = discriminator.blocks[1](discriminator.from_rgb[2](images))
+    old = discriminator.from_rgb[1](box_downsample(images, factor=2))
+    discriminator.grow(16, 0.3)
+    expected = discriminator.last(discriminator.blocks[0](old.lerp(new, 0.3)))
+    torch.testing.assert_close(discriminator(images), expected)
+
+
+@torch.no_grad()
+def test_styles_control_their_own_layers() -> None:
+    """Another style for the last layers keeps the coarse layers' features, and one for all changes everything."""
+    generator = small_generator().eval()
+    first, second = generator.mapping(torch.randn(2, 8)).chunk(2)
+    styles = first[:, None].expand(-1, 6, -1).clone()
+    original = generator.synthesis(styles, random_noise=False)
+    assert torch.equal(generator.synthesis(styles, random_noise=False), original)
+    styles[:, 5] = second
+    assert not torch.allclose(generator.synthesis(styles, random_noise=False), original)
+
+
+def test_mixing_takes_later_layers_from_the_second_style() -> None:
+    generator = small_generator(style_mixing=1.0)
+    first, second = torch.zeros(3, 6, 8), torch.ones(3, 8)
+    crossovers = set()
+    for seed in range(50):
+        torch.manual_seed(seed)
+        taken = generator._mixed(first, second)[0, :, 0]
+        assert taken.tolist() == sorted(taken.tolist())  # zeros, then ones
+        crossovers.add(int((taken == 0).sum()))
+    assert crossovers == {1, 2, 3, 4, 5}
+
+
+def test_mixing_happens_as_often_as_asked() -> None:
+    generator = small_generator(style_mixing=0.3)
+    torch.manual_seed(0)
+    mixed = [bool(generator._mixed(torch.zeros(1, 6, 8), torch.ones(1, 8)).any()) for _ in range(2000)]
+    assert sum(mixed) / 2000 == pytest.approx(0.3, abs=0.03)
+
+
+@torch.no_grad()
+def test_truncation_draws_the_first_layers_towards_the_mean_style() -> None:
+    generator, latents = small_generator().eval(), torch.randn(3, 8)
+    generator.w_avg.normal_()
+    full = generator(latents, random_noise=False)
+    assert torch.equal(generator(latents, truncation=1.0, random_noise=False), full)
+    assert torch.equal(generator(latents, truncation=0.5, truncation_layers=0, random_noise=False), full)
+    mean = generator.synthesis(generator.w_avg.expand(3, 6, -1), random_noise=False)
+    torch.testing.assert_close(generator(latents, truncation=0.0, random_noise=False), mean)
+    half = generator(latents, truncation=0.5, random_noise=False)
+    styles = generator.w_avg.lerp(generator.mapping(latents), 0.5)[:, None].expand(-1, 6, -1)
+    torch.testing.assert_close(half, generator.synthesis(styles, random_noise=False))
+
+
+def test_the_mean_style_follows_training_alone() -> None:
+    generator = small_generator()
+    latents = torch.randn(4, 8)
+    expected = 0.005 * generator.mapping(latents).mean(dim=0)
+    generator.eval()(latents)
+    assert generator.w_avg.abs().max() == 0
+    generator.train()(latents)
+    torch.testing.assert_close(generator.w_avg, expected)
+
+
+@torch.no_grad()
+def test_noise_is_fresh_in_every_call_unless_the_stored_one_is_asked_for() -> None:
+    generator, latents = small_generator().eval(), torch.randn(2, 8)
+    assert not torch.equal(generator(latents), generator(latents))
+    stored = generator(latents, random_noise=False)
+    assert torch.equal(stored, generator(latents, random_noise=False))
+
+
+@torch.no_grad()
+def test_labels_change_images_and_logits() -> None:
+    generator = small_generator(number_of_classes=3).eval()
+    discriminator = small_discriminator(number_of_classes=3)
+    latents = torch.randn(1, 8).expand(3, -1)
+    images = generator(latents, torch.tensor([0, 0, 1]), random_noise=False)
+    assert torch.equal(images[0], images[1])
+    assert not torch.allclose(images[0], images[2])
+    logits = discriminator(images[:1].expand(3, -1, -1, -1), torch.tensor([0, 1, 2])).flatten()
+    assert len(set(logits.tolist())) == 3
+
+
+def test_a_class_without_samples_gets_no_gradient() -> None:
+    discriminator = small_discriminator(number_of_classes=3)
+    discriminator(torch.randn(4, 1, 16, 16), torch.tensor([0, 2, 0, 2])).sum().backward()
+    by_class = discriminator.last.dense1.weight.grad
+    assert by_class is not None
+    assert [bool(row.any()) for row in by_class] == [True, False, True]
+
+
+def test_blur_keeps_a_constant_inside_and_is_a_binomial_filter() -> None:
+    impulse = torch.zeros(1, 2, 5, 5)
+    impulse[0, 0, 2, 2] = 16
+    blurred = Blur()(impulse)
+    assert blurred[0, 0, 1:4, 1:4].tolist() == [[1, 2, 1], [2, 4, 2], [1, 2, 1]]
+    assert blurred[0, 1].abs().max() == 0
+    assert Blur()(torch.ones(1, 1, 5, 5))[0, 0, 2, 2] == 1
+
+
+@pytest.mark.parametrize("size", [24, 2])
+def test_sizes_that_are_no_power_of_two_are_refused(size: int) -> None:
+    with pytest.raises(ValueError, match=f"image_size={size}"):
+        StyleGAN(image_size=size)
+
+
+def small_stylegan(**settings: Any) -> StyleGAN:
+    torch.manual_seed(0)
+    return StyleGAN(image_size=8, **{**SMALL, **settings})
+
+
+def loader() -> torch.utils.data.DataLoader[Any]:
+    images = torch.rand(16, 1, 8, 8, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    return torch.utils.data.DataLoader(torch.utils.data.TensorDataset(images), batch_size=4)
+
+
+def test_training_moves_every_parameter_of_the_active_levels() -> None:
+    module = small_stylegan()
+    before = weights_of(module.generator), weights_of(module.discriminator)
+    toy_trainer().fit(module, loader())
+    # Entrances and exits of 4x4 are idle at 8x8; everything else has moved.
+    idle = {"synthesis.to_rgb.0.weight", "synthesis.to_rgb.0.bias", "from_rgb.0.conv.weight", "from_rgb.0.conv.bias"}
+    for network, old in zip((module.generator, module.discriminator), before, strict=True):
+        for (name, parameter), weight in zip(network.named_parameters(), old, strict=True):
+            assert torch.equal(parameter, weight) is (name in idle), name
+
+
+def test_a_checkpoint_remembers_the_level() -> None:
+    module = small_stylegan()
+    module.grow(8, 0.25)
+    state = module.state_dict()
+    restored = small_stylegan()
+    restored.load_state_dict(state)
+    assert (restored.resolution, restored.fade_in) == (8, 0.25)
+    assert restored.generator.synthesis.is_fading
+    assert equal(weights_of(module), weights_of(restored))
+
+
+def test_it_can_be_loaded_without_being_told_its_settings(tmp_path: Any) -> None:
+    module = small_stylegan(number_of_classes=3)
+    trainer = toy_trainer(limit_train_batches=0)
+    trainer.strategy.connect(module)
+    trainer.save_checkpoint(tmp_path / "model.ckpt", weights_only=True)
+    restored = StyleGAN.load_from_checkpoint(tmp_path / "model.ckpt", weights_only=True)
+    assert equal(weights_of(module), weights_of(restored))
+    latents, labels = restored.draw_latents(3, seed=0)
+    assert restored.sample(latents, labels, truncation=0.5).shape == (3, 1, 8, 8)
+
+
+def images_of(module: StyleGAN) -> Tensor:
+    return module.sample(*module.draw_latents(2, seed=0))
+
+
+def test_sampling_takes_the_ema_generator_only_if_something_moves_it() -> None:
+    module = small_stylegan()
+    assert module.sampling_generator is module.generator
+    module.averaged = True
+    assert module.sampling_generator is module.generator_ema
+    assert images_of(module).shape == (2, 1, 8, 8)

@@ -1,0 +1,94 @@
+"""Every configuration that ships: it says what it is, it parses, and what is complete trains. New files are found by themselves."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from lightning_gan.cli import main
+from lightning_gan.cli.configs import shipped_configs, shipped_folder
+
+CONFIGS = shipped_configs()
+COMPLETE = [
+    name
+    for name in CONFIGS
+    if "class_path" in (yaml.safe_load((shipped_folder() / name).read_text()).get("model") or {})
+]
+PAPER = [name for name in COMPLETE if name.startswith("paper/")]
+SMALL = [name for name in COMPLETE if name not in PAPER]
+HARDWARE = [name for name in CONFIGS if name.startswith("hardware/")]
+ADDONS = [name for name in CONFIGS if name.startswith("addons/")]
+
+# A complete configuration that fragments are put on, and which costs nothing.
+BASE = """
+model:
+  class_path: StyleGAN
+  init_args: {latent_dim: 4, style_dim: 4, mapping_layers: 1, mapping_width: 4, channel_base: 32, channel_max: 4}
+data:
+  class_path: Digits
+  init_args: {image_size: 8, batch_size: 4}
+trainer: {accelerator: cpu, enable_progress_bar: false, enable_model_summary: false}
+"""
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty working directory: what is found is what ships."""
+    monkeypatch.chdir(tmp_path)
+    Path("base.yaml").write_text(BASE)
+
+
+def test_there_is_a_configuration_for_every_purpose() -> None:
+    assert ADDONS and HARDWARE
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_it_begins_with_what_it_is(name: str) -> None:
+    lines = (shipped_folder() / name).read_text().splitlines()
+    assert lines[0].startswith("# ") and len(lines[0]) > 40
+    assert max(len(line) for line in lines) <= 130
+
+
+@pytest.mark.parametrize("name", COMPLETE)
+def test_it_parses(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        main(["fit", "--config", name, "--print_config"])
+    assert exit_.value.code == 0
+    assert set(yaml.safe_load(capsys.readouterr().out)) >= {"model", "data", "trainer"}
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_it_trains_for_two_steps(name: str) -> None:
+    # Small batches; a config whose callbacks schedule batch sizes keeps its own.
+    main(["fit", "--config", name, "--config", "hardware/cpu", "--trainer.fast_dev_run=2", "--data.batch_size=4"])
+
+
+@pytest.mark.parametrize("name", ADDONS)
+def test_a_fragment_adds_its_callbacks_and_trains(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["fit", "--config", "base.yaml", "--trainer.callbacks+=StopAtKimg", "--trainer.callbacks.total_kimg=1"]
+    # Fragments append, so that callbacks of the configuration before them stay.
+    settings = yaml.safe_load((shipped_folder() / name).read_text())
+    assert "callbacks" not in settings["trainer"]
+    main([*arguments, "--config", name, "--trainer.fast_dev_run=2"])
+    with pytest.raises(SystemExit):
+        main([*arguments, "--config", name, "--print_config"])
+    callbacks = [callback["class_path"] for callback in yaml.safe_load(capsys.readouterr().out)["trainer"]["callbacks"]]
+    assert callbacks == [
+        *(added["class_path"] for added in settings["trainer"]["callbacks+"]),
+        "lightning_gan.callbacks.StopAtKimg",
+    ]
+
+
+@pytest.mark.parametrize("name", HARDWARE)
+def test_a_fragment_for_hardware_parses(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        main(["fit", "--config", "base.yaml", "--config", name, "--print_config"])
+    assert exit_.value.code == 0
+    printed = yaml.safe_load(capsys.readouterr().out)
+    for section, settings in yaml.safe_load((shipped_folder() / name).read_text()).items():
+        given = settings.get("init_args", settings)
+        assert given.items() <= printed[section].get("init_args", printed[section]).items()
+
+
+def test_the_fragment_for_mixed_precision_trains_on_a_cpu_too() -> None:
+    main(["fit", "--config", "base.yaml", "--config", "hardware/bf16", "--trainer.fast_dev_run=2"])
