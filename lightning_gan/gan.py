@@ -103,7 +103,8 @@ class GAN(LightningModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        self.save_hyperparameters(ignore=UNSAVED)
+        if type(self) is GAN:  # a model saves its own arguments
+            self.save_hyperparameters(ignore=UNSAVED)
         for name, count in (("discriminator_turns", discriminator_turns), ("accumulate_slices", accumulate_slices)):
             if count < 1:
                 raise ValueError(f"{name}={count} must be at least 1")

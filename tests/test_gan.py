@@ -141,7 +141,19 @@ class Constant(Penalty):
 
 
 def test_a_lazy_penalty_costs_on_average_what_an_eager_one_does() -> None:
-    turn: Any = type("T", (), {"fake_logits": torch.zeros(2, 1)})()
+    images, logits = torch.zeros(2, 1, 1, 1), torch.zeros(2, 1)
+    turn = Turn(
+        player="discriminator",
+        real=images,
+        labels=None,
+        latents=torch.zeros(2, 1),
+        fake=images,
+        fake_labels=None,
+        real_logits=logits,
+        fake_logits=logits,
+        critic=lambda images, labels: logits,
+        generator=lambda latents, labels: images,
+    )
     for every in (1, 4, 16):
         lazy = Constant(every_n_turns=every)
         cost = sum(lazy.weighted(turn).item() for _ in range(32) if lazy.is_due("discriminator"))

@@ -36,8 +36,6 @@ class KimgCheckpoint(ImageClock, ModelCheckpoint):
             save_top_k=0,
             every_n_train_steps=0,
             every_n_epochs=0,
-            save_on_train_epoch_end=False,
-            enable_version_counter=False,
         )
         self.every_kimg = every_kimg
         self.keep_every_kimg = keep_every_kimg

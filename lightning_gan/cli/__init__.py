@@ -1,4 +1,4 @@
-"""The command line: `lightning-gan fit --config stylegan.yaml`. What imports torch is imported when a command needs it."""
+"""The command line, `lightning-gan fit --config stylegan.yaml`. torch is imported when a command needs it."""
 
 from lightning_gan.cli.entry import main
 

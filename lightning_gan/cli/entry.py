@@ -92,7 +92,8 @@ def run(arguments: list[str]) -> None:
 def told_in_one_line(error: BaseException) -> str | None:
     """The message of an error that the user can put right, or None if where it comes from matters.
 
-    That is a ValueError that this package raises itself, wherever it was called from, and what Lightning's trainer refuses.
+    That is a ValueError that this package raises itself, wherever it was called from, and what Lightning's trainer
+    refuses.
     """
     cause: BaseException | None = error
     while cause is not None:

@@ -29,8 +29,8 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 def explain(message: str, *, command: str, options: list[str]) -> str:
     """One line for a message of the parser.
 
-    The parser tries every alternative of a type and lists all failures, the first of which is the one of the class that was
-    named. That one is kept.
+    The parser tries every alternative of a type and lists all failures, the first of which is the one of the class
+    that was named. That one is kept.
 
     Args:
         message: the parser's message, many lines long as a rule.
@@ -121,8 +121,8 @@ def _parameters(class_path: str) -> list[str]:
         return []
     names: dict[str, None] = {}
     for base in inspect.getmro(named):
-        if base is not object:
-            names |= dict.fromkeys(inspect.signature(base.__init__).parameters)
+        if "__init__" in vars(base) and base is not object:
+            names |= dict.fromkeys(inspect.signature(vars(base)["__init__"]).parameters)
     return [parameter for parameter in names if parameter not in ("self", "args", "kwargs")]
 
 

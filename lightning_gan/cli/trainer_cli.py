@@ -1,9 +1,9 @@
-"""`fit`, `validate` and `test`: Lightning's command line, with links from data to model, run folders and short errors."""
+"""`fit`, `validate` and `test`: Lightning's command line, with links from data to model, and folders for runs."""
 
 import json
 import sys
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 import torch
 import yaml
@@ -33,7 +33,7 @@ class ParserError(CommandLineError):
 
 
 class Parser(LightningArgumentParser):
-    """Raises its errors instead of printing the usage, and leaves out of what it prints the settings that follow from others.
+    """Raises its errors instead of printing the usage, and does not print settings that follow from others.
 
     Attributes:
         given: linked settings that were given, as `model.seed`; None for parsers of parts.
@@ -41,12 +41,12 @@ class Parser(LightningArgumentParser):
 
     given: frozenset[str] | None = None
 
-    def error(self, message: str, ex: Exception | None = None) -> Any:  # type: ignore[override]
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         if not self.exit_on_error:
             super().error(message, ex)  # a parser within the parser, whose failure may be one of several attempts
         raise ParserError(message)
 
-    def dump(self, cfg: Namespace, *args: Any, skip_link_targets: bool = True, **kwargs: Any) -> str:  # type: ignore[override]
+    def dump(self, cfg: Namespace, *args: Any, skip_link_targets: bool = True, **kwargs: Any) -> str:
         if self.given is None or not skip_link_targets:
             return str(super().dump(cfg, *args, skip_link_targets=skip_link_targets, **kwargs))
         settings = yaml.safe_load(super().dump(cfg, *args, skip_link_targets=False, **kwargs))
@@ -59,7 +59,7 @@ class Parser(LightningArgumentParser):
 
 
 class SaveRunConfig(SaveConfigCallback):
-    """Writes the settings of a training to `config.yaml` in its folder; `fit --config` of that file trains the same again."""
+    """Writes a training's settings to `config.yaml` in its folder; `fit --config` of it trains the same again."""
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         if stage == "fit":
@@ -143,12 +143,12 @@ class TrainerCLI(LightningCLI):
         return [invocation.command, *arguments, f"--name={invocation.name}", *options, *checkpoint]
 
     def _parse_ckpt_path(self) -> None:
-        """Nothing: Lightning would let a checkpoint's settings win over given ones. They are in the arguments already."""
+        """Nothing: a checkpoint's settings are in the arguments already; Lightning lets them win over given ones."""
 
     def _tell_differences(self) -> None:
         """Say in which given settings the model differs from the checkpoint's."""
         now = json.loads(json.dumps(self.config[self.invocation.command].model.as_dict(), default=str))
-        then = next((settings["model"] for settings in reversed(self.saved) if "model" in settings), {})
+        then: dict[str, Any] = next((found["model"] for found in reversed(self.saved) if "model" in found), {})
         old, new = flat(then.get("init_args", {})), flat(now.get("init_args", {}))
         changes = [f"model.{key}={new[key]} (was {old[key]})" for key in old if key in new and new[key] != old[key]]
         if changes:
@@ -235,8 +235,8 @@ class TrainerCLI(LightningCLI):
 def saved_settings(invocation: Invocation) -> list[dict[str, Any]]:
     """What a checkpoint brings along: the settings of its run, then the model's hyperparameters.
 
-    They stand below all configurations and options that are given. Model, data and seed of the run are always among them;
-    without any configuration also its trainer and callbacks, so that `test --ckpt_path` alone works.
+    They stand below all configurations and options that are given. Model, data and seed of the run are always among
+    them; without any configuration also its trainer and callbacks, so that `test --ckpt_path` alone works.
     """
     if invocation.checkpoint is None:
         return []

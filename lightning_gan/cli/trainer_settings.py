@@ -63,8 +63,10 @@ def number_of_processes(accelerator: str, devices: int | str | list[int], num_no
     """How many processes will train.
 
     Example:
-        >>> number_of_processes("cpu", 2, 1), number_of_processes("cpu", "auto", 1), number_of_processes("gpu", "0,3", 2)
-        (2, 1, 4)
+        >>> number_of_processes("cpu", 2, 1)
+        2
+        >>> number_of_processes("gpu", "0,3", 2)
+        4
     """
     if isinstance(devices, str) and devices not in ("auto", "-1"):
         devices = [int(index) for index in devices.split(",") if index] if "," in devices else int(devices)
@@ -101,6 +103,8 @@ def silence_remarks() -> None:
     logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(_matters)
     # The averaged generator is in evaluation mode by design.
     warnings.filterwarnings("ignore", r"Found \d+ module\(s\) in eval mode")
+    # Validation is what callbacks do; data need not offer any.
+    warnings.filterwarnings("ignore", "You defined a `validation_step` but have no `val_dataloader`")
     # Between Lightning and torch.
     warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)` is deprecated")
 

@@ -72,6 +72,13 @@ def test_the_average_of_a_gan_is_the_weighted_sum_of_its_past() -> None:
     assert module.averaged and module.sampling_generator is module.generator_ema
 
 
+def test_the_ramp_starts_from_nothing() -> None:
+    """No image was seen before the first batch: after it, the average is the generator."""
+    module = toy_gan(generator_optimizer=fast_adam)
+    toy_trainer(EMA(ramp_up=0.5), limit_train_batches=1).fit(module, toy_loader())
+    assert equal(weights_of(module.generator), weights_of(module.generator_ema))
+
+
 def test_the_average_and_the_weights_share_no_storage_and_both_move() -> None:
     module = toy_gan(generator_optimizer=fast_adam)
     start = weights_of(module.generator)

@@ -2,7 +2,6 @@
 
 import json
 import random
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from lightning.pytorch.loggers import CSVLogger
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d
 
+from lightning_gan.callbacks.ema import EMA
 from lightning_gan.callbacks.evaluation import Evaluation, evaluation_mode, images_of
 from lightning_gan.metrics import DigitFeatures, frechet_distance, gaussian, to_bytes
 from tests.toys import LATENT, ToyCritic, ToyGenerator, equal, toy_gan, toy_images, toy_loader, toy_trainer, weights_of
@@ -181,7 +181,7 @@ def test_networks_with_noise_have_the_same_numbers_each_time(tmp_path: Path) -> 
 
 
 def test_the_extractor_stays_out_of_checkpoints(tmp_path: Path) -> None:
-    trainer = fit(evaluation(extractor=DigitFeatures()), folder=tmp_path)
+    trainer = fit(evaluation(extractor=DigitFeatures(), fake_count=80), folder=tmp_path)
     trainer.save_checkpoint(tmp_path / "last.ckpt")
     checkpoint = torch.load(tmp_path / "last.ckpt", weights_only=True)
     plain = fit(folder=tmp_path / "plain")
@@ -189,9 +189,8 @@ def test_the_extractor_stays_out_of_checkpoints(tmp_path: Path) -> None:
     assert not any("Evaluation" in key and state for key, state in checkpoint["callbacks"].items())
 
 
-@pytest.mark.filterwarnings("ignore:Evaluation. the covariance")
 def test_digit_features_also_count_classes(tmp_path: Path) -> None:
-    fit(evaluation(extractor=DigitFeatures()), folder=tmp_path)
+    fit(evaluation(extractor=DigitFeatures(), fake_count=80), folder=tmp_path)
     numbers = records(tmp_path)[0]["metrics"]
     assert 1 <= numbers["classes_present"] <= 10
     assert 1 <= numbers["effective_classes"] <= numbers["classes_present"] + 1e-9
@@ -294,6 +293,20 @@ def test_a_foreign_module_is_evaluated_with_a_sampler(tmp_path: Path) -> None:
     assert first["metrics"] != third["metrics"]
 
 
+def test_a_foreign_module_is_evaluated_with_its_averaged_weights(tmp_path: Path) -> None:
+    module, sampled = Foreign(), []
+    initial = weights_of(module.net)
+
+    def sampler(module: LightningModule, count: int, seed: int) -> Tensor:
+        sampled.append(equal(weights_of(module.net), initial))
+        return sample_foreign(module, count, seed)
+
+    average_that_stays = EMA(half_life_kimg=1e9, generator="net")
+    fit(average_that_stays, evaluation(sampler=sampler), folder=tmp_path, module=module)
+    assert all(sampled) and records(tmp_path)[0]["ema"]
+    assert not equal(weights_of(module.net), initial)
+
+
 def test_a_foreign_module_without_a_sampler_is_told_so(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"how to draw images from Foreign is unknown.*sampler="):
         fit(evaluation(), folder=tmp_path, module=Foreign())
@@ -307,11 +320,10 @@ def test_a_foreign_module_without_a_sampler_is_told_so(tmp_path: Path) -> None:
 def test_two_ranks_report_what_one_process_reports(tmp_path: Path) -> None:
     """33 reals and three batches of fakes do not divide by two: padding of both kinds is left out."""
 
-    def run(folder: str, trainer: Callable[..., Trainer] = toy_trainer, **settings: Any) -> list[dict[str, Any]]:
+    def run(folder: str, **settings: Any) -> list[dict[str, Any]]:
         callback = evaluation(fake_count=24, kernel_subset_size=10)
-        # One batch per step over all ranks, of zero length: networks are compared as they are.
-        fitted = trainer(callback, default_root_dir=str(tmp_path / folder), max_steps=0, **settings)
-        fitted.test(toy_gan(), toy_loader(33), verbose=False)
+        trainer = toy_trainer(callback, default_root_dir=str(tmp_path / folder), **settings)
+        trainer.test(toy_gan(), toy_loader(33), verbose=False)
         return records(tmp_path / folder)
 
     (one,) = run("one")

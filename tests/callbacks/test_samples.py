@@ -260,7 +260,7 @@ def test_a_foreign_generator_may_take_maps_and_labels(tmp_path: Path) -> None:
             self.generator.forward = self.generate  # type: ignore[method-assign]
 
         def generate(self, latents: Tensor, labels: Tensor) -> Tensor:
-            assert latents.shape[1:] == (3, 2, 2) and labels.tolist() == [0, 1, 0, 1]
+            assert not self.generator.training and latents.shape[1:] == (3, 2, 2) and labels.tolist() == [0, 1, 0, 1]
             return latents
 
     drawn = grid(tmp_path, rows=2, columns=None, latent_dim=[3, 2, 2], number_of_classes=2)

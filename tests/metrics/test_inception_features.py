@@ -59,7 +59,6 @@ def test_a_file_with_something_else_is_refused(tmp_path: Path) -> None:
         InceptionFeatures(weights=str(wrong))
 
 
-@pytest.mark.slow
 def test_grey_images_have_the_features_of_three_equal_channels(random_weights: Path) -> None:
     extractor = InceptionFeatures(weights=str(random_weights))
     grey = torch.randint(0, 256, (2, 1, 32, 32), generator=torch.Generator().manual_seed(0)).byte()
