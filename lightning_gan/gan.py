@@ -4,10 +4,10 @@ A *turn* is one player's move: look, add up what the look costs, one backward, o
 gradients, calls backward or steps. A model with another game overrides `look` and `cost`, never `training_step`.
 """
 
-from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from copy import deepcopy
-from typing import Any, Self, TypeAlias, cast, final
+from typing import Any, TypeAlias, cast, final
 
 import torch
 from lightning.pytorch import LightningModule
@@ -44,6 +44,18 @@ def from_bytes(images: ImageBytes) -> Images:
 def to_bytes(images: Images) -> ImageBytes:
     """[-1, 1] to 0..255, clipped; the inverse of `from_bytes`."""
     return (images.float() * 127.5 + 128.0).clamp(0, 255).to(torch.uint8)
+
+
+@contextmanager
+def evaluation_mode(module: nn.Module) -> Iterator[None]:
+    """Inside, every submodule is in evaluation mode; afterwards each is in the mode it was in."""
+    modes = {submodule: submodule.training for submodule in module.modules()}
+    module.eval()
+    try:
+        yield
+    finally:
+        for submodule, training in modes.items():
+            submodule.training = training
 
 
 class GAN(LightningModule):
@@ -360,10 +372,8 @@ class GAN(LightningModule):
         """
         self.check_labels(labels)
         network = self.sampling_generator if ema else self.generator
-        was_training = network.training
-        network.eval()
-        images = self.truncated(network, latents, labels if self.number_of_classes else None, truncation=truncation)
-        network.train(was_training)
+        with evaluation_mode(network):
+            images = self.truncated(network, latents, labels if self.number_of_classes else None, truncation=truncation)
         return full_precision(images)
 
     def truncated(
@@ -419,7 +429,7 @@ class GAN(LightningModule):
             for network in (self.generator, self.discriminator, self.generator_ema):
                 shard(network, mesh=self._device_mesh["data_parallel"])
 
-    def train(self, mode: bool = True) -> Self:
+    def train(self, mode: bool = True) -> "GAN":
         super().train(mode)
         self.generator_ema.eval()  # it is only ever sampled
         return self

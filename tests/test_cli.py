@@ -235,6 +235,21 @@ def test_a_continued_run_keeps_the_seed_it_began_with() -> None:
     assert hyperparameters("tiny")["seed"] == 5
 
 
+def test_a_continued_run_takes_another_seed_only_from_the_command_line() -> None:
+    write("seeded.yaml", {**TINY, "seed_everything": 1})
+    run("fit --config seeded.yaml --seed_everything=5")
+    run("fit --config seeded.yaml --ckpt_path=last --trainer.max_steps=3")
+    assert hyperparameters("seeded")["seed"] == read("runs/seeded/config.yaml")["seed_everything"] == 5
+    run("fit --config seeded.yaml --ckpt_path=last --trainer.max_steps=4 --seed_everything=6")
+    assert hyperparameters("seeded")["seed"] == read("runs/seeded/config.yaml")["seed_everything"] == 6
+
+
+def test_a_file_that_is_no_checkpoint_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("broken.ckpt").write_bytes(b"half a file")
+    message = message_of("fit --config tiny.yaml --ckpt_path broken.ckpt", capsys)
+    assert message.startswith("broken.ckpt is no checkpoint that can be read")
+
+
 def test_later_configurations_win_and_the_command_line_wins_over_all() -> None:
     write("more.yaml", {"model": {"init_args": {"style_mixing": 0.1, "truncation_layers": 2}}})
     run("fit --model.style_mixing=0.3 --config tiny.yaml --config more.yaml")

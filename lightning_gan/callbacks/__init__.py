@@ -1,4 +1,4 @@
-"""Callbacks: penalties, and what stands around the loop. All of them count images, and work in any LightningModule."""
+"""Callbacks: penalties, and what stands around the loop: average, growing, samples, progress, checkpoints, the end."""
 
 from lightning_gan.callbacks.checkpoint import KimgCheckpoint
 from lightning_gan.callbacks.clock import ImageClock

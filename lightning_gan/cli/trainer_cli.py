@@ -3,6 +3,7 @@
 import json
 import sys
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, Literal, NoReturn
 
 import torch
@@ -16,7 +17,7 @@ import lightning_gan.data
 import lightning_gan.models  # noqa: F401  (all three: imported classes can be named without their module)
 from lightning_gan.cli.configs import read_config
 from lightning_gan.cli.errors import CommandLineError, explain
-from lightning_gan.cli.invocation import Invocation
+from lightning_gan.cli.invocation import Invocation, take_values
 from lightning_gan.cli.runs import CONFIG, new_run, run_of_checkpoint
 from lightning_gan.cli.trainer_settings import TRAINER_DEFAULTS, silence_remarks, trainer_settings
 from lightning_gan.gan import GAN
@@ -133,7 +134,15 @@ class TrainerCLI(LightningCLI):
             # The parser keeps its list of options to itself.
             known = [action.dest for action in subparser._actions if "==" not in action.dest]
             raise CommandLineError(explain(str(error), command=command, options=known)) from error
+        if self.saved and not self._gives_seed and "seed_everything" in self.saved[0]:
+            # A configuration's seed is where runs begin; a run that goes on keeps its own, or its images would change.
+            self.config[command].seed_everything = self.saved[0]["seed_everything"]
         self._tell_differences()
+
+    @property
+    def _gives_seed(self) -> bool:
+        """Whether the command line itself asks for a seed."""
+        return bool(take_values(self.invocation.options, "--seed_everything")[0])
 
     def _arguments(self, options: list[str], *, saved: list[dict[str, Any]]) -> list[str]:
         invocation = self.invocation
@@ -161,7 +170,8 @@ class TrainerCLI(LightningCLI):
         parser = self._parser(self.invocation.command)
         assert isinstance(parser, Parser) and parser.given is not None
         from_checkpoint = any(name in settings.get(section, {}).get("init_args", {}) for settings in self.saved)
-        return f"{section}.{name}" in parser.given or from_checkpoint
+        is_overruled = name == "seed" and self._gives_seed
+        return f"{section}.{name}" in parser.given or (from_checkpoint and not is_overruled)
 
     def _fact_from(self, fact: str) -> Any:
         """The function of a link: a fact that the data know, unless it was given."""
@@ -248,7 +258,10 @@ def saved_settings(invocation: Invocation) -> list[dict[str, Any]]:
     settings = {key: value for key, value in settings.items() if key in wanted}
     # A sharded checkpoint is a folder.
     path = invocation.checkpoint / "meta.pt" if invocation.checkpoint.is_dir() else invocation.checkpoint
-    saved = torch.load(path, weights_only=True, map_location="cpu", mmap=True).get("hyper_parameters", {})
+    try:
+        saved = torch.load(path, weights_only=True, map_location="cpu", mmap=True).get("hyper_parameters", {})
+    except (RuntimeError, UnpicklingError, EOFError, OSError) as error:
+        raise CommandLineError(f"{invocation.checkpoint} is no checkpoint that can be read: {error}") from error
     hyperparameters = {key: value for key, value in saved.items() if not key.startswith("_")}
     if "_class_path" not in saved:
         return [settings]  # not trained by this command line

@@ -17,7 +17,7 @@ def nearest_upsample(images: Tensor, *, factor: int) -> Tensor:
     return repeat(images, "b c h w -> b c (h f) (w g)", f=factor, g=factor)
 
 
-def faded(images: Images, *, resolution: int, fade_in: float) -> Images:
+def faded(images: Images, *, resolution: int, fade_in: float) -> Tensor:
     """Real images as a growing network should see them: of the active resolution, blended like its fakes.
 
     While a resolution fades in, details it adds count with weight `fade_in` (Karras et al. 2018, arXiv:1710.10196,
