@@ -2,8 +2,9 @@
 
     python benchmarks/loop_overhead.py
 
-Both train the networks of `configs/stylegan.yaml` at 32x32 on the same images with the same losses, R1 every 4th turn and
-an EMA, on one thread, in turns within one run. It prints the milliseconds per batch of each and the median of their ratios.
+Both train the networks of `configs/stylegan.yaml` at 32x32 on the same images with the same losses, R1 every 4th turn
+and an EMA, on one thread, in turns within one run. It prints the milliseconds per batch of each and the median of their
+ratios.
 """
 
 import argparse

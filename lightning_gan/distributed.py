@@ -6,6 +6,7 @@ FSDP1 cannot differentiate twice; FSDP2 can, if the critic keeps its gathered we
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+
 from lightning.pytorch.strategies import (
     DDPStrategy,
     FSDPStrategy,

@@ -28,9 +28,9 @@ class Turn:
         fake_logits: scores of the fakes.
         critic: scores other images again: `critic(images, labels)`.
         generator: makes other images: `generator(latents, labels)`.
-        gradient_scale: what turns a gradient by these images into the gradient by the full-size image. 1, except while a
-            network grows: the authors' critics are fed images upscaled by `f` per side, and the gradient by an upscaled
-            image is 1/f of the gradient by the small one (in the norm).
+        gradient_scale: what turns a gradient by these images into the gradient by the full-size image. 1, except while
+            a network grows: the authors' critics are fed images upscaled by `f` per side, and the gradient by an
+            upscaled image is 1/f of the gradient by the small one (in the norm).
     """
 
     player: Player
@@ -50,8 +50,8 @@ class Turn:
 class Penalty(Callback):
     """A regularizer: a pure function of a turn, a weight and an interval. It never steps and never calls backward.
 
-    A subclass is a keyword-only dataclass that names its `player`, says which inputs have to be differentiable, gives its
-    `weight` (a field or a property) and computes the unweighted number in `penalty`.
+    A subclass is a keyword-only dataclass that names its `player`, says which inputs have to be differentiable, gives
+    its `weight` (a field or a property) and computes the unweighted number in `penalty`.
 
     Args:
         every_n_turns: the penalty joins every n-th turn of its player with n times the weight (lazy regularization,
@@ -122,5 +122,3 @@ class Growable(Protocol):
 
     def grow(self, resolution: int, fade_in: float) -> None:
         """Emit or take images of `resolution`; its newest blocks count with weight `fade_in` in (0, 1], 1 = stable."""
-
-

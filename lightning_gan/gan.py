@@ -1,7 +1,7 @@
 """The only loop of the package: an alternating game of a generator and a discriminator.
 
-A *turn* is one player's move: look, add up what the look costs, one backward, one step. Nothing else in the package zeroes
-gradients, calls backward or steps. A model with another game overrides `look` and `cost`, never `training_step`.
+A *turn* is one player's move: look, add up what the look costs, one backward, one step. Nothing else in the package
+zeroes gradients, calls backward or steps. A model with another game overrides `look` and `cost`, never `training_step`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,12 +18,13 @@ from torch.optim import Optimizer
 
 from lightning_gan.distributed import fit_to_two_players, frozen, kept_gathered, register_strategies, shard
 from lightning_gan.game import AveragesGenerator, Growable, Penalty, Player, Turn
+from lightning_gan.image_bytes import from_bytes
 from lightning_gan.layers.resampling import faded
 from lightning_gan.losses import AdversarialLoss, NonSaturating
 from lightning_gan.optimizers import GANAdam
 from lightning_gan.precision import full_precision
 from lightning_gan.seeds import derived_seed
-from lightning_gan.shapes import ImageBytes, Images, Labels, Latents, Logits, Scalar
+from lightning_gan.shapes import Images, Labels, Latents, Logits, Scalar
 
 Batch: TypeAlias = Tensor | Sequence[Tensor] | Mapping[str, Tensor]
 """Images, or (images, labels), or {"image": ..., "label": ...}; images uint8, or float in [-1, 1]."""
@@ -34,16 +35,6 @@ UNSAVED = ["generator", "discriminator", "loss", "generator_optimizer", "discrim
 """Arguments that checkpoints leave out: modules and callables would have to be unpickled."""
 
 register_strategies()
-
-
-def from_bytes(images: ImageBytes) -> Images:
-    """0..255 to [-1, 1], in the default dtype, which is the one that `Trainer(precision=...)` trains in."""
-    return images.to(torch.get_default_dtype()) / 127.5 - 1.0
-
-
-def to_bytes(images: Images) -> ImageBytes:
-    """[-1, 1] to 0..255, clipped; the inverse of `from_bytes`."""
-    return (images.float() * 127.5 + 128.0).clamp(0, 255).to(torch.uint8)
 
 
 @contextmanager
@@ -130,8 +121,8 @@ class GAN(LightningModule):
             if limit is not None and limit <= 0:
                 raise ValueError(f"{name}={limit} must be positive; leave it out for no clipping")
         self.automatic_optimization = False
-        self.generator = generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.discriminator = discriminator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.generator = generator.to(memory_format=torch.channels_last)
+        self.discriminator = discriminator.to(memory_format=torch.channels_last)
         self.generator_ema = deepcopy(self.generator).requires_grad_(False).eval()
         self.latent_dim = latent_dim
         self.number_of_classes = number_of_classes
@@ -152,10 +143,11 @@ class GAN(LightningModule):
         self.averaged = False
         self._latest_terms: dict[str, Tensor] = {}
         self._play_cost = self.cost
-        # The counters live in Python, where reading them costs no synchronisation, and pass through this buffer to be saved.
+        # The counters live in Python, where reading them costs no synchronisation, and pass through this buffer to be
+        # saved.
         self.register_buffer("_counts", torch.zeros(5, dtype=torch.int64))
-        self.register_state_dict_pre_hook(_counters_to_buffer)
-        self.register_load_state_dict_post_hook(_counters_from_buffer)
+        self.register_state_dict_pre_hook(_counters_to_buffer)  # type: ignore[no-untyped-call]
+        self.register_load_state_dict_post_hook(_counters_from_buffer)  # type: ignore[no-untyped-call]
 
     # ------------------------------------------------------------------ the game: what models override
 
@@ -247,7 +239,7 @@ class GAN(LightningModule):
             self._play("generator", *turns[-1], turn=pieces)
         self.finish_batch()
         self.images_seen += len(real) * self.trainer.world_size
-        if (batch_idx + 1) % self.trainer.log_every_n_steps == 0:
+        if (batch_idx + 1) % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
             self.log_dict({"step": self.kimg, "kimg": self.kimg, **self._latest_terms})
 
     @final
@@ -259,7 +251,10 @@ class GAN(LightningModule):
         all_latents = self._draw_turn_latents(len(real), turn=turn)
         optimizer.zero_grad()
         for images, classes, latents in zip(
-            real.chunk(slices), [None] * slices if labels is None else labels.chunk(slices), all_latents.chunk(slices), strict=True
+            real.chunk(slices),
+            [None] * slices if labels is None else labels.chunk(slices),
+            all_latents.chunk(slices),
+            strict=True,
         ):
             fake: Images | None = None
             if player == "discriminator":
@@ -291,7 +286,7 @@ class GAN(LightningModule):
         counted = "generator" if self.turns_share_batch else "discriminator"
         for player, optimizer in zip(PLAYERS, self._optimizers_in_order(), strict=True):
             if player != counted:
-                optimizer._on_before_step = optimizer._on_after_step = _do_nothing  # type: ignore[method-assign]
+                optimizer._on_before_step = optimizer._on_after_step = _do_nothing
 
     def _optimizers_in_order(self) -> list[LightningOptimizer]:
         return cast("list[LightningOptimizer]", self.optimizers())
@@ -376,9 +371,7 @@ class GAN(LightningModule):
             images = self.truncated(network, latents, labels if self.number_of_classes else None, truncation=truncation)
         return full_precision(images)
 
-    def truncated(
-        self, network: nn.Module, latents: Latents, labels: Labels | None, *, truncation: float
-    ) -> Images:
+    def truncated(self, network: nn.Module, latents: Latents, labels: Labels | None, *, truncation: float) -> Images:
         """Images of `network` with the model's own truncation trick; this base has none."""
         if truncation != 1.0:
             raise ValueError(f"{type(self).__name__} has no truncation trick; truncation={truncation} must be 1")
@@ -442,7 +435,8 @@ class GAN(LightningModule):
 
 
 _FADE_UNIT = 10**9
-"""Weights of new blocks are saved in billionths: one integer buffer holds all counters, whatever precision a module is cast to."""
+"""Weights of new blocks are saved in billionths: one integer buffer holds all counters, whatever precision a module is
+cast to."""
 
 
 def _counters_to_buffer(module: GAN, prefix: str, keep_vars: bool) -> None:

@@ -30,4 +30,6 @@ class GANAdam(torch.optim.Adam):
         weight_decay: float = 0.0,
         fused: bool = True,
     ) -> None:
-        super().__init__(params, lr=lr, betas=(float(betas[0]), float(betas[1])), eps=eps, weight_decay=weight_decay, fused=fused)
+        super().__init__(
+            params, lr=lr, betas=(float(betas[0]), float(betas[1])), eps=eps, weight_decay=weight_decay, fused=fused
+        )

@@ -16,7 +16,8 @@ from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_
 import lightning_gan.gan
 from lightning_gan.callbacks import EMA, R1, R2
 from lightning_gan.data import GANData, ImageSource, MemoryImages
-from lightning_gan.gan import GAN, to_bytes
+from lightning_gan.gan import GAN
+from lightning_gan.image_bytes import to_bytes
 from tests.toys import SIZE, ToyGenerator, fast_adam, toy_images, toy_trainer
 
 CASES: dict[str, list[dict[str, Any]]] = {

@@ -1,4 +1,7 @@
-"""`compile: true`: each player's whole cost, inner gradients of penalties included, is one graph with eager's gradients."""
+"""`compile: true`: each player's whole cost is one graph with eager's gradients.
+
+The inner gradients of penalties are part of it.
+"""
 
 import pytest
 import torch

@@ -38,7 +38,9 @@ def test_two_ranks_end_with_the_weights_of_one_process(weights: Path, strategy: 
     two = torch.load(weights / f"{strategy}_{case}.pt", weights_only=True)
     assert one.keys() == two.keys()
     for name in one:
-        torch.testing.assert_close(two[name], one[name], rtol=0, atol=1e-12, msg=lambda text, name=name: f"{name}: {text}")
+        torch.testing.assert_close(
+            two[name], one[name], rtol=0, atol=1e-12, msg=lambda text, name=name: f"{name}: {text}"
+        )
 
 
 @pytest.mark.slow

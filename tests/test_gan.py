@@ -1,5 +1,6 @@
 """The only loop: who moves when, what moves, and what a turn costs."""
 
+from itertools import pairwise
 from typing import Any, ClassVar
 
 import pytest
@@ -9,7 +10,8 @@ from torch import Tensor
 
 from lightning_gan.callbacks import R1, R2
 from lightning_gan.game import Penalty, Player, Turn
-from lightning_gan.gan import GAN, from_bytes, to_bytes
+from lightning_gan.gan import GAN
+from lightning_gan.image_bytes import from_bytes, to_bytes
 from lightning_gan.losses import Hinge, Wasserstein
 from tests.toys import Spy, equal, fast_adam, toy_gan, toy_images, toy_loader, toy_trainer, weights_of
 
@@ -39,7 +41,7 @@ def test_nobody_moves_the_other_players_weights() -> None:
     seen: list[tuple[str, list[Tensor], list[Tensor]]] = []
     spy = Spy(lambda player, gan: seen.append((player, weights_of(gan.discriminator), weights_of(gan.generator))))
     toy_trainer(spy, R1(gamma=1.0), limit_train_batches=3).fit(module, toy_loader())
-    for (player, critic, generator), (_, next_critic, next_generator) in zip(seen[:-1], seen[1:], strict=True):
+    for (player, critic, generator), (_, next_critic, next_generator) in pairwise(seen):
         assert equal(critic, next_critic) is (player == "generator")
         assert equal(generator, next_generator) is (player == "discriminator")
 

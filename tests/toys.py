@@ -48,7 +48,9 @@ def toy_gan(**settings: Any) -> GAN:
     """A GAN of toys with fixed initial weights."""
     torch.manual_seed(7)
     classes = settings.get("number_of_classes", 0)
-    return GAN(generator=ToyGenerator(classes=classes), discriminator=ToyCritic(classes=classes), latent_dim=LATENT, **settings)
+    return GAN(
+        generator=ToyGenerator(classes=classes), discriminator=ToyCritic(classes=classes), latent_dim=LATENT, **settings
+    )
 
 
 def fast_adam(parameters: Any) -> GANAdam:

@@ -3,6 +3,7 @@
 from lightning_gan.callbacks.checkpoint import KimgCheckpoint
 from lightning_gan.callbacks.clock import ImageClock
 from lightning_gan.callbacks.ema import EMA
+from lightning_gan.callbacks.evaluation import Evaluation
 from lightning_gan.callbacks.gradient_penalty import R1, R2
 from lightning_gan.callbacks.learning_rate import LearningRate
 from lightning_gan.callbacks.progress import KimgProgressBar
@@ -14,6 +15,7 @@ __all__ = [
     "EMA",
     "R1",
     "R2",
+    "Evaluation",
     "ImageClock",
     "KimgCheckpoint",
     "KimgProgressBar",

@@ -4,8 +4,8 @@ The feature extractor sees every image once; all numbers come from those feature
 """
 
 import math
-from collections.abc import Callable, Iterator, Sized
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sized
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -21,8 +21,9 @@ from torch.utils.data import DataLoader, DistributedSampler
 
 from lightning_gan.callbacks.clock import ImageClock, crosses_multiple, images_of_kimg, tensors_of
 from lightning_gan.callbacks.ema import EMA
-from lightning_gan.gan import GAN
-from lightning_gan.metrics import DigitFeatures, FeatureSet, frechet_floor, to_bytes
+from lightning_gan.gan import GAN, evaluation_mode
+from lightning_gan.image_bytes import to_bytes
+from lightning_gan.metrics import DigitFeatures, FeatureSet, frechet_floor
 from lightning_gan.metrics.report import Record, class_counts, compare_features, table, write_record
 from lightning_gan.seeds import derived_seed
 from lightning_gan.shapes import Features
@@ -48,18 +49,6 @@ def images_of(batch: Any) -> Tensor:
     raise ValueError(
         f"Evaluation: no images [batch, channels, height, width] in a batch of type {type(batch).__name__}"
     )
-
-
-@contextmanager
-def evaluation_mode(module: nn.Module) -> Iterator[None]:
-    """Inside, every submodule is in evaluation mode; afterwards each is in the mode it was in."""
-    modes = {submodule: submodule.training for submodule in module.modules()}
-    module.eval()
-    try:
-        yield
-    finally:
-        for submodule, training in modes.items():
-            submodule.training = training
 
 
 class Evaluation(ImageClock):

@@ -13,7 +13,8 @@ class R1(Penalty):
     """``gamma / 2 * E ||dD/dx||^2`` on real images (eq. 9); the authors' code has no 1/2, so its 10 is 20 here.
 
     Args:
-        gamma: the papers' gamma; around 0.0002 * resolution^2 / batch size is a start (Karras et al. 2020, arXiv:2006.06676).
+        gamma: the papers' gamma; around 0.0002 * resolution^2 / batch size is a start
+            (Karras et al. 2020, arXiv:2006.06676).
         every_n_turns: interval in the discriminator's turns; 16 is usual, with the same gamma.
     """
 

@@ -15,9 +15,9 @@ from torch import Tensor
 
 from lightning_gan.callbacks.clock import ImageClock, crosses_multiple, images_of_kimg, network_of
 from lightning_gan.callbacks.ema import EMA
-from lightning_gan.callbacks.evaluation import evaluation_mode
 from lightning_gan.callbacks.progressive_growing import ProgressiveGrowing
-from lightning_gan.gan import GAN, to_bytes
+from lightning_gan.gan import GAN, evaluation_mode
+from lightning_gan.image_bytes import to_bytes
 from lightning_gan.layers.resampling import nearest_upsample
 from lightning_gan.seeds import derived_seed
 from lightning_gan.shapes import ImageBytes, Images

@@ -93,7 +93,12 @@ def _synthesis_name(name: str, top: int) -> str:
     if kind == "weight":
         return f"{block}.{'conv0_up' if layer == 'Conv0_up' else 'conv1'}.weight"
     epilogue = f"{block}.epilogue{0 if layer in ('Const', 'Conv0_up') else 1}"
-    ours = {"bias": "bias", "Noise/weight": "noise_weight", "StyleMod/weight": "style.weight", "StyleMod/bias": "style.bias"}
+    ours = {
+        "bias": "bias",
+        "Noise/weight": "noise_weight",
+        "StyleMod/weight": "style.weight",
+        "StyleMod/bias": "style.bias",
+    }
     return f"{epilogue}.{ours[kind]}"
 
 

@@ -21,7 +21,8 @@ class EqualizedLinear(nn.Module):
         out_features: size of the output.
         gain: sqrt(2) before a (leaky) ReLU, 1 before nothing.
         bias: whether there is a bias, from 0.
-        learning_rate_multiplier: slows the layer down: weight and bias are stored divided by it and multiplied when used.
+        learning_rate_multiplier: slows the layer down: weight and bias are stored divided by it and multiplied when
+            used.
     """
 
     def __init__(
@@ -40,7 +41,7 @@ class EqualizedLinear(nn.Module):
         self.bias_scale = learning_rate_multiplier
 
     def forward(self, inputs: Tensor) -> Tensor:
-        bias = self.bias
+        bias: Tensor | None = self.bias
         if bias is not None and self.bias_scale != 1.0:
             bias = bias * self.bias_scale
         return linear(inputs, self.weight * self.weight_scale, bias)
@@ -71,10 +72,11 @@ class EqualizedConv2d(nn.Module):
 
 
 class UpsamplingConv2d(EqualizedConv2d):
-    """Nearest upsampling by 2, then a 3x3 convolution, as one transposed convolution: the same result in 4/9 of the work.
+    """Nearest upsampling by 2, then a 3x3 convolution, as one transposed convolution.
 
-    An output pixel sees each input pixel through the taps that fall on its copies: the 4x4 kernel is the 3x3 kernel
-    summed over its 4 shifts, mirrored because a transposed convolution mirrors its kernel.
+    The same result in 4/9 of the work. An output pixel sees each input pixel through the taps that fall on its copies:
+    the 4x4 kernel is the 3x3 kernel summed over its 4 shifts, mirrored because a transposed convolution mirrors its
+    kernel.
     """
 
     def __init__(self, in_channels: int, out_channels: int, *, gain: float = SQRT2, bias: bool = True) -> None:
@@ -86,7 +88,10 @@ class UpsamplingConv2d(EqualizedConv2d):
 
 
 class DownsamplingConv2d(EqualizedConv2d):
-    """A 3x3 convolution, then averaging 2x2 boxes, as one convolution of stride 2: the same result in 4/9 of the work."""
+    """A 3x3 convolution, then averaging 2x2 boxes, as one convolution of stride 2.
+
+    The same result in 4/9 of the work.
+    """
 
     def __init__(self, in_channels: int, out_channels: int, *, gain: float = SQRT2, bias: bool = True) -> None:
         super().__init__(in_channels, out_channels, kernel_size=3, gain=gain, bias=bias)

@@ -42,7 +42,9 @@ class Growing(nn.Module):
             ValueError: if there is no such level, or the weight is out of range.
         """
         if not (4 <= resolution <= self.image_size and math.log2(resolution).is_integer()):
-            raise ValueError(f"resolution={resolution} is no level of a network for {self.image_size}x{self.image_size}")
+            raise ValueError(
+                f"resolution={resolution} is no level of a network for {self.image_size}x{self.image_size}"
+            )
         if not 0.0 < fade_in <= 1.0:
             raise ValueError(f"fade_in={fade_in} must be above 0 and at most 1")
         self.resolution = resolution

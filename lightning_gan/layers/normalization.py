@@ -18,8 +18,8 @@ def pixel_norm(features: Tensor, *, eps: float = 1e-8) -> Tensor:
 class MinibatchStddev(nn.Module):
     """Append one channel with the standard deviation over a group of samples (arXiv:1710.10196, section 3).
 
-    The deviation (biased) of every feature over the group is averaged to one number per group. Groups are strided, as in
-    the authors' code: samples i, i + batch/group, i + 2 batch/group ... belong together.
+    The deviation (biased) of every feature over the group is averaged to one number per group. Groups are strided, as
+    in the authors' code: samples i, i + batch/group, i + 2 batch/group ... belong together.
 
     Args:
         group_size: samples per group; smaller batches are one group.
@@ -40,7 +40,9 @@ class MinibatchStddev(nn.Module):
                 f"minibatch stddev: a batch of {batch} cannot be cut into groups of {group}; "
                 "choose a batch size per rank (and slice) that is a multiple"
             )
-        groups = rearrange(full_precision(features), "(g n) c h w -> g n c h w", g=group)  # fp32: small differences of squares
+        groups = rearrange(
+            full_precision(features), "(g n) c h w -> g n c h w", g=group
+        )  # fp32: small differences of squares
         deviation = (groups.var(dim=0, unbiased=False) + 1e-8).sqrt().mean(dim=(1, 2, 3))  # n
         channel = repeat(deviation, "n -> (g n) 1 h w", g=group, h=height, w=width).to(features.dtype)
         return torch.cat([features, channel], dim=1)

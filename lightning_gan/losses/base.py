@@ -18,4 +18,7 @@ class AdversarialLoss(ABC):
 
     @abstractmethod
     def generator(self, real_logits: Logits | None, fake_logits: Logits) -> Scalar:
-        """What the generator minimises, averaged over the batch; `real_logits` is None unless `generator_needs_real`."""
+        """What the generator minimises, averaged over the batch.
+
+        `real_logits` is None unless `generator_needs_real`.
+        """

@@ -1,4 +1,7 @@
-"""The Wasserstein objective (Arjovsky et al. 2017, arXiv:1701.07875, eq. 2); the critic's Lipschitz bound comes from elsewhere."""
+"""The Wasserstein objective (Arjovsky et al. 2017, arXiv:1701.07875, eq. 2).
+
+The critic's Lipschitz bound comes from elsewhere.
+"""
 
 from lightning_gan.losses.base import AdversarialLoss
 from lightning_gan.shapes import Logits, Scalar

@@ -3,7 +3,6 @@
 from lightning_gan.metrics.digit_features import DigitFeatures
 from lightning_gan.metrics.feature_set import FeatureSet
 from lightning_gan.metrics.frechet import Gaussian, frechet_distance, frechet_floor, gaussian
-from lightning_gan.metrics.image_bytes import to_bytes
 from lightning_gan.metrics.inception_features import InceptionFeatures
 from lightning_gan.metrics.kernel import kernel_distances, squared_discrepancy
 from lightning_gan.metrics.neighbours import PrecisionRecall, neighbour_radii, precision_recall
@@ -21,5 +20,4 @@ __all__ = [
     "neighbour_radii",
     "precision_recall",
     "squared_discrepancy",
-    "to_bytes",
 ]

@@ -10,10 +10,7 @@ from urllib.error import URLError
 import torch
 from einops import repeat
 from torch import nn
-from torch_fidelity.feature_extractor_inceptionv3 import (  # type: ignore[import-untyped]
-    URL_INCEPTION_V3,
-    FeatureExtractorInceptionV3,
-)
+from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3, FeatureExtractorInceptionV3
 
 from lightning_gan.shapes import Features, ImageBytes
 

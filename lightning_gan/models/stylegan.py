@@ -1,12 +1,16 @@
-"""StyleGAN (Karras et al. 2019, "A Style-Based Generator Architecture for Generative Adversarial Networks", arXiv:1812.04948).
+"""StyleGAN, "A Style-Based Generator Architecture for Generative Adversarial Networks".
 
-A mapping network turns a latent z into a style w; styles modulate a synthesis network that starts from a learned constant
-and gets fresh noise at every layer. The discriminator is PGGAN's with a blur. Both grow from 4x4 up.
+Karras et al. 2019, arXiv:1812.04948.
 
-We train each stage at its own resolution; the authors upscale everything to the full size first, which changes nothing but
-the scale of image gradients (`Turn.gradient_scale`). Resampling convolutions are fused at every resolution, which the
-authors do from 128x128 on; the result is the same.
+A mapping network turns a latent z into a style w; styles modulate a synthesis network that starts from a learned
+constant and gets fresh noise at every layer. The discriminator is PGGAN's with a blur. Both grow from 4x4 up.
+
+We train each stage at its own resolution; the authors upscale everything to the full size first, which changes nothing
+but the scale of image gradients (`Turn.gradient_scale`). Resampling convolutions are fused at every resolution, which
+the authors do from 128x128 on; the result is the same.
 """
+
+from itertools import pairwise
 
 import torch
 from lightning.pytorch.cli import OptimizerCallable
@@ -35,7 +39,8 @@ from lightning_gan.shapes import Images, Labels, Latents, Logits
 
 def channels_at(resolution: int, *, channel_base: int, channel_max: int) -> int:
     """Feature maps of the blocks at a resolution: half as many for every doubling, `channel_max` at most."""
-    return min(channel_base // 2 ** (stage_of(resolution) + 1), channel_max)
+    channels: int = channel_base // 2 ** (stage_of(resolution) + 1)
+    return min(channels, channel_max)
 
 
 class Blur(nn.Module):
@@ -87,7 +92,7 @@ class MappingNetwork(nn.Module):
                     EqualizedLinear(before, after, learning_rate_multiplier=learning_rate_multiplier),
                     nn.LeakyReLU(0.2),
                 )
-                for before, after in zip(sizes[:-1], sizes[1:], strict=True)
+                for before, after in pairwise(sizes)
             ]
         )
 
@@ -115,12 +120,13 @@ class Epilogue(nn.Module):
         self.style = EqualizedLinear(style_dim, 2 * channels, gain=1.0)
 
     def forward(self, features: Tensor, style: Tensor, noise: Tensor | None) -> Tensor:
-        batch, channels, height, width = features.shape
+        batch, _, height, width = features.shape
         if noise is None:
             noise = torch.randn(batch, 1, height, width, dtype=features.dtype, device=features.device)
         features = torch.addcmul(self.bias[:, None, None], noise, self.noise_weight[:, None, None]) + features
         features = leaky_relu(features, 0.2)
-        normalized = instance_norm(full_precision(features), eps=1e-8).to(features.dtype)  # fp32: a variance, and a tiny eps
+        # fp32: a variance, and a tiny eps
+        normalized = instance_norm(full_precision(features), eps=1e-8).to(features.dtype)
         scale, shift = self.style(style)[:, :, None, None].chunk(2, dim=1)  # b c 1 1 each
         return torch.addcmul(shift, normalized, scale + 1)
 
@@ -179,7 +185,7 @@ class SynthesisNetwork(Growing):
         self.first = FirstBlock(channels=channels[0], style_dim=style_dim)
         self.blocks = nn.ModuleList(
             SynthesisBlock(in_channels=before, out_channels=after, style_dim=style_dim)
-            for before, after in zip(channels[:-1], channels[1:], strict=True)
+            for before, after in pairwise(channels)
         )
         self.to_rgb = nn.ModuleList(EqualizedConv2d(c, image_channels, kernel_size=1, gain=1.0) for c in channels)
         for layer in range(2 * len(resolutions)):
@@ -301,7 +307,10 @@ class Generator(nn.Module):
         return images
 
     def _mixed(self, styles: Tensor, second_w: Tensor) -> Tensor:
-        """With probability `style_mixing`, layers from a random one on take the second style: one draw for the batch."""
+        """With probability `style_mixing`, layers from a random one on take the second style.
+
+        One draw for the batch.
+        """
         layers, device = styles.shape[1], styles.device
         crossover = torch.randint(1, layers, (), device=device)
         crossover = torch.where(torch.rand((), device=device) < self.style_mixing, crossover, layers)
@@ -382,8 +391,7 @@ class Discriminator(Growing):
         channels = [channels_at(r, channel_base=channel_base, channel_max=channel_max) for r in resolutions]
         self.from_rgb = nn.ModuleList(FromRGB(image_channels=image_channels, channels=c) for c in channels)
         self.blocks = nn.ModuleList(
-            DiscriminatorBlock(in_channels=here, out_channels=below)
-            for below, here in zip(channels[:-1], channels[1:], strict=True)
+            DiscriminatorBlock(in_channels=here, out_channels=below) for below, here in pairwise(channels)
         )
         self.last = LastBlock(
             channels=channels[0],
@@ -501,7 +509,5 @@ class StyleGAN(GAN):
         w_avg.copy_(self.trainer.strategy.reduce(w_avg.clone(), reduce_op="mean"))
 
     def truncated(self, network: nn.Module, latents: Latents, labels: Labels | None, *, truncation: float) -> Images:
-        images: Images = network(
-            latents, labels, truncation=truncation, truncation_layers=self.truncation_layers
-        )
+        images: Images = network(latents, labels, truncation=truncation, truncation_layers=self.truncation_layers)
         return images

@@ -1,8 +1,9 @@
-"""When a growing GAN is at which resolution (Karras et al. 2018, arXiv:1710.10196, section 2): a pure function of images seen.
+"""When a growing GAN is at which resolution (Karras et al. 2018, arXiv:1710.10196, section 2).
 
-A stage first fades its new blocks in and then holds them; the first stage only holds. The authors count the other way
-round (hold, then fade in the next one), which is the same sequence: their `lod` algebra with `train_kimg` and `trans_kimg`
-equals `hold_kimg` and `fade_kimg` here, and a new resolution's batch size and learning rate apply from its first faded image.
+A pure function of images seen. A stage first fades its new blocks in and then holds them; the first stage only holds.
+The authors count the other way round (hold, then fade in the next one), which is the same sequence: their `lod` algebra
+with `train_kimg` and `trans_kimg` equals `hold_kimg` and `fade_kimg` here, and a new resolution's batch size and
+learning rate apply from its first faded image.
 """
 
 import math
@@ -26,10 +27,13 @@ class GrowthSchedule:
     Args:
         final_resolution: the full size of the images, `start_resolution` times a power of two.
         start_resolution: the size training starts at.
-        hold_kimg: thousands of images each stage is stable for, one number per stage or one for all; the last stage holds for ever.
-        fade_kimg: thousands of images each later stage takes to fade in, one number per stage but the first, or one for all.
+        hold_kimg: thousands of images each stage is stable for, one number per stage or one for all; the last
+            stage holds for ever.
+        fade_kimg: thousands of images each later stage takes to fade in, one number per stage but the first, or
+            one for all.
         batch_sizes: global batch size by resolution; a resolution that is missing takes the loader's own.
-        learning_rates: learning rate by resolution, for both players; a resolution that is missing takes the optimizer's own.
+        learning_rates: learning rate by resolution, for both players; a resolution that is missing takes the
+            optimizer's own.
 
     Raises:
         ValueError: if a size is not reachable by doubling, a list has the wrong length, or a duration is negative.
@@ -56,7 +60,9 @@ class GrowthSchedule:
             )
         for resolution in (*self.batch_sizes, *self.learning_rates):
             if resolution not in self.resolutions:
-                raise ValueError(f"resolution {resolution} is no stage of the schedule; its stages are {self.resolutions}")
+                raise ValueError(
+                    f"resolution {resolution} is no stage of the schedule; its stages are {self.resolutions}"
+                )
         assert len(self.stage_starts) == len(self.resolutions)
 
     @property

@@ -116,6 +116,10 @@ def test_levels_that_do_not_exist_are_refused() -> None:
     with pytest.raises(ValueError, match="image_size=24"):
         Growing(image_size=24)
     network = Growing(image_size=16)
-    for resolution, fade_in, message in ((32, 1.0, "resolution=32"), (12, 1.0, "resolution=12"), (8, 0.0, "fade_in=0.0")):
+    for resolution, fade_in, message in (
+        (32, 1.0, "resolution=32"),
+        (12, 1.0, "resolution=12"),
+        (8, 0.0, "fade_in=0.0"),
+    ):
         with pytest.raises(ValueError, match=message):
             network.grow(resolution, fade_in)

@@ -61,7 +61,9 @@ def test_on_a_quadratic_critic_every_sample_has_its_own_gradient() -> None:
 
 def test_it_equals_the_norms_that_vmap_finds_sample_by_sample() -> None:
     torch.manual_seed(0)
-    critic = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.LeakyReLU(0.2), nn.Flatten(), nn.Linear(4 * 16, 1)).double()
+    critic = nn.Sequential(
+        nn.Conv2d(1, 4, 3, padding=1), nn.LeakyReLU(0.2), nn.Flatten(), nn.Linear(4 * 16, 1)
+    ).double()
     images = torch.randn(5, 1, 4, 4, dtype=torch.float64).requires_grad_()
     single = torch.func.vmap(torch.func.grad(lambda image: critic(image[None]).squeeze()))(images.detach())
     torch.testing.assert_close(squared_gradient_norm(critic(images), images), single.flatten(1).square().sum(1))

@@ -1,0 +1,123 @@
+"""What a user reads when a setting is wrong."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.command_line import message_of, run, write
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("fitt", "fitt is none of the commands fit, validate, test; did you mean fit?"),
+        ("fit", "fit needs data and model; give for example --config stylegan.yaml"),
+        ("fit --config tiny.yaml --modle.seed 3", "modle.seed is no option of fit; did you mean model.seed?"),
+        (
+            "fit --config tiny.yaml --trainer.max_epoch 3",
+            "trainer.max_epoch is no option of fit; did you mean trainer.max_epochs?",
+        ),
+        ("fit --config tiny.yaml --model StyleGun", "model: there is no class StyleGun; did you mean StyleGAN?"),
+        (
+            "fit --config tiny.yaml --model lightning_gan.models.StyleGun",
+            "model: lightning_gan.models has no StyleGun; did you mean StyleGAN?",
+        ),
+        (
+            "fit --config tiny.yaml --model.stile_mixing 1",
+            "model: StyleGAN has no option stile_mixing; did you mean style_mixing?",
+        ),
+        ("fit --config tiny.yaml --model.style_mixing much", "model.style_mixing: much is no float"),
+        (
+            "fit --config tiny.yaml --model.generator_optimizer.lrr 1",
+            "model.generator_optimizer: GANAdam has no option lrr; did you mean lr?",
+        ),
+        ("fit --config tiny.yaml --model.loss Hing", "model.loss: there is no class Hing; did you mean Hinge?"),
+        (
+            "fit --config tiny.yaml --trainer.callbacks+=R1 --trainer.callbacks.gama=1",
+            "trainer.callbacks: R1 has no option gama; did you mean gamma?",
+        ),
+        (
+            "fit --config tiny.yaml --trainer.callbacks+=R1 --trainer.callbacks.gamma=x",
+            "trainer.callbacks.gamma: x is no float",
+        ),
+        (
+            "fit --config tiny.yaml --trainer.callbacks+=Ema",
+            "trainer.callbacks: there is no class Ema; did you mean EMA?",
+        ),
+        ("fit --config tiny.yaml --trainer.callbacks+=none.Such", "trainer.callbacks: there is no module none"),
+        ("fit --config tiny.yaml --data ImageFolder", "data: ImageFolder needs path; give --data.path"),
+        ("fit --config tiny.yaml --data.image_size 7", "image_size=7: the digits come in sizes (4, 8, 16, 32)"),
+        (
+            "fit --config tiny.yaml --trainer.callbacks+=R1 --trainer.callbacks.gamma=-1",
+            "R1: its weight -0.5 must not be negative",
+        ),
+        ("fit --config tiny.yaml --ckpt_path", "--ckpt_path needs a value"),
+        ("fit --config tiny.yaml --ckpt_path none.ckpt", "there is no checkpoint none.ckpt"),
+        (
+            "test --config tiny.yaml --ckpt_path last",
+            "there is no checkpoint runs/tiny/checkpoints/last.ckpt; train first, or name the run with --name",
+        ),
+        (
+            "test --ckpt_path last",
+            "--ckpt_path last: of which run? Give its --config or --name, or the checkpoint's path",
+        ),
+        (
+            "fit --config tiny.yaml --name a/b",
+            "--name a/b: the name of a run is the name of a folder in runs/, without slashes",
+        ),
+    ],
+)
+def test_a_wrong_command_line_ends_in_one_line(
+    arguments: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert message_of(arguments, capsys) == message
+    assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            {"modle": {"class_path": "StyleGAN"}},
+            "modle.class_path is no option of fit; did you mean model.class_path?",
+        ),
+        ({"trainer": {"max_step": 3}}, "trainer.max_step is no option of fit; did you mean trainer.max_steps?"),
+        ({"model": {"class_path": "StyleGun"}}, "model: there is no class StyleGun; did you mean StyleGAN?"),
+        (
+            {"model": {"init_args": {"stile_mixing": 1}}},
+            "model: StyleGAN has no option stile_mixing; did you mean style_mixing?",
+        ),
+        (
+            {"trainer": {"callbacks": [{"class_path": "R1", "init_args": {"gama": 1}}]}},
+            "trainer.callbacks: R1 has no option gama; did you mean gamma?",
+        ),
+        (
+            {"trainer": {"callbacks+": [{"class_path": "lightning_gan.callbacks.R3"}]}},
+            "trainer.callbacks: lightning_gan.callbacks has no R3; did you mean R2?",
+        ),
+        (
+            {"model": {"init_args": {"generator_optimizer": {"class_path": "GANAdam", "init_args": {"lrr": 1}}}}},
+            "model.generator_optimizer: GANAdam has no option lrr; did you mean lr?",
+        ),
+    ],
+)
+def test_a_typo_in_a_configuration_ends_in_one_line(
+    settings: dict[str, Any], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write("typo.yaml", settings)
+    assert message_of("fit --config tiny.yaml --config typo.yaml", capsys) == message
+
+
+def test_debugging_shows_where_an_error_comes_from() -> None:
+    with pytest.raises(ValueError, match="the digits come in sizes"):
+        run("fit --config tiny.yaml --data.image_size 7 --debug")
+
+
+def test_an_error_in_the_code_keeps_its_traceback() -> None:
+    Path("broken_callbacks.py").write_text(
+        "from lightning.pytorch import Callback\n"
+        "class Broken(Callback):\n    def on_train_start(self, trainer, pl_module):\n        raise ValueError('mine')\n"
+    )
+    with pytest.raises(ValueError, match="mine"):
+        run("fit --config tiny.yaml --trainer.callbacks+=broken_callbacks.Broken")

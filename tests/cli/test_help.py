@@ -1,0 +1,45 @@
+"""Help, and the ways to start the command line."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lightning_gan.cli.configs import shipped_configs
+from lightning_gan.models import StyleGAN
+from tests.cli.command_line import REPOSITORY, run, trained_batches
+
+
+def test_help_lists_commands_and_configurations_without_importing_torch() -> None:
+    code = "import sys; from lightning_gan.cli import main; main(['--help']); assert 'torch' not in sys.modules"
+    done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    assert "fit " in done.stdout
+    assert all(name in done.stdout for name in shipped_configs())
+
+
+@pytest.mark.parametrize(
+    "arguments", ["fit --help", "test --help", "fit --model.help StyleGAN", "fit --config tiny.yaml --help"]
+)
+def test_help_of_a_command_works(arguments: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        run(arguments)
+    assert exit_.value.code == 0
+    assert "usage:" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_two_processes_share_one_run(folder: Path) -> None:
+    command = [sys.executable, str(REPOSITORY / "cli.py"), "fit", "--config", "tiny.yaml", "--trainer.devices=2"]
+    for _ in range(2):
+        subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=300)
+    assert sorted(path.name for path in Path("runs").iterdir()) == ["tiny", "tiny-2"]
+    # The batch size is global: two batches of 8.
+    assert StyleGAN.load_from_checkpoint("runs/tiny-2/checkpoints/last.ckpt").images_seen == 16
+
+
+@pytest.mark.slow
+def test_the_script_of_the_repository_does_the_same(folder: Path) -> None:
+    command = [sys.executable, str(REPOSITORY / "cli.py"), "fit", "--config", "tiny.yaml"]
+    subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    assert trained_batches("tiny") == 2

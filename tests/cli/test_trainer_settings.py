@@ -1,0 +1,39 @@
+"""What the command line decides for the trainer."""
+
+from pathlib import Path
+
+from lightning.pytorch.callbacks import ModelCheckpoint
+
+from lightning_gan.callbacks import KimgCheckpoint
+from lightning_gan.checkpointing import AtomicCheckpointIO
+from lightning_gan.cli.trainer_settings import trainer_settings
+from tests.cli.command_line import TRAINER
+
+
+def test_more_than_one_device_trains_with_our_strategy_for_two_players(tmp_path: Path) -> None:
+    config = {**TRAINER, "accelerator": "cpu", "devices": 2}
+    assert trainer_settings(config, command="fit", run=tmp_path)["strategy"] == "gan_ddp"
+    assert "strategy" not in trainer_settings({**config, "devices": 1}, command="fit", run=tmp_path)
+    assert "strategy" not in trainer_settings({**config, "strategy": "gan_fsdp"}, command="fit", run=tmp_path)
+
+
+def test_checkpoints_are_written_atomically_unless_the_strategy_writes_them_itself(tmp_path: Path) -> None:
+    (plugin,) = trainer_settings(TRAINER, command="fit", run=tmp_path)["plugins"]
+    assert isinstance(plugin, AtomicCheckpointIO)
+    assert "plugins" not in trainer_settings({**TRAINER, "strategy": "gan_fsdp"}, command="fit", run=tmp_path)
+
+
+def test_every_checkpoint_goes_to_the_folder_of_the_run(tmp_path: Path) -> None:
+    elsewhere, here = ModelCheckpoint(dirpath="elsewhere"), ModelCheckpoint()
+    config = {**TRAINER, "callbacks": [elsewhere, here]}
+    callbacks = trainer_settings(config, command="fit", run=tmp_path)["callbacks"]
+    assert here.dirpath == str(tmp_path / "checkpoints")
+    assert str(elsewhere.dirpath).endswith("elsewhere")
+    assert not any(isinstance(callback, KimgCheckpoint) for callback in callbacks)
+
+
+def test_only_training_keeps_logs(tmp_path: Path) -> None:
+    logger = trainer_settings(TRAINER, command="fit", run=tmp_path)["logger"]
+    assert Path(logger.log_dir) == tmp_path
+    assert trainer_settings(TRAINER, command="test", run=tmp_path)["logger"] is False
+    assert "logger" not in trainer_settings({**TRAINER, "logger": False}, command="fit", run=tmp_path)
