@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Protocol, TypeAlias, runtime_checkable
 
 from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.strategies import Strategy
 
 from lightning_gan.shapes import Images, Labels, Latents, Logits, Scalar
 
@@ -99,6 +100,13 @@ class Penalty(Callback):
         due = self._turns_seen % self.every_n_turns == 0
         self._turns_seen += 1
         return due
+
+    def after_step(self, strategy: Strategy) -> None:  # noqa: B027  (most penalties measure nothing)
+        """Called after the step of every turn that the penalty joined, to update state from what `penalty` measured.
+
+        A running mean or a multiplier belongs here and not into `penalty`, which is traced into one graph: there,
+        keep the detached measurement; here, average it over ranks (`strategy.reduce(value, reduce_op="mean")`).
+        """
 
     @property
     def state_key(self) -> str:

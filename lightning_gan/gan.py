@@ -12,6 +12,7 @@ from typing import Any, TypeAlias, cast, final
 import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.cli import OptimizerCallable
+from lightning.pytorch.core.mixins.hparams_mixin import _given_hyperparameters
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -31,8 +32,16 @@ Batch: TypeAlias = Tensor | Sequence[Tensor] | Mapping[str, Tensor]
 
 PLAYERS: tuple[Player, Player] = ("discriminator", "generator")
 
-UNSAVED = ["generator", "discriminator", "loss", "generator_optimizer", "discriminator_optimizer"]
-"""Arguments that checkpoints leave out: modules and callables would have to be unpickled."""
+
+def unsaved_arguments() -> list[str]:
+    """Arguments that checkpoints leave out: modules and callables would have to be unpickled.
+
+    Under the command line every argument is plain data and is saved.
+    """
+    if _given_hyperparameters.get() is not None:
+        return []
+    return ["generator", "discriminator", "loss", "generator_optimizer", "discriminator_optimizer"]
+
 
 register_strategies()
 
@@ -107,7 +116,7 @@ class GAN(LightningModule):
     ) -> None:
         super().__init__()
         if type(self) is GAN:  # a model saves its own arguments
-            self.save_hyperparameters(ignore=UNSAVED)
+            self.save_hyperparameters(ignore=unsaved_arguments())
         for name, count in (("discriminator_turns", discriminator_turns), ("accumulate_slices", accumulate_slices)):
             if count < 1:
                 raise ValueError(f"{name}={count} must be at least 1")
@@ -268,6 +277,8 @@ class GAN(LightningModule):
                     terms = self._play_cost(player, due, images, classes, latents, fake, classes)
                 self.manual_backward(torch.stack(list(terms.values())).sum() / slices)
         optimizer.step()
+        for penalty in due:
+            penalty.after_step(self.trainer.strategy)
         every = {penalty.name: penalty.every_n_turns for penalty in due}
         self._latest_terms |= {f"{player}/{name}": term.detach() / every.get(name, 1) for name, term in terms.items()}
 

@@ -96,7 +96,7 @@ class KimgProgressBar(ImageClock, TQDMProgressBar):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         ImageClock.on_train_start(self, trainer, pl_module)
         callbacks = trainer.callbacks  # type: ignore[attr-defined]
-        self._total_kimg = min((c.total_kimg for c in callbacks if isinstance(c, StopAtKimg)), default=None)
+        self._total_kimg = next((c.total_kimg for c in callbacks if isinstance(c, StopAtKimg)), None)
         self._growing = next((c for c in callbacks if isinstance(c, ProgressiveGrowing)), None)
         self._pace_since = (time.monotonic(), self.images_seen)
         self._shown_at = 0.0

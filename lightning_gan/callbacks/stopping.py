@@ -11,8 +11,8 @@ class StopAtKimg(ImageClock):
     """Stops `fit` with the batch that reaches `total_kimg`. Give the trainer `max_epochs: -1`.
 
     The end is a normal one: hooks for the end of training run, and a checkpoint of it can be trained further with a
-    larger `total_kimg`. Resuming a run that has reached its end trains nothing. Of several, the earliest end counts, so
-    that `--trainer.callbacks+=StopAtKimg --trainer.callbacks.total_kimg=5` shortens a configured run.
+    larger `total_kimg`. Resuming a run that has reached its end trains nothing. `Trainer(max_steps=...)`, in batches,
+    ends a run earlier.
 
     Args:
         total_kimg: thousands of images, over all ranks.
@@ -24,10 +24,6 @@ class StopAtKimg(ImageClock):
     def __init__(self, *, total_kimg: float) -> None:
         self.total_kimg = total_kimg
         self._total_images = images_of_kimg("StopAtKimg: total_kimg", total_kimg)
-
-    @property
-    def state_key(self) -> str:
-        return self._generate_state_key(total_kimg=self.total_kimg)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         super().on_train_start(trainer, pl_module)

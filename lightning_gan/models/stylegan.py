@@ -17,7 +17,7 @@ from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, instance_norm, leaky_relu
 
-from lightning_gan.gan import GAN, UNSAVED
+from lightning_gan.gan import GAN, unsaved_arguments
 from lightning_gan.layers import (
     DownsamplingConv2d,
     EqualizedConv2d,
@@ -229,6 +229,9 @@ class Generator(nn.Module):
         channel_max: but no more than this.
         style_mixing: probability that a batch takes its later layers' styles from second latents (section 3.1).
         w_avg_decay: how slowly the running mean of w follows.
+
+    Raises:
+        ValueError: for a probability out of [0, 1], or no mapping layers.
     """
 
     w_avg: Tensor
@@ -250,6 +253,10 @@ class Generator(nn.Module):
         w_avg_decay: float = 0.995,
     ) -> None:
         super().__init__()
+        if not 0.0 <= style_mixing <= 1.0:
+            raise ValueError(f"style_mixing={style_mixing} is a probability; give 0 to 1")
+        if mapping_layers < 1:
+            raise ValueError(f"mapping_layers={mapping_layers} must be at least 1")
         self.mapping = MappingNetwork(
             latent_dim=latent_dim,
             style_dim=style_dim,
@@ -499,7 +506,7 @@ class StyleGAN(GAN):
             compile=compile,
             seed=seed,
         )
-        self.save_hyperparameters(ignore=UNSAVED)
+        self.save_hyperparameters(ignore=unsaved_arguments())
         self.image_size = image_size
         self.truncation_layers = truncation_layers
 

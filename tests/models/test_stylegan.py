@@ -210,6 +210,12 @@ def test_sizes_that_are_no_power_of_two_are_refused(size: int) -> None:
         StyleGAN(image_size=size)
 
 
+@pytest.mark.parametrize(("setting", "value"), [("style_mixing", 7.0), ("mapping_layers", 0)])
+def test_settings_out_of_range_are_refused_by_name(setting: str, value: float) -> None:
+    with pytest.raises(ValueError, match=f"{setting}={value}"):
+        StyleGAN(**{"image_size": 8, **SMALL, setting: value})
+
+
 def small_stylegan(**settings: Any) -> StyleGAN:
     torch.manual_seed(0)
     return StyleGAN(image_size=8, **{**SMALL, **settings})
