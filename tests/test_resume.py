@@ -52,7 +52,7 @@ class Cut(Callback):
 
 
 def run(folder: Path, *, cut: int = TOTAL, resume: bool = False, workers: int = 0, **settings: Any) -> dict[str, Any]:
-    """Train until `cut` images, from the beginning or from the folder's last checkpoint; returns the final checkpoint."""
+    """Train until `cut` images, from the beginning or from the last checkpoint; returns the final checkpoint."""
     torch.manual_seed(11 if resume else 5)  # what the global generator was is no matter
     module = StyleGAN(
         image_size=8, generator_optimizer=fast_adam, discriminator_optimizer=fast_adam, **{**SMALL, "channel_base": 32}
