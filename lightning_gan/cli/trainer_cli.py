@@ -120,7 +120,9 @@ class TrainerCLI(LightningCLI):
         subparser = self._parser(command)
         assert isinstance(subparser, Parser)
         if command != "fit":
-            subparser.set_defaults({"verbose": False})  # Lightning's table of what the Evaluation callback prints better
+            subparser.set_defaults(
+                {"verbose": False}
+            )  # Lightning's table of what the Evaluation callback prints better
         try:
             # Without defaults, and without the checkpoint, a setting is there only if somebody gave it.
             options = [o for o in self.invocation.options if not o.startswith("--print_config")]
