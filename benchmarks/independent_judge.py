@@ -2,9 +2,9 @@
 
     python benchmarks/independent_judge.py runs/stylegan/checkpoints/last.ckpt
 
-It trains a small classifier of another architecture on 4,500 of the digits (half a minute), and compares 2,500 samples of the
-checkpoint with all 5,000 digits by its penultimate features: the Fréchet distance, the same between two halves of the
-digits, and how often it is sure of a sample's class.
+It trains a small classifier of another architecture on 4,500 of the digits (half a minute), and compares 2,500 samples
+of the checkpoint with all 5,000 digits by its penultimate features: the Fréchet distance, the same between two halves
+of the digits, and how often it is sure of a sample's class.
 """
 
 import argparse
@@ -78,7 +78,8 @@ def main() -> None:
     distance = frechet_distance(gaussian(fake), gaussian(real)).item()
     print(f"judge's accuracy on 500 held-out digits   {accuracy:.3f}")
     print(
-        f"Fréchet distance of {SAMPLES} samples         {distance:.2f} = {distance / floor:.1f} x {floor:.2f} (two halves)"
+        f"Fréchet distance of {SAMPLES} samples         {distance:.2f} = {distance / floor:.1f} times {floor:.2f}, "
+        "that of two halves"
     )
     print(f"sure (> 0.9) of reals, of samples         {sure[0]:.3f}, {sure[1]:.3f}")
     print(f"samples per class 0-9                     {classes}")

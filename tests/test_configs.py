@@ -68,13 +68,14 @@ def test_a_fragment_adds_its_callbacks_and_trains(name: str, capsys: pytest.Capt
     arguments = ["fit", "--config", "base.yaml", "--trainer.callbacks+=StopAtKimg", "--trainer.callbacks.total_kimg=1"]
     # Fragments append, so that callbacks of the configuration before them stay.
     settings = yaml.safe_load((shipped_folder() / name).read_text())
-    assert "callbacks" not in settings["trainer"]
+    assert "callbacks" not in settings.get("trainer", {})
+    added = settings.get("trainer", {}).get("callbacks+", [])
     main([*arguments, "--config", name, "--trainer.fast_dev_run=2"])
     with pytest.raises(SystemExit):
         main([*arguments, "--config", name, "--print_config"])
     callbacks = [callback["class_path"] for callback in yaml.safe_load(capsys.readouterr().out)["trainer"]["callbacks"]]
     assert callbacks == [
-        *(added["class_path"] for added in settings["trainer"]["callbacks+"]),
+        *(callback["class_path"] for callback in added),
         "lightning_gan.callbacks.StopAtKimg",
     ]
 
