@@ -101,7 +101,7 @@ class Penalty(Callback):
         self._turns_seen += 1
         return due
 
-    def after_step(self, strategy: Strategy) -> None:
+    def after_step(self, strategy: Strategy) -> None:  # noqa: B027  (most penalties measure nothing)
         """Called after the step of every turn that the penalty joined, to update state from what `penalty` measured.
 
         A running mean or a multiplier belongs here and not into `penalty`, which is traced into one graph: there,
