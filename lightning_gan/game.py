@@ -3,48 +3,27 @@
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Protocol, TypeAlias, runtime_checkable
+from functools import partial
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
+import torch
+from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.strategies import Strategy
+from torch import Tensor, nn
+from torch.optim import Optimizer
 
-from lightning_gan.shapes import Images, Labels, Latents, Logits, Scalar
+from lightning_gan.observe import Record, observer_of, release
+from lightning_gan.observed_turn import ObservedTurn, Watched
+from lightning_gan.settling import add_gradient_of, owned_parameters
+from lightning_gan.shapes import Scalar
+from lightning_gan.turn import Player, Turn
 
-Player: TypeAlias = Literal["discriminator", "generator"]
-"""The two sides of the game; a turn is one side's move."""
+__all__ = ["AsksPenalties", "AveragesGenerator", "Growable", "Penalty", "Player", "Turn"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Turn:
-    """Everything that one look of a player brought to light, for the loss and the penalties.
-
-    Attributes:
-        player: whose move it is.
-        real: images of the data set, `batch channels height width`, in [-1, 1].
-        labels: the real images' labels, None without classes.
-        latents: the generator's inputs.
-        fake: the generator's images; without gradient to the generator in the discriminator's turn.
-        fake_labels: the labels the fakes were made for, None without classes.
-        real_logits: scores of the real images; None in the generator's turn unless the loss asks for them.
-        fake_logits: scores of the fakes.
-        critic: scores other images again: `critic(images, labels)`.
-        generator: makes other images: `generator(latents, labels)`.
-        gradient_scale: what turns a gradient by these images into the gradient by the full-size image. 1, except while
-            a network grows: the authors' critics are fed images upscaled by `f` per side, and the gradient by an
-            upscaled image is 1/f of the gradient by the small one (in the norm).
-    """
-
-    player: Player
-    real: Images
-    labels: Labels | None
-    latents: Latents
-    fake: Images
-    fake_labels: Labels | None
-    real_logits: Logits | None
-    fake_logits: Logits
-    critic: Callable[[Images, Labels | None], Logits]
-    generator: Callable[[Latents, Labels | None], Images]
-    gradient_scale: float = 1.0
+class AsksPenalties:
+    """A module whose own loop asks its penalties, so that they join its one backward."""
 
 
 @dataclass(kw_only=True, eq=False)
@@ -54,13 +33,22 @@ class Penalty(Callback):
     A subclass is a keyword-only dataclass that names its `player`, says which inputs have to be differentiable, gives
     its `weight` (a field or a property) and computes the unweighted number in `penalty`.
 
+    A `GAN` asks its penalties within its turns. In every other LightningModule a penalty is settled before each step of
+    the optimizer that moves its player's network: the networks' calls are observed, the penalty looks once more, and
+    its gradient is added. The last three arguments are for such modules alone.
+
     Args:
         every_n_turns: the penalty joins every n-th turn of its player with n times the weight (lazy regularization,
             Karras et al. 2020, arXiv:1912.04958, appendix B). The Adam betas are left as they are, because the penalty
             joins a step that happens anyway.
+        discriminator: where the module has its critic, as an attribute path.
+        generator: where it has its generator; None if it has none.
+        real: takes the real images out of a batch (as the critic gets them), where they cannot be recognized.
 
     Raises:
-        ValueError: for a negative weight or an interval below 1.
+        ValueError: for a negative weight or an interval below 1; when fit starts, for networks that are not there or
+            that no optimizer moves; at the first turn, for images that cannot be told apart; and when fit ends, if
+            there never was a turn.
     """
 
     name: ClassVar[str]
@@ -72,13 +60,20 @@ class Penalty(Callback):
     """Whether `turn.fake` must require grad in the discriminator's turn."""
 
     every_n_turns: int = 1
+    discriminator: str = "discriminator"
+    generator: str | None = "generator"
+    real: Callable[[Any], Tensor] | None = None
 
     def __post_init__(self) -> None:
         if self.every_n_turns < 1:
             raise ValueError(f"{type(self).__name__}: every_n_turns={self.every_n_turns} must be at least 1")
         if self.weight < 0:
             raise ValueError(f"{type(self).__name__}: its weight {self.weight} must not be negative")
+        if self.player == "generator" and self.generator is None:
+            raise ValueError(f"{type(self).__name__}: it regularizes the generator; generator must not be None")
         self._turns_seen = 0
+        self._batches_watched = 0
+        self._steps_watched = 0
 
     @property
     @abstractmethod
@@ -101,17 +96,122 @@ class Penalty(Callback):
         self._turns_seen += 1
         return due
 
-    def after_step(self, strategy: Strategy) -> None:  # noqa: B027  (most penalties measure nothing)
+    def after_step(self, strategy: Strategy) -> None:
         """Called after the step of every turn that the penalty joined, to update state from what `penalty` measured.
 
         A running mean or a multiplier belongs here and not into `penalty`, which is traced into one graph: there,
         keep the detached measurement; here, average it over ranks (`strategy.reduce(value, reduce_op="mean")`).
         """
 
+    # ------------------------------------------------------------------ in modules that do not ask their penalties
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if isinstance(pl_module, AsksPenalties):
+            return
+        self._batches_watched = self._steps_watched = 0
+        try:
+            observer_of(pl_module).watch(pl_module, critic=self.discriminator, generator=self.generator)
+        except ValueError as error:
+            raise ValueError(f"{type(self).__name__}: {error}") from None
+        network = self._network(pl_module)
+        if not any(owned_parameters(network, optimizer) for optimizer in trainer.optimizers):
+            raise ValueError(
+                f"{type(self).__name__}: no optimizer of {type(pl_module).__name__} moves any of {self._path!r}; "
+                f"name the network that is trained: {type(self).__name__}({self.player}=...)"
+            )
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        if not isinstance(pl_module, AsksPenalties):
+            observer_of(pl_module).begin_batch(batch, accumulates=pl_module.automatic_optimization)
+            self._batches_watched += 1
+
+    def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
+        if isinstance(pl_module, AsksPenalties):
+            return
+        observer = observer_of(pl_module)
+        observer.note_step()
+        parameters = [p for p in owned_parameters(self._network(pl_module), optimizer) if p.requires_grad]
+        if not parameters:
+            return
+        self._steps_watched += 1
+        if not self.is_due(self.player):
+            return
+        names = [path for path in (self.discriminator, self.generator) if path is not None]
+        # Under automatic optimization Lightning divides the loss of every batch by the number that it accumulates.
+        accumulated = trainer.accumulate_grad_batches if pl_module.automatic_optimization else 1
+        try:
+            with observer.paused():
+                values = [
+                    add_gradient_of(
+                        partial(self.weighted, self._turn(pl_module, record)),
+                        share=1 / accumulated,
+                        networks=[pl_module.get_submodule(name) for name in names],
+                        parameters=parameters,
+                        strategy=trainer.strategy,
+                    )
+                    for record in observer.records
+                ]
+        except ValueError as error:
+            raise ValueError(f"{type(self).__name__}: {error}") from error
+        pl_module.log(f"{self.player}/{self.name}", torch.stack(values).mean() / self.every_n_turns)
+        self.after_step(trainer.strategy)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if not isinstance(pl_module, AsksPenalties):
+            observer_of(pl_module).end_batch(accumulates=pl_module.automatic_optimization)
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if not isinstance(pl_module, AsksPenalties) and self._batches_watched and not self._steps_watched:
+            raise ValueError(
+                f"{type(self).__name__}: it had no effect in {self._batches_watched} batches, because the optimizer of "
+                f"{self._path!r} never stepped as Lightning sees it; step what self.optimizers() returns, and not its "
+                "attribute .optimizer, and train for long enough that it steps"
+            )
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        release(pl_module)
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        release(pl_module)
+
+    @property
+    def _path(self) -> str:
+        path = self.discriminator if self.player == "discriminator" else self.generator
+        assert path is not None
+        return path
+
+    def _network(self, pl_module: LightningModule) -> nn.Module:
+        return pl_module.get_submodule(self._path)
+
+    def _turn(self, pl_module: LightningModule, record: Record) -> Turn:
+        turn = ObservedTurn()
+        turn.watched = Watched(
+            asker=type(self).__name__,
+            player=self.player,
+            pl_module=pl_module,
+            record=record,
+            critic=self.discriminator,
+            generator=self.generator,
+            real=self.real,
+            differentiates_real=self.differentiates_real,
+            differentiates_fake=self.differentiates_fake,
+        )
+        return turn
+
+    # ------------------------------------------------------------------ state
+
     @property
     def state_key(self) -> str:
         # Two penalties of one class may work side by side (on other networks, say), if their settings differ.
-        return self._generate_state_key(name=self.name, every_n_turns=self.every_n_turns, weight=self.weight)
+        return self._generate_state_key(
+            name=self.name,
+            every_n_turns=self.every_n_turns,
+            weight=self.weight,
+            discriminator=self.discriminator,
+            generator=self.generator,
+        )
 
     def state_dict(self) -> dict[str, Any]:
         return {"turns_seen": self._turns_seen}

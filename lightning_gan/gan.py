@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from lightning_gan.distributed import fit_to_two_players, frozen, kept_gathered, register_strategies, shard
-from lightning_gan.game import AveragesGenerator, Growable, Penalty, Player, Turn
+from lightning_gan.game import AsksPenalties, AveragesGenerator, Growable, Penalty, Player, Turn
 from lightning_gan.image_bytes import from_bytes
 from lightning_gan.layers.resampling import faded
 from lightning_gan.losses import AdversarialLoss, NonSaturating
@@ -58,7 +58,16 @@ def evaluation_mode(module: nn.Module) -> Iterator[None]:
             submodule.training = training
 
 
-class GAN(LightningModule):
+def named(due: tuple[Penalty, ...]) -> dict[str, Penalty]:
+    """Penalties by the names of their terms; a second one of the same name (on other images, say) is numbered."""
+    names: dict[str, Penalty] = {}
+    for penalty in due:
+        alike = sum(other.name == penalty.name for other in names.values())
+        names[f"{penalty.name}_{alike + 1}" if alike else penalty.name] = penalty
+    return names
+
+
+class GAN(LightningModule, AsksPenalties):
     """Any two networks, trained against each other.
 
     Networks are called `generator(latents)` and `discriminator(images)`, with the labels as a second argument when
@@ -211,7 +220,10 @@ class GAN(LightningModule):
     ) -> dict[str, Scalar]:
         """Everything a turn costs, by name. Tensors in, tensors out: it compiles into one graph."""
         turn = self.look(player, real=real, labels=labels, latents=latents, fake=fake, fake_labels=fake_labels)
-        return {"adversarial": self.adversarial_cost(turn), **{p.name: p.weighted(turn) for p in due}}
+        return {
+            "adversarial": self.adversarial_cost(turn),
+            **{name: p.weighted(turn) for name, p in named(due).items()},
+        }
 
     def finish_batch(self) -> None:
         """Called after the last turn of a batch, for averages that every rank gathered on its own."""
@@ -279,7 +291,7 @@ class GAN(LightningModule):
         optimizer.step()
         for penalty in due:
             penalty.after_step(self.trainer.strategy)
-        every = {penalty.name: penalty.every_n_turns for penalty in due}
+        every = {name: penalty.every_n_turns for name, penalty in named(due).items()}
         self._latest_terms |= {f"{player}/{name}": term.detach() / every.get(name, 1) for name, term in terms.items()}
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:

@@ -193,6 +193,13 @@ def test_terms_are_logged_by_player_and_name_without_the_lazy_factor() -> None:
     assert trainer.callback_metrics["step"].item() == pytest.approx(0.016)
 
 
+def test_two_penalties_of_one_name_both_count() -> None:
+    trainer = toy_trainer(Constant(), Constant(every_n_turns=2), limit_train_batches=1)
+    trainer.fit(toy_gan(), toy_loader())
+    assert trainer.callback_metrics["discriminator/constant"] == 0.5
+    assert trainer.callback_metrics["discriminator/constant_2"] == 0.5
+
+
 def test_the_loss_is_the_one_given() -> None:
     trainer = toy_trainer(limit_train_batches=1)
     module = toy_gan(loss=Wasserstein())

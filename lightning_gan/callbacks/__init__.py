@@ -1,26 +1,80 @@
-"""Callbacks: penalties, and what stands around the loop: average, growing, samples, progress, checkpoints, the end."""
+"""Regularizers, and what stands around the loop: average, growing, samples, progress, checkpoints, the end."""
 
+from lightning_gan.callbacks.bottleneck import Bottleneck
 from lightning_gan.callbacks.checkpoint import KimgCheckpoint
 from lightning_gan.callbacks.clock import ImageClock
+from lightning_gan.callbacks.consistency import BCR, CR, ZCRDiscriminator, ZCRGenerator
+from lightning_gan.callbacks.consistency_term import ConsistencyTerm
 from lightning_gan.callbacks.ema import EMA
 from lightning_gan.callbacks.evaluation import Evaluation
-from lightning_gan.callbacks.gradient_penalty import R1, R2
+from lightning_gan.callbacks.game_dynamics import (
+    ConsensusOptimization,
+    NagarajanKolter,
+    SymplecticGradientAdjustment,
+)
+from lightning_gan.callbacks.gradient_penalty import (
+    DRAGAN,
+    R1,
+    R2,
+    DivergencePenalty,
+    Drift,
+    FiniteDifferenceR1,
+    GradientPenalty,
+    LipschitzPenalty,
+    ZeroCenteredGradientPenalty,
+)
+from lightning_gan.callbacks.instance_noise import InstanceNoise
 from lightning_gan.callbacks.learning_rate import LearningRate
+from lightning_gan.callbacks.lecam import LeCam
+from lightning_gan.callbacks.orthogonal import OrthogonalDiscriminator, OrthogonalGenerator
+from lightning_gan.callbacks.path_length import PathLength
 from lightning_gan.callbacks.progress import KimgProgressBar
 from lightning_gan.callbacks.progressive_growing import ProgressiveGrowing
+from lightning_gan.callbacks.quadratic_potential import QuadraticPotential
+from lightning_gan.callbacks.roth import Roth, RothFGAN
 from lightning_gan.callbacks.samples import SampleGrid
+from lightning_gan.callbacks.spectral_norm import SpectralNorm
 from lightning_gan.callbacks.stopping import StopAtKimg
+from lightning_gan.callbacks.top_k import TopKSchedule
+from lightning_gan.callbacks.weight_clipping import WeightClipping
 
 __all__ = [
+    "BCR",
+    "CR",
+    "DRAGAN",
     "EMA",
     "R1",
     "R2",
+    "Bottleneck",
+    "ConsensusOptimization",
+    "ConsistencyTerm",
+    "DivergencePenalty",
+    "Drift",
     "Evaluation",
+    "FiniteDifferenceR1",
+    "GradientPenalty",
     "ImageClock",
+    "InstanceNoise",
     "KimgCheckpoint",
     "KimgProgressBar",
+    "LeCam",
     "LearningRate",
+    "LipschitzPenalty",
+    "NagarajanKolter",
+    "OrthogonalDiscriminator",
+    "OrthogonalGenerator",
+    "PathLength",
     "ProgressiveGrowing",
+    "QuadraticPotential",
+    "Roth",
+    "RothFGAN",
     "SampleGrid",
+    "SpectralNorm",
     "StopAtKimg",
+    "SymplecticGradientAdjustment",
+    "TopKSchedule",
+    "WeightClipping",
+    "ZCRDiscriminator",
+    "ZCRGenerator",
+    "ZeroCenteredGradientPenalty",
 ]

@@ -4,13 +4,13 @@ A `GAN` keeps the clock itself. In other modules steps mean different things (tw
 of every batch are counted.
 """
 
-from collections.abc import Iterator, Mapping
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
-from torch import Tensor, nn
+from torch import nn
 
 from lightning_gan.gan import GAN
+from lightning_gan.observe import tensors_of
 
 
 def images_of_kimg(name: str, kimg: float) -> int:
@@ -41,18 +41,6 @@ def crosses_multiple(before: int, now: int, *, every_images: int) -> bool:
         [False, True, False, True]
     """
     return now // every_images > before // every_images
-
-
-def tensors_of(batch: Any) -> Iterator[Tensor]:
-    """The tensors of nested lists, tuples and mappings, in order."""
-    if isinstance(batch, Tensor):
-        yield batch
-    elif isinstance(batch, Mapping):
-        for value in batch.values():
-            yield from tensors_of(value)
-    elif isinstance(batch, list | tuple):
-        for value in batch:
-            yield from tensors_of(value)
 
 
 def network_of(pl_module: LightningModule, path: str, *, setting: str) -> nn.Module:

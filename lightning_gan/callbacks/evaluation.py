@@ -19,12 +19,13 @@ from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, DistributedSampler
 
-from lightning_gan.callbacks.clock import ImageClock, crosses_multiple, images_of_kimg, tensors_of
+from lightning_gan.callbacks.clock import ImageClock, crosses_multiple, images_of_kimg
 from lightning_gan.callbacks.ema import EMA
 from lightning_gan.gan import GAN, evaluation_mode
 from lightning_gan.image_bytes import to_bytes
 from lightning_gan.metrics import DigitFeatures, FeatureSet, frechet_floor
 from lightning_gan.metrics.report import Record, class_counts, compare_features, table, write_record
+from lightning_gan.observe import tensors_of
 from lightning_gan.seeds import derived_seed
 from lightning_gan.shapes import Features
 

@@ -8,10 +8,11 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from lightning.pytorch import LightningModule, Trainer
 
-from lightning_gan.callbacks.clock import ImageClock, network_of, tensors_of
+from lightning_gan.callbacks.clock import ImageClock, network_of
 from lightning_gan.game import Growable
 from lightning_gan.gan import GAN
 from lightning_gan.layers.resampling import faded
+from lightning_gan.observe import tensors_of
 from lightning_gan.schedules.growth import Growth, GrowthSchedule
 
 

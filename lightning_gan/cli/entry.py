@@ -13,7 +13,15 @@ from lightning_gan.cli.invocation import read_invocation
 
 TRAINER_COMMANDS = ("fit", "validate", "test")
 
-COMMANDS: dict[str, Callable[[list[str]], None]] = {}
+
+def dynamics(arguments: list[str]) -> None:
+    """Which training methods converge: tables and figures of small games."""
+    from lightning_gan.dynamics.command import main as study  # here, because it imports torch
+
+    study(arguments)
+
+
+COMMANDS: dict[str, Callable[[list[str]], None]] = {"dynamics": dynamics}
 """Commands that need neither a model nor data, by name; each takes the arguments that follow it. A function in here
 imports what it needs when it is called, so that the help of all others stays quick."""
 
@@ -23,6 +31,7 @@ commands:
   fit       train
   validate  evaluate a checkpoint on the validation data
   test      evaluate a checkpoint: a table, and metrics.json in the folder of its run
+  dynamics  which training methods converge: tables and figures of small games (no --config)
 
 configurations (--config): a file of the working directory, or one that comes with the package:
   {configs}

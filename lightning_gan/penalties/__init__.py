@@ -1,5 +1,35 @@
 """Regularizers as pure functions: tensors in, one unweighted number out."""
 
-from lightning_gan.penalties.gradient import squared_gradient_norm, zero_centered
+from lightning_gan.penalties.bottleneck import dual_ascent, kl_to_standard_normal
+from lightning_gan.penalties.gradient import gradient_at, gradient_norm, squared_gradient_norm, zero_centered
+from lightning_gan.penalties.interpolation import distance_to_target, excess_over_one, interpolated
+from lightning_gan.penalties.lecam import lecam_divergence
+from lightning_gan.penalties.orthogonal import off_diagonal_orthogonality, orthogonality
+from lightning_gan.penalties.quadratic_potential import (
+    ImageDistance,
+    MeanAbsolute,
+    RootMeanSquare,
+    quadratic_potential,
+)
+from lightning_gan.penalties.roth import f_gan_regularizer, jensen_shannon_regularizer
 
-__all__ = ["squared_gradient_norm", "zero_centered"]
+__all__ = [
+    "ImageDistance",
+    "MeanAbsolute",
+    "RootMeanSquare",
+    "distance_to_target",
+    "dual_ascent",
+    "excess_over_one",
+    "f_gan_regularizer",
+    "gradient_at",
+    "gradient_norm",
+    "interpolated",
+    "jensen_shannon_regularizer",
+    "kl_to_standard_normal",
+    "lecam_divergence",
+    "off_diagonal_orthogonality",
+    "orthogonality",
+    "quadratic_potential",
+    "squared_gradient_norm",
+    "zero_centered",
+]

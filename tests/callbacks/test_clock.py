@@ -9,7 +9,8 @@ from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from lightning_gan.callbacks.clock import ImageClock, crosses_multiple, images_of_kimg, network_of, tensors_of
+from lightning_gan.callbacks.clock import ImageClock, crosses_multiple, images_of_kimg, network_of
+from lightning_gan.observe import tensors_of
 from tests.callbacks.growing_toys import ForeignGAN, ToyData, fit, growing_gan
 from tests.toys import toy_trainer
 
