@@ -220,10 +220,8 @@ class GAN(LightningModule, AsksPenalties):
     ) -> dict[str, Scalar]:
         """Everything a turn costs, by name. Tensors in, tensors out: it compiles into one graph."""
         turn = self.look(player, real=real, labels=labels, latents=latents, fake=fake, fake_labels=fake_labels)
-        return {
-            "adversarial": self.adversarial_cost(turn),
-            **{name: p.weighted(turn) for name, p in named(due).items()},
-        }
+        penalties = {name: penalty.weighted(turn) for name, penalty in named(due).items()}
+        return {"adversarial": self.adversarial_cost(turn), **penalties}
 
     def finish_batch(self) -> None:
         """Called after the last turn of a batch, for averages that every rank gathered on its own."""
@@ -349,11 +347,19 @@ class GAN(LightningModule, AsksPenalties):
             images = from_bytes(images)
         if self.resolution is not None:
             images = faded(images, resolution=self.resolution, fade_in=self.fade_in)
-        if self.number_of_classes and labels is None:
-            raise ValueError(
-                f"the model has number_of_classes={self.number_of_classes} but the batch holds no labels; "
-                "give batches of (images, labels), or set number_of_classes to 0"
-            )
+        if self.number_of_classes:
+            if labels is None:
+                raise ValueError(
+                    f"the model has number_of_classes={self.number_of_classes} but the batch holds no labels; "
+                    "give batches of (images, labels), or set number_of_classes to 0"
+                )
+            if tuple(labels.shape) not in {(len(images),), (len(images), self.number_of_classes)}:
+                raise ValueError(
+                    f"labels of shape {tuple(labels.shape)} do not fit {len(images)} images of "
+                    f"{self.number_of_classes} classes; give one index per image, or one row with a column per class"
+                )
+            if self.images_seen == 0:  # once, because reading them costs a synchronisation
+                self.check_labels(labels)
         return images.contiguous(memory_format=torch.channels_last), labels if self.number_of_classes else None
 
     def _draw_turn_latents(self, count: int, *, turn: int) -> Latents:

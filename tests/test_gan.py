@@ -261,6 +261,17 @@ def test_wrong_labels_are_refused_by_name() -> None:
         module.sample(torch.zeros(2, 4))
 
 
+def test_labels_of_a_wrong_shape_or_range_are_refused_before_the_first_step() -> None:
+    module, images = toy_gan(number_of_classes=3), toy_images(4)
+    for labels, message in (
+        (torch.zeros(4, 1, dtype=torch.long), r"labels of shape \(4, 1\) do not fit 4 images of 3 classes"),
+        (torch.zeros(3, dtype=torch.long), r"labels of shape \(3,\)"),
+        (torch.tensor([0, 1, 2, 7]), r"label 7 is outside of 0\.\.2"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            module.prepare((images, labels))
+
+
 def test_samples_depend_on_seed_and_count_alone() -> None:
     module = toy_gan(number_of_classes=3)
     latents, labels = module.draw_latents(5, seed=1)

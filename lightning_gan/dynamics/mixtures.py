@@ -1,8 +1,8 @@
 """Small GANs on mixtures of Gaussians in the plane: how many modes does a generator find under which regularizer?
 
-The mixtures and the measure are as in Srivastava et al. 2017, arXiv:1705.07761, section 4.1, within [-1, 1] and with one
-deviation of 0.02 for both: 8 Gaussians on a ring and 25 on a grid. A sample is of high quality within three standard deviations of a
-centre, and a mode is found if it has such a sample.
+The mixtures and the measure are as in Srivastava et al. 2017, arXiv:1705.07761, section 4.1, but within [-1, 1] and
+with one deviation of 0.02 for both: 8 Gaussians on a ring and 25 on a grid. A sample is of high quality within three
+standard deviations of a centre, and a mode is found if it has such a sample.
 
 Points are images of two channels and one pixel, so that the package's own loop trains these networks.
 """

@@ -443,6 +443,7 @@ class StyleGAN(GAN):
         loss: the objective; None is the non-saturating one.
         generator_optimizer: makes the generator's optimizer from its parameters.
         discriminator_optimizer: makes the discriminator's optimizer.
+        discriminator_turns: turns of the discriminator, each with a new batch, for one of the generator.
         accumulate_slices: a turn's images are worked through in this many slices, to fit large batches into memory.
         compile: turn each player's whole cost into one graph with `torch.compile`.
         seed: of latents and noise.
@@ -471,6 +472,7 @@ class StyleGAN(GAN):
         loss: AdversarialLoss | None = None,
         generator_optimizer: OptimizerCallable = GANAdam,
         discriminator_optimizer: OptimizerCallable = GANAdam,
+        discriminator_turns: int = 1,
         accumulate_slices: int = 1,
         compile: bool = False,
         seed: int = 0,
@@ -502,6 +504,7 @@ class StyleGAN(GAN):
             loss=loss,
             generator_optimizer=generator_optimizer,
             discriminator_optimizer=discriminator_optimizer,
+            discriminator_turns=discriminator_turns,
             accumulate_slices=accumulate_slices,
             compile=compile,
             seed=seed,

@@ -11,7 +11,7 @@ from tests.cli.command_line import message_of, run, write
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("fitt", "fitt is none of the commands fit, validate, test; did you mean fit?"),
+        ("fitt", "fitt is none of the commands fit, validate, test, dynamics; did you mean fit?"),
         ("fit", "fit needs data and model; give for example --config stylegan.yaml"),
         ("fit --config tiny.yaml --modle.seed 3", "modle.seed is no option of fit; did you mean model.seed?"),
         (

@@ -53,6 +53,16 @@ def test_the_logistic_optimum_is_the_jensen_shannon_divergence(shift: float, min
     assert sampled.item() == pytest.approx(minimum, abs=2e-3)
 
 
+@pytest.mark.parametrize("shift", [0.5, 1.0, 2.0])
+def test_the_hinge_optimum_is_the_overlap_of_the_distributions(shift: float) -> None:
+    """D* = sign(p - q) costs 2 (1 - TV), and TV = 2 Phi(shift / 2) - 1 for shifted Gaussians."""
+    count = 20_001
+    quantiles = torch.special.ndtri(torch.linspace(0, 1, count + 2, dtype=torch.float64)[1:-1])
+    best = (shift / 2 - quantiles).sign(), (shift / 2 - (quantiles + shift)).sign()
+    total_variation = math.erf(shift / 2 / math.sqrt(2))
+    assert Hinge().discriminator(*best).item() == pytest.approx(2 * (1 - total_variation), abs=1e-3)
+
+
 def test_scores_beyond_the_margin_cost_the_discriminator_nothing() -> None:
     assert Hinge().discriminator(tensor([1.0, 3.0]), tensor([-1.0, -7.0])) == 0
 
