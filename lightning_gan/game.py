@@ -19,7 +19,7 @@ from lightning_gan.settling import add_gradient_of, owned_parameters
 from lightning_gan.shapes import Scalar
 from lightning_gan.turn import Player, Turn
 
-__all__ = ["AsksPenalties", "AveragesGenerator", "Growable", "Penalty", "Player", "Turn"]
+__all__ = ["AsksPenalties", "AveragesGenerator", "Growable", "Penalty", "Player", "Turn", "named"]
 
 
 class AsksPenalties:
@@ -218,6 +218,15 @@ class Penalty(Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self._turns_seen = state_dict["turns_seen"]
+
+
+def named(due: tuple[Penalty, ...]) -> dict[str, Penalty]:
+    """Penalties by the names of their terms; a second one of the same name (on other images, say) is numbered."""
+    names: dict[str, Penalty] = {}
+    for penalty in due:
+        alike = sum(other.name == penalty.name for other in names.values())
+        names[f"{penalty.name}_{alike + 1}" if alike else penalty.name] = penalty
+    return names
 
 
 class AveragesGenerator(Callback):

@@ -4,10 +4,10 @@ A *turn* is one player's move: look, add up what the look costs, one backward, o
 zeroes gradients, calls backward or steps. A model with another game overrides `look` and `cost`, never `training_step`.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from copy import deepcopy
-from typing import Any, TypeAlias, cast, final
+from typing import Any, cast, final
 
 import torch
 from lightning.pytorch import LightningModule
@@ -17,8 +17,9 @@ from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from lightning_gan.batches import Batch, check_label_range, check_label_shape, images_and_labels
 from lightning_gan.distributed import fit_to_two_players, frozen, kept_gathered, register_strategies, shard
-from lightning_gan.game import AsksPenalties, AveragesGenerator, Growable, Penalty, Player, Turn
+from lightning_gan.game import AsksPenalties, AveragesGenerator, Growable, Penalty, Player, Turn, named
 from lightning_gan.image_bytes import from_bytes
 from lightning_gan.layers.resampling import faded
 from lightning_gan.losses import AdversarialLoss, NonSaturating
@@ -26,9 +27,6 @@ from lightning_gan.optimizers import GANAdam
 from lightning_gan.precision import full_precision
 from lightning_gan.seeds import derived_seed
 from lightning_gan.shapes import Images, Labels, Latents, Logits, Scalar
-
-Batch: TypeAlias = Tensor | Sequence[Tensor] | Mapping[str, Tensor]
-"""Images, or (images, labels), or {"image": ..., "label": ...}; images uint8, or float in [-1, 1]."""
 
 PLAYERS: tuple[Player, Player] = ("discriminator", "generator")
 
@@ -56,15 +54,6 @@ def evaluation_mode(module: nn.Module) -> Iterator[None]:
     finally:
         for submodule, training in modes.items():
             submodule.training = training
-
-
-def named(due: tuple[Penalty, ...]) -> dict[str, Penalty]:
-    """Penalties by the names of their terms; a second one of the same name (on other images, say) is numbered."""
-    names: dict[str, Penalty] = {}
-    for penalty in due:
-        alike = sum(other.name == penalty.name for other in names.values())
-        names[f"{penalty.name}_{alike + 1}" if alike else penalty.name] = penalty
-    return names
 
 
 class GAN(LightningModule, AsksPenalties):
@@ -336,30 +325,15 @@ class GAN(LightningModule, AsksPenalties):
 
     def prepare(self, batch: Batch) -> tuple[Images, Labels | None]:
         """Images in [-1, 1] at the active resolution, and labels if the game has classes."""
-        labels: Tensor | None = None
-        if isinstance(batch, Mapping):
-            images, labels = batch["image"], batch.get("label")
-        elif isinstance(batch, Tensor):
-            images = batch
-        else:
-            images, labels = batch[0], batch[1] if len(batch) > 1 else None
+        images, labels = images_and_labels(batch)
         if images.dtype == torch.uint8:
             images = from_bytes(images)
         if self.resolution is not None:
             images = faded(images, resolution=self.resolution, fade_in=self.fade_in)
         if self.number_of_classes:
-            if labels is None:
-                raise ValueError(
-                    f"the model has number_of_classes={self.number_of_classes} but the batch holds no labels; "
-                    "give batches of (images, labels), or set number_of_classes to 0"
-                )
-            if tuple(labels.shape) not in {(len(images),), (len(images), self.number_of_classes)}:
-                raise ValueError(
-                    f"labels of shape {tuple(labels.shape)} do not fit {len(images)} images of "
-                    f"{self.number_of_classes} classes; give one index per image, or one row with a column per class"
-                )
-            if self.images_seen == 0:  # once, because reading them costs a synchronisation
-                self.check_labels(labels)
+            check_label_shape(labels, images=len(images), number_of_classes=self.number_of_classes)
+            if self.images_seen == 0 and labels is not None:  # once, because reading them waits for the device
+                check_label_range(labels, number_of_classes=self.number_of_classes)
         return images.contiguous(memory_format=torch.channels_last), labels if self.number_of_classes else None
 
     def _draw_turn_latents(self, count: int, *, turn: int) -> Latents:
@@ -401,7 +375,10 @@ class GAN(LightningModule, AsksPenalties):
         Raises:
             ValueError: if labels are missing or out of range, or the model cannot truncate.
         """
-        self.check_labels(labels)
+        if self.number_of_classes:
+            if labels is None:
+                raise ValueError(f"the model has {self.number_of_classes} classes: give a label per sample")
+            check_label_range(labels, number_of_classes=self.number_of_classes)
         network = self.sampling_generator if ema else self.generator
         with evaluation_mode(network):
             images = self.truncated(network, latents, labels if self.number_of_classes else None, truncation=truncation)
@@ -413,16 +390,6 @@ class GAN(LightningModule, AsksPenalties):
             raise ValueError(f"{type(self).__name__} has no truncation trick; truncation={truncation} must be 1")
         images: Images = network(latents) if labels is None else network(latents, labels)
         return images
-
-    def check_labels(self, labels: Labels | None) -> None:
-        """Refuse labels that the networks would misread."""
-        if not self.number_of_classes:
-            return
-        if labels is None:
-            raise ValueError(f"the model has {self.number_of_classes} classes: give a label per sample")
-        if labels.dim() == 1 and not bool(((labels >= 0) & (labels < self.number_of_classes)).all()):
-            wrong = labels[(labels < 0) | (labels >= self.number_of_classes)][0].item()
-            raise ValueError(f"label {wrong} is outside of 0..{self.number_of_classes - 1}")
 
     # ------------------------------------------------------------------ growing
 

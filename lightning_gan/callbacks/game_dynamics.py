@@ -18,8 +18,9 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 
+from lightning_gan.batches import Batch
 from lightning_gan.game import Player
-from lightning_gan.gan import GAN, PLAYERS, Batch
+from lightning_gan.gan import GAN, PLAYERS
 from lightning_gan.penalties.game_gradients import (
     GameGradients,
     alignment,

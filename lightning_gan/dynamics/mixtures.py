@@ -67,13 +67,13 @@ RING = Mixture(
     name="8 Gaussians on a ring",
     centres=tuple((math.cos(math.pi * k / 4), math.sin(math.pi * k / 4)) for k in range(8)),
     deviation=0.02,
-    batches=700,
+    batches=1000,
 )
 GRID = Mixture(
     name="25 Gaussians on a grid",
     centres=tuple((x / 2, y / 2) for x in range(-2, 3) for y in range(-2, 3)),
     deviation=0.02,
-    batches=2000,
+    batches=3000,
 )
 MIXTURES = (RING, GRID)
 

@@ -172,9 +172,10 @@ def test_what_does_not_converge_stays_away_for_thousands_of_steps() -> None:
     assert distances.min().item() == pytest.approx(1.3435, abs=1e-4)
     assert distances.max().item() == pytest.approx(1.4278, abs=1e-4)
     penalised = partial(slope_penalty, base=bilinear, weight=0.7, target=1.0)
-    distances = trajectory(Alternating(), penalised, **settings).norm(dim=1)
-    assert distances.min().item() > 1.137
-    assert distances.max().item() < 1.439
+    # The path starts within a first turn off the cycle: its seventh step comes as near as 1.1299, and never again.
+    distances = trajectory(Alternating(), penalised, **settings).norm(dim=1)[100:]
+    assert distances.min().item() == pytest.approx(1.138, abs=5e-4)
+    assert distances.max().item() == pytest.approx(1.438, abs=5e-4)
 
 
 def test_the_proximal_step_solves_its_equation_in_a_curved_field_too() -> None:
