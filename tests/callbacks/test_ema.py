@@ -28,6 +28,10 @@ def test_a_decay_of_zero_copies_exactly() -> None:
     assert torch.equal(average[0], weights[0])
 
 
+def test_an_endless_half_life_freezes_the_average() -> None:
+    assert ema_decay(16, half_life_images=float("inf")) == 1.0
+
+
 def test_the_half_life_ramps_up_with_the_images_seen() -> None:
     """ADA: the half-life is 5 % of the images seen before the batch, until it is the full one."""
     ema = EMA(half_life_kimg=10.0, ramp_up=0.05)

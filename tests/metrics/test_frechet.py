@@ -99,6 +99,13 @@ def test_rotating_both_sets_changes_nothing() -> None:
     assert turned.item() == pytest.approx(frechet_distance(gaussian(real), gaussian(fake)).item(), rel=1e-9)
 
 
+def test_moving_both_sets_changes_nothing_and_scaling_them_squares() -> None:
+    real, fake = _features(60, 6, seed=1).double(), _features(60, 6, seed=2).double()
+    distance = frechet_distance(gaussian(real), gaussian(fake)).item()
+    assert frechet_distance(gaussian(real + 7), gaussian(fake + 7)).item() == pytest.approx(distance, rel=1e-9)
+    assert frechet_distance(gaussian(real * 3), gaussian(fake * 3)).item() == pytest.approx(9 * distance, rel=1e-9)
+
+
 def test_the_floor_is_the_known_bias_of_normal_samples() -> None:
     dimension, half = 8, 1000
     samples = torch.randn(2 * half, dimension, generator=torch.Generator().manual_seed(0))

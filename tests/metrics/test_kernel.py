@@ -30,6 +30,12 @@ def test_shifted_normals_have_the_expected_discrepancy() -> None:
     assert sum(estimates) / len(estimates) == pytest.approx(1.328125, abs=0.06)
 
 
+def test_unlike_the_frechet_distance_it_depends_on_where_both_sets_are() -> None:
+    real, fake = _normal(50, 4, seed=1), _normal(50, 4, seed=2) + 0.5
+    moved = squared_discrepancy(real + 3, fake + 3)
+    assert not torch.allclose(moved, squared_discrepancy(real, fake), rtol=0.5)
+
+
 def test_it_agrees_with_torchmetrics() -> None:
     real, fake = _normal(50, 6, seed=0).double(), 2 * _normal(50, 6, seed=1).double()
     assert squared_discrepancy(real, fake).item() == pytest.approx(poly_mmd(real, fake).item(), rel=1e-9)
