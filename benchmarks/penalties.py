@@ -132,11 +132,11 @@ def saved_mebibytes(step: Callable[[], None]) -> float:
 def seconds_in_turns(steps: list[Callable[[], None]], *, rounds: int) -> list[float]:
     """Medians of each step's seconds; they take turns, so that a slow moment of the machine hits all of them."""
     seconds: list[list[float]] = [[] for _ in steps]
-    for round_ in range(rounds + 2):
+    for round_ in range(rounds + 4):
         for index, step in enumerate(steps):
             started = time.perf_counter()
             step()
-            if round_ >= 2:
+            if round_ >= 4:  # the first ones warm up
                 seconds[index].append(time.perf_counter() - started)
     return [statistics.median(values) for values in seconds]
 
@@ -167,7 +167,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--width", type=int, default=128)
     parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rounds", type=int, default=9)
     options = parser.parse_args()
     torch.manual_seed(0)
     model = GAN(generator=Generator(), discriminator=Critic(options.width), latent_dim=LATENT).train()
