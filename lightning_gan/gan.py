@@ -22,6 +22,7 @@ from lightning_gan.distributed import fit_to_two_players, frozen, kept_gathered,
 from lightning_gan.game import AsksPenalties, AveragesGenerator, Growable, Penalty, Player, Turn, named
 from lightning_gan.image_bytes import from_bytes
 from lightning_gan.layers.resampling import faded
+from lightning_gan.loop import Loop
 from lightning_gan.losses import AdversarialLoss, NonSaturating
 from lightning_gan.optimizers import GANAdam
 from lightning_gan.precision import full_precision
@@ -32,13 +33,13 @@ PLAYERS: tuple[Player, Player] = ("discriminator", "generator")
 
 
 def unsaved_arguments() -> list[str]:
-    """Arguments that checkpoints leave out: modules and callables would have to be unpickled.
+    """Arguments that checkpoints leave out: modules, callables and dataclasses would have to be unpickled.
 
     Under the command line every argument is plain data and is saved.
     """
     if _given_hyperparameters.get() is not None:
         return []
-    return ["generator", "discriminator", "loss", "generator_optimizer", "discriminator_optimizer"]
+    return ["generator", "discriminator", "loss", "generator_optimizer", "discriminator_optimizer", "loop"]
 
 
 register_strategies()
@@ -70,21 +71,12 @@ class GAN(LightningModule, AsksPenalties):
         loss: the objective; None is the non-saturating one.
         generator_optimizer: makes the generator's optimizer from its parameters.
         discriminator_optimizer: makes the discriminator's optimizer; another learning rate is TTUR (arXiv:1706.08500).
-        discriminator_turns: turns of the discriminator for one of the generator.
-        turns_share_batch: False takes a new batch of the loader for every turn of the discriminator; True cuts each
-            batch into `discriminator_turns` slices.
-        accumulate_slices: a turn's images are worked through in this many slices whose gradients are averaged, to fit
-            large batches into memory.
-        discriminator_clip_norm: largest norm of the discriminator's gradient, None for no clipping.
-        discriminator_clip_value: largest absolute value in the discriminator's gradient, None for no clipping.
-        generator_clip_norm: likewise for the generator.
-        generator_clip_value: likewise for the generator.
-        compile: turn each player's whole cost, penalties included, into one graph with `torch.compile`.
+        loop: how the players alternate: turns, slices, clipping, compilation.
         seed: latents and the networks' own noise are a function of this and of the images seen, so that a resumed run
             repeats an uninterrupted one.
 
     Raises:
-        ValueError: for counts below 1, non-positive clipping, labels that are missing or out of range.
+        ValueError: for labels that are missing or out of range.
     """
 
     generator: nn.Module
@@ -102,31 +94,12 @@ class GAN(LightningModule, AsksPenalties):
         loss: AdversarialLoss | None = None,
         generator_optimizer: OptimizerCallable = GANAdam,
         discriminator_optimizer: OptimizerCallable = GANAdam,
-        discriminator_turns: int = 1,
-        turns_share_batch: bool = False,
-        accumulate_slices: int = 1,
-        discriminator_clip_norm: float | None = None,
-        discriminator_clip_value: float | None = None,
-        generator_clip_norm: float | None = None,
-        generator_clip_value: float | None = None,
-        compile: bool = False,
+        loop: Loop = Loop(),
         seed: int = 0,
     ) -> None:
         super().__init__()
         if type(self) is GAN:  # a model saves its own arguments
             self.save_hyperparameters(ignore=unsaved_arguments())
-        for name, count in (("discriminator_turns", discriminator_turns), ("accumulate_slices", accumulate_slices)):
-            if count < 1:
-                raise ValueError(f"{name}={count} must be at least 1")
-        clips = {
-            "discriminator_clip_norm": discriminator_clip_norm,
-            "discriminator_clip_value": discriminator_clip_value,
-            "generator_clip_norm": generator_clip_norm,
-            "generator_clip_value": generator_clip_value,
-        }
-        for name, limit in clips.items():
-            if limit is not None and limit <= 0:
-                raise ValueError(f"{name}={limit} must be positive; leave it out for no clipping")
         self.automatic_optimization = False
         self.generator = generator.to(memory_format=torch.channels_last)
         self.discriminator = discriminator.to(memory_format=torch.channels_last)
@@ -136,11 +109,7 @@ class GAN(LightningModule, AsksPenalties):
         self.loss = loss if loss is not None else NonSaturating()
         self.generator_optimizer = generator_optimizer
         self.discriminator_optimizer = discriminator_optimizer
-        self.discriminator_turns = discriminator_turns
-        self.turns_share_batch = turns_share_batch
-        self.accumulate_slices = accumulate_slices
-        self.clips = clips
-        self.compile_cost = compile
+        self.loop = loop
         self.seed = seed
         self.resolution: int | None = None
         self.fade_in = 1.0
@@ -190,12 +159,12 @@ class GAN(LightningModule, AsksPenalties):
             gradient_scale=self.gradient_scale,
         )
 
-    def adversarial_cost(self, turn: Turn) -> Scalar:
-        """What the objective asks of the player whose turn it is."""
+    def objective(self, turn: Turn) -> dict[str, Scalar]:
+        """What the game itself asks of the player whose turn it is, by name; penalties come on top."""
         if turn.player == "discriminator":
             assert turn.real_logits is not None
-            return self.loss.discriminator(turn.real_logits, turn.fake_logits)
-        return self.loss.generator(turn.real_logits, turn.fake_logits)
+            return {"adversarial": self.loss.discriminator(turn.real_logits, turn.fake_logits)}
+        return {"adversarial": self.loss.generator(turn.real_logits, turn.fake_logits)}
 
     def cost(
         self,
@@ -210,7 +179,7 @@ class GAN(LightningModule, AsksPenalties):
         """Everything a turn costs, by name. Tensors in, tensors out: it compiles into one graph."""
         turn = self.look(player, real=real, labels=labels, latents=latents, fake=fake, fake_labels=fake_labels)
         penalties = {name: penalty.weighted(turn) for name, penalty in named(due).items()}
-        return {"adversarial": self.adversarial_cost(turn), **penalties}
+        return {**self.objective(turn), **penalties}
 
     def finish_batch(self) -> None:
         """Called after the last turn of a batch, for averages that every rank gathered on its own."""
@@ -233,17 +202,17 @@ class GAN(LightningModule, AsksPenalties):
         real, labels = self.prepare(batch)
         self._seed_noise(derived_seed(self.seed, "noise", self.images_seen, self.global_rank))
         self._count_batches_as_global_steps()
-        pieces = self.discriminator_turns if self.turns_share_batch else 1
-        if len(real) % (pieces * self.accumulate_slices):
+        pieces = self.loop.discriminator_turns if self.loop.turns_share_batch else 1
+        if len(real) % (pieces * self.loop.accumulate_slices):
             raise ValueError(
-                f"a batch of {len(real)} images per rank cannot be cut into {pieces} turns of {self.accumulate_slices} "
-                "slices; choose a batch size that is a multiple"
+                f"a batch of {len(real)} images per rank cannot be cut into {pieces} turns of "
+                f"{self.loop.accumulate_slices} slices; choose a batch size that is a multiple"
             )
         turns = list(zip(real.chunk(pieces), [None] * pieces if labels is None else labels.chunk(pieces), strict=True))
         for turn, (images, classes) in enumerate(turns):
             self._play("discriminator", images, classes, turn=turn)
             self.discriminator_turns_taken += 1
-        if self.turns_share_batch or self.discriminator_turns_taken % self.discriminator_turns == 0:
+        if self.loop.turns_share_batch or self.discriminator_turns_taken % self.loop.discriminator_turns == 0:
             self._play("generator", *turns[-1], turn=pieces)
         self.finish_batch()
         self.images_seen += len(real) * self.trainer.world_size
@@ -255,7 +224,7 @@ class GAN(LightningModule, AsksPenalties):
         """One player's move."""
         optimizer = self._optimizer_of(player)
         due = tuple(penalty for penalty in self.penalties if penalty.is_due(player))
-        slices = self.accumulate_slices
+        slices = self.loop.accumulate_slices
         all_latents = self._draw_turn_latents(len(real), turn=turn)
         optimizer.zero_grad()
         for images, classes, latents in zip(
@@ -286,9 +255,12 @@ class GAN(LightningModule, AsksPenalties):
         index = next(i for i, own in enumerate(self._optimizers_in_order()) if own.optimizer is optimizer)
         player = PLAYERS[index]
         network = self.discriminator if player == "discriminator" else self.generator
-        if (value := self.clips[f"{player}_clip_value"]) is not None:
+        loop, is_discriminator = self.loop, player == "discriminator"
+        value = loop.discriminator_clip_value if is_discriminator else loop.generator_clip_value
+        norm = loop.discriminator_clip_norm if is_discriminator else loop.generator_clip_norm
+        if value is not None:
             nn.utils.clip_grad_value_(network.parameters(), value)
-        if (norm := self.clips[f"{player}_clip_norm"]) is not None:
+        if norm is not None:
             nn.utils.clip_grad_norm_(network.parameters(), norm)
 
     def _seed_noise(self, seed: int) -> None:
@@ -300,7 +272,7 @@ class GAN(LightningModule, AsksPenalties):
 
     def _count_batches_as_global_steps(self) -> None:
         """Let one optimizer alone move `trainer.global_step`, so that it counts batches and `max_steps` means them."""
-        counted = "generator" if self.turns_share_batch else "discriminator"
+        counted = "generator" if self.loop.turns_share_batch else "discriminator"
         for player, optimizer in zip(PLAYERS, self._optimizers_in_order(), strict=True):
             if player != counted:
                 optimizer._on_before_step = optimizer._on_after_step = _do_nothing
@@ -415,7 +387,7 @@ class GAN(LightningModule, AsksPenalties):
         fit_to_two_players(self.trainer.strategy)
         if stage == "fit":
             self.averaged |= any(isinstance(c, AveragesGenerator) for c in self.trainer.callbacks)  # type: ignore[attr-defined]
-            if self.compile_cost:
+            if self.loop.compile:
                 graph = torch.compile(self.cost, fullgraph=True, dynamic=False)
                 # Without this flag the inner gradient of a penalty would break the graph.
                 self._play_cost = torch._dynamo.config.patch(trace_autograd_ops=True)(graph)

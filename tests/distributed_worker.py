@@ -18,6 +18,7 @@ from lightning_gan.callbacks import EMA, R1, R2
 from lightning_gan.data import GANData, ImageSource, MemoryImages
 from lightning_gan.gan import GAN
 from lightning_gan.image_bytes import to_bytes
+from lightning_gan.loop import Loop
 from tests.toys import SIZE, ToyGenerator, fast_adam, toy_images, toy_trainer
 
 CASES: dict[str, list[dict[str, Any]]] = {
@@ -71,7 +72,7 @@ def train(case: str, *, strategy: str, ranks: int) -> dict[str, Tensor]:
         latent_dim=4,
         generator_optimizer=fast_adam,
         discriminator_optimizer=fast_adam,
-        discriminator_clip_norm=0.5,
+        loop=Loop(discriminator_clip_norm=0.5),
     )
     penalties = [R1(**settings) for settings in CASES[case]] + [R2(**settings) for settings in CASES[case]]
     trainer = toy_trainer(

@@ -12,6 +12,7 @@ from lightning_gan.callbacks import R1, R2
 from lightning_gan.game import Penalty, Player, Turn
 from lightning_gan.gan import GAN
 from lightning_gan.image_bytes import from_bytes, to_bytes
+from lightning_gan.loop import Loop
 from lightning_gan.losses import Hinge, Wasserstein
 from tests.toys import Spy, equal, fast_adam, toy_gan, toy_images, toy_loader, toy_trainer, weights_of
 
@@ -28,11 +29,11 @@ def test_the_discriminator_moves_first_and_the_players_alternate() -> None:
 
 
 def test_more_turns_of_the_discriminator_take_new_batches() -> None:
-    assert turns_of(toy_gan(discriminator_turns=3), batches=7) == list("dddgdddgd")
+    assert turns_of(toy_gan(loop=Loop(discriminator_turns=3)), batches=7) == list("dddgdddgd")
 
 
 def test_turns_can_share_one_batch_in_slices() -> None:
-    assert turns_of(toy_gan(discriminator_turns=2, turns_share_batch=True), batches=2) == list("ddgddg")
+    assert turns_of(toy_gan(loop=Loop(discriminator_turns=2, turns_share_batch=True)), batches=2) == list("ddgddg")
 
 
 def test_nobody_moves_the_other_players_weights() -> None:
@@ -73,16 +74,16 @@ def test_images_seen_counts_every_image_once() -> None:
     module = toy_gan()
     toy_trainer(limit_train_batches=5).fit(module, toy_loader(batch_size=8))
     assert (module.images_seen, module.kimg) == (40, 0.04)
-    module = toy_gan(discriminator_turns=2, turns_share_batch=True, accumulate_slices=2)
+    module = toy_gan(loop=Loop(discriminator_turns=2, turns_share_batch=True, accumulate_slices=2))
     toy_trainer(limit_train_batches=5).fit(module, toy_loader(batch_size=8))
     assert module.images_seen == 40
 
 
 @pytest.mark.parametrize(
-    "settings", [{}, {"discriminator_turns": 3}, {"discriminator_turns": 2, "turns_share_batch": True}]
+    "loop", [Loop(), Loop(discriminator_turns=3), Loop(discriminator_turns=2, turns_share_batch=True)]
 )
-def test_max_steps_means_batches(settings: dict[str, Any]) -> None:
-    module = toy_gan(**settings)
+def test_max_steps_means_batches(loop: Loop) -> None:
+    module = toy_gan(loop=loop)
     trainer = toy_trainer(max_steps=6, max_epochs=-1)
     trainer.fit(module, toy_loader())
     assert (trainer.global_step, module.images_seen) == (6, 24)
@@ -92,7 +93,7 @@ def test_accumulated_slices_equal_one_large_batch() -> None:
     """Both latents and images are those of the whole batch, so the only difference is rounding."""
     weights = []
     for slices in (1, 8):
-        module = toy_gan(accumulate_slices=slices).double()
+        module = toy_gan(loop=Loop(accumulate_slices=slices)).double()
         toy_trainer(R1(gamma=1.0), limit_train_batches=3, precision="64-true").fit(module, toy_loader(batch_size=16))
         weights.append(weights_of(module))
     for one, many in zip(*weights, strict=True):
@@ -101,7 +102,7 @@ def test_accumulated_slices_equal_one_large_batch() -> None:
 
 def test_a_batch_that_cannot_be_sliced_is_refused() -> None:
     with pytest.raises(ValueError, match="batch of 4 images per rank cannot be cut"):
-        toy_trainer(limit_train_batches=1).fit(toy_gan(accumulate_slices=3), toy_loader())
+        toy_trainer(limit_train_batches=1).fit(toy_gan(loop=Loop(accumulate_slices=3)), toy_loader())
 
 
 def test_clipping_bounds_each_players_own_gradient() -> None:
@@ -120,7 +121,7 @@ def test_clipping_bounds_each_players_own_gradient() -> None:
                 self.values.append(max(g.abs().max().item() for g in gradients))
 
     norms = Norms()
-    module = toy_gan(discriminator_clip_norm=1e-3, generator_clip_value=1e-4)
+    module = toy_gan(loop=Loop(discriminator_clip_norm=1e-3, generator_clip_value=1e-4))
     toy_trainer(norms, limit_train_batches=1).fit(module, toy_loader())
     critic = [p.grad for p in module.discriminator.parameters() if p.grad is not None]
     generator = [p.grad for p in module.generator.parameters() if p.grad is not None]
@@ -311,7 +312,7 @@ def test_networks_that_cannot_grow_are_named() -> None:
 )
 def test_bad_settings_are_refused_by_name(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        toy_gan(**settings)
+        Loop(**settings)
 
 
 @pytest.mark.parametrize(("settings", "message"), [({"every_n_turns": 0}, "every_n_turns=0"), ({"gamma": -1.0}, "R1")])
@@ -324,10 +325,10 @@ def test_bf16_trains_with_logits_and_losses_in_fp32() -> None:
     dtypes: list[torch.dtype] = []
 
     class Look(GAN):
-        def adversarial_cost(self, turn: Turn) -> Tensor:
+        def objective(self, turn: Turn) -> dict[str, Tensor]:
             assert turn.real_logits is not None or turn.player == "generator"
             dtypes.extend([turn.fake_logits.dtype, turn.fake.dtype])
-            return super().adversarial_cost(turn)
+            return super().objective(turn)
 
     base = toy_gan()
     module = Look(generator=base.generator, discriminator=base.discriminator, latent_dim=4)

@@ -87,7 +87,7 @@ class _Slices:
         weights: dict[Player, list[Tensor]],
         by_opponent: bool,
     ) -> None:
-        count = gan.accumulate_slices
+        count = gan.loop.accumulate_slices
         classes = [None] * count if labels is None else labels.chunk(count)
         self._inputs = list(zip(real.chunk(count), classes, latents.chunk(count), strict=True))
         self._gan, self._weights, self._by_opponent = gan, weights, by_opponent
@@ -108,9 +108,12 @@ def both_costs(gan: GAN, *, real: Images, labels: Labels | None, latents: Latent
     """What the objective asks of the generator and of the discriminator, from one look with the generator in it."""
     turn = gan.look("generator", real=real, labels=labels, latents=latents, fake=None, fake_labels=labels)
     real_logits = turn.real_logits if turn.real_logits is not None else gan.score(real, labels)
-    return gan.adversarial_cost(turn), gan.adversarial_cost(
-        replace(turn, player="discriminator", real_logits=real_logits)
-    )
+    judged = replace(turn, player="discriminator", real_logits=real_logits)
+    return _total(gan.objective(turn)), _total(gan.objective(judged))
+
+
+def _total(terms: dict[str, Scalar]) -> Scalar:
+    return torch.stack(list(terms.values())).sum()
 
 
 @contextmanager
@@ -217,7 +220,7 @@ class GameRegularizer(Callback):
         """The game on the images and latents of the turn that is about to step."""
         assert self._batch is not None
         real, labels = gan.prepare(self._batch)
-        pieces = gan.discriminator_turns if gan.turns_share_batch else 1
+        pieces = gan.loop.discriminator_turns if gan.loop.turns_share_batch else 1
         # The generator's turn comes after all others and takes the images of the last.
         piece, turn = (turn % pieces, turn) if player == "discriminator" else (pieces - 1, pieces)
         real = real.chunk(pieces)[piece]
@@ -226,11 +229,11 @@ class GameRegularizer(Callback):
         slices: Iterable[GameGradients] = _Slices(
             gan, real=real, labels=labels, latents=latents, weights=weights, by_opponent=self.by_opponent
         )
-        if gan.accumulate_slices == 1:
+        if gan.loop.accumulate_slices == 1:
             slices = list(slices)  # its graph is small enough to be kept, and so one look is enough
         totals: list[Tensor] = []
         for part in slices:
-            own = [gradient.detach() / gan.accumulate_slices for gradient in part.flat()]
+            own = [gradient.detach() / gan.loop.accumulate_slices for gradient in part.flat()]
             totals = [a + b for a, b in zip(totals, own, strict=True)] if totals else own
 
         def average(tensors: Sequence[Tensor]) -> list[Tensor]:

@@ -23,24 +23,19 @@ from lightning_gan.layers import (
     EqualizedConv2d,
     EqualizedLinear,
     Growing,
-    MinibatchStddev,
+    GrowingDiscriminator,
     UpsamplingConv2d,
-    box_downsample,
+    channels_of_stages,
     label_vectors,
     nearest_upsample,
     pixel_norm,
     stage_of,
 )
+from lightning_gan.loop import Loop
 from lightning_gan.losses import AdversarialLoss
 from lightning_gan.optimizers import GANAdam
 from lightning_gan.precision import full_precision
 from lightning_gan.shapes import Images, Labels, Latents, Logits
-
-
-def channels_at(resolution: int, *, channel_base: int, channel_max: int) -> int:
-    """Feature maps of the blocks at a resolution: half as many for every doubling, `channel_max` at most."""
-    channels: int = channel_base // 2 ** (stage_of(resolution) + 1)
-    return min(channels, channel_max)
 
 
 class Blur(nn.Module):
@@ -180,16 +175,15 @@ class SynthesisNetwork(Growing):
         self, *, image_size: int, image_channels: int, style_dim: int, channel_base: int, channel_max: int
     ) -> None:
         super().__init__(image_size=image_size)
-        resolutions = [4 * 2**stage for stage in range(stage_of(image_size) + 1)]
-        channels = [channels_at(r, channel_base=channel_base, channel_max=channel_max) for r in resolutions]
+        channels = channels_of_stages(image_size, channel_base=channel_base, channel_max=channel_max)
         self.first = FirstBlock(channels=channels[0], style_dim=style_dim)
         self.blocks = nn.ModuleList(
             SynthesisBlock(in_channels=before, out_channels=after, style_dim=style_dim)
             for before, after in pairwise(channels)
         )
         self.to_rgb = nn.ModuleList(EqualizedConv2d(c, image_channels, kernel_size=1, gain=1.0) for c in channels)
-        for layer in range(2 * len(resolutions)):
-            size = resolutions[layer // 2]
+        for layer in range(2 * len(channels)):
+            size = 4 * 2 ** (layer // 2)
             self.register_buffer(f"noise{layer}", torch.randn(1, 1, size, size))
 
     @property
@@ -339,36 +333,7 @@ class DiscriminatorBlock(nn.Module):
         return leaky_relu(self.conv1_down(self.blur(features)), 0.2)
 
 
-class FromRGB(nn.Module):
-    """Images to features at one resolution."""
-
-    def __init__(self, *, image_channels: int, channels: int) -> None:
-        super().__init__()
-        self.conv = EqualizedConv2d(image_channels, channels, kernel_size=1)
-
-    def forward(self, images: Images) -> Tensor:
-        return leaky_relu(self.conv(images), 0.2)
-
-
-class LastBlock(nn.Module):
-    """4x4: the batch's variety beside the features, one convolution, two fully connected layers."""
-
-    def __init__(self, *, channels: int, outputs: int, minibatch_stddev_group: int) -> None:
-        super().__init__()
-        self.minibatch_stddev = MinibatchStddev(group_size=minibatch_stddev_group)
-        self.conv = EqualizedConv2d(channels + 1, channels, kernel_size=3)
-        self.dense0 = EqualizedLinear(channels * 16, channels)
-        self.dense1 = EqualizedLinear(channels, outputs, gain=1.0)
-
-    def forward(self, features: Tensor) -> Tensor:
-        features = leaky_relu(self.conv(self.minibatch_stddev(features)), 0.2)
-        # Flattened in the order channels, height, width whatever the memory format, as the authors' weights expect.
-        features = leaky_relu(self.dense0(features.flatten(1)), 0.2)
-        logits: Tensor = self.dense1(features)
-        return logits
-
-
-class Discriminator(Growing):
+class Discriminator(GrowingDiscriminator):
     """Images of the active resolution to one logit each.
 
     With classes the last layer has an output per class, and the label picks one (Mescheder et al. 2018).
@@ -392,30 +357,20 @@ class Discriminator(Growing):
         channel_max: int = 512,
         minibatch_stddev_group: int = 4,
     ) -> None:
-        super().__init__(image_size=image_size)
-        self.number_of_classes = number_of_classes
-        resolutions = [4 * 2**stage for stage in range(stage_of(image_size) + 1)]
-        channels = [channels_at(r, channel_base=channel_base, channel_max=channel_max) for r in resolutions]
-        self.from_rgb = nn.ModuleList(FromRGB(image_channels=image_channels, channels=c) for c in channels)
-        self.blocks = nn.ModuleList(
-            DiscriminatorBlock(in_channels=here, out_channels=below) for below, here in pairwise(channels)
-        )
-        self.last = LastBlock(
-            channels=channels[0],
+        channels = channels_of_stages(image_size, channel_base=channel_base, channel_max=channel_max)
+        super().__init__(
+            image_size=image_size,
+            image_channels=image_channels,
+            channels=channels,
+            blocks=[DiscriminatorBlock(in_channels=here, out_channels=below) for below, here in pairwise(channels)],
             outputs=max(number_of_classes, 1),
             minibatch_stddev_group=minibatch_stddev_group,
         )
+        self.number_of_classes = number_of_classes
 
     def forward(self, images: Images, labels: Labels | None = None) -> Logits:
         """Logits, `batch 1`."""
-        stage = stage_of(self.resolution)
-        features = self.from_rgb[stage](images)
-        for index in reversed(range(stage)):
-            features = self.blocks[index](features)
-            if self.is_fading and index == stage - 1:
-                coarse = self.from_rgb[index](box_downsample(images, factor=2))
-                features = coarse.lerp(features, self.fade_in.to(features.dtype))
-        logits: Tensor = self.last(features)
+        logits = self.judge(images)
         if not self.number_of_classes:
             return logits
         assert labels is not None
@@ -443,9 +398,7 @@ class StyleGAN(GAN):
         loss: the objective; None is the non-saturating one.
         generator_optimizer: makes the generator's optimizer from its parameters.
         discriminator_optimizer: makes the discriminator's optimizer.
-        discriminator_turns: turns of the discriminator, each with a new batch, for one of the generator.
-        accumulate_slices: a turn's images are worked through in this many slices, to fit large batches into memory.
-        compile: turn each player's whole cost into one graph with `torch.compile`.
+        loop: how the players alternate.
         seed: of latents and noise.
     """
 
@@ -472,9 +425,7 @@ class StyleGAN(GAN):
         loss: AdversarialLoss | None = None,
         generator_optimizer: OptimizerCallable = GANAdam,
         discriminator_optimizer: OptimizerCallable = GANAdam,
-        discriminator_turns: int = 1,
-        accumulate_slices: int = 1,
-        compile: bool = False,
+        loop: Loop = Loop(),
         seed: int = 0,
     ) -> None:
         super().__init__(
@@ -504,9 +455,7 @@ class StyleGAN(GAN):
             loss=loss,
             generator_optimizer=generator_optimizer,
             discriminator_optimizer=discriminator_optimizer,
-            discriminator_turns=discriminator_turns,
-            accumulate_slices=accumulate_slices,
-            compile=compile,
+            loop=loop,
             seed=seed,
         )
         self.save_hyperparameters(ignore=unsaved_arguments())

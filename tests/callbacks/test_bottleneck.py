@@ -14,6 +14,7 @@ from lightning_gan.callbacks.bottleneck import Bottleneck
 from lightning_gan.callbacks.consistency import BCR
 from lightning_gan.gan import GAN
 from lightning_gan.layers.bottleneck import GaussianCode, reparametrized
+from lightning_gan.loop import Loop
 from lightning_gan.penalties.bottleneck import kl_to_standard_normal
 from tests.callbacks.regularizers import assert_resumes, moved_by
 from tests.toys import LATENT, SIZE, ToyGenerator, equal, fast_adam, toy_loader, toy_trainer
@@ -40,7 +41,7 @@ def bottleneck_gan(*, accumulate_slices: int = 1) -> GAN:
         latent_dim=LATENT,
         generator_optimizer=fast_adam,
         discriminator_optimizer=fast_adam,
-        accumulate_slices=accumulate_slices,
+        loop=Loop(accumulate_slices=accumulate_slices),
     )
 
 

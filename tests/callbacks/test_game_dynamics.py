@@ -20,6 +20,7 @@ from lightning_gan.callbacks.game_dynamics import (
     unmoved_buffers,
 )
 from lightning_gan.gan import GAN
+from lightning_gan.loop import Loop
 from tests.callbacks.game_dynamics_worker import CASES
 from tests.toys import Spy, equal, fast_adam, toy_gan, toy_images, toy_loader, toy_trainer, weights_of
 
@@ -122,10 +123,8 @@ def test_every_turn_of_its_players_is_changed(regularizer: Any) -> None:
         assert equal(before, after) is (player not in regularizer.players)
 
 
-@pytest.mark.parametrize(
-    "settings", [{"discriminator_turns": 3}, {"discriminator_turns": 2, "turns_share_batch": True}]
-)
-def test_with_several_turns_each_term_is_of_its_own_turns_images(settings: dict[str, Any]) -> None:
+@pytest.mark.parametrize("loop", [Loop(discriminator_turns=3), Loop(discriminator_turns=2, turns_share_batch=True)])
+def test_with_several_turns_each_term_is_of_its_own_turns_images(loop: Loop) -> None:
     """A game on one slice alone: the images that the regularizer looks at are those that the turn looked at."""
     looks: list[tuple[Tensor, Tensor]] = []
 
@@ -135,7 +134,7 @@ def test_with_several_turns_each_term_is_of_its_own_turns_images(settings: dict[
             return super().look(player, **inputs)
 
     base = toy_gan()
-    module = Look(generator=base.generator, discriminator=base.discriminator, latent_dim=4, **settings)
+    module = Look(generator=base.generator, discriminator=base.discriminator, latent_dim=4, loop=loop)
     toy_trainer(ConsensusOptimization(gamma=1.0), limit_train_batches=3).fit(module, toy_loader(batch_size=8))
     assert len(looks) >= 8
     for turn, again in zip(looks[::2], looks[1::2], strict=True):
@@ -146,7 +145,7 @@ def test_with_several_turns_each_term_is_of_its_own_turns_images(settings: dict[
 @pytest.mark.parametrize("regularizer", ALL)
 def test_slices_of_a_batch_give_the_term_of_the_whole(regularizer: Any) -> None:
     whole = gradients_of(still_gan(), regularizer())
-    sliced = gradients_of(still_gan(accumulate_slices=4), regularizer())
+    sliced = gradients_of(still_gan(loop=Loop(accumulate_slices=4)), regularizer())
     for (_, one), (_, many) in zip(whole, sliced, strict=True):
         torch.testing.assert_close(many, one, rtol=1e-9, atol=1e-14)
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from lightning_gan.callbacks.path_length import PathLength
 from lightning_gan.gan import GAN
+from lightning_gan.loop import Loop
 from tests.callbacks.regularizers import assert_resumes, moved_by
 from tests.penalties.turns import turn_of
 from tests.toys import LATENT, SIZE, ToyCritic, equal, fast_adam, toy_loader, toy_trainer
@@ -66,7 +67,7 @@ def style_gan(*, repeats: bool = False, accumulate_slices: int = 1) -> GAN:
         latent_dim=LATENT,
         generator_optimizer=fast_adam,
         discriminator_optimizer=fast_adam,
-        accumulate_slices=accumulate_slices,
+        loop=Loop(accumulate_slices=accumulate_slices),
     )
 
 

@@ -10,6 +10,7 @@ from torch import Tensor, tensor
 
 from lightning_gan.callbacks.top_k import TopKSchedule
 from lightning_gan.gan import GAN
+from lightning_gan.loop import Loop
 from lightning_gan.losses import AdversarialLoss, Hinge, LeastSquares, Minimax, NonSaturating, Wasserstein
 from lightning_gan.losses.relativistic import RelativisticStandard
 from lightning_gan.losses.top_k import TopK
@@ -140,7 +141,7 @@ def test_a_resumed_run_drops_the_same_fakes(tmp_path: Path) -> None:
     [
         (lambda: toy_gan(loss=Hinge()), r"the loss is Hinge; give the model loss=TopK\(loss=Hinge\(\)\)"),
         (ForeignGAN, "ForeignGAN is none"),
-        (lambda: toy_gan(loss=TopK(loss=Hinge()), compile=True), "every k would be compiled anew"),
+        (lambda: toy_gan(loss=TopK(loss=Hinge()), loop=Loop(compile=True)), "every k would be compiled anew"),
     ],
 )
 def test_a_module_without_such_a_loss_is_refused_before_the_first_step(module: Any, message: str) -> None:

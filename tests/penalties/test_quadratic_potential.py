@@ -13,6 +13,7 @@ from lightning_gan.callbacks import R1
 from lightning_gan.callbacks.quadratic_potential import QuadraticPotential
 from lightning_gan.game import Turn
 from lightning_gan.gan import GAN
+from lightning_gan.loop import Loop
 from lightning_gan.losses import Wasserstein
 from lightning_gan.penalties.quadratic_potential import (
     ImageDistance,
@@ -125,7 +126,10 @@ def test_a_slope_that_is_not_positive_is_refused(slope: float) -> None:
 
 def qp_gan() -> GAN:
     return toy_gan(
-        loss=Wasserstein(), discriminator_turns=2, generator_optimizer=fast_adam, discriminator_optimizer=fast_adam
+        loss=Wasserstein(),
+        loop=Loop(discriminator_turns=2),
+        generator_optimizer=fast_adam,
+        discriminator_optimizer=fast_adam,
     )
 
 

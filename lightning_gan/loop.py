@@ -1,0 +1,48 @@
+"""How the two players alternate: the settings of the loop, which every model passes on to it as one argument."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loop:
+    """Settings of the training loop, the same for every model.
+
+    Args:
+        discriminator_turns: turns of the discriminator for one of the generator.
+        turns_share_batch: False takes a new batch of the loader for every turn of the discriminator; True cuts each
+            batch into `discriminator_turns` slices.
+        accumulate_slices: a turn's images are worked through in this many slices whose gradients are averaged, to fit
+            large batches into memory.
+        discriminator_clip_norm: largest norm of the discriminator's gradient, None for no clipping.
+        discriminator_clip_value: largest absolute value in the discriminator's gradient, None for no clipping.
+        generator_clip_norm: likewise for the generator.
+        generator_clip_value: likewise for the generator.
+        compile: turn each player's whole cost, penalties included, into one graph with `torch.compile`.
+
+    Raises:
+        ValueError: for counts below 1 and non-positive clipping.
+    """
+
+    discriminator_turns: int = 1
+    turns_share_batch: bool = False
+    accumulate_slices: int = 1
+    discriminator_clip_norm: float | None = None
+    discriminator_clip_value: float | None = None
+    generator_clip_norm: float | None = None
+    generator_clip_value: float | None = None
+    compile: bool = False
+
+    def __post_init__(self) -> None:
+        counts = {"discriminator_turns": self.discriminator_turns, "accumulate_slices": self.accumulate_slices}
+        for name, count in counts.items():
+            if count < 1:
+                raise ValueError(f"{name}={count} must be at least 1")
+        clips = {
+            "discriminator_clip_norm": self.discriminator_clip_norm,
+            "discriminator_clip_value": self.discriminator_clip_value,
+            "generator_clip_norm": self.generator_clip_norm,
+            "generator_clip_value": self.generator_clip_value,
+        }
+        for name, limit in clips.items():
+            if limit is not None and limit <= 0:
+                raise ValueError(f"{name}={limit} must be positive; leave it out for no clipping")
