@@ -12,7 +12,16 @@ from torch.nn.functional import cross_entropy
 from lightning_gan.gan import GAN
 from lightning_gan.layers import label_vectors
 from lightning_gan.precision import full_precision
-from lightning_gan.shapes import Images, Labels, Latents, Logits, Scalar
+from lightning_gan.shapes import (
+    FakeImages,
+    FakeLabels,
+    FakeLatents,
+    FakeLogits,
+    Images,
+    Labels,
+    Logits,
+    Scalar,
+)
 from lightning_gan.turn import Player, Turn
 
 
@@ -49,7 +58,7 @@ class ClassifiedTurn(Turn):
     """
 
     real_class_logits: Logits | None
-    fake_class_logits: Logits | None
+    fake_class_logits: FakeLogits | None
 
 
 def classification_cost(class_logits: Logits, labels: Labels) -> Scalar:
@@ -75,9 +84,9 @@ class AuxiliaryClassifierGAN(GAN):
         *,
         real: Images,
         labels: Labels | None,
-        latents: Latents,
-        fake: Images | None,
-        fake_labels: Labels | None,
+        latents: FakeLatents,
+        fake: FakeImages | None,
+        fake_labels: FakeLabels | None,
     ) -> ClassifiedTurn:
         real_logits, real_class_logits = None, None
         if fake is not None or self.loss.generator_needs_real:

@@ -27,7 +27,16 @@ from lightning_gan.losses import AdversarialLoss, NonSaturating
 from lightning_gan.optimizers import GANAdam
 from lightning_gan.precision import full_precision
 from lightning_gan.seeds import derived_seed
-from lightning_gan.shapes import Images, Labels, Latents, Logits, Scalar
+from lightning_gan.shapes import (
+    FakeImages,
+    FakeLabels,
+    FakeLatents,
+    Images,
+    Labels,
+    Latents,
+    Logits,
+    Scalar,
+)
 
 PLAYERS: tuple[Player, Player] = ("discriminator", "generator")
 
@@ -133,9 +142,9 @@ class GAN(LightningModule, AsksPenalties):
         *,
         real: Images,
         labels: Labels | None,
-        latents: Latents,
-        fake: Images | None,
-        fake_labels: Labels | None,
+        latents: FakeLatents,
+        fake: FakeImages | None,
+        fake_labels: FakeLabels | None,
     ) -> Turn:
         """Run the networks for one turn. `fake` is given, without graph, in the discriminator's turn alone."""
         real_logits: Logits | None = None
@@ -172,9 +181,9 @@ class GAN(LightningModule, AsksPenalties):
         due: tuple[Penalty, ...],
         real: Images,
         labels: Labels | None,
-        latents: Latents,
-        fake: Images | None,
-        fake_labels: Labels | None,
+        latents: FakeLatents,
+        fake: FakeImages | None,
+        fake_labels: FakeLabels | None,
     ) -> dict[str, Scalar]:
         """Everything a turn costs, by name. Tensors in, tensors out: it compiles into one graph."""
         turn = self.look(player, real=real, labels=labels, latents=latents, fake=fake, fake_labels=fake_labels)
@@ -225,24 +234,25 @@ class GAN(LightningModule, AsksPenalties):
         optimizer = self._optimizer_of(player)
         due = tuple(penalty for penalty in self.penalties if penalty.is_due(player))
         slices = self.loop.accumulate_slices
-        all_latents = self._draw_turn_latents(len(real), turn=turn)
+        all_latents, all_fake_labels = self._draw_fakes(player, labels, images=len(real), turn=turn)
         optimizer.zero_grad()
-        for images, classes, latents in zip(
+        for images, classes, latents, fake_classes in zip(
             real.chunk(slices),
             [None] * slices if labels is None else labels.chunk(slices),
             all_latents.chunk(slices),
+            [None] * slices if all_fake_labels is None else all_fake_labels.chunk(slices),
             strict=True,
         ):
-            fake: Images | None = None
+            fake: FakeImages | None = None
             if player == "discriminator":
                 with torch.no_grad():
-                    fake = self.generate(latents, classes)
+                    fake = self.generate(latents, fake_classes)
                 # Leaves, made differentiable out here: inside `cost` this would break the compiled graph.
                 images = images.detach().requires_grad_(any(p.differentiates_real for p in due))
                 fake = fake.detach().requires_grad_(any(p.differentiates_fake for p in due))
             with frozen(self.discriminator) if player == "generator" else nullcontext():
                 with kept_gathered(self.discriminator, self.generator) if due else nullcontext():
-                    terms = self._play_cost(player, due, images, classes, latents, fake, classes)
+                    terms = self._play_cost(player, due, images, classes, latents, fake, fake_classes)
                 self.manual_backward(torch.stack(list(terms.values())).sum() / slices)
         optimizer.step()
         for penalty in due:
@@ -308,14 +318,25 @@ class GAN(LightningModule, AsksPenalties):
                 check_label_range(labels, number_of_classes=self.number_of_classes)
         return images.contiguous(memory_format=torch.channels_last), labels if self.number_of_classes else None
 
-    def _draw_turn_latents(self, count: int, *, turn: int) -> Latents:
-        """This rank's share of the whole turn's latents, which do not depend on the number of ranks."""
-        generator = torch.Generator(self.device)
-        generator.manual_seed(derived_seed(self.seed, "latents", self.images_seen, turn))
-        everyone = torch.randn(
-            count * self.trainer.world_size, self.latent_dim, generator=generator, device=self.device
-        )
-        return everyone[self.global_rank * count : (self.global_rank + 1) * count]
+    def _draw_fakes(
+        self, player: Player, labels: Labels | None, *, images: int, turn: int
+    ) -> tuple[FakeLatents, FakeLabels | None]:
+        """This rank's latents and classes for a turn on `images` real images, the same for any number of ranks.
+
+        Classes are those of the real images, unless the loop draws them.
+        """
+        multiple = self.loop.generator_batch_multiple if player == "generator" else 1
+        count, ranks = images * multiple, self.trainer.world_size
+        share = slice(self.global_rank * count, (self.global_rank + 1) * count)
+        random = torch.Generator(self.device)
+        random.manual_seed(derived_seed(self.seed, "latents", self.images_seen, turn))
+        latents = torch.randn(count * ranks, self.latent_dim, generator=random, device=self.device)[share]
+        if labels is None:
+            return latents, None
+        if self.loop.uniform_labels:
+            drawn = torch.randint(self.number_of_classes, (count * ranks,), generator=random, device=self.device)
+            return latents, drawn[share]
+        return latents, torch.cat([labels] * multiple)
 
     # ------------------------------------------------------------------ sampling
 

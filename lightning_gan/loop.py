@@ -13,6 +13,8 @@ class Loop:
             batch into `discriminator_turns` slices.
         accumulate_slices: a turn's images are worked through in this many slices whose gradients are averaged, to fit
             large batches into memory.
+        generator_batch_multiple: the generator's turn makes so many times the batch's images (2 in WGAN-GP and SNGAN).
+        uniform_labels: fakes are of classes drawn uniformly; False gives them the classes of the batch's real images.
         discriminator_clip_norm: largest norm of the discriminator's gradient, None for no clipping.
         discriminator_clip_value: largest absolute value in the discriminator's gradient, None for no clipping.
         generator_clip_norm: likewise for the generator.
@@ -26,6 +28,8 @@ class Loop:
     discriminator_turns: int = 1
     turns_share_batch: bool = False
     accumulate_slices: int = 1
+    generator_batch_multiple: int = 1
+    uniform_labels: bool = False
     discriminator_clip_norm: float | None = None
     discriminator_clip_value: float | None = None
     generator_clip_norm: float | None = None
@@ -33,7 +37,11 @@ class Loop:
     compile: bool = False
 
     def __post_init__(self) -> None:
-        counts = {"discriminator_turns": self.discriminator_turns, "accumulate_slices": self.accumulate_slices}
+        counts = {
+            "discriminator_turns": self.discriminator_turns,
+            "accumulate_slices": self.accumulate_slices,
+            "generator_batch_multiple": self.generator_batch_multiple,
+        }
         for name, count in counts.items():
             if count < 1:
                 raise ValueError(f"{name}={count} must be at least 1")

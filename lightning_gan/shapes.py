@@ -23,6 +23,18 @@ Labels: TypeAlias = Int[Tensor, " batch"] | Float[Tensor, "batch classes"]
 Logits: TypeAlias = Float[Tensor, "batch ..."]
 """Raw scores of a critic, without sigmoid; high means real. One number per sample, or a map of them (patch critics)."""
 
+FakeImages: TypeAlias = Float[Tensor, "fakes channels height width"]
+"""Generated images; a generator's turn may make more of them than there are real images in the batch."""
+
+FakeLatents: TypeAlias = Float[Tensor, "fakes latent"]
+"""What they are made from."""
+
+FakeLabels: TypeAlias = Int[Tensor, " fakes"] | Float[Tensor, "fakes classes"]
+"""What they were made for."""
+
+FakeLogits: TypeAlias = Float[Tensor, "fakes ..."]
+"""What the critic says of them."""
+
 PerSample: TypeAlias = Float[Tensor, " batch"]
 """One number per sample."""
 

@@ -4,7 +4,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from lightning_gan.shapes import Images, Labels, Latents, Logits
+from lightning_gan.shapes import (
+    FakeImages,
+    FakeLabels,
+    FakeLatents,
+    FakeLogits,
+    Images,
+    Labels,
+    Latents,
+    Logits,
+)
 
 Player: TypeAlias = Literal["discriminator", "generator"]
 """The two sides of the game; a turn is one side's move."""
@@ -33,11 +42,11 @@ class Turn:
     player: Player
     real: Images
     labels: Labels | None
-    latents: Latents
-    fake: Images
-    fake_labels: Labels | None
+    latents: FakeLatents
+    fake: FakeImages
+    fake_labels: FakeLabels | None
     real_logits: Logits | None
-    fake_logits: Logits
+    fake_logits: FakeLogits
     critic: Callable[[Images, Labels | None], Logits]
     generator: Callable[[Latents, Labels | None], Images]
     gradient_scale: float = 1.0

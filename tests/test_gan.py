@@ -89,6 +89,39 @@ def test_max_steps_means_batches(loop: Loop) -> None:
     assert (trainer.global_step, module.images_seen) == (6, 24)
 
 
+def fakes_seen(module: GAN, *, classes: int = 0) -> list[tuple[str, int, Tensor | None, Tensor | None]]:
+    """Per turn of three batches of 8: the player, its number of fakes, its real and its fake labels."""
+    seen: list[tuple[str, int, Tensor | None, Tensor | None]] = []
+
+    class Look(GAN):
+        def look(self, player: Player, **inputs: Any) -> Turn:
+            turn = super().look(player, **inputs)
+            seen.append((player, len(turn.fake), turn.labels, turn.fake_labels))
+            return turn
+
+    module.__class__ = Look
+    toy_trainer(limit_train_batches=3).fit(module, toy_loader(batch_size=8, classes=classes))
+    return seen
+
+
+def test_the_generators_turn_can_make_a_multiple_of_the_batch() -> None:
+    seen = fakes_seen(toy_gan(number_of_classes=3, loop=Loop(generator_batch_multiple=2)), classes=3)
+    assert [(player, count) for player, count, *_ in seen] == [("discriminator", 8), ("generator", 16)] * 3
+    for player, _, labels, fake_labels in seen:
+        assert labels is not None and fake_labels is not None
+        assert torch.equal(fake_labels, labels if player == "discriminator" else torch.cat([labels, labels]))
+    assert [count for _, count, *_ in fakes_seen(toy_gan(loop=Loop(generator_batch_multiple=3)))] == [8, 24] * 3
+
+
+def test_fakes_can_be_of_classes_drawn_uniformly() -> None:
+    settings: dict[str, Any] = {"number_of_classes": 3, "loop": Loop(uniform_labels=True)}
+    seen, again = (fakes_seen(toy_gan(**settings), classes=3) for _ in range(2))
+    drawn = torch.cat([fake_labels for *_, fake_labels in seen if fake_labels is not None])
+    assert drawn.unique().tolist() == [0, 1, 2] and drawn.dtype == torch.long
+    assert any(not torch.equal(one, other) for *_, one, other in seen if one is not None and other is not None)
+    assert torch.equal(drawn, torch.cat([fake_labels for *_, fake_labels in again if fake_labels is not None]))
+
+
 def test_accumulated_slices_equal_one_large_batch() -> None:
     """Both latents and images are those of the whole batch, so the only difference is rounding."""
     weights = []
@@ -306,6 +339,7 @@ def test_networks_that_cannot_grow_are_named() -> None:
     [
         ({"discriminator_turns": 0}, "discriminator_turns=0"),
         ({"accumulate_slices": -1}, "accumulate_slices=-1"),
+        ({"generator_batch_multiple": 0}, "generator_batch_multiple=0"),
         ({"generator_clip_norm": 0.0}, "generator_clip_norm=0.0"),
         ({"discriminator_clip_value": -2.0}, r"discriminator_clip_value=-2.0"),
     ],

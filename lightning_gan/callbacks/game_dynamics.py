@@ -33,7 +33,7 @@ from lightning_gan.penalties.game_gradients import (
     symplectic_of_discriminator,
     symplectic_of_generator,
 )
-from lightning_gan.shapes import Images, Labels, Latents, Scalar
+from lightning_gan.shapes import FakeLabels, FakeLatents, Images, Labels, Scalar
 
 Term: TypeAlias = Callable[[GameGradients, GameGradients], Scalar]
 """A part's gradients and the mean of all parts' to a number whose gradient is wanted."""
@@ -83,18 +83,23 @@ class _Slices:
         *,
         real: Images,
         labels: Labels | None,
-        latents: Latents,
+        latents: FakeLatents,
+        fake_labels: FakeLabels | None,
         weights: dict[Player, list[Tensor]],
         by_opponent: bool,
     ) -> None:
         count = gan.loop.accumulate_slices
-        classes = [None] * count if labels is None else labels.chunk(count)
-        self._inputs = list(zip(real.chunk(count), classes, latents.chunk(count), strict=True))
+        classes, fake_classes = (
+            [None] * count if given is None else given.chunk(count) for given in (labels, fake_labels)
+        )
+        self._inputs = list(zip(real.chunk(count), classes, latents.chunk(count), fake_classes, strict=True))
         self._gan, self._weights, self._by_opponent = gan, weights, by_opponent
 
     def __iter__(self) -> Iterator[GameGradients]:
-        for real, labels, latents in self._inputs:
-            generator_cost, discriminator_cost = both_costs(self._gan, real=real, labels=labels, latents=latents)
+        for real, labels, latents, fake_labels in self._inputs:
+            generator_cost, discriminator_cost = both_costs(
+                self._gan, real=real, labels=labels, latents=latents, fake_labels=fake_labels
+            )
             yield game_gradients(
                 generator_cost,
                 discriminator_cost,
@@ -104,9 +109,11 @@ class _Slices:
             )
 
 
-def both_costs(gan: GAN, *, real: Images, labels: Labels | None, latents: Latents) -> tuple[Scalar, Scalar]:
+def both_costs(
+    gan: GAN, *, real: Images, labels: Labels | None, latents: FakeLatents, fake_labels: FakeLabels | None
+) -> tuple[Scalar, Scalar]:
     """What the objective asks of the generator and of the discriminator, from one look with the generator in it."""
-    turn = gan.look("generator", real=real, labels=labels, latents=latents, fake=None, fake_labels=labels)
+    turn = gan.look("generator", real=real, labels=labels, latents=latents, fake=None, fake_labels=fake_labels)
     real_logits = turn.real_logits if turn.real_logits is not None else gan.score(real, labels)
     judged = replace(turn, player="discriminator", real_logits=real_logits)
     return _total(gan.objective(turn)), _total(gan.objective(judged))
@@ -225,9 +232,15 @@ class GameRegularizer(Callback):
         piece, turn = (turn % pieces, turn) if player == "discriminator" else (pieces - 1, pieces)
         real = real.chunk(pieces)[piece]
         labels = None if labels is None else labels.chunk(pieces)[piece]
-        latents = gan._draw_turn_latents(len(real), turn=turn)
+        latents, fake_labels = gan._draw_fakes(player, labels, images=len(real), turn=turn)
         slices: Iterable[GameGradients] = _Slices(
-            gan, real=real, labels=labels, latents=latents, weights=weights, by_opponent=self.by_opponent
+            gan,
+            real=real,
+            labels=labels,
+            latents=latents,
+            fake_labels=fake_labels,
+            weights=weights,
+            by_opponent=self.by_opponent,
         )
         if gan.loop.accumulate_slices == 1:
             slices = list(slices)  # its graph is small enough to be kept, and so one look is enough
