@@ -6,6 +6,7 @@ from lightning_gan.data.digits import Digits
 from lightning_gan.data.folder import ImageFolder
 from lightning_gan.data.image_files import ImageFiles
 from lightning_gan.data.images import ImageSource, MemoryImages, box_mean
+from lightning_gan.data.resolution_cache import CachedImages
 from lightning_gan.data.stream import Stream, StreamLoader
 
 __all__ = [

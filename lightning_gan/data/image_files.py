@@ -1,10 +1,14 @@
 """Images that lie as files in a folder or a zip."""
 
+import hashlib
+import json
 import os
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
-from typing import IO, TypeVar, cast, final
+from typing import IO, TypeAlias, TypeVar, cast, final
 
 import numpy as np
 import torch
@@ -13,9 +17,12 @@ from jaxtyping import UInt8
 from PIL import Image, UnidentifiedImageError
 
 from lightning_gan.data.decoding import IMAGE_SUFFIXES, Resize, check_header, decode, mode_of
-from lightning_gan.data.images import ClassLabels, ImageSource, Indices, MemoryImages
+from lightning_gan.data.images import ClassLabels, ImageSource, Indices, MemoryImages, factor_between
 from lightning_gan.data.listing import files_at, labels_of
 from lightning_gan.shapes import ImageBytes
+
+Pixels: TypeAlias = UInt8[np.ndarray, "height width channels"]
+"""One decoded image."""
 
 _Result = TypeVar("_Result")
 
@@ -74,9 +81,39 @@ class ImageFiles(ImageSource):
         """How much memory all images take when decoded at their full size."""
         return len(self) * self._image_channels * self._image_size**2
 
+    @property
+    def path(self) -> Path:
+        """The folder or the zip."""
+        return self._path
+
+    @property
+    def image_size(self) -> int:
+        """The full size in pixels."""
+        return self._image_size
+
+    @property
+    def image_channels(self) -> int:
+        """1 grey, 3 RGB, 4 RGBA."""
+        return self._image_channels
+
+    @property
+    def resize(self) -> Resize:
+        """What happens to files of another size."""
+        return self._resize
+
+    def fingerprint(self) -> str:
+        """16 hexadecimal digits that are others as soon as a file or what is made of it is.
+
+        Files count by name, size and time of change (in a zip: checksum), not by where the folder lies.
+        """
+        making = [self._image_size, self._image_channels, self._resize.value]
+        files = [[name, self._files.stamp(name)] for name in self._names]
+        return hashlib.blake2b(json.dumps([making, files]).encode(), digest_size=8).hexdigest()
+
     def read(self, indices: Indices, *, resolution: int) -> ImageBytes:
         """The images at `indices`; raises a ValueError that names the file which cannot be read."""
-        return self._stacked([self._decoded(self._names[index], resolution) for index in indices.tolist()])
+        factor_between(self._image_size, resolution)
+        return _stacked([self._decoded(self._names[index], [resolution])[0] for index in indices.tolist()])
 
     def check(self) -> None:
         """Looks at the header of every file.
@@ -84,7 +121,7 @@ class ImageFiles(ImageSource):
         Raises:
             ValueError: one for all files that are no images or have a size that is refused.
         """
-        self._for_each_file(self._check_header)
+        deque(self._for_each_file(self._check_header), maxlen=0)
 
     def in_memory(self) -> MemoryImages:
         """All images decoded at their full size.
@@ -92,10 +129,20 @@ class ImageFiles(ImageSource):
         Raises:
             ValueError: one for all files that cannot be read.
         """
-        pixels = self._for_each_file(lambda name: self._decoded(name, self._image_size))
-        return MemoryImages(images=self._stacked(pixels), labels=self._labels)
+        pixels = [levels[0] for levels in self.decoded([self._image_size])]
+        return MemoryImages(images=_stacked(pixels), labels=self._labels)
 
-    def _decoded(self, name: str, resolution: int) -> UInt8[np.ndarray, "height width channels"]:
+    def decoded(self, resolutions: Sequence[int]) -> Generator[list[Pixels], None, None]:
+        """Every image in order, decoded once, at each of the resolutions.
+
+        Few images are held at a time. One that cannot be read is left out, and an error follows after the last.
+
+        Raises:
+            ValueError: one for all files that cannot be read.
+        """
+        return self._for_each_file(lambda name: self._decoded(name, resolutions))
+
+    def _decoded(self, name: str, resolutions: Sequence[int]) -> list[Pixels]:
         try:
             with self._files.open(name) as file:
                 contents = file.read()
@@ -104,7 +151,7 @@ class ImageFiles(ImageSource):
                 image_size=self._image_size,
                 image_channels=self._image_channels,
                 resize=self._resize,
-                resolution=resolution,
+                resolutions=resolutions,
             )
         # Decoders raise nearly anything on broken files (OSError, SyntaxError, zlib.error, struct.error, ...).
         except Exception as error:
@@ -117,28 +164,32 @@ class ImageFiles(ImageSource):
         except Exception as error:
             raise _unreadable(name, error) from error
 
-    def _for_each_file(self, work: Callable[[str], _Result]) -> list[_Result]:
-        """The work's results in order, or one error for all files that it refused."""
-        results: list[_Result] = []
+    def _for_each_file(self, work: Callable[[str], _Result]) -> Generator[_Result, None, None]:
+        """The work's results in order as they come, then one error for all files that it refused."""
         faults: list[str] = []
+        names = iter(self._names)
         with ThreadPoolExecutor(_THREADS) as threads:
-            for pending in [threads.submit(work, name) for name in self._names]:
+            # A bounded lead: all results together may be larger than memory.
+            ahead: deque[Future[_Result]] = deque(threads.submit(work, name) for name in islice(names, 4 * _THREADS))
+            while ahead:
                 try:
-                    results.append(pending.result())
+                    result = ahead.popleft().result()
                 except ValueError as error:
                     faults.append(str(error))
+                else:
+                    yield result
+                ahead.extend(threads.submit(work, name) for name in islice(names, 1))
         if faults:
             shown = faults[:_NAMED_FAULTS] + ["..."] * (len(faults) > _NAMED_FAULTS)
             raise ValueError(
                 f"{len(faults)} of {len(self)} images in {self._path} cannot be used; replace or remove them:\n  "
                 + "\n  ".join(shown)
             )
-        return results
 
-    @staticmethod
-    def _stacked(pixels: list[UInt8[np.ndarray, "height width channels"]]) -> ImageBytes:
-        images = torch.from_numpy(np.stack(pixels))
-        return rearrange(images, "batch height width channels -> batch channels height width").contiguous()
+
+def _stacked(pixels: list[Pixels]) -> ImageBytes:
+    images = torch.from_numpy(np.stack(pixels))
+    return rearrange(images, "batch height width channels -> batch channels height width").contiguous()
 
 
 def _unreadable(name: str, error: Exception) -> ValueError:

@@ -50,6 +50,21 @@ class ImageSource(ABC):
         """
 
 
+def factor_between(size: int, resolution: int) -> int:
+    """How many pixels of an image `size` wide one pixel at `resolution` covers along each side: a power of two.
+
+    Raises:
+        ValueError: if the size is not `resolution` times a power of two.
+    """
+    factor = size // max(resolution, 1)
+    if resolution < 1 or factor * resolution != size or not math.log2(factor).is_integer():
+        raise ValueError(
+            f"cannot read {size}x{size} images at resolution {resolution}; "
+            f"give a size that reaches {size} by doubling, such as {max(size // 2, 1)}"
+        )
+    return factor
+
+
 def box_mean(images: ImageBytes, *, resolution: int) -> UInt8[Tensor, "batch channels {resolution} {resolution}"]:
     """Each pixel the mean of the square of pixels it covers, rounded half up.
 
@@ -67,13 +82,7 @@ def box_mean(images: ImageBytes, *, resolution: int) -> UInt8[Tensor, "batch cha
         >>> box_mean(torch.tensor([[[[0, 1], [2, 3]]]], dtype=torch.uint8), resolution=1).item()
         2
     """
-    size = images.shape[-1]
-    factor = size // max(resolution, 1)
-    if resolution < 1 or factor * resolution != size or not math.log2(factor).is_integer():
-        raise ValueError(
-            f"cannot read {size}x{size} images at resolution {resolution}; "
-            f"give a size that reaches {size} by doubling, such as {max(size // 2, 1)}"
-        )
+    factor = factor_between(images.shape[-1], resolution)
     if factor == 1:
         return images
     # float32 sums whole numbers exactly up to 2^24: 256 x 256 pixels of 255 still fit.

@@ -26,6 +26,10 @@ class Files(ABC):
     def open(self, name: str) -> BufferedIOBase:
         """A file's contents; the caller closes it."""
 
+    @abstractmethod
+    def stamp(self, name: str) -> str:
+        """What changes when the file is replaced: its size, and its time or checksum."""
+
 
 @final
 class Folder(Files):
@@ -45,6 +49,13 @@ class Folder(Files):
     def open(self, name: str) -> BufferedIOBase:
         return (self._path / name).open("rb")
 
+    def stamp(self, name: str) -> str:
+        try:
+            status = (self._path / name).stat()
+        except OSError:  # a link that leads nowhere; who reads the file says so
+            return "unreadable"
+        return f"{status.st_size} {status.st_mtime_ns}"
+
 
 @final
 class Archive(Files):
@@ -60,6 +71,10 @@ class Archive(Files):
 
     def open(self, name: str) -> BufferedIOBase:
         return cast(BufferedIOBase, self._opened().open(name))
+
+    def stamp(self, name: str) -> str:
+        member = self._opened().getinfo(name)
+        return f"{member.file_size} {member.CRC}"
 
     def _opened(self) -> zipfile.ZipFile:
         if self._zip is None or self._opened_by != os.getpid():

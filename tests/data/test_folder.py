@@ -63,6 +63,7 @@ def test_a_command_line_builds_it_and_its_saved_config_builds_it_again(folder: P
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(GANData, "data", instantiate=True)
     words = ["--data=lightning_gan.data.ImageFolder", f"--data.path={folder}", "--data.image_size=4"]
+    words += [f"--data.cache_directory={folder.parent / 'cache'}", "--data.cache_resolution=2"]
     config = parser.parse_args([*words, "--data.resize=squash"])
     data = parser.instantiate(config).data
     assert isinstance(data, ImageFolder) and data.image_size == 4

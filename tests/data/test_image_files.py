@@ -231,13 +231,20 @@ def test_sizes_that_do_not_divide_and_smaller_ones_are_resampled(tmp_path: Path)
     assert bool((source.read(torch.arange(2), resolution=8) == 77).all())
 
 
-def test_jpegs_read_small_are_close_to_the_mean_of_the_large(tmp_path: Path) -> None:
-    smooth = np.linspace(0, 255, 256, dtype=np.uint8)[None, :, None].repeat(256, 0).repeat(3, 2)
-    Image.fromarray(smooth).save(tmp_path / "a.jpg", quality=95)
+def test_jpegs_read_small_are_the_box_mean_of_the_large(tmp_path: Path) -> None:
+    Image.fromarray(pixels(256, 256, 3)).save(tmp_path / "a.jpg", quality=95)
     source = ImageFiles(path=tmp_path, image_size=256, image_channels=3)
     full = source.read(torch.tensor([0]), resolution=256)
-    small = source.read(torch.tensor([0]), resolution=16)
-    assert (small.float() - box_mean(full, resolution=16).float()).abs().max() <= 2
+    for resolution in (128, 16, 1):
+        assert torch.equal(source.read(torch.tensor([0]), resolution=resolution), box_mean(full, resolution=resolution))
+
+
+@pytest.mark.parametrize("resolution", [0, 3, 16])
+def test_a_resolution_that_halving_does_not_reach_is_refused(tmp_path: Path, resolution: int) -> None:
+    rgb_folder(tmp_path)
+    source = ImageFiles(path=tmp_path, image_size=8, image_channels=3)
+    with pytest.raises(ValueError, match=f"8x8 images at resolution {resolution}"):
+        source.read(torch.tensor([0]), resolution=resolution)
 
 
 def test_orientation_tags_are_obeyed(tmp_path: Path) -> None:

@@ -1,0 +1,278 @@
+"""A cache on disk of decoded images at every resolution, so that reading costs what the resolution costs.
+
+Growing GANs (Karras et al. 2018, arXiv:1710.10196) see most of their images at low resolutions, of which a file has to
+be decoded at its full size all the same. Here each file is decoded once, before training, and every resolution becomes
+one array on the disk, which numpy reads as well: `np.load("r0064.npy", mmap_mode="r")` is `[image channels 64 64]`.
+"""
+
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import IO, Any, final
+
+import numpy as np
+import torch
+from filelock import FileLock, Timeout
+from jaxtyping import UInt8
+from lightning.pytorch.utilities import rank_zero_info
+
+from lightning_gan.data.image_files import ImageFiles
+from lightning_gan.data.images import ClassLabels, ImageSource, Indices
+from lightning_gan.shapes import ImageBytes
+
+_UNFINISHED = "unfinished-"
+_MANIFEST = "manifest.json"
+_SECONDS_BETWEEN_REPORTS = 10.0
+
+
+@final
+class CachedImages(ImageSource):
+    """Image files with a cache: low resolutions come from arrays on the disk, higher ones from the files.
+
+    Pixels are the same with and without it. Every data set, with its size, channels and treatment of other sizes, has
+    a folder of its own in `directory`, named by a fingerprint of its files, so that one directory serves many; files
+    that are added, replaced or touched make a new one. What is in place under its final name is complete: arrays are
+    written elsewhere, flushed and renamed. A cache that is killed while it is made is made anew.
+
+    Call `prepare` before reading, in every process.
+
+    Args:
+        files: the images.
+        directory: where caches lie, on a disk of the machine best. It needs 4/3 times images x channels x
+            cache_resolution^2 bytes: for 70,000 RGB images 1.1 GiB at 64, 17 GiB at 256, 273 GiB at 1024.
+        cache_resolution: the highest resolution that is cached; None caches the full size, too.
+
+    Raises:
+        ValueError: if halving the full size does not reach `cache_resolution`.
+    """
+
+    def __init__(self, *, files: ImageFiles, directory: str | Path, cache_resolution: int | None = None) -> None:
+        possible = _halvings(files.image_size)
+        highest = files.image_size if cache_resolution is None else cache_resolution
+        if highest not in possible:
+            raise ValueError(
+                f"cache_resolution={highest} is not what halving {files.image_size} pixels gives; "
+                f"give one of {', '.join(map(str, possible))}"
+            )
+        self._files = files
+        self._resolutions = _halvings(highest)
+        self._parent = Path(directory).expanduser()
+        self._arrays: dict[int, UInt8[np.ndarray, "image channels size size"]] = {}
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    @property
+    def labels(self) -> ClassLabels | None:
+        return self._files.labels
+
+    @property
+    def number_of_classes(self) -> int:
+        return self._files.number_of_classes
+
+    @cached_property
+    def directory(self) -> Path:
+        """Where the arrays of these images lie."""
+        return self._parent / f"{self._files.path.resolve().stem}-{self._files.fingerprint()}"
+
+    @property
+    def resolutions(self) -> list[int]:
+        """The cached resolutions, falling."""
+        return list(self._resolutions)
+
+    def read(self, indices: Indices, *, resolution: int) -> ImageBytes:
+        if resolution not in self._resolutions:
+            return self._files.read(indices, resolution=resolution)
+        if resolution not in self._arrays:
+            self._arrays[resolution] = self._opened(resolution)
+        # Indexing by an array copies, so that nobody writes into the file.
+        return torch.from_numpy(np.asarray(self._arrays[resolution][indices.numpy()]))
+
+    def prepare(self) -> None:
+        """Makes what is missing. Other processes that call it meanwhile wait and then find it made.
+
+        Raises:
+            ValueError: one for all files that cannot be read; or if the disk is too small or cannot be written to, or
+                an array in place is damaged.
+        """
+        if not self._missing():
+            return
+        with self._writing():
+            self.directory.mkdir(parents=True, exist_ok=True)
+            with _waiting_for(self.directory / "lock"):
+                missing = self._missing()  # again, because we may have waited for it
+                if missing:
+                    self._remove_unfinished()
+                    self._check_space(missing)
+                    self._write_manifest()
+                    self._tell_of_others()
+                    self._make(missing)
+
+    def _missing(self) -> list[int]:
+        missing = [resolution for resolution in self._resolutions if not self._path(resolution).exists()]
+        for resolution in self._resolutions:
+            if resolution not in missing:
+                self._opened(resolution)
+        return missing
+
+    def _make(self, resolutions: list[int]) -> None:
+        # A name of our own: should the lock not reach another machine, the two still do not write into one file.
+        draft = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=self.directory))
+        try:
+            with ExitStack() as stack:
+                arrays = [
+                    stack.enter_context((draft / self._path(resolution).name).open("wb")) for resolution in resolutions
+                ]
+                # Plain writes and not a memory map, which answers a full disk by killing the process.
+                for file, resolution in zip(arrays, resolutions, strict=True):
+                    _write_header(file, shape=self._shape(resolution))
+                progress = _Progress(images=len(self), what=f"decoding {self._files.path} into {self.directory}")
+                images = stack.enter_context(closing(self._files.decoded(resolutions)))
+                for done, levels in enumerate(images, start=1):
+                    for file, pixels in zip(arrays, levels, strict=True):
+                        file.write(np.ascontiguousarray(pixels.transpose(2, 0, 1)).data)
+                    progress.report(done)
+                for file in arrays:
+                    _flush_to_disk(file)
+            for resolution in resolutions:
+                os.replace(draft / self._path(resolution).name, self._path(resolution))
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+
+    def _opened(self, resolution: int) -> UInt8[np.ndarray, "image channels size size"]:
+        path = self._path(resolution)
+        try:
+            array: Any = np.lib.format.open_memmap(path, mode="r")
+            whole = array.dtype == np.uint8 and array.shape == self._shape(resolution)
+        except ValueError:  # no array, or a shorter file than its header says
+            whole = False
+        if not whole:
+            raise ValueError(f"{path} is damaged; remove it, and it is made anew")
+        return array  # type: ignore[no-any-return]
+
+    def _path(self, resolution: int) -> Path:
+        return self.directory / f"r{resolution:04}.npy"
+
+    def _shape(self, resolution: int) -> tuple[int, int, int, int]:
+        return (len(self), self._files.image_channels, resolution, resolution)
+
+    def _bytes(self, resolutions: list[int]) -> int:
+        return sum(int(np.prod(self._shape(resolution))) for resolution in resolutions)
+
+    def _remove_unfinished(self) -> None:
+        """What killed processes left behind; who holds the lock is alone here."""
+        for draft in self.directory.glob(f"{_UNFINISHED}*"):
+            shutil.rmtree(draft, ignore_errors=True)
+
+    def _check_space(self, missing: list[int]) -> None:
+        free = shutil.disk_usage(self.directory).free
+        if self._bytes(missing) <= free:
+            return
+        fitting = [resolution for resolution in missing if self._bytes(_halvings(resolution)) <= free]
+        remedy = f"set cache_resolution to {fitting[0]}, " if fitting else ""
+        raise ValueError(
+            f"the cache of {self._files.path} up to {self._resolutions[0]} pixels needs "
+            f"{_gibibytes(self._bytes(missing))} and {self._parent} has {_gibibytes(free)} free; "
+            f"{remedy}make room, or give another cache_directory"
+        )
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Puts what the disk answers into words."""
+        try:
+            yield
+        except OSError as error:  # a full disk or quota, no permission; errors of image files are ValueErrors
+            raise ValueError(
+                f"the cache in {self.directory} cannot be written ({error.strerror or error}); it needs "
+                f"{_gibibytes(self._bytes(self._resolutions))}: make room, lower cache_resolution, or give another "
+                "cache_directory"
+            ) from error
+
+    def _write_manifest(self) -> None:
+        """Tells people what the folder holds; programs go by its name and by the arrays."""
+        manifest = {
+            "images": str(self._files.path.resolve()),
+            "number_of_images": len(self),
+            "image_size": self._files.image_size,
+            "image_channels": self._files.image_channels,
+            "resize": self._files.resize.value,
+        }
+        draft = self.directory / f"{_MANIFEST}.unfinished"
+        draft.write_text(json.dumps(manifest, indent=2) + "\n")
+        os.replace(draft, self.directory / _MANIFEST)
+
+    def _tell_of_others(self) -> None:
+        """Disk is not to fill up unnoticed with what files were before they changed."""
+        images = str(self._files.path.resolve())
+        for manifest in sorted(self._parent.glob(f"*/{_MANIFEST}")):
+            if manifest.parent != self.directory and json.loads(manifest.read_text())["images"] == images:
+                rank_zero_info(
+                    f"{manifest.parent} holds {images} as it was, or in another size; remove it if nobody needs it"
+                )
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A memory map would be pickled with all of its pixels; the worker opens its own.
+        return {**self.__dict__, "_arrays": {}}
+
+
+@final
+class _Progress:
+    """Tells every few seconds how far the images are."""
+
+    def __init__(self, *, images: int, what: str) -> None:
+        self._images = images
+        self._what = what
+        self._started = self._reported = time.monotonic()
+
+    def report(self, done: int) -> None:
+        """So many images are done."""
+        now = time.monotonic()
+        if now - self._reported < _SECONDS_BETWEEN_REPORTS and done < self._images:
+            return
+        self._reported = now
+        rate = done / max(now - self._started, 1e-6)
+        minutes = (self._images - done) / rate / 60
+        rank_zero_info(f"{self._what}: {done:,} of {self._images:,} images, {rate:.0f}/s, {minutes:.1f} minutes left")
+
+
+@contextmanager
+def _waiting_for(path: Path) -> Iterator[None]:
+    """Holds a lock which the system frees when its holder dies."""
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        rank_zero_info(f"waiting for another process that writes {path.parent}")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _halvings(resolution: int) -> list[int]:
+    """The resolution and what halving it gives, falling."""
+    sizes = [resolution]
+    while sizes[-1] % 2 == 0:
+        sizes.append(sizes[-1] // 2)
+    return sizes
+
+
+def _write_header(file: IO[bytes], *, shape: tuple[int, ...]) -> None:
+    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, header)
+
+
+def _flush_to_disk(file: IO[bytes]) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _gibibytes(count: int) -> str:
+    return f"{count / 2**30:.3g} GiB"
