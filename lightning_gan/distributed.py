@@ -1,12 +1,16 @@
 """Several devices: strategies that fit an alternating game, sharding, and the guard that penalties need under FSDP2.
 
-Measured facts behind this file: plain DDP raises as soon as one player's parameters are unused in the other's backward;
-FSDP1 cannot differentiate twice; FSDP2 can, if the critic keeps its gathered weights while a penalty differentiates.
+Measured facts behind this file: plain DDP raises as soon as one player's parameters are unused in the other's backward,
+and told to search for unused ones it still sends every parameter of both players, in every turn and every slice; FSDP1
+cannot differentiate twice; FSDP2 can, if the critic keeps its gathered weights while a penalty differentiates.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import torch
+import torch.distributed
+from lightning.pytorch.overrides.distributed import _sync_module_states
 from lightning.pytorch.strategies import (
     DDPStrategy,
     FSDPStrategy,
@@ -14,9 +18,83 @@ from lightning.pytorch.strategies import (
     Strategy,
     StrategyRegistry,
 )
-from torch import nn
+from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
+
+from lightning_gan.layers.batch_norm import BatchNorm
+
+BUCKET_NUMBERS = 2**24
+"""Gradients are sent in pieces of at most so many numbers (64 MiB in fp32), which bounds the memory of their copy."""
+
+
+class AveragesGradients:
+    """Marks modules that call `average_gradients` before every step, as `GANDDPStrategy` needs."""
+
+
+class GANDDPStrategy(DDPStrategy):
+    """A copy of the networks on every rank. The loop averages what a turn has found, once, before its step.
+
+    PyTorch's wrapper is not used: here only gradients that exist travel, those of the player whose turn it is, at the
+    levels that are active, after the last slice.
+    """
+
+    def configure_ddp(self) -> None:
+        """Give every rank the first one's networks.
+
+        Raises:
+            ValueError: for a module that does not average gradients by itself.
+        """
+        if not isinstance(self.lightning_module, AveragesGradients):
+            raise ValueError(
+                f"strategy='gan_ddp' is for lightning_gan's own GAN; for {type(self.lightning_module).__name__} use "
+                "strategy='ddp_find_unused_parameters_true'"
+            )
+        assert self.model is not None
+        _sync_module_states(self.model)
+
+
+def average_gradients(strategy: Strategy, network: nn.Module) -> None:
+    """Average a network's gradients over all ranks, where the strategy leaves that to the loop.
+
+    Every rank must have gradients for the same parameters.
+    """
+    if isinstance(strategy, GANDDPStrategy):
+        _average([p.grad for p in network.parameters() if p.grad is not None])
+
+
+def average_running_statistics(strategy: Strategy, *networks: nn.Module) -> None:
+    """Average what batch normalization has gathered on every rank, so that all ranks sample alike."""
+    if isinstance(strategy, GANDDPStrategy):
+        norms = [
+            m for net in networks for m in net.modules() if isinstance(m, (nn.modules.batchnorm._BatchNorm, BatchNorm))
+        ]
+        _average([buffer for norm in norms for buffer in norm.buffers(recurse=False) if buffer.is_floating_point()])
+
+
+@torch.no_grad()
+def _average(tensors: list[Tensor]) -> None:
+    """Replace every tensor by its mean over all ranks."""
+    for bucket in _buckets(tensors):
+        # In the order of the indices: memory formats may differ from rank to rank.
+        flat = torch.cat([tensor.reshape(-1) for tensor in bucket])
+        torch.distributed.all_reduce(flat)
+        flat /= torch.distributed.get_world_size()
+        pieces = torch.split(flat, [tensor.numel() for tensor in bucket])
+        torch._foreach_copy_(bucket, [piece.view_as(tensor) for piece, tensor in zip(pieces, bucket, strict=True)])
+
+
+def _buckets(tensors: list[Tensor]) -> Iterator[list[Tensor]]:
+    """Runs of tensors of one type with at most `BUCKET_NUMBERS` numbers, or one larger tensor."""
+    bucket: list[Tensor] = []
+    for tensor in tensors:
+        full = sum(one.numel() for one in bucket) + tensor.numel() > BUCKET_NUMBERS
+        if bucket and (full or tensor.dtype != bucket[0].dtype):
+            yield bucket
+            bucket = []
+        bucket.append(tensor)
+    if bucket:
+        yield bucket
 
 
 class GANModelParallelStrategy(ModelParallelStrategy):
@@ -45,11 +123,7 @@ def register_strategies() -> None:
     if "gan_ddp" in StrategyRegistry:
         return
     StrategyRegistry.register(
-        "gan_ddp",
-        DDPStrategy,
-        description="DDP for two players: each one's backward leaves the other's parameters unused",
-        find_unused_parameters=True,
-        gradient_as_bucket_view=True,
+        "gan_ddp", GANDDPStrategy, description="DDP for two players: only gradients that exist travel, once per turn"
     )
     StrategyRegistry.register(
         "gan_fsdp", GANModelParallelStrategy, description="FSDP2: every network's blocks sharded over all ranks"
@@ -74,6 +148,8 @@ def shard(network: nn.Module, *, mesh: DeviceMesh) -> None:
 
     A block is sharded as a unit, so a network calls its blocks and does not reach into their parameters.
     """
+    # FSDP2 refuses the channels_last weights of convolutions; images in that format keep their layers in it.
+    network.to(memory_format=torch.contiguous_format)
     for child in network.children():
         blocks = list(child) if isinstance(child, nn.ModuleList) else [child]
         for block in blocks:

@@ -18,7 +18,16 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from lightning_gan.batches import Batch, check_label_range, check_label_shape, images_and_labels
-from lightning_gan.distributed import fit_to_two_players, frozen, kept_gathered, register_strategies, shard
+from lightning_gan.distributed import (
+    AveragesGradients,
+    average_gradients,
+    average_running_statistics,
+    fit_to_two_players,
+    frozen,
+    kept_gathered,
+    register_strategies,
+    shard,
+)
 from lightning_gan.game import AsksPenalties, AveragesGenerator, Growable, Penalty, Player, Turn, named
 from lightning_gan.image_bytes import from_bytes
 from lightning_gan.layers.resampling import faded
@@ -48,7 +57,15 @@ def unsaved_arguments() -> list[str]:
     """
     if _given_hyperparameters.get() is not None:
         return []
-    return ["generator", "discriminator", "loss", "generator_optimizer", "discriminator_optimizer", "loop"]
+    return [
+        "generator",
+        "discriminator",
+        "loss",
+        "generator_optimizer",
+        "discriminator_optimizer",
+        "loop",
+        "auxiliary_classifier",
+    ]
 
 
 register_strategies()
@@ -66,7 +83,7 @@ def evaluation_mode(module: nn.Module) -> Iterator[None]:
             submodule.training = training
 
 
-class GAN(LightningModule, AsksPenalties):
+class GAN(LightningModule, AsksPenalties, AveragesGradients):
     """Any two networks, trained against each other.
 
     Networks are called `generator(latents)` and `discriminator(images)`, with the labels as a second argument when
@@ -223,10 +240,15 @@ class GAN(LightningModule, AsksPenalties):
             self.discriminator_turns_taken += 1
         if self.loop.turns_share_batch or self.discriminator_turns_taken % self.loop.discriminator_turns == 0:
             self._play("generator", *turns[-1], turn=pieces)
+        average_running_statistics(self.trainer.strategy, self.generator, self.discriminator)
         self.finish_batch()
         self.images_seen += len(real) * self.trainer.world_size
         if (batch_idx + 1) % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
-            self.log_dict({"step": self.kimg, "kimg": self.kimg, **self._latest_terms})
+            rates = {
+                f"{player}/learning_rate": own.param_groups[0]["lr"]
+                for player, own in zip(PLAYERS, self._optimizers_in_order(), strict=True)
+            }
+            self.log_dict({"step": self.kimg, "kimg": self.kimg, **rates, **self._latest_terms})
 
     @final
     def _play(self, player: Player, real: Images, labels: Labels | None, *, turn: int) -> None:
@@ -254,6 +276,7 @@ class GAN(LightningModule, AsksPenalties):
                 with kept_gathered(self.discriminator, self.generator) if due else nullcontext():
                     terms = self._play_cost(player, due, images, classes, latents, fake, fake_classes)
                 self.manual_backward(torch.stack(list(terms.values())).sum() / slices)
+        average_gradients(self.trainer.strategy, self.discriminator if player == "discriminator" else self.generator)
         optimizer.step()
         for penalty in due:
             penalty.after_step(self.trainer.strategy)
@@ -368,14 +391,24 @@ class GAN(LightningModule, AsksPenalties):
         Raises:
             ValueError: if labels are missing or out of range, or the model cannot truncate.
         """
-        if self.number_of_classes:
-            if labels is None:
-                raise ValueError(f"the model has {self.number_of_classes} classes: give a label per sample")
-            check_label_range(labels, number_of_classes=self.number_of_classes)
+        labels = self.checked_labels(labels)
         network = self.sampling_generator if ema else self.generator
         with evaluation_mode(network):
-            images = self.truncated(network, latents, labels if self.number_of_classes else None, truncation=truncation)
+            images = self.truncated(network, latents, labels, truncation=truncation)
         return full_precision(images)
+
+    def checked_labels(self, labels: Labels | None) -> Labels | None:
+        """The labels to sample with: those given, or None without classes.
+
+        Raises:
+            ValueError: if the model has classes and labels are missing or out of range.
+        """
+        if not self.number_of_classes:
+            return None
+        if labels is None:
+            raise ValueError(f"the model has {self.number_of_classes} classes: give a label per sample")
+        check_label_range(labels, number_of_classes=self.number_of_classes)
+        return labels
 
     def truncated(self, network: nn.Module, latents: Latents, labels: Labels | None, *, truncation: float) -> Images:
         """Images of `network` with the model's own truncation trick; this base has none."""

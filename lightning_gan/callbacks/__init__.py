@@ -7,6 +7,7 @@ from lightning_gan.callbacks.consistency import BCR, CR, ZCRDiscriminator, ZCRGe
 from lightning_gan.callbacks.consistency_term import ConsistencyTerm
 from lightning_gan.callbacks.ema import EMA
 from lightning_gan.callbacks.evaluation import Evaluation
+from lightning_gan.callbacks.figures import SampleSheets, TruncationSweep
 from lightning_gan.callbacks.game_dynamics import (
     ConsensusOptimization,
     NagarajanKolter,
@@ -23,7 +24,9 @@ from lightning_gan.callbacks.gradient_penalty import (
     LipschitzPenalty,
     ZeroCenteredGradientPenalty,
 )
+from lightning_gan.callbacks.growing_grid import GrowingGrid
 from lightning_gan.callbacks.instance_noise import InstanceNoise
+from lightning_gan.callbacks.latent_metrics import LinearSeparability, PerceptualPathLength
 from lightning_gan.callbacks.learning_rate import LearningRate
 from lightning_gan.callbacks.lecam import LeCam
 from lightning_gan.callbacks.orthogonal import OrthogonalDiscriminator, OrthogonalGenerator
@@ -32,9 +35,11 @@ from lightning_gan.callbacks.progress import KimgProgressBar
 from lightning_gan.callbacks.progressive_growing import ProgressiveGrowing
 from lightning_gan.callbacks.quadratic_potential import QuadraticPotential
 from lightning_gan.callbacks.roth import Roth, RothFGAN
+from lightning_gan.callbacks.sample_metrics import MultiScaleSimilarity, SlicedWasserstein
 from lightning_gan.callbacks.samples import SampleGrid
 from lightning_gan.callbacks.spectral_norm import SpectralNorm
 from lightning_gan.callbacks.stopping import StopAtKimg
+from lightning_gan.callbacks.style_figures import NoiseComparison, StyleMixingGrid, StyleRange
 from lightning_gan.callbacks.top_k import TopKSchedule
 from lightning_gan.callbacks.weight_clipping import WeightClipping
 
@@ -53,26 +58,36 @@ __all__ = [
     "Evaluation",
     "FiniteDifferenceR1",
     "GradientPenalty",
+    "GrowingGrid",
     "ImageClock",
     "InstanceNoise",
     "KimgCheckpoint",
     "KimgProgressBar",
     "LeCam",
     "LearningRate",
+    "LinearSeparability",
     "LipschitzPenalty",
+    "MultiScaleSimilarity",
     "NagarajanKolter",
+    "NoiseComparison",
     "OrthogonalDiscriminator",
     "OrthogonalGenerator",
     "PathLength",
+    "PerceptualPathLength",
     "ProgressiveGrowing",
     "QuadraticPotential",
     "Roth",
     "RothFGAN",
     "SampleGrid",
+    "SampleSheets",
+    "SlicedWasserstein",
     "SpectralNorm",
     "StopAtKimg",
+    "StyleMixingGrid",
+    "StyleRange",
     "SymplecticGradientAdjustment",
     "TopKSchedule",
+    "TruncationSweep",
     "WeightClipping",
     "ZCRDiscriminator",
     "ZCRGenerator",

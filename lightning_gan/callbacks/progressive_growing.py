@@ -120,10 +120,26 @@ class ProgressiveGrowing(ImageClock):
         if self.reset_optimizers and self.growth is not None and _phase(growth) != _phase(self.growth):
             for optimizer in trainer.optimizers:
                 optimizer.state.clear()
+        if self.growth is not None and growth.resolution != self.growth.resolution and pl_module.device.type == "cuda":
+            torch.cuda.empty_cache()  # blocks of the last stage's sizes are of no use, and the next needs more
         self._set_learning_rates(trainer, growth)
         if not isinstance(pl_module, GAN):
             fade_batch(batch, growth)
         self.growth = growth
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+        if (batch_idx + 1) % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
+            assert self.growth is not None
+            pl_module.log_dict(
+                {
+                    "growth/resolution": float(self.growth.resolution),
+                    "growth/fade_in": self.growth.fade_in,
+                    "growth/batch_size": float(self.images_seen - self.images_before),
+                }
+            )
 
     def changes_resolution(self, before: int, now: int) -> bool:
         """Whether another resolution holds after `now` images than after `before`."""

@@ -4,59 +4,141 @@ Their names are `{r}x{r}/Conv0_up/weight` and so on, convolutions are `[kh, kw, 
 stored weights are before the equalized learning rate's factor, as ours are.
 """
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor, nn
 
-from lightning_gan.layers import stage_of
-from lightning_gan.models.stylegan import Discriminator, Generator
+from lightning_gan.layers import Growing, stage_of
+from lightning_gan.models.stylegan import Blur, Discriminator, Generator, SynthesisParts
+
+# What we have of options that we do not have in full. (`fused_scale` and the loops of `structure` change no result.)
+SUPPORTED: dict[str, tuple[Any, ...]] = {
+    "fmap_decay": (1.0,),
+    "use_wscale": (True,),
+    "nonlinearity": ("lrelu",),
+    "mapping_nonlinearity": ("lrelu", "relu"),
+    "mbstd_num_features": (1,),
+    "fused_scale": ("auto", True, False),
+    "structure": ("auto", "fixed", "linear", "recursive"),
+}
 
 
 def networks(state: dict[str, dict[str, Tensor]], config: dict[str, Any]) -> dict[str, nn.Module]:
     """The generator "G" and the discriminator "D", in evaluation mode.
 
+    What the authors decide when they build a sampler (`truncation_psi`, `truncation_cutoff`, `randomize_noise`), ours
+    are told in every call: `generator(latents, labels, truncation=, truncation_layers=, random_noise=)`.
+
     Args:
-        state: weights by network, `G_mapping`, `G_synthesis` and `D`, and by the authors' variable names.
-        config: the authors' keyword arguments: `resolution`, `num_channels`, `label_size`, `fmap_base`, `fmap_max`,
-            `latent_size`, `dlatent_size`, `mapping_layers`, `mapping_fmaps`, `mapping_lrmul`, `mbstd_group_size`.
+        state: weights by network, `G_mapping`, `G_synthesis` and `D`, and by the authors' variable names; `dlatent_avg`
+            of a network `G` becomes the mean style, and a variable `lod` the level that the network has grown to.
+        config: the authors' keyword arguments, of all networks together; what is missing has their default.
 
     Raises:
-        ValueError: for options of the authors' code that ours does not have.
+        ValueError: for options of the authors' code that ours does not have, and for settings that contradict each
+            other.
         RuntimeError: if weights are missing, left over, or of the wrong shape.
     """
-    if config.get("fmap_decay", 1.0) != 1.0 or list(config.get("blur_filter", [1, 2, 1])) != [1, 2, 1]:
-        raise ValueError("only fmap_decay=1.0 and blur_filter=[1, 2, 1] can be imported, the authors' own settings")
-    generator = Generator(
-        image_size=config["resolution"],
-        image_channels=config["num_channels"],
-        number_of_classes=config.get("label_size", 0),
-        latent_dim=config["latent_size"],
-        style_dim=config["dlatent_size"],
-        mapping_layers=config["mapping_layers"],
-        mapping_width=config["mapping_fmaps"],
-        mapping_learning_rate_multiplier=config["mapping_lrmul"],
-        channel_base=config["fmap_base"],
-        channel_max=config["fmap_max"],
-    )
+    _check(config)
+    generator = _generator(config)
     discriminator = Discriminator(
         image_size=config["resolution"],
-        image_channels=config["num_channels"],
+        image_channels=config.get("num_channels", 3),
         number_of_classes=config.get("label_size", 0),
-        channel_base=config["fmap_base"],
-        channel_max=config["fmap_max"],
-        minibatch_stddev_group=config["mbstd_group_size"],
+        channel_base=config.get("fmap_base", 8192),
+        channel_max=config.get("fmap_max", 512),
+        minibatch_stddev_group=config.get("mbstd_group_size", 4),
     )
+    for network in (generator.synthesis, discriminator):
+        _set_blur(network, config.get("blur_filter", [1, 2, 1]))
     top = stage_of(config["resolution"])
-    generator.mapping.load_state_dict(
-        {_mapping_name(name): _layout(name, value) for name, value in state["G_mapping"].items()}
-    )
-    generator.synthesis.load_state_dict(
-        {_synthesis_name(name, top): _layout(name, value) for name, value in state["G_synthesis"].items()}
-    )
-    discriminator.load_state_dict(
-        {_discriminator_name(name, top): _layout(name, value) for name, value in state["D"].items()}
-    )
+    mapping = {_mapping_name(name): _layout(name, value) for name, value in state.get("G_mapping", {}).items()}
+    synthesis = {_synthesis_name(name, top): _layout(name, value) for name, value in _weights(state["G_synthesis"])}
+    judging = {_discriminator_name(name, top): _layout(name, value) for name, value in _weights(state["D"])}
+    if config.get("structure", "auto") == "fixed":
+        # Built without growing it has the full resolution's head alone; the others stay as they begin.
+        synthesis = {**_unused_heads(generator.synthesis, "to_rgb", top), **synthesis}
+        judging = {**_unused_heads(discriminator, "from_rgb", top), **judging}
+    generator.mapping.load_state_dict(mapping)
+    generator.synthesis.load_state_dict(synthesis)
+    discriminator.load_state_dict(judging)
+    if "dlatent_avg" in state.get("G", {}):
+        generator.w_avg.copy_(state["G"]["dlatent_avg"])
+    for scope, network in (("G_synthesis", generator.synthesis), ("D", discriminator)):
+        if "lod" in state[scope] and config.get("structure", "auto") != "fixed":
+            _grow(network, lod=float(state[scope]["lod"]))
     return {"G": generator.eval(), "D": discriminator.eval()}
+
+
+def _check(config: dict[str, Any]) -> None:
+    for option, supported in SUPPORTED.items():
+        if option in config and config[option] not in supported:
+            raise ValueError(f"{option}={config[option]!r} cannot be imported, only {supported}")
+    if config.get("mbstd_group_size", 4) < 2:
+        raise ValueError(
+            f"mbstd_group_size={config['mbstd_group_size']} cannot be imported: our discriminator has a minibatch "
+            "standard deviation always; 2 is the least"
+        )
+
+
+def _generator(config: dict[str, Any]) -> Generator:
+    """With initial weights."""
+    has_styles = bool(config.get("use_styles", True))
+    generator = Generator(
+        image_size=config["resolution"],
+        image_channels=config.get("num_channels", 3),
+        number_of_classes=config.get("label_size", 0),
+        latent_dim=config.get("latent_size", 512),
+        style_dim=config.get("dlatent_size", 512),
+        mapping_layers=config.get("mapping_layers", 8),
+        mapping_width=config.get("mapping_fmaps", 512),
+        mapping_learning_rate_multiplier=config.get("mapping_lrmul", 0.01),
+        channel_base=config.get("fmap_base", 8192),
+        channel_max=config.get("fmap_max", 512),
+        style_mixing=(config.get("style_mixing_prob", 0.9) or 0.0) if has_styles else 0.0,
+        parts=SynthesisParts(
+            constant_input=bool(config.get("const_input_layer", True)),
+            style_modulation=has_styles,
+            noise_inputs=bool(config.get("use_noise", True)),
+            pixel_norm=bool(config.get("use_pixel_norm", False)),
+            instance_norm=bool(config.get("use_instance_norm", True)),
+        ),
+    )
+    if not config.get("normalize_latents", True):
+        generator.mapping.normalization = nn.Identity()
+    if config.get("mapping_nonlinearity", "lrelu") == "relu":
+        for layer in generator.mapping.layers:
+            assert isinstance(layer, nn.Sequential)
+            layer[1] = nn.ReLU()
+    return generator
+
+
+def _set_blur(network: nn.Module, taps: Sequence[int | float] | None) -> None:
+    """Another filter in every block; none for no taps."""
+    for block in list(network.modules()):
+        for name, child in block.named_children():
+            if isinstance(child, Blur):
+                setattr(block, name, Blur(tuple(float(tap) for tap in taps)) if taps else nn.Identity())
+
+
+def _grow(network: Growing, *, lod: float) -> None:
+    """The authors count levels of detail down from the full resolution, and the new block's weight with them."""
+    network.grow(network.image_size // 2 ** math.floor(lod), 1 - (lod - math.floor(lod)))
+
+
+def _weights(variables: dict[str, Tensor]) -> list[tuple[str, Tensor]]:
+    return [(name, value) for name, value in variables.items() if name != "lod"]
+
+
+def _unused_heads(network: nn.Module, heads: str, top: int) -> dict[str, Tensor]:
+    """The initial weights of every RGB layer below the full resolution."""
+    return {
+        name: value
+        for name, value in network.state_dict().items()
+        if name.startswith(f"{heads}.") and int(name.split(".")[1]) != top
+    }
 
 
 def _layout(name: str, value: Tensor) -> Tensor:
@@ -91,15 +173,16 @@ def _synthesis_name(name: str, top: int) -> str:
     if kind == "const":
         return f"{block}.constant"
     if kind == "weight":
-        return f"{block}.{'conv0_up' if layer == 'Conv0_up' else 'conv1'}.weight"
-    epilogue = f"{block}.epilogue{0 if layer in ('Const', 'Conv0_up') else 1}"
-    ours = {
+        ours = {"Dense": "dense", "Conv": "conv1", "Conv0_up": "conv0_up", "Conv1": "conv1"}
+        return f"{block}.{ours[layer]}.weight"
+    epilogue = f"{block}.epilogue{0 if layer in ('Const', 'Dense', 'Conv0_up') else 1}"
+    parts = {
         "bias": "bias",
         "Noise/weight": "noise_weight",
         "StyleMod/weight": "style.weight",
         "StyleMod/bias": "style.bias",
     }
-    return f"{epilogue}.{ours[kind]}"
+    return f"{epilogue}.{parts[kind]}"
 
 
 def _discriminator_name(name: str, top: int) -> str:

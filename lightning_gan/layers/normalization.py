@@ -3,6 +3,7 @@
 import torch
 from einops import rearrange, repeat
 from torch import Tensor, nn
+from torch.nn.functional import instance_norm
 
 from lightning_gan.precision import full_precision
 
@@ -13,6 +14,31 @@ def pixel_norm(features: Tensor, *, eps: float = 1e-8) -> Tensor:
     A latent of dimension d gets length sqrt(d).
     """
     return features * (features.square().mean(dim=1, keepdim=True) + eps).rsqrt()
+
+
+class PixelNorm(nn.Module):
+    """`pixel_norm` as a module, of latents and of features.
+
+    Args:
+        eps: added to the mean square.
+    """
+
+    def __init__(self, *, eps: float = 1e-8) -> None:
+        super().__init__()
+        self.eps = eps
+
+    def forward(self, features: Tensor) -> Tensor:
+        return pixel_norm(features, eps=self.eps)
+
+
+class InstanceNorm(nn.Module):
+    """Mean 0 and variance 1 for every feature map of every sample."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        # Over one flat dimension: with two, PyTorch's gradient is wrong for a batch of one whose gradient arrives in
+        # channels_last (2.11 and 2.15, CPU). fp32: a variance, and a tiny eps.
+        flat = instance_norm(full_precision(features).flatten(2), eps=1e-8)
+        return flat.unflatten(2, features.shape[2:]).to(features.dtype)
 
 
 class MinibatchStddev(nn.Module):

@@ -5,9 +5,14 @@ from lightning_gan.metrics.feature_set import FeatureSet
 from lightning_gan.metrics.frechet import Gaussian, frechet_distance, frechet_floor, gaussian
 from lightning_gan.metrics.inception_features import InceptionFeatures
 from lightning_gan.metrics.kernel import kernel_distances, squared_discrepancy
+from lightning_gan.metrics.linear_separability import linear_separability
 from lightning_gan.metrics.neighbours import PrecisionRecall, neighbour_radii, precision_recall
+from lightning_gan.metrics.perceptual_path import DigitDistance
+from lightning_gan.metrics.sliced_wasserstein import sliced_wasserstein
+from lightning_gan.metrics.structural_similarity import multi_scale_similarity
 
 __all__ = [
+    "DigitDistance",
     "DigitFeatures",
     "FeatureSet",
     "Gaussian",
@@ -17,7 +22,10 @@ __all__ = [
     "frechet_floor",
     "gaussian",
     "kernel_distances",
+    "linear_separability",
+    "multi_scale_similarity",
     "neighbour_radii",
     "precision_recall",
+    "sliced_wasserstein",
     "squared_discrepancy",
 ]

@@ -61,7 +61,28 @@ TITLES = {
     "coverage": "coverage",
     "classes_present": "classes that occur",
     "effective_classes": "effective number of classes",
+    "sliced_wasserstein_x1000": "sliced Wasserstein distance x 1000",
+    "sliced_wasserstein_floor_x1000": "its floor: two halves of the reals",
+    "ms_ssim": "MS-SSIM of pairs of fakes",
+    "ms_ssim_of_reals": "MS-SSIM of pairs of reals",
+    "path_length_z_full": "perceptual path length in z",
+    "path_length_z_end": "perceptual path length in z, ends",
+    "path_length_w_full": "perceptual path length in w",
+    "path_length_w_end": "perceptual path length in w, ends",
+    "separability_z": "linear separability in z",
+    "separability_w": "linear separability in w",
 }
+
+
+def title_of(name: str) -> str:
+    """How the table calls a number; those of one level of a pyramid end in `_at_` and its pixels.
+
+    Example:
+        >>> title_of("recall"), title_of("sliced_wasserstein_x1000_at_16")
+        ('recall', '  sliced Wasserstein distance x 1000, 16 pixels')
+    """
+    whole, _, pixels = name.partition("_at_")
+    return f"  {TITLES[whole]}, {pixels} pixels" if pixels else TITLES[whole]
 
 
 def table(record: Record) -> str:
@@ -74,7 +95,7 @@ def table(record: Record) -> str:
         recall     0.2500
         (kimg 10.0, extractor DigitFeatures, seed 0)
     """
-    rows = [(TITLES[name], f"{value:.4f}") for name, value in record["metrics"].items()]
+    rows = [(title_of(name), f"{value:.4f}") for name, value in record["metrics"].items()]
     left, right = (max(map(len, column)) for column in zip(*rows, strict=True))
     lines = [f"{title:<{left}}  {value:>{right}}" for title, value in rows]
     settings = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in record.items() if name != "metrics")

@@ -1,5 +1,6 @@
 """One paper, one file."""
 
+from lightning_gan.models.pggan import PGGAN
 from lightning_gan.models.stylegan import StyleGAN
 
-__all__ = ["StyleGAN"]
+__all__ = ["PGGAN", "StyleGAN"]

@@ -6,52 +6,69 @@ A mapping network turns a latent z into a style w; styles modulate a synthesis n
 constant and gets fresh noise at every layer. The discriminator is PGGAN's with a blur. Both grow from 4x4 up.
 
 We train each stage at its own resolution; the authors upscale everything to the full size first, which changes nothing
-but the scale of image gradients (`Turn.gradient_scale`). Resampling convolutions are fused at every resolution, which
-the authors do from 128x128 on; the result is the same.
+but the scale of image gradients (`Turn.gradient_scale`). Our upsampling convolution is nearest upsampling, then a
+convolution, at every resolution; the authors' fused one, from 128x128 on, mirrors its kernel, which learns as well and
+which `interop.stylegan_official` mirrors back.
+
+Table 1 of the paper walks from PGGAN (row A, `models.PGGAN`) to StyleGAN (row F, the defaults here):
+B tunes PGGAN (the blur), C adds mapping and styles, D the learned constant, E noise, F style mixing.
 """
 
+from collections.abc import Collection
+from dataclasses import dataclass
 from itertools import pairwise
+from typing import TypeAlias
 
 import torch
+from jaxtyping import Float
 from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
-from torch.nn.functional import conv2d, instance_norm, leaky_relu
+from torch.nn.functional import leaky_relu
 
-from lightning_gan.gan import GAN, unsaved_arguments
+from lightning_gan.gan import GAN, evaluation_mode, unsaved_arguments
 from lightning_gan.layers import (
     DownsamplingConv2d,
     EqualizedConv2d,
     EqualizedLinear,
-    Growing,
     GrowingDiscriminator,
     UpsamplingConv2d,
-    channels_of_stages,
     label_vectors,
-    nearest_upsample,
-    pixel_norm,
     stage_of,
 )
+from lightning_gan.layers.blur import Blur
+from lightning_gan.layers.equalized import SQRT2
+from lightning_gan.layers.normalization import InstanceNorm, PixelNorm
+from lightning_gan.layers.progressive import GrowingGenerator, GrowingSizes
 from lightning_gan.loop import Loop
 from lightning_gan.losses import AdversarialLoss
 from lightning_gan.optimizers import GANAdam
 from lightning_gan.precision import full_precision
 from lightning_gan.shapes import Images, Labels, Latents, Logits
 
+Styles: TypeAlias = Float[Tensor, "batch layers style_dim"]
+"""w for every layer that takes a style: one layer if none is modulated."""
 
-class Blur(nn.Module):
-    """Smooth every channel with [1, 2, 1] x [1, 2, 1] / 16, zeros beyond the border."""
 
-    kernel: Tensor
+@dataclass(frozen=True, kw_only=True)
+class SynthesisParts:
+    """What the synthesis network is made of: rows B to E of the paper's table 1; see `StyleGAN` for each.
 
-    def __init__(self) -> None:
-        super().__init__()
-        taps = torch.tensor([1.0, 2.0, 1.0]) / 4
-        self.register_buffer("kernel", torch.outer(taps, taps)[None, None], persistent=False)
+    Raises:
+        ValueError: if nothing would bring the latent into the image.
+    """
 
-    def forward(self, features: Tensor) -> Tensor:
-        channels = features.shape[1]
-        kernel = self.kernel.to(features.dtype).expand(channels, 1, 3, 3)
-        return conv2d(features, kernel, padding=1, groups=channels)
+    constant_input: bool = True
+    style_modulation: bool = True
+    noise_inputs: bool = True
+    pixel_norm: bool = False
+    instance_norm: bool = True
+
+    def __post_init__(self) -> None:
+        if self.constant_input and not self.style_modulation:
+            raise ValueError(
+                "constant_input=True with style_modulation=False makes images that do not depend on the latent; "
+                "set constant_input=False, or style_modulation=True"
+            )
 
 
 class MappingNetwork(nn.Module):
@@ -60,10 +77,13 @@ class MappingNetwork(nn.Module):
     Args:
         latent_dim: size of z.
         style_dim: size of w.
-        layers: fully connected layers.
+        layers: fully connected layers; without any, w is the normalized z (the paper's row B).
         width: size of the hidden layers.
         learning_rate_multiplier: 0.01 in the paper.
         number_of_classes: 0 for no labels.
+
+    Raises:
+        ValueError: for a negative number of layers, or a style of another size than z without any.
     """
 
     def __init__(
@@ -80,7 +100,16 @@ class MappingNetwork(nn.Module):
         self.number_of_classes = number_of_classes
         if number_of_classes:
             self.label_weight = nn.Parameter(torch.randn(number_of_classes, latent_dim))
-        sizes = [latent_dim * 2 if number_of_classes else latent_dim, *[width] * (layers - 1), style_dim]
+        input_dim = latent_dim * 2 if number_of_classes else latent_dim
+        if layers < 0:
+            raise ValueError(f"mapping_layers={layers} must not be negative")
+        if layers == 0 and style_dim != input_dim:
+            raise ValueError(
+                f"mapping_layers=0 makes the {input_dim} numbers of the latent (and of its label) the style, "
+                f"which has style_dim={style_dim}; set style_dim={input_dim}"
+            )
+        self.normalization: nn.Module = PixelNorm()
+        sizes = [input_dim, *[width] * (layers - 1), style_dim] if layers else [input_dim]
         self.layers = nn.Sequential(
             *[
                 nn.Sequential(
@@ -96,48 +125,64 @@ class MappingNetwork(nn.Module):
             assert labels is not None
             embedded = label_vectors(labels, number_of_classes=self.number_of_classes) @ self.label_weight
             latents = torch.cat([latents, embedded], dim=1)
-        styles: Tensor = self.layers(pixel_norm(latents))  # batch style_dim
+        styles: Tensor = self.layers(self.normalization(latents))  # batch style_dim
         return styles
 
 
 class Epilogue(nn.Module):
-    """What follows every convolution: noise, bias, leaky ReLU, instance norm, style (the paper's AdaIN, eq. 1).
+    """What follows every convolution: noise, bias, leaky ReLU, normalization, style (the paper's AdaIN, eq. 1).
 
     Args:
         channels: feature maps.
         style_dim: size of w.
+        parts: which of these there are.
     """
 
-    def __init__(self, *, channels: int, style_dim: int) -> None:
+    noise_weight: Tensor | None
+
+    def __init__(self, *, channels: int, style_dim: int, parts: SynthesisParts) -> None:
         super().__init__()
-        self.noise_weight = nn.Parameter(torch.zeros(channels))
+        self.register_parameter("noise_weight", nn.Parameter(torch.zeros(channels)) if parts.noise_inputs else None)
         self.bias = nn.Parameter(torch.zeros(channels))
-        self.style = EqualizedLinear(style_dim, 2 * channels, gain=1.0)
+        self.normalization = nn.Sequential(
+            *([PixelNorm()] if parts.pixel_norm else []), *([InstanceNorm()] if parts.instance_norm else [])
+        )
+        self.style = EqualizedLinear(style_dim, 2 * channels, gain=1.0) if parts.style_modulation else None
 
     def forward(self, features: Tensor, style: Tensor, noise: Tensor | None) -> Tensor:
         batch, _, height, width = features.shape
-        if noise is None:
-            noise = torch.randn(batch, 1, height, width, dtype=features.dtype, device=features.device)
-        features = torch.addcmul(self.bias[:, None, None], noise, self.noise_weight[:, None, None]) + features
-        features = leaky_relu(features, 0.2)
-        # fp32: a variance, and a tiny eps
-        normalized = instance_norm(full_precision(features), eps=1e-8).to(features.dtype)
+        bias = self.bias[:, None, None]
+        if self.noise_weight is not None:
+            if noise is None:
+                noise = torch.randn(batch, 1, height, width, dtype=features.dtype, device=features.device)
+            bias = torch.addcmul(bias, noise, self.noise_weight[:, None, None])
+        normalized: Tensor = self.normalization(leaky_relu(bias + features, 0.2))
+        if self.style is None:
+            return normalized
         scale, shift = self.style(style)[:, :, None, None].chunk(2, dim=1)  # b c 1 1 each
         return torch.addcmul(shift, normalized, scale + 1)
 
 
 class FirstBlock(nn.Module):
-    """4x4: the learned constant, then one convolution."""
+    """4x4: the learned constant, or PGGAN's dense layer, then one convolution."""
 
-    def __init__(self, *, channels: int, style_dim: int) -> None:
+    def __init__(self, *, channels: int, style_dim: int, parts: SynthesisParts) -> None:
         super().__init__()
-        self.constant = nn.Parameter(torch.ones(1, channels, 4, 4))
-        self.epilogue0 = Epilogue(channels=channels, style_dim=style_dim)
+        self.parts = parts
+        if parts.constant_input:
+            self.constant = nn.Parameter(torch.ones(1, channels, 4, 4))
+        else:
+            # sqrt(2) for the activation, a quarter for 16 pixels that share each latent, as in PGGAN
+            self.dense = EqualizedLinear(style_dim, channels * 16, gain=SQRT2 / 4, bias=False)
+        self.epilogue0 = Epilogue(channels=channels, style_dim=style_dim, parts=parts)
         self.conv1 = EqualizedConv2d(channels, channels, kernel_size=3, bias=False)
-        self.epilogue1 = Epilogue(channels=channels, style_dim=style_dim)
+        self.epilogue1 = Epilogue(channels=channels, style_dim=style_dim, parts=parts)
 
     def forward(self, styles: Tensor, noises: tuple[Tensor | None, Tensor | None]) -> Tensor:
-        features = self.constant.expand(len(styles), -1, -1, -1)
+        if self.parts.constant_input:
+            features = self.constant.expand(len(styles), -1, -1, -1)
+        else:
+            features = self.dense(styles[:, 0]).unflatten(1, (-1, 4, 4))
         features = self.epilogue0(features, styles[:, 0], noises[0])
         output: Tensor = self.epilogue1(self.conv1(features), styles[:, 1], noises[1])
         return output
@@ -146,13 +191,13 @@ class FirstBlock(nn.Module):
 class SynthesisBlock(nn.Module):
     """Twice the resolution, and two convolutions."""
 
-    def __init__(self, *, in_channels: int, out_channels: int, style_dim: int) -> None:
+    def __init__(self, *, in_channels: int, out_channels: int, style_dim: int, parts: SynthesisParts) -> None:
         super().__init__()
         self.conv0_up = UpsamplingConv2d(in_channels, out_channels, bias=False)
-        self.blur = Blur()
-        self.epilogue0 = Epilogue(channels=out_channels, style_dim=style_dim)
+        self.blur: nn.Module = Blur()
+        self.epilogue0 = Epilogue(channels=out_channels, style_dim=style_dim, parts=parts)
         self.conv1 = EqualizedConv2d(out_channels, out_channels, kernel_size=3, bias=False)
-        self.epilogue1 = Epilogue(channels=out_channels, style_dim=style_dim)
+        self.epilogue1 = Epilogue(channels=out_channels, style_dim=style_dim, parts=parts)
 
     def forward(self, features: Tensor, styles: Tensor, noises: tuple[Tensor | None, Tensor | None]) -> Tensor:
         features = self.epilogue0(self.blur(self.conv0_up(features)), styles[:, 0], noises[0])
@@ -160,72 +205,69 @@ class SynthesisBlock(nn.Module):
         return output
 
 
-class SynthesisNetwork(Growing):
-    """Styles, one per layer, to images; every resolution has its own projection to RGB.
+class SynthesisNetwork(GrowingGenerator):
+    """Styles, one per layer, to images."""
 
-    Args:
-        image_size: full resolution.
-        image_channels: 1 for grey, 3 for RGB, or any other number.
-        style_dim: size of w.
-        channel_base: feature maps are `channel_base / resolution * 2`,
-        channel_max: but no more than this.
-    """
-
-    def __init__(
-        self, *, image_size: int, image_channels: int, style_dim: int, channel_base: int, channel_max: int
-    ) -> None:
-        super().__init__(image_size=image_size)
-        channels = channels_of_stages(image_size, channel_base=channel_base, channel_max=channel_max)
-        self.first = FirstBlock(channels=channels[0], style_dim=style_dim)
-        self.blocks = nn.ModuleList(
-            SynthesisBlock(in_channels=before, out_channels=after, style_dim=style_dim)
-            for before, after in pairwise(channels)
+    def __init__(self, *, sizes: GrowingSizes, style_dim: int, parts: SynthesisParts) -> None:
+        channels = sizes.channels
+        super().__init__(
+            sizes=sizes,
+            first=FirstBlock(channels=channels[0], style_dim=style_dim, parts=parts),
+            blocks=[
+                SynthesisBlock(in_channels=before, out_channels=after, style_dim=style_dim, parts=parts)
+                for before, after in pairwise(channels)
+            ],
         )
-        self.to_rgb = nn.ModuleList(EqualizedConv2d(c, image_channels, kernel_size=1, gain=1.0) for c in channels)
-        for layer in range(2 * len(channels)):
+        self.parts = parts
+        for layer in range(2 * len(channels) if parts.noise_inputs else 0):
             size = 4 * 2 ** (layer // 2)
             self.register_buffer(f"noise{layer}", torch.randn(1, 1, size, size))
 
     @property
     def active_layers(self) -> int:
-        """Layers, each with a style, at the active resolution: 18 at 1024x1024."""
-        return 2 * (stage_of(self.resolution) + 1)
+        """Layers with a style each, at the active resolution: 18 at 1024x1024, 1 if w enters at the first alone."""
+        return 2 * (stage_of(self.resolution) + 1) if self.parts.style_modulation else 1
 
-    def forward(self, styles: Tensor, *, random_noise: bool = True) -> Images:
-        """`batch layers style_dim -> batch channels height width`; without `random_noise`, the stored noise is used."""
+    def forward(
+        self, styles: Styles, *, random_noise: bool = True, noisy_layers: Collection[int] | None = None
+    ) -> Images:
+        """Images of the active resolution.
+
+        Args:
+            styles: w for each of the `active_layers`.
+            random_noise: fresh noise, or the stored one.
+            noisy_layers: layers with noise, None being all; there is none in the others.
+        """
         stage = stage_of(self.resolution)
-        noises = [None if random_noise else self.get_buffer(f"noise{layer}") for layer in range(2 * stage + 2)]
-        features = self.first(styles[:, :2], (noises[0], noises[1]))
-        before = features
+        noises = [
+            self._noise(layer, random_noise=random_noise, is_noisy=noisy_layers is None or layer in noisy_layers)
+            for layer in range(2 * stage + 2)
+        ]
+        if not self.parts.style_modulation:
+            styles = styles.expand(-1, 2 * stage + 2, -1)  # the first alone is used
+        features = before = self.first(styles[:, :2], (noises[0], noises[1]))
         for index, block in enumerate(self.blocks[:stage]):
             before, layer = features, 2 * index + 2
             features = block(features, styles[:, layer : layer + 2], (noises[layer], noises[layer + 1]))
-        images: Tensor = self.to_rgb[stage](features)
-        if self.is_fading:
-            coarse = nearest_upsample(self.to_rgb[stage - 1](before), factor=2)
-            images = coarse.lerp(images, self.fade_in.to(images.dtype))
-        return images
+        return self.project(features, before=before)
+
+    def _noise(self, layer: int, *, random_noise: bool, is_noisy: bool) -> Tensor | None:
+        """A layer's noise; None is drawn where it is used, in the precision of the features there."""
+        if not is_noisy:
+            return self.fade_in.new_zeros(1, 1, 1, 1)
+        return None if random_noise or not self.parts.noise_inputs else self.get_buffer(f"noise{layer}")
 
 
 class Generator(nn.Module):
     """Mapping and synthesis, style mixing while training, truncation while sampling.
 
     Args:
-        image_size: full resolution, a power of two from 4 to 1024.
-        image_channels: channels of the images.
-        number_of_classes: 0 for no labels.
-        latent_dim: size of z.
-        style_dim: size of w.
-        mapping_layers: fully connected layers of the mapping network.
-        mapping_width: size of its hidden layers.
-        mapping_learning_rate_multiplier: its learning rate relative to the rest.
-        channel_base: feature maps are `channel_base / resolution * 2`,
-        channel_max: but no more than this.
-        style_mixing: probability that a batch takes its later layers' styles from second latents (section 3.1).
+        image_size: full resolution, a power of two from 4 to 1024; all others as in `StyleGAN`.
         w_avg_decay: how slowly the running mean of w follows.
+        parts: what the synthesis network is made of.
 
     Raises:
-        ValueError: for a probability out of [0, 1], or no mapping layers.
+        ValueError: for a probability out of [0, 1], and for settings that contradict each other.
     """
 
     w_avg: Tensor
@@ -245,12 +287,15 @@ class Generator(nn.Module):
         channel_max: int = 512,
         style_mixing: float = 0.9,
         w_avg_decay: float = 0.995,
+        parts: SynthesisParts = SynthesisParts(),
     ) -> None:
         super().__init__()
         if not 0.0 <= style_mixing <= 1.0:
             raise ValueError(f"style_mixing={style_mixing} is a probability; give 0 to 1")
-        if mapping_layers < 1:
-            raise ValueError(f"mapping_layers={mapping_layers} must be at least 1")
+        if style_mixing and not parts.style_modulation:
+            raise ValueError(
+                f"style_mixing={style_mixing} with style_modulation=False has no styles to mix; set style_mixing=0"
+            )
         self.mapping = MappingNetwork(
             latent_dim=latent_dim,
             style_dim=style_dim,
@@ -259,13 +304,10 @@ class Generator(nn.Module):
             learning_rate_multiplier=mapping_learning_rate_multiplier,
             number_of_classes=number_of_classes,
         )
-        self.synthesis = SynthesisNetwork(
-            image_size=image_size,
-            image_channels=image_channels,
-            style_dim=style_dim,
-            channel_base=channel_base,
-            channel_max=channel_max,
+        sizes = GrowingSizes(
+            image_size=image_size, image_channels=image_channels, channel_base=channel_base, channel_max=channel_max
         )
+        self.synthesis = SynthesisNetwork(sizes=sizes, style_dim=style_dim, parts=parts)
         self.style_mixing = style_mixing
         self.w_avg_decay = w_avg_decay
         self.register_buffer("w_avg", torch.zeros(style_dim))
@@ -291,21 +333,35 @@ class Generator(nn.Module):
             truncation: psi of section 4.3 (appendix B): styles are drawn towards the mean style; 1 leaves them alone.
             truncation_layers: how many layers, from the coarsest, truncation applies to.
             random_noise: fresh noise, or the stored one.
+
+        Raises:
+            ValueError: for a truncation without styles.
         """
-        w = self.mapping(latents, labels)  # batch style_dim
-        layers = self.synthesis.active_layers
-        styles = w[:, None].expand(-1, layers, -1)  # batch layers style_dim
+        styles = self.styles(latents, labels)
         if self.training:
             with torch.no_grad():
-                self.w_avg.lerp_(full_precision(w).mean(dim=0), 1 - self.w_avg_decay)
+                self.w_avg.lerp_(full_precision(styles[:, 0]).mean(dim=0), 1 - self.w_avg_decay)
             if self.style_mixing:
                 styles = self._mixed(styles, self.mapping(torch.randn_like(latents), labels))
-        if truncation != 1.0:
-            affected = torch.arange(layers, device=w.device)[:, None] < truncation_layers
-            w_avg = self.w_avg.to(w.dtype)
-            styles = torch.where(affected, w_avg.lerp(styles, truncation), styles)
-        images: Tensor = self.synthesis(styles, random_noise=random_noise)
+        styles = self.truncated(styles, truncation=truncation, truncation_layers=truncation_layers)
+        images: Images = self.synthesis(styles, random_noise=random_noise)
         return images
+
+    def styles(self, latents: Latents, labels: Labels | None = None) -> Styles:
+        """w for every layer of the active resolution, neither mixed nor truncated."""
+        w: Tensor = self.mapping(latents, labels)
+        return w[:, None].expand(-1, self.synthesis.active_layers, -1)
+
+    def truncated(self, styles: Styles, *, truncation: float, truncation_layers: int) -> Styles:
+        """Styles drawn towards the mean style; see `forward`."""
+        if truncation == 1.0:
+            return styles
+        if not self.synthesis.parts.style_modulation:
+            raise ValueError(
+                f"truncation={truncation} with style_modulation=False has no styles to truncate; set it to 1"
+            )
+        affected = torch.arange(styles.shape[1], device=styles.device)[:, None] < truncation_layers
+        return torch.where(affected, self.w_avg.to(styles.dtype).lerp(styles, truncation), styles)
 
     def _mixed(self, styles: Tensor, second_w: Tensor) -> Tensor:
         """With probability `style_mixing`, layers from a random one on take the second style.
@@ -325,7 +381,7 @@ class DiscriminatorBlock(nn.Module):
     def __init__(self, *, in_channels: int, out_channels: int) -> None:
         super().__init__()
         self.conv0 = EqualizedConv2d(in_channels, in_channels, kernel_size=3)
-        self.blur = Blur()
+        self.blur: nn.Module = Blur()
         self.conv1_down = DownsamplingConv2d(in_channels, out_channels)
 
     def forward(self, features: Tensor) -> Tensor:
@@ -338,13 +394,7 @@ class Discriminator(GrowingDiscriminator):
 
     With classes the last layer has an output per class, and the label picks one (Mescheder et al. 2018).
 
-    Args:
-        image_size: full resolution.
-        image_channels: channels of the images.
-        number_of_classes: 0 for no labels.
-        channel_base: feature maps are `channel_base / resolution * 2`,
-        channel_max: but no more than this.
-        minibatch_stddev_group: samples per group of the minibatch standard deviation.
+    Arguments are as in `StyleGAN`.
     """
 
     def __init__(
@@ -357,12 +407,14 @@ class Discriminator(GrowingDiscriminator):
         channel_max: int = 512,
         minibatch_stddev_group: int = 4,
     ) -> None:
-        channels = channels_of_stages(image_size, channel_base=channel_base, channel_max=channel_max)
+        sizes = GrowingSizes(
+            image_size=image_size, image_channels=image_channels, channel_base=channel_base, channel_max=channel_max
+        )
         super().__init__(
-            image_size=image_size,
-            image_channels=image_channels,
-            channels=channels,
-            blocks=[DiscriminatorBlock(in_channels=here, out_channels=below) for below, here in pairwise(channels)],
+            sizes=sizes,
+            blocks=[
+                DiscriminatorBlock(in_channels=here, out_channels=below) for below, here in pairwise(sizes.channels)
+            ],
             outputs=max(number_of_classes, 1),
             minibatch_stddev_group=minibatch_stddev_group,
         )
@@ -387,12 +439,17 @@ class StyleGAN(GAN):
         number_of_classes: 0 for no labels.
         latent_dim: size of z.
         style_dim: size of w.
-        mapping_layers: fully connected layers of the mapping network.
+        mapping_layers: fully connected layers of the mapping network; 0 takes the normalized z for w.
         mapping_width: size of its hidden layers.
         mapping_learning_rate_multiplier: its learning rate relative to the rest.
         channel_base: feature maps are `channel_base / resolution * 2`,
         channel_max: but no more than this.
-        style_mixing: probability that a batch mixes the styles of two latents.
+        constant_input: synthesis starts from a learned constant; without, from a dense layer on w, as in PGGAN.
+        style_modulation: w modulates every layer.
+        noise_inputs: every layer gets noise.
+        pixel_norm: features are normalized over channels, as in PGGAN.
+        instance_norm: features are normalized over pixels.
+        style_mixing: probability that a batch takes its later layers' styles from second latents (section 3.1).
         truncation_layers: layers that truncation applies to when sampling.
         minibatch_stddev_group: samples per group of the minibatch standard deviation.
         loss: the objective; None is the non-saturating one.
@@ -400,6 +457,9 @@ class StyleGAN(GAN):
         discriminator_optimizer: makes the discriminator's optimizer.
         loop: how the players alternate.
         seed: of latents and noise.
+
+    Raises:
+        ValueError: for a number out of range, and for settings that contradict each other.
     """
 
     generator: Generator
@@ -419,6 +479,11 @@ class StyleGAN(GAN):
         mapping_learning_rate_multiplier: float = 0.01,
         channel_base: int = 8192,
         channel_max: int = 512,
+        constant_input: bool = True,
+        style_modulation: bool = True,
+        noise_inputs: bool = True,
+        pixel_norm: bool = False,
+        instance_norm: bool = True,
         style_mixing: float = 0.9,
         truncation_layers: int = 8,
         minibatch_stddev_group: int = 4,
@@ -441,6 +506,13 @@ class StyleGAN(GAN):
                 channel_base=channel_base,
                 channel_max=channel_max,
                 style_mixing=style_mixing,
+                parts=SynthesisParts(
+                    constant_input=constant_input,
+                    style_modulation=style_modulation,
+                    noise_inputs=noise_inputs,
+                    pixel_norm=pixel_norm,
+                    instance_norm=instance_norm,
+                ),
             ),
             discriminator=Discriminator(
                 image_size=image_size,
@@ -470,3 +542,31 @@ class StyleGAN(GAN):
     def truncated(self, network: nn.Module, latents: Latents, labels: Labels | None, *, truncation: float) -> Images:
         images: Images = network(latents, labels, truncation=truncation, truncation_layers=self.truncation_layers)
         return images
+
+    # ------------------------------------------------------------------ what figures and metrics take apart
+
+    @property
+    def style_resolutions(self) -> list[int]:
+        """The resolution of every layer that takes a style, at the active resolution: 4, 4, 8, 8 ..."""
+        return [4 * 2 ** (layer // 2) for layer in range(self.generator.synthesis.active_layers)]
+
+    @torch.no_grad()
+    def styles(
+        self, latents: Latents, labels: Labels | None = None, *, truncation: float = 1.0, ema: bool = True
+    ) -> Styles:
+        """w for every active layer, from networks in evaluation mode; arguments and errors as in `sample`."""
+        network = self._style_network(ema)
+        with evaluation_mode(network):
+            styles = network.styles(latents, self.checked_labels(labels))
+            return network.truncated(styles, truncation=truncation, truncation_layers=self.truncation_layers)
+
+    @torch.no_grad()
+    def synthesize(self, styles: Styles, *, noisy_layers: Collection[int] | None = None, ema: bool = True) -> Images:
+        """Images of styles, with fresh noise in these layers, None being all, and none in the others."""
+        network = self._style_network(ema)
+        with evaluation_mode(network):
+            images: Images = network.synthesis(styles, noisy_layers=noisy_layers)
+        return full_precision(images)
+
+    def _style_network(self, ema: bool) -> Generator:
+        return self.generator_ema if ema and self.averaged else self.generator

@@ -13,8 +13,10 @@ from lightning.pytorch.loggers import CSVLogger
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d
 
+from lightning_gan.callbacks.comparing import images_of
 from lightning_gan.callbacks.ema import EMA
-from lightning_gan.callbacks.evaluation import Evaluation, evaluation_mode, images_of
+from lightning_gan.callbacks.evaluation import Evaluation
+from lightning_gan.gan import evaluation_mode
 from lightning_gan.image_bytes import to_bytes
 from lightning_gan.metrics import DigitFeatures, frechet_distance, gaussian
 from tests.toys import LATENT, ToyCritic, ToyGenerator, equal, toy_gan, toy_images, toy_loader, toy_trainer, weights_of

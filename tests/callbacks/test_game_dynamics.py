@@ -1,8 +1,5 @@
 """Regularizers of the game's dynamics: right player, right images, right gradient, on one rank and on two."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +20,8 @@ from lightning_gan.gan import GAN
 from lightning_gan.loop import Loop
 from tests.callbacks.game_dynamics_worker import CASES
 from tests.toys import Spy, equal, fast_adam, toy_gan, toy_images, toy_loader, toy_trainer, weights_of
+from tests.two_ranks import assert_same_weights, largest_difference, run_on_one_and_two
 
-ROOT = Path(__file__).parents[2]
 ALL: list[Any] = [ConsensusOptimization, NagarajanKolter, SymplecticGradientAdjustment]
 
 
@@ -251,38 +248,24 @@ def test_a_module_that_is_no_gan_is_refused_before_it_trains() -> None:
 # ---------------------------------------------------------------------- two ranks
 
 
-def run(folder: Path, *launcher: str) -> None:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": ""}
-    worker = str(ROOT / "tests" / "callbacks" / "game_dynamics_worker.py")
-    command = [sys.executable, *launcher, worker, str(folder)]
-    finished = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=280)
-    assert finished.returncode == 0, finished.stdout[-3000:] + finished.stderr[-3000:]
-
-
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder with every run's weights: one process, and two ranks."""
-    folder = tmp_path_factory.mktemp("weights")
-    run(folder)
-    run(folder, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2")
-    return folder
+    return run_on_one_and_two("tests.callbacks.game_dynamics_worker", tmp_path_factory.mktemp("weights"))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_two_ranks_end_with_the_weights_of_one_process(weights: Path, case: str) -> None:
-    one = torch.load(weights / f"1_ranks_0_{case}.pt", weights_only=True)
     for rank in range(2):
-        two = torch.load(weights / f"2_ranks_{rank}_{case}.pt", weights_only=True)
-        for name in one:
-            torch.testing.assert_close(two[name], one[name], rtol=0, atol=1e-11, msg=f"{case}, {rank}, {name}")
+        assert_same_weights(weights / f"1_ranks_0_{case}.pt", weights / f"2_ranks_{rank}_{case}.pt", tolerance=1e-11)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", CASES[1:])
 def test_the_regularizers_matter_in_this_comparison(weights: Path, case: str) -> None:
-    first, second = (torch.load(weights / f"1_ranks_0_{name}.pt", weights_only=True) for name in ("none", case))
-    assert max((first[name] - second[name]).abs().max().item() for name in first if "generator" in name) > 1e-3
+    none, regularized = (weights / f"1_ranks_0_{name}.pt" for name in ("none", case))
+    assert largest_difference(none, regularized, within="generator") > 1e-3
 
 
 @pytest.mark.slow

@@ -54,6 +54,14 @@ def test_networks_average_and_data_grow_by_the_schedule() -> None:
     assert [size for _, size in diary.sizes] == [4, 4, 8, 8, 8, 8, 8]
 
 
+def test_the_phase_and_the_learning_rates_are_logged() -> None:
+    """The last batch is the one after 20 images, in the middle of the fade."""
+    trainer = fit(growing_gan(), growing(learning_rates={8: 0.5}, batch_sizes={8: 4}), images=24)
+    logged = {name: value.item() for name, value in trainer.callback_metrics.items()}
+    assert (logged["growth/resolution"], logged["growth/fade_in"], logged["growth/batch_size"]) == (8, 0.75, 4)
+    assert logged["discriminator/learning_rate"] == logged["generator/learning_rate"] == 0.5
+
+
 def test_batches_follow_their_resolution() -> None:
     diary = Diary()
     fit(growing_gan(), growing(batch_sizes={4: 2, 8: 8}), diary, images=24)

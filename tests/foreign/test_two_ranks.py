@@ -1,33 +1,18 @@
 """Two gloo ranks: a penalty dropped in is the penalty written by hand, under DDP and FSDP2."""
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
 from tests.foreign.comparison import MODULES, PENALTIES
-
-ROOT = Path(__file__).parents[2]
+from tests.two_ranks import run
 
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, float]]:
     """What the two ranks measured."""
     file = tmp_path_factory.mktemp("foreign") / "found.json"
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": ""}
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-    finished = subprocess.run(
-        [*launcher, str(ROOT / "tests" / "foreign" / "worker.py"), str(file)],
-        env=environment,
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=280,
-    )
-    assert finished.returncode == 0, finished.stdout[-3000:] + finished.stderr[-3000:]
+    run("tests.foreign.worker", file, ranks=2)
     measured: dict[str, dict[str, float]] = json.loads(file.read_text())
     return measured
 

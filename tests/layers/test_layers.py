@@ -1,6 +1,7 @@
 """Layers against the plain operations that they fuse or rescale."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -18,6 +19,7 @@ from lightning_gan.layers import (
     nearest_upsample,
     pixel_norm,
 )
+from lightning_gan.layers.normalization import InstanceNorm
 
 
 def test_an_equalized_layer_keeps_the_variance_of_its_input() -> None:
@@ -123,3 +125,23 @@ def test_levels_that_do_not_exist_are_refused() -> None:
     ):
         with pytest.raises(ValueError, match=message):
             network.grow(resolution, fade_in)
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_instance_norm_has_the_same_gradient_in_every_memory_format(batch: int, memory_format: Any) -> None:
+    """PyTorch's own is wrong for a batch of one in channels_last."""
+    torch.manual_seed(0)
+    features, weights = torch.randn(2, batch, 8, 4, 4, dtype=torch.float64)
+    by_hand, by_layer = (
+        features.clone(memory_format=memory_format).requires_grad_(),
+        features.clone(memory_format=memory_format).requires_grad_(),
+    )
+    variance, mean = torch.var_mean(by_hand, dim=(2, 3), correction=0, keepdim=True)
+    expected = (by_hand - mean) / (variance + 1e-8).sqrt()
+    normalized = InstanceNorm()(by_layer)
+    torch.testing.assert_close(normalized, expected)
+    gradient = weights.clone(memory_format=memory_format)
+    expected.backward(gradient)
+    normalized.backward(gradient)
+    torch.testing.assert_close(by_layer.grad, by_hand.grad)

@@ -1,11 +1,15 @@
 """StyleGAN: sizes of the published networks, growing, styles, truncation, labels."""
 
+import re
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from lightning_gan.callbacks import R1
+from lightning_gan.game import Player
 from lightning_gan.layers import box_downsample, nearest_upsample
 from lightning_gan.models.stylegan import Blur, Discriminator, Generator, StyleGAN
 from tests.toys import equal, toy_trainer, weights_of
@@ -81,6 +85,39 @@ def test_every_size_and_channel_count_trains_at_every_level(size: int, channels:
             assert reached(discriminator.blocks) == set(range(stage))
             assert reached(generator.synthesis.to_rgb) == heads
             assert reached(discriminator.from_rgb) == heads
+
+
+def check_turns(module: StyleGAN, *, stages: Iterable[int], fades: tuple[float, ...] = (0.5, 1.0)) -> None:
+    """A turn of each player, on one image, reaches all parameters of the active levels and no others."""
+    networks: dict[Player, nn.Module] = {"discriminator": module.discriminator, "generator": module.generator}
+    for stage in stages:
+        for fade_in in fades:
+            size = 4 * 2**stage
+            module.grow(size, fade_in)
+            for player, network in networks.items():
+                module.zero_grad()
+                real, fake = torch.randn(2, 1, 3, size, size)
+                due = (R1(gamma=10.0),) if player == "discriminator" else ()
+                given = fake if player == "discriminator" else None
+                terms = module.cost(player, due, real.requires_grad_(), None, torch.randn(1, 512), given, None)
+                torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
+                heads = {stage, stage - 1} if fade_in < 1 and stage else {stage}
+                for name, parameter in network.named_parameters():
+                    owner = re.search(r"(blocks|to_rgb|from_rgb)\.(\d+)\.", name)
+                    level = int(owner[2]) if owner else 0
+                    is_active = not owner or (level < stage if owner[1] == "blocks" else level in heads)
+                    assert (parameter.grad is not None) is is_active, (size, fade_in, name)
+
+
+def test_at_1024_turns_reach_the_parameters_of_the_active_levels_alone() -> None:
+    """On no device: shapes and graphs without numbers."""
+    with torch.device("meta"):
+        check_turns(StyleGAN(image_size=1024), stages=[1, 8], fades=(0.5,))
+
+
+@pytest.mark.slow
+def test_at_every_level_up_to_1024_turns_reach_the_parameters_of_the_active_levels_alone() -> None:
+    check_turns(StyleGAN(image_size=1024), stages=range(9))
 
 
 def reached(blocks: nn.ModuleList) -> set[int]:
@@ -202,6 +239,10 @@ def test_blur_keeps_a_constant_inside_and_is_a_binomial_filter() -> None:
     assert blurred[0, 0, 1:4, 1:4].tolist() == [[1, 2, 1], [2, 4, 2], [1, 2, 1]]
     assert blurred[0, 1].abs().max() == 0
     assert Blur()(torch.ones(1, 1, 5, 5))[0, 0, 2, 2] == 1
+    # An even number of taps looks further right and down: the impulse moves up and left.
+    impulse = torch.zeros(1, 1, 4, 4)
+    impulse[0, 0, 2, 2] = 4
+    assert Blur((1.0, 1.0))(impulse)[0, 0].tolist() == [[0] * 4, [0, 1, 1, 0], [0, 1, 1, 0], [0] * 4]
 
 
 @pytest.mark.parametrize("size", [24, 2])
@@ -210,7 +251,7 @@ def test_sizes_that_are_no_power_of_two_are_refused(size: int) -> None:
         StyleGAN(image_size=size)
 
 
-@pytest.mark.parametrize(("setting", "value"), [("style_mixing", 7.0), ("mapping_layers", 0)])
+@pytest.mark.parametrize(("setting", "value"), [("style_mixing", 7.0), ("mapping_layers", -1)])
 def test_settings_out_of_range_are_refused_by_name(setting: str, value: float) -> None:
     with pytest.raises(ValueError, match=f"{setting}={value}"):
         StyleGAN(**{"image_size": 8, **SMALL, setting: value})
@@ -269,3 +310,88 @@ def test_sampling_takes_the_ema_generator_only_if_something_moves_it() -> None:
     module.averaged = True
     assert module.sampling_generator is module.generator_ema
     assert images_of(module).shape == (2, 1, 8, 8)
+
+
+def noisy_stylegan(**settings: Any) -> StyleGAN:
+    """With weights that let styles, labels and noise all show, and an average that differs from the generator."""
+    module = small_stylegan(**settings)
+    torch.manual_seed(1)
+    for network in (module.generator, module.generator_ema):
+        nn.init.normal_(network.w_avg)
+        for name, parameter in network.named_parameters():
+            if name.endswith(("bias", "noise_weight")):
+                nn.init.normal_(parameter, std=0.5)
+    module.averaged = True
+    return module
+
+
+@pytest.mark.parametrize("ema", [True, False])
+@pytest.mark.parametrize("truncation", [1.0, 0.4])
+def test_sampling_is_synthesis_of_styles(truncation: float, ema: bool) -> None:
+    module = noisy_stylegan(number_of_classes=3, truncation_layers=3)
+    module.train()
+    latents, labels = module.draw_latents(3, seed=0)
+    torch.manual_seed(4)
+    sampled = module.sample(latents, labels, truncation=truncation, ema=ema)
+    styles = module.styles(latents, labels, truncation=truncation, ema=ema)
+    torch.manual_seed(4)
+    assert torch.equal(module.synthesize(styles, ema=ema), sampled)
+    assert module.generator.training  # both leave it as it was
+    assert not torch.equal(module.styles(latents, labels, truncation=truncation, ema=not ema), styles)
+
+
+def test_there_is_a_style_for_every_active_layer() -> None:
+    module = noisy_stylegan()
+    latents, _ = module.draw_latents(2, seed=0)
+    assert module.style_resolutions == [4, 4, 8, 8]
+    assert module.styles(latents).shape == (2, 4, 8)
+    module.grow(4, 1.0)
+    assert module.style_resolutions == [4, 4]
+    assert module.styles(latents).shape == (2, 2, 8)
+
+
+def test_truncated_styles_are_those_of_the_first_layers() -> None:
+    module = noisy_stylegan(truncation_layers=3)
+    latents, _ = module.draw_latents(2, seed=0)
+    full, half = module.styles(latents), module.styles(latents, truncation=0.5)
+    torch.testing.assert_close(half[:, :3], (full[:, :3] + module.generator_ema.w_avg) / 2)
+    assert torch.equal(half[:, 3:], full[:, 3:])
+
+
+def test_styles_ask_for_the_labels_that_sampling_asks_for() -> None:
+    module = noisy_stylegan(number_of_classes=3)
+    latents = torch.randn(2, 8)
+    with pytest.raises(ValueError, match="3"):
+        module.styles(latents)
+    with pytest.raises(ValueError, match="label 3"):
+        module.styles(latents, torch.tensor([0, 3]))
+
+
+def test_noise_can_be_left_to_some_layers() -> None:
+    """Without noise images repeat; every layer's noise makes a difference of its own; all layers are the default."""
+    module = noisy_stylegan()
+    styles = module.styles(module.draw_latents(2, seed=0)[0])
+
+    def images(noisy_layers: list[int] | None) -> Tensor:
+        torch.manual_seed(3)
+        return module.synthesize(styles, noisy_layers=noisy_layers)
+
+    without = images([])
+    assert torch.equal(module.synthesize(styles, noisy_layers=[]), without)  # whatever the random state
+    network = module.generator_ema.synthesis
+    for layer in range(4):
+        with torch.no_grad():
+            network.get_buffer(f"noise{layer}").zero_()
+        assert not torch.allclose(images([layer]), without)
+    stored_zeros = network(styles, random_noise=False)
+    torch.testing.assert_close(without, stored_zeros)
+    assert torch.equal(images([0, 1, 2, 3]), images(None))
+
+
+def test_noise_is_drawn_for_every_image() -> None:
+    module = noisy_stylegan()
+    styles = module.styles(module.draw_latents(1, seed=0)[0]).expand(2, -1, -1)
+    first, second = module.synthesize(styles).unbind()
+    assert not torch.allclose(first, second)
+    first, second = module.synthesize(styles, noisy_layers=()).unbind()
+    torch.testing.assert_close(first, second)

@@ -1,0 +1,135 @@
+"""Images per second and memory of whole training batches, per model and size.
+
+    python benchmarks/throughput.py --model stylegan --sizes 64 128 256 512 1024 --batch 32 16 8 4 2 --precision bf16
+
+A batch is the discriminator's and the generator's turn in the loop of `GAN`, with the penalty that the paper has in
+every turn, on random bytes that are in memory already. On CUDA with the authors' widths; on a CPU with narrow networks
+and small sizes, which only show that the command works. The table is Markdown.
+"""
+
+import argparse
+import math
+import resource
+import statistics
+import time
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, Trainer
+from torch.utils.data import DataLoader, TensorDataset
+
+from lightning_gan.callbacks import R1
+from lightning_gan.gan import GAN
+from lightning_gan.loop import Loop
+from lightning_gan.models import StyleGAN
+
+WARM_UP = 3
+"""Batches that are not counted; the first of them compiles."""
+
+MODELS: dict[str, Callable[[int, dict[str, Any], Loop], tuple[GAN, list[Callback]]]] = {
+    "stylegan": lambda size, widths, loop: (StyleGAN(image_size=size, **widths, loop=loop), [R1(gamma=10.0)]),
+}
+"""Model and the paper's penalties by name, made for an image size, with widths and a loop."""
+
+
+class Clock(Callback):
+    """Seconds of every batch, with the device's work done."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+        self._began = 0.0
+
+    def on_train_batch_start(self, trainer: Trainer, *args: Any) -> None:
+        self._began = now(trainer)
+
+    def on_train_batch_end(self, trainer: Trainer, *args: Any) -> None:
+        self.seconds.append(now(trainer) - self._began)
+
+
+def now(trainer: Trainer) -> float:
+    """The time, once the device has finished what it was given."""
+    if trainer.strategy.root_device.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def seconds_per_batch(
+    model: GAN, callbacks: list[Callback], *, resolution: int, batch: int, batches: int, precision: str = "fp32"
+) -> list[float]:
+    """Train on random images and time the batches after the first few."""
+    clock = Clock()
+    images = torch.randint(256, (batch, model.hparams["image_channels"], resolution, resolution), dtype=torch.uint8)
+    trainer = Trainer(
+        accelerator="auto",
+        devices=1,
+        precision={"fp32": "32-true", "bf16": "bf16-mixed"}[precision],  # type: ignore[arg-type]
+        max_epochs=WARM_UP + batches,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        log_every_n_steps=1000,
+        callbacks=[*callbacks, clock],
+    )
+    trainer.fit(model, DataLoader(TensorDataset(images), batch_size=batch))
+    return clock.seconds[WARM_UP:]
+
+
+def peak_gibibytes() -> float:
+    """Of the GPU's allocator, reset for each row; on a CPU of this whole process since it began."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / 2**30
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
+def quiet() -> None:
+    """No warnings and none of Lightning's lines between the rows of a table."""
+    import logging
+
+    warnings.filterwarnings("ignore")
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+
+
+def main() -> None:
+    cuda = torch.cuda.is_available()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", choices=MODELS, default="stylegan")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[64, 128, 256, 512, 1024] if cuda else [16, 32])
+    parser.add_argument(
+        "--batch", type=int, nargs="+", default=[32, 16, 8, 4, 2] if cuda else [4], help="one, or per size"
+    )
+    parser.add_argument("--batches", type=int, default=20 if cuda else 5, help="batches that are timed")
+    parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
+    parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--channel-base", type=int, default=8192 if cuda else 512)
+    parser.add_argument("--channel-max", type=int, default=512 if cuda else 32)
+    options = parser.parse_args()
+    batch_sizes = options.batch * len(options.sizes) if len(options.batch) == 1 else options.batch
+    if len(batch_sizes) != len(options.sizes):
+        parser.error(f"--batch has {len(options.batch)} numbers for {len(options.sizes)} sizes; give one, or one each")
+    quiet()
+    where = torch.cuda.get_device_name() if cuda else f"CPU, {torch.get_num_threads()} threads"
+    print(f"{options.model}, {options.precision}{', compiled' if options.compile else ''}, {where}\n")
+    print("| size | batch | img/s | ms per batch | peak GiB |\n|---|---|---|---|---|")
+    for size, batch in zip(options.sizes, batch_sizes, strict=True):
+        if cuda:
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats()
+        torch.manual_seed(0)
+        widths = {"channel_base": options.channel_base, "channel_max": options.channel_max}
+        model, penalties = MODELS[options.model](size, widths, Loop(compile=options.compile))
+        seconds = statistics.median(
+            seconds_per_batch(
+                model, penalties, resolution=size, batch=batch, batches=options.batches, precision=options.precision
+            )
+        )
+        assert math.isfinite(seconds)
+        print(
+            f"| {size} | {batch} | {batch / seconds:.1f} | {1000 * seconds:.1f} | {peak_gibibytes():.2f} |", flush=True
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,261 @@
+"""Measurements that compare generated with real images: where the reals come from, and how the fakes are drawn."""
+
+import math
+from abc import abstractmethod
+from collections.abc import Callable, Sized
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any, NamedTuple, cast
+
+import torch
+from jaxtyping import Int64
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.trainer.states import TrainerFn
+from lightning.pytorch.utilities import rank_zero_warn
+from torch import Tensor
+from torch.utils.data import DataLoader, DistributedSampler
+
+from lightning_gan.callbacks.evaluating import Evaluating, gathered, skipped
+from lightning_gan.gan import GAN
+from lightning_gan.image_bytes import to_bytes
+from lightning_gan.metrics import FeatureSet
+from lightning_gan.metrics.report import Record
+from lightning_gan.observe import tensors_of
+from lightning_gan.shapes import Features, ImageBytes
+
+
+class Described(NamedTuple):
+    """What is kept of some images: rows of numbers, and the place of each row in the whole set, -1 for none."""
+
+    rows: Features
+    positions: Int64[Tensor, " batch"]
+
+
+@dataclass
+class Gathering:
+    """What is kept of the images that a rank has seen so far."""
+
+    parts: list[FeatureSet] = field(default_factory=list)
+    images: int = 0
+
+    def add(self, images: int, described: list[Described]) -> None:
+        """Adds a batch of `images` images."""
+        self.parts = self.parts or [FeatureSet() for _ in described]
+        for part, (rows, positions) in zip(self.parts, described, strict=True):
+            part.update(rows, positions)
+        self.images += images
+
+
+class Reals(NamedTuple):
+    """What is kept of all reals, and numbers of them alone: `floors`. Rank 0 alone has them."""
+
+    parts: list[Features]
+    floors: dict[str, float]
+
+
+def images_of(batch: Any) -> Tensor:
+    """The images of a batch: its first tensor with four dimensions.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    for tensor in tensors_of(batch):
+        if tensor.dim() == 4:
+            return tensor
+    raise ValueError(
+        f"Evaluation: no images [batch, channels, height, width] in a batch of type {type(batch).__name__}"
+    )
+
+
+class Comparing(Evaluating):
+    """Measures generated beside real images.
+
+    While fitting, reals are the images of the validation dataloader, which are read once; in `validate` and `test` they
+    are those of the loop's own batches. Of several dataloaders it reads the first. Real images are a batch's first
+    tensor with four dimensions, uint8 or float in [-1, 1].
+
+    It works on a `GAN`, and with `sampler` on any LightningModule. Its place among the callbacks is behind those that
+    average weights.
+
+    A subclass says in `describe` what is kept of images, in `floors` what the reals are measured by alone, and in
+    `compare` what the numbers are.
+
+    Args:
+        every_kimg: see `Evaluating`.
+        fake_count: images to generate.
+        batch_size: images to generate at once, on each rank. Where networks draw noise, it changes the images.
+        seed: see `Evaluating`.
+        truncation: passed to `GAN.sample`.
+        ema: passed to `GAN.sample`. Other modules are always evaluated with the weights that `EMA` averages.
+        sampler: gives images `[count, channels, height, width]` in about [-1, 1] of a module that is no `GAN`, from
+            (module, count, seed). It is called per batch, with networks in evaluation mode and without gradients.
+        name: see `Evaluating`.
+
+    Raises:
+        ValueError: for settings that cannot be evaluated, and before training starts for a run that cannot be.
+    """
+
+    def __init__(
+        self,
+        *,
+        every_kimg: float | None,
+        fake_count: int,
+        batch_size: int,
+        seed: int,
+        truncation: float,
+        ema: bool,
+        sampler: Callable[[LightningModule, int, int], Tensor] | None,
+        name: str,
+    ) -> None:
+        super().__init__(every_kimg=every_kimg, batch_size=batch_size, seed=seed, name=name)
+        if sampler is not None and (truncation != 1.0 or not ema):
+            raise ValueError(
+                f"{self.title}: truncation and ema are passed to GAN.sample; with a sampler, set them there"
+            )
+        self.fake_count = fake_count
+        self.truncation = truncation
+        self.ema = ema
+        self.sampler = sampler
+        self._validation_reals: Reals | None = None
+        self._loop_reals = Gathering()
+
+    # ------------------------------------------------------------------ what a comparison is
+
+    @abstractmethod
+    def describe(self, images: ImageBytes, positions: Int64[Tensor, " batch"]) -> list[Described]:
+        """What is kept of some images, always as many parts; `positions` are theirs in the set, -1 for duplicates."""
+
+    @abstractmethod
+    def floors(self, reals: list[Features]) -> dict[str, float]:
+        """Numbers of the reals alone, on rank 0."""
+
+    @abstractmethod
+    def compare(self, reals: Reals, fakes: list[Features], *, drawn: Record) -> Record:
+        """The numbers, under "metrics", and what they depend on, `drawn` being the fakes' part of it; on rank 0."""
+
+    # ------------------------------------------------------------------ when
+
+    def check(self, module: LightningModule) -> None:
+        if self.sampler is None and not isinstance(module, GAN):
+            raise ValueError(
+                f"{self.title}: how to draw images from {type(module).__name__} is unknown, because it is no "
+                "lightning_gan.gan.GAN; give sampler=, a function of (module, count, seed) that makes images in [-1, 1]"
+            )
+
+    def can_fit(self, trainer: Trainer) -> bool:
+        return trainer._evaluation_loop._combined_loader is not None
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        super().on_train_start(trainer, pl_module)
+        # Lightning sets the validation data up before this only if it validates in the first epoch: do the same as it.
+        if trainer._evaluation_loop._combined_loader is None and trainer.enable_validation:
+            trainer.validating = True
+            trainer.fit_loop.epoch_loop.val_loop.setup_data()
+            trainer.training = True
+        if self.can_fit(trainer) or skipped(trainer):
+            return
+        problem = (
+            f"{self.title}: nothing to compare with while fitting; give the module a validation_step and the run a "
+            "validation dataloader, and leave limit_val_batches above 0"
+        )
+        if self._every_images is not None:
+            raise ValueError(f"{problem}, or set every_kimg to null")
+        rank_zero_warn(f"{problem}. There will be no evaluation at the end of fit")
+
+    def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        super().on_validation_epoch_start(trainer, pl_module)
+        self._loop_reals = Gathering()
+
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        if trainer.state.fn != TrainerFn.FITTING and dataloader_idx == 0 and not skipped(trainer):
+            self._add_reals(trainer, pl_module, self._loop_reals, batch)
+
+    def on_test_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        self.on_validation_batch_end(trainer, pl_module, outputs, batch, batch_idx, dataloader_idx)
+
+    # ------------------------------------------------------------------ the comparison
+
+    def measured(self, trainer: Trainer, module: LightningModule) -> Record:
+        reals = self._reals(trainer, module)
+        fakes = self._fakes(trainer, module)
+        if not trainer.is_global_zero:
+            return {}
+        drawn = {
+            "fake_count": self.fake_count,
+            "seed": self.seed,
+            "truncation": self.truncation if self.sampler is None else None,
+            "ema": self.uses_average(trainer, module, ema=self.ema),
+        }
+        return self.compare(reals, fakes, drawn=drawn)
+
+    def _reals(self, trainer: Trainer, module: LightningModule) -> Reals:
+        if trainer.state.fn != TrainerFn.FITTING:
+            gathering, self._loop_reals = self._loop_reals, Gathering()
+            return self._finished(trainer, module, gathering)
+        if self._validation_reals is None:
+            gathering = Gathering()
+            limit = trainer.num_val_batches[0]
+            for batch in islice(_loader(trainer), None if limit == math.inf else int(limit)):
+                self._add_reals(trainer, module, gathering, batch)
+            self._validation_reals = self._finished(trainer, module, gathering)
+        return self._validation_reals
+
+    def _finished(self, trainer: Trainer, module: LightningModule, gathering: Gathering) -> Reals:
+        parts = [gathered(trainer, module, part) for part in gathering.parts]
+        return Reals(parts=parts, floors=self.floors(parts) if trainer.is_global_zero else {})
+
+    def _add_reals(self, trainer: Trainer, module: LightningModule, gathering: Gathering, batch: Any) -> None:
+        """This rank's batch, at the positions that its images have in the data set."""
+        images = images_of(batch).to(module.device)
+        positions = torch.arange(gathering.images, gathering.images + len(images))
+        loader = _loader(trainer)
+        sampler = loader.sampler if isinstance(loader, DataLoader) else None
+        if isinstance(sampler, DistributedSampler) and sampler.num_replicas > 1:
+            # It deals the data set out in turn, and repeats its first images so that every rank has as many.
+            positions = positions * sampler.num_replicas + sampler.rank
+            positions[positions >= len(cast("Sized", sampler.dataset))] = -1
+        else:
+            positions += trainer.global_rank << 40  # parts that follow each other, as data modules here deal them
+        gathering.add(len(images), self._described(images, positions))
+
+    def _fakes(self, trainer: Trainer, module: LightningModule) -> list[Features]:
+        if isinstance(module, GAN):
+            latents, labels = module.draw_latents(self.fake_count, seed=self.seed)
+        gathering = Gathering()
+        for share in self.shares(trainer, self.fake_count):
+            positions = share.positions
+            with trainer.precision_plugin.forward_context():
+                if self.sampler is not None:
+                    images = self.sampler(module, len(positions), share.seed)
+                else:
+                    assert isinstance(module, GAN)
+                    classes = None if labels is None else labels[positions]
+                    images = module.sample(latents[positions], classes, truncation=self.truncation, ema=self.ema)
+            gathering.add(len(images), self._described(images, share.filed))
+        return [gathered(trainer, module, part) for part in gathering.parts]
+
+    def _described(self, images: Tensor, positions: Int64[Tensor, " batch"]) -> list[Described]:
+        return self.describe(images if images.dtype == torch.uint8 else to_bytes(images), positions)
+
+
+def _loader(trainer: Trainer) -> Any:
+    """The running loop's first dataloader. (`trainer.val_dataloaders` may be an earlier fit's while validating.)"""
+    combined = trainer._evaluation_loop._combined_loader
+    assert combined is not None
+    return combined.flattened[0]

@@ -1,0 +1,119 @@
+"""The authors' PGGAN (TensorFlow, `networks.py`: `G_paper` and `D_paper`) to ours.
+
+Their names are `{r}x{r}/Conv0_up/weight` and so on, convolutions are `[kh, kw, in, out]`, dense layers `[in, out]`, and
+stored weights are before the equalized learning rate's factor, as ours are. With `fused_scale` the generator's
+upsampling convolutions are transposed ones, `[kh, kw, out, in]`, whose kernels are mirrored; without it the
+discriminator halves the resolution after the activation.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lightning_gan.layers import EqualizedConv2d, EqualizedLinear, stage_of
+from lightning_gan.models.pggan import Discriminator, Generator
+
+_REFUSED_UNLESS = {"fmap_decay": 1.0, "use_leakyrelu": True}
+"""Options of the authors' networks that ours does not have, and the authors' own settings."""
+
+
+def networks(state: dict[str, dict[str, Tensor]], config: dict[str, Any]) -> dict[str, nn.Module]:
+    """The generator "G" and the discriminator "D", in evaluation mode; "D" returns the score, then the class logits.
+
+    Args:
+        state: weights of the networks `G` and `D` by the authors' variable names. Their `lod` is left out: the networks
+            come complete, and `grow` sets their level.
+        config: the authors' keyword arguments, with their defaults where one is missing: `resolution`, `num_channels`,
+            `label_size`, `fmap_base`, `fmap_max`, `latent_size`, `normalize_latents`, `use_wscale`, `use_pixelnorm`,
+            `pixelnorm_epsilon`, `fused_scale`, `mbstd_group_size`.
+
+    Raises:
+        ValueError: for options of the authors' code that ours does not have.
+        RuntimeError: if weights are missing, left over, or of the wrong shape.
+    """
+    for option, value in _REFUSED_UNLESS.items():
+        if config.get(option, value) != value:
+            raise ValueError(f"only {option}={value} can be imported, the authors' own setting, not {config[option]}")
+    group = config.get("mbstd_group_size", 4)
+    if group < 2:
+        raise ValueError(f"mbstd_group_size={group} means no minibatch standard deviation, which ours always has")
+    shared = {
+        "image_size": config.get("resolution", 32),
+        "image_channels": config.get("num_channels", 1),
+        "number_of_classes": config.get("label_size", 0),
+        "channel_base": config.get("fmap_base", 8192),
+        "channel_max": config.get("fmap_max", 512),
+    }
+    fused = config.get("fused_scale", True)
+    latent_dim = config.get("latent_size")
+    generator = Generator(
+        **shared,
+        latent_dim=latent_dim if latent_dim is not None else min(shared["channel_base"], shared["channel_max"]),
+        normalizes_latents=config.get("normalize_latents", True),
+        normalizes_features=config.get("use_pixelnorm", True),
+        pixel_norm_eps=config.get("pixelnorm_epsilon", 1e-8),
+    )
+    discriminator = Discriminator(**shared, minibatch_stddev_group=group, activation_before_downsampling=not fused)
+    top = stage_of(shared["image_size"])
+    generator.load_state_dict(
+        {_generator_name(name, top): _layout(name, value, fused=fused) for name, value in _weights(state["G"])}
+    )
+    discriminator.load_state_dict(
+        {_discriminator_name(name, top): _layout(name, value, fused=fused) for name, value in _weights(state["D"])}
+    )
+    if not config.get("use_wscale", True):
+        for network in (generator, discriminator):
+            _undo_scales(network)
+    return {"G": generator.eval(), "D": discriminator.eval()}
+
+
+def _weights(state: dict[str, Tensor]) -> list[tuple[str, Tensor]]:
+    return [(name, value) for name, value in state.items() if name != "lod"]
+
+
+@torch.no_grad()
+def _undo_scales(network: nn.Module) -> None:
+    """Divide weights that are stored as they are used by what our layers multiply them by."""
+    for layer in network.modules():
+        if isinstance(layer, EqualizedLinear | EqualizedConv2d):
+            layer.weight.div_(layer.weight_scale)
+
+
+def _layout(name: str, value: Tensor, *, fused: bool) -> Tensor:
+    """TensorFlow's order of dimensions to PyTorch's."""
+    if value.dim() == 4 and "/Conv0_up/" in name and fused:
+        return value.permute(2, 3, 0, 1).flip(2, 3).contiguous()  # kh kw out in, mirrored -> out in kh kw
+    if value.dim() == 4:
+        return value.permute(3, 2, 0, 1).contiguous()  # kh kw in out -> out in kh kw
+    return value.t().contiguous() if value.dim() == 2 else value
+
+
+def _place(name: str, top: int) -> tuple[int, str, str]:
+    """Stage, layer and kind: `16x16/Conv1/bias` -> (2, "Conv1", "bias"), and of 16x16 `ToRGB_lod0/bias` likewise."""
+    *place, layer, kind = name.split("/")
+    if not place:
+        layer, level = layer.split("_lod")
+        return top - int(level), layer, kind
+    return stage_of(int(place[0].split("x")[0])), layer, kind
+
+
+def _generator_name(name: str, top: int) -> str:
+    stage, layer, kind = _place(name, top)
+    if layer == "ToRGB":
+        return f"to_rgb.{stage}.{kind}"
+    if stage == 0:
+        ours = {"Dense/weight": "dense.weight", "Dense/bias": "bias", "Conv/weight": "conv.weight"}
+        return f"first.{ours.get(f'{layer}/{kind}', f'conv.{kind}')}"
+    # Without fused_scale the first convolution is called Conv0.
+    return f"blocks.{stage - 1}.{'conv1' if layer == 'Conv1' else 'conv0_up'}.{kind}"
+
+
+def _discriminator_name(name: str, top: int) -> str:
+    stage, layer, kind = _place(name, top)
+    if layer == "FromRGB":
+        return f"from_rgb.{stage}.conv.{kind}"
+    if stage == 0:
+        return f"last.{layer.lower()}.{kind}"  # Conv, Dense0, Dense1
+    # Without fused_scale the second convolution is called Conv1.
+    return f"blocks.{stage - 1}.{'conv0' if layer == 'Conv0' else 'conv1_down'}.{kind}"
