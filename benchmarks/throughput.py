@@ -2,7 +2,7 @@
 
     python benchmarks/throughput.py --model stylegan --sizes 64 128 256 512 1024 --batch 32 16 8 4 2 --precision bf16
 
-A batch is the discriminator's and the generator's turn in the loop of `GAN`, with the penalty that the paper has in
+A batch is the discriminator's and the generator's turn in the loop of `GAN`, with the penalties that the paper has in
 every turn, on random bytes that are in memory already. On CUDA with the authors' widths; on a CPU with narrow networks
 and small sizes, which only show that the command works. The table is Markdown.
 """
@@ -20,15 +20,19 @@ import torch
 from lightning.pytorch import Callback, Trainer
 from torch.utils.data import DataLoader, TensorDataset
 
-from lightning_gan.callbacks import R1
+from lightning_gan.callbacks import R1, Drift, GradientPenalty
 from lightning_gan.gan import GAN
 from lightning_gan.loop import Loop
-from lightning_gan.models import StyleGAN
+from lightning_gan.models import PGGAN, StyleGAN
 
 WARM_UP = 3
 """Batches that are not counted; the first of them compiles."""
 
 MODELS: dict[str, Callable[[int, dict[str, Any], Loop], tuple[GAN, list[Callback]]]] = {
+    "pggan": lambda size, widths, loop: (
+        PGGAN(image_size=size, **widths, loop=loop),
+        [GradientPenalty(weight=10.0, target=1.0), Drift(weight=0.001)],
+    ),
     "stylegan": lambda size, widths, loop: (StyleGAN(image_size=size, **widths, loop=loop), [R1(gamma=10.0)]),
 }
 """Model and the paper's penalties by name, made for an image size, with widths and a loop."""

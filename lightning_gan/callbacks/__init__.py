@@ -37,7 +37,9 @@ from lightning_gan.callbacks.quadratic_potential import QuadraticPotential
 from lightning_gan.callbacks.roth import Roth, RothFGAN
 from lightning_gan.callbacks.sample_metrics import MultiScaleSimilarity, SlicedWasserstein
 from lightning_gan.callbacks.samples import SampleGrid
+from lightning_gan.callbacks.singular_values import SingularValues
 from lightning_gan.callbacks.spectral_norm import SpectralNorm
+from lightning_gan.callbacks.standing_statistics import StandingStatistics
 from lightning_gan.callbacks.stopping import StopAtKimg
 from lightning_gan.callbacks.style_figures import NoiseComparison, StyleMixingGrid, StyleRange
 from lightning_gan.callbacks.top_k import TopKSchedule
@@ -80,8 +82,10 @@ __all__ = [
     "RothFGAN",
     "SampleGrid",
     "SampleSheets",
+    "SingularValues",
     "SlicedWasserstein",
     "SpectralNorm",
+    "StandingStatistics",
     "StopAtKimg",
     "StyleMixingGrid",
     "StyleRange",

@@ -130,8 +130,15 @@ class Comparing(Evaluating):
         """Numbers of the reals alone, on rank 0."""
 
     @abstractmethod
-    def compare(self, reals: Reals, fakes: list[Features], *, drawn: Record) -> Record:
-        """The numbers, under "metrics", and what they depend on, `drawn` being the fakes' part of it; on rank 0."""
+    def compare(self, reals: Reals, fakes: list[Features], *, asked: Tensor | None, drawn: Record) -> Record:
+        """The numbers, under "metrics", and what they depend on; on rank 0.
+
+        Args:
+            reals: what is kept of the reals.
+            fakes: what is kept of the fakes.
+            asked: the class that every fake was made for, None without classes.
+            drawn: what the fakes depend on.
+        """
 
     # ------------------------------------------------------------------ when
 
@@ -193,7 +200,7 @@ class Comparing(Evaluating):
 
     def measured(self, trainer: Trainer, module: LightningModule) -> Record:
         reals = self._reals(trainer, module)
-        fakes = self._fakes(trainer, module)
+        fakes, asked = self._fakes(trainer, module)
         if not trainer.is_global_zero:
             return {}
         drawn = {
@@ -202,7 +209,7 @@ class Comparing(Evaluating):
             "truncation": self.truncation if self.sampler is None else None,
             "ema": self.uses_average(trainer, module, ema=self.ema),
         }
-        return self.compare(reals, fakes, drawn=drawn)
+        return self.compare(reals, fakes, asked=asked, drawn=drawn)
 
     def _reals(self, trainer: Trainer, module: LightningModule) -> Reals:
         if trainer.state.fn != TrainerFn.FITTING:
@@ -234,7 +241,8 @@ class Comparing(Evaluating):
             positions += trainer.global_rank << 40  # parts that follow each other, as data modules here deal them
         gathering.add(len(images), self._described(images, positions))
 
-    def _fakes(self, trainer: Trainer, module: LightningModule) -> list[Features]:
+    def _fakes(self, trainer: Trainer, module: LightningModule) -> tuple[list[Features], Tensor | None]:
+        labels: Tensor | None = None
         if isinstance(module, GAN):
             latents, labels = module.draw_latents(self.fake_count, seed=self.seed)
         gathering = Gathering()
@@ -248,7 +256,7 @@ class Comparing(Evaluating):
                     classes = None if labels is None else labels[positions]
                     images = module.sample(latents[positions], classes, truncation=self.truncation, ema=self.ema)
             gathering.add(len(images), self._described(images, share.filed))
-        return [gathered(trainer, module, part) for part in gathering.parts]
+        return [gathered(trainer, module, part) for part in gathering.parts], labels
 
     def _described(self, images: Tensor, positions: Int64[Tensor, " batch"]) -> list[Described]:
         return self.describe(images if images.dtype == torch.uint8 else to_bytes(images), positions)

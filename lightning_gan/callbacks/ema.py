@@ -12,10 +12,12 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from lightning_gan.callbacks.clock import ImageClock, network_of
 from lightning_gan.game import AveragesGenerator
 from lightning_gan.gan import GAN
+from lightning_gan.layers.batch_norm import BatchNorm
 
 
 def ema_decay(batch_images: int, *, half_life_images: float) -> float:
@@ -53,6 +55,16 @@ def copy_tensors(targets: Sequence[Tensor], sources: Sequence[Tensor]) -> None:
         target.copy_(source)
 
 
+def running_statistics_of(network: nn.Module) -> set[str]:
+    """Names of the buffers that hold batch normalization's running means and variances."""
+    return {
+        f"{path}.{name}".lstrip(".")
+        for path, module in network.named_modules()
+        for name, buffer in module.named_buffers(recurse=False)
+        if isinstance(module, BatchNorm | _BatchNorm) and name.startswith("running_") and buffer.is_floating_point()
+    }
+
+
 class EMA(AveragesGenerator, ImageClock):
     """Averages the generator's parameters after every batch; buffers are copied.
 
@@ -68,6 +80,8 @@ class EMA(AveragesGenerator, ImageClock):
         half_life_kimg: thousands of images after which old weights count half; StyleGAN has 10, ADA 10 to 500.
         ramp_up: shortens the half-life early on to this share of the images seen; 0.05 in ADA, None for no ramp-up.
         start_kimg: thousands of images for which the average just follows the weights.
+        average_statistics: also average what batch normalization keeps running averages of, as BigGAN does, instead of
+            copying it. (Its code averages all buffers; singular vectors would lose their length by that.)
         generator: name of the generator in modules that are no `GAN`: an attribute path.
 
     Raises:
@@ -80,6 +94,7 @@ class EMA(AveragesGenerator, ImageClock):
         half_life_kimg: float = 10.0,
         ramp_up: float | None = None,
         start_kimg: float = 0.0,
+        average_statistics: bool = False,
         generator: str = "generator",
     ) -> None:
         if half_life_kimg < 0 or start_kimg < 0:
@@ -89,6 +104,7 @@ class EMA(AveragesGenerator, ImageClock):
         self.half_life_kimg = half_life_kimg
         self.ramp_up = ramp_up
         self.start_kimg = start_kimg
+        self.average_statistics = average_statistics
         self.generator = generator
         self._shadow: dict[str, Tensor] = {}
         self._set_aside: list[Tensor] = []
@@ -131,14 +147,21 @@ class EMA(AveragesGenerator, ImageClock):
 
     def _average_gan(self, gan: GAN, *, decay: float) -> None:
         move_average(list(gan.generator_ema.parameters()), list(gan.generator.parameters()), decay=decay)
-        copy_tensors(list(gan.generator_ema.buffers()), list(gan.generator.buffers()))
+        self._average_buffers(dict(gan.generator_ema.named_buffers()), gan.generator, decay=decay)
 
     def _average_foreign(self, pl_module: LightningModule, *, decay: float) -> None:
         network = network_of(pl_module, self.generator, setting="EMA(generator=...)")
         weights = dict(network.named_parameters())
         move_average([self._shadow[name] for name in weights], list(weights.values()), decay=decay)
-        buffers = dict(network.named_buffers())
-        copy_tensors([self._shadow[name] for name in buffers], list(buffers.values()))
+        self._average_buffers(self._shadow, network, decay=decay)
+
+    def _average_buffers(self, averages: dict[str, Tensor], network: nn.Module, *, decay: float) -> None:
+        live = dict(network.named_buffers())
+        averaged = running_statistics_of(network) & live.keys() if self.average_statistics else set()
+        names = [name for name in live if name in averaged]
+        move_average([averages[name] for name in names], [live[name] for name in names], decay=decay)
+        copied = [name for name in live if name not in averaged]
+        copy_tensors([averages[name] for name in copied], [live[name] for name in copied])
 
     # ------------------------------------------------------------------ the average in the place of the weights
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from lightning_gan.callbacks.comparing import Comparing, Described, Reals
 from lightning_gan.metrics import DigitFeatures, frechet_floor
-from lightning_gan.metrics.report import Record, class_counts, compare_features
+from lightning_gan.metrics.report import Record, class_counts, compare_features, share_of_class
 from lightning_gan.seeds import derived_seed
 from lightning_gan.shapes import Features, ImageBytes
 
@@ -103,7 +103,7 @@ class Evaluation(Comparing):
     def floors(self, reals: list[Features]) -> dict[str, float]:
         return {"frechet": frechet_floor(reals[0], seed=derived_seed(self.seed, "halves")).item()}
 
-    def compare(self, reals: Reals, fakes: list[Features], *, drawn: Record) -> Record:
+    def compare(self, reals: Reals, fakes: list[Features], *, asked: Tensor | None, drawn: Record) -> Record:
         (real,), (fake,) = reals.parts, fakes
         subset_size = min(self.kernel_subset_size, len(real), len(fake))
         numbers = compare_features(
@@ -116,7 +116,11 @@ class Evaluation(Comparing):
             seed=derived_seed(self.seed, "subsets"),
         )
         if isinstance(self.extractor, DigitFeatures):
-            numbers |= class_counts(self.extractor.to(fake.device).classify_features(fake))
+            logits = self.extractor.to(fake.device).classify_features(fake)
+            numbers |= class_counts(logits)
+            # A class is a digit here: data with other classes have features of their own.
+            if asked is not None:
+                numbers["asked_class"] = share_of_class(logits, asked)
         return {
             "extractor": type(self.extractor).__name__,
             "real_count": len(real),

@@ -101,7 +101,7 @@ class SlicedWasserstein(Comparing):
         pairs = ((level[order[:count]], level[order[count : 2 * count]]) for level in reals)
         return self._distances(pairs, name="sliced_wasserstein_floor_x1000")
 
-    def compare(self, reals: Reals, fakes: list[Features], *, drawn: Record) -> Record:
+    def compare(self, reals: Reals, fakes: list[Features], *, asked: Tensor | None, drawn: Record) -> Record:
         order = self._order(reals.parts[0])[: self.fake_count]
         pairs = ((real[order], fake[: len(order)]) for real, fake in zip(reals.parts, fakes, strict=True))
         return {
@@ -207,7 +207,7 @@ class MultiScaleSimilarity(Comparing):
             raise ValueError("MultiScaleSimilarity: no pair of real images; give batches of at least 2")
         return {"ms_ssim_of_reals": reals[0].double().mean().item()}
 
-    def compare(self, reals: Reals, fakes: list[Features], *, drawn: Record) -> Record:
+    def compare(self, reals: Reals, fakes: list[Features], *, asked: Tensor | None, drawn: Record) -> Record:
         numbers = {"ms_ssim": fakes[0].double().mean().item(), **reals.floors}
         return {"real_pairs": len(reals.parts[0]), **drawn, "fake_pairs": len(fakes[0]), "metrics": numbers}
 

@@ -1,24 +1,41 @@
 """Real images for the discriminator: data modules, and the stream and sources that they are made of."""
 
+from lightning_gan.data.celeba import CelebA, CelebASplit, FaceCrop
+from lightning_gan.data.cifar import CIFAR10, CIFAR100, CIFARSplit
 from lightning_gan.data.datamodule import GANData, Pace, Pass
 from lightning_gan.data.decoding import Resize
 from lightning_gan.data.digits import Digits
 from lightning_gan.data.folder import ImageFolder
 from lightning_gan.data.image_files import ImageFiles
+from lightning_gan.data.imagenet import ImageNet, ImageNetSplit
 from lightning_gan.data.images import ImageSource, MemoryImages, box_mean
+from lightning_gan.data.lsun import LSUN
 from lightning_gan.data.resolution_cache import CachedImages
+from lightning_gan.data.stl10 import STL10, STL10Split
 from lightning_gan.data.stream import Stream, StreamLoader
 
 __all__ = [
+    "CIFAR10",
+    "CIFAR100",
+    "LSUN",
+    "STL10",
+    "CIFARSplit",
+    "CachedImages",
+    "CelebA",
+    "CelebASplit",
     "Digits",
+    "FaceCrop",
     "GANData",
     "ImageFiles",
     "ImageFolder",
+    "ImageNet",
+    "ImageNetSplit",
     "ImageSource",
     "MemoryImages",
     "Pace",
     "Pass",
     "Resize",
+    "STL10Split",
     "Stream",
     "StreamLoader",
     "box_mean",

@@ -1,7 +1,9 @@
 """The authors' StyleGAN (TensorFlow, `networks_stylegan.py`) to ours.
 
 Their names are `{r}x{r}/Conv0_up/weight` and so on, convolutions are `[kh, kw, in, out]`, dense layers `[in, out]`, and
-stored weights are before the equalized learning rate's factor, as ours are.
+stored weights are before the equalized learning rate's factor, as ours are. Where the authors fuse upsampling and
+convolution (`fused_scale`; "auto" does from 128x128 on) they transpose a convolution without mirroring its kernel, so
+that `Conv0_up/weight` is the mirror image of ours. Their fused downsampling is a convolution, which mirrors nothing.
 """
 
 import math
@@ -11,9 +13,10 @@ from typing import Any
 from torch import Tensor, nn
 
 from lightning_gan.layers import Growing, stage_of
-from lightning_gan.models.stylegan import Blur, Discriminator, Generator, SynthesisParts
+from lightning_gan.layers.blur import Blur
+from lightning_gan.models.stylegan import Discriminator, Generator, SynthesisParts
 
-# What we have of options that we do not have in full. (`fused_scale` and the loops of `structure` change no result.)
+# What we have of options that we do not have in full. (The loops of `structure` change no result.)
 SUPPORTED: dict[str, tuple[Any, ...]] = {
     "fmap_decay": (1.0,),
     "use_wscale": (True,),
@@ -55,7 +58,10 @@ def networks(state: dict[str, dict[str, Tensor]], config: dict[str, Any]) -> dic
         _set_blur(network, config.get("blur_filter", [1, 2, 1]))
     top = stage_of(config["resolution"])
     mapping = {_mapping_name(name): _layout(name, value) for name, value in state.get("G_mapping", {}).items()}
-    synthesis = {_synthesis_name(name, top): _layout(name, value) for name, value in _weights(state["G_synthesis"])}
+    synthesis = {
+        _synthesis_name(name, top): _unmirrored(name, _layout(name, value), fused=config.get("fused_scale", "auto"))
+        for name, value in _weights(state["G_synthesis"])
+    }
     judging = {_discriminator_name(name, top): _layout(name, value) for name, value in _weights(state["D"])}
     if config.get("structure", "auto") == "fixed":
         # Built without growing it has the full resolution's head alone; the others stay as they begin.
@@ -148,6 +154,14 @@ def _layout(name: str, value: Tensor) -> Tensor:
     if value.dim() == 4:
         return value.permute(3, 2, 0, 1).contiguous()  # kh kw in out -> out in kh kw
     return value.t().contiguous() if value.dim() == 2 else value
+
+
+def _unmirrored(name: str, value: Tensor, *, fused: bool | str) -> Tensor:
+    """The kernels of fused upsampling convolutions as those of convolutions, all else as it is."""
+    if not name.endswith("Conv0_up/weight"):
+        return value
+    size = int(name.split("x")[0])
+    return value.flip(2, 3) if (size >= 128 if fused == "auto" else fused) else value
 
 
 def _mapping_name(name: str) -> str:

@@ -38,7 +38,7 @@ class InstanceNorm(nn.Module):
         # Over one flat dimension: with two, PyTorch's gradient is wrong for a batch of one whose gradient arrives in
         # channels_last (2.11 and 2.15, CPU). fp32: a variance, and a tiny eps.
         flat = instance_norm(full_precision(features).flatten(2), eps=1e-8)
-        return flat.unflatten(2, features.shape[2:]).to(features.dtype)
+        return flat.view_as(features).to(features.dtype)
 
 
 class MinibatchStddev(nn.Module):

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import torch
+from jaxtyping import Int
+from torch import Tensor
 
 from lightning_gan.metrics.feature_set import FakeFeatures, RealFeatures
 from lightning_gan.metrics.frechet import frechet_distance, gaussian
@@ -50,6 +52,16 @@ def class_counts(logits: Logits) -> dict[str, float]:
     }
 
 
+def share_of_class(logits: Logits, labels: Int[Tensor, " batch"]) -> float:
+    """How many of the images are taken for what they were made for.
+
+    Example:
+        >>> share_of_class(torch.tensor([[2.0, 1.0], [0.0, 3.0]]), torch.tensor([0, 0]))
+        0.5
+    """
+    return (logits.argmax(1) == labels.to(logits.device)).double().mean().item()
+
+
 TITLES = {
     "frechet_distance": "Frechet distance",
     "frechet_floor": "  its floor: two halves of the reals",
@@ -61,6 +73,7 @@ TITLES = {
     "coverage": "coverage",
     "classes_present": "classes that occur",
     "effective_classes": "effective number of classes",
+    "asked_class": "share of the class asked for",
     "sliced_wasserstein_x1000": "sliced Wasserstein distance x 1000",
     "sliced_wasserstein_floor_x1000": "its floor: two halves of the reals",
     "ms_ssim": "MS-SSIM of pairs of fakes",

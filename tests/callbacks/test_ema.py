@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from lightning_gan.callbacks import EMA, ProgressiveGrowing
 from lightning_gan.callbacks.ema import ema_decay, move_average
+from lightning_gan.layers.batch_norm import BatchNorm
 from tests.callbacks.growing_toys import ForeignGAN, assert_same_state, fit, growing_gan
 from tests.toys import equal, fast_adam, toy_gan, toy_loader, toy_trainer, weights_of
 
@@ -106,6 +107,23 @@ def test_buffers_are_copied_and_not_averaged() -> None:
         network.register_buffer("batches", torch.tensor(value))
     toy_trainer(EMA(half_life_kimg=10.0), limit_train_batches=1).fit(module, toy_loader())
     assert module.generator_ema.get_buffer("batches") == 8
+
+
+@pytest.mark.parametrize(("average_statistics", "expected"), [(True, 0.5), (False, 1.0)])
+def test_running_statistics_are_averaged_if_asked(average_statistics: bool, expected: float) -> None:
+    """One batch of a half-life's images: half the way from 0 to 1. Other buffers are copied."""
+    module = toy_gan()
+    for network, value in ((module.generator, 1.0), (module.generator_ema, 0.0)):
+        network.add_module("norms", nn.ModuleList([nn.BatchNorm2d(1), BatchNorm(1)]))
+        for buffer in network.buffers():
+            buffer.fill_(value)
+        network.register_buffer("vector", torch.tensor(value))
+    ema = EMA(half_life_kimg=0.004, average_statistics=average_statistics)
+    toy_trainer(ema, limit_train_batches=1).fit(module, toy_loader())
+    buffers = {name: buffer.item() for name, buffer in module.generator_ema.named_buffers()}
+    assert buffers["norms.0.running_mean"] == buffers["norms.1.running_mean"] == pytest.approx(expected)
+    assert buffers["norms.0.running_var"] == buffers["norms.1.running_variance"] == pytest.approx(expected)
+    assert buffers["vector"] == buffers["norms.0.num_batches_tracked"] == buffers["norms.1.standing_batches"] == 1
 
 
 def test_a_block_that_wakes_up_starts_in_the_average_as_it_is() -> None:

@@ -1,7 +1,8 @@
 """The authors' StyleGAN written out a second time, from the facts of their TensorFlow code: names and functions alone.
 
 It keeps their conventions, which ours does not: TensorFlow's layouts, images of the full size, levels of detail that
-fade all resolutions into each other ("linear" structure), nearest upsampling and box averages apart from convolutions.
+fade all resolutions into each other ("linear" structure), box averages apart from convolutions, and upsampling as a
+transposed convolution where they fuse it and apart from the convolution where they do not.
 """
 
 import math
@@ -9,7 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import avg_pool2d, conv2d, interpolate, leaky_relu, pad
+from torch.nn.functional import avg_pool2d, conv2d, conv_transpose2d, interpolate, leaky_relu, pad
 
 State = dict[str, dict[str, Tensor]]
 SQRT2 = math.sqrt(2.0)
@@ -140,6 +141,19 @@ def up(images: Tensor) -> Tensor:
     return interpolate(images, scale_factor=2, mode="nearest")
 
 
+def up_convolution(inputs: Tensor, weight: Tensor, *, fused: bool | str) -> Tensor:
+    """`upscale2d_conv2d`: tf.nn.conv2d_transpose is the gradient of a convolution, which PyTorch's is too."""
+    if fused == "auto":
+        fused = 2 * min(inputs.shape[2:]) >= 128
+    if not fused:
+        return convolution(up(inputs), weight)
+    scaled = weight * (SQRT2 / math.sqrt(9 * weight.shape[2]))
+    padded = pad(scaled.permute(2, 3, 0, 1), (1, 1, 1, 1))  # in out 5 5
+    summed = padded[..., 1:, 1:] + padded[..., :-1, 1:] + padded[..., 1:, :-1] + padded[..., :-1, :-1]
+    # The convolution that it is the gradient of has stride 2 and 4x4 taps: "SAME" pads it by 1 on every side.
+    return conv_transpose2d(inputs, summed, stride=2, padding=1)
+
+
 def faded(new: Tensor, old: Tensor, share_of_old: float) -> Tensor:
     share = min(max(share_of_old, 0.0), 1.0)
     return new * (1 - share) + old * share
@@ -192,7 +206,8 @@ def images(state: State, config: dict[str, Any], w: Tensor, *, lod: float) -> Te
     output = None if fixed else to_rgb(x, 2)
     for stage in range(3, log2 + 1):
         scope = f"{2**stage}x{2**stage}"
-        x = epilogue(blur(convolution(up(x), v[f"{scope}/Conv0_up/weight"]), taps), f"{scope}/Conv0_up", 2 * stage - 4)
+        x = up_convolution(x, v[f"{scope}/Conv0_up/weight"], fused=option("fused_scale", "auto"))
+        x = epilogue(blur(x, taps), f"{scope}/Conv0_up", 2 * stage - 4)
         x = epilogue(convolution(x, v[f"{scope}/Conv1/weight"]), f"{scope}/Conv1", 2 * stage - 3)
         if output is not None:
             output = faded(to_rgb(x, stage), up(output), lod - (log2 - stage))

@@ -199,6 +199,7 @@ def random_state(config: dict[str, Any]) -> dict[str, dict[str, Tensor]]:
         {"resolution": 4},
         {"latent_size": None, "fmap_base": 32, "fmap_max": 16},
         {"latent_size": 7, "fmap_base": 40},
+        {"latent_size": None, "fmap_base": 16, "fmap_max": 64},
         {"use_wscale": False},
         {"normalize_latents": False, "use_pixelnorm": False},
         {"pixelnorm_epsilon": 0.1, "mbstd_group_size": 2},

@@ -9,12 +9,24 @@ import torch
 from lightning.pytorch import Callback
 from torch.utils.data import DataLoader, TensorDataset
 
-from lightning_gan.callbacks import R1
+from lightning_gan.callbacks import R1, GradientPenalty
 from lightning_gan.gan import GAN
-from lightning_gan.models import StyleGAN
+from lightning_gan.models import PGGAN, StyleGAN
 from tests.toys import Spy, toy_trainer
 
 LEVELS = (4, 8, 16, 32, 64, 128, 256, 512, 1024)
+
+
+def narrow_pggan() -> GAN:
+    """Four feature maps, and one at 1024x1024."""
+    torch.manual_seed(0)
+    return PGGAN(image_size=1024, latent_dim=4, channel_base=512, channel_max=4)
+
+
+def wide_pggan() -> GAN:
+    """The authors' widths: 23 million parameters each."""
+    torch.manual_seed(0)
+    return PGGAN(image_size=1024)
 
 
 def narrow_stylegan() -> GAN:
@@ -38,9 +50,11 @@ def wide_stylegan() -> GAN:
 
 
 NARROW: dict[str, tuple[Callable[[], GAN], Callable[[], list[Callback]]]] = {
+    "pggan": (narrow_pggan, lambda: [GradientPenalty(weight=10.0, target=1.0)]),
     "stylegan": (narrow_stylegan, lambda: [R1(gamma=10.0)]),
 }
 WIDE: dict[str, tuple[Callable[[], GAN], Callable[[], list[Callback]]]] = {
+    "pggan": (wide_pggan, lambda: [GradientPenalty(weight=10.0, target=1.0)]),
     "stylegan": (wide_stylegan, lambda: [R1(gamma=10.0)]),
 }
 
@@ -101,7 +115,7 @@ def test_a_turn_of_each_player_reaches_exactly_the_active_level(name: str, resol
 @pytest.mark.slow
 @pytest.mark.parametrize("name", WIDE)
 def test_networks_of_the_authors_widths_play_at_every_level(name: str) -> None:
-    """With R1 due in every turn, whose double backward needs the most memory: about 5 GB at 1024x1024."""
+    """With the penalty due in every turn, whose double backward needs the most memory: about 5 GB at 1024x1024."""
     make, callbacks = WIDE[name]
     module = make()
     for resolution in LEVELS:

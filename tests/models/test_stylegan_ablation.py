@@ -8,7 +8,8 @@ import torch
 import yaml
 
 from lightning_gan.cli.configs import shipped_folder
-from lightning_gan.models.stylegan import InstanceNorm, PixelNorm, StyleGAN
+from lightning_gan.layers.normalization import InstanceNorm, PixelNorm
+from lightning_gan.models.stylegan import FirstBlock, StyleGAN
 from tests.models.test_stylegan import SMALL, loader, parameters_of
 from tests.toys import equal, toy_trainer, weights_of
 
@@ -63,7 +64,9 @@ def test_every_row_adds_what_the_paper_says() -> None:
 @pytest.mark.parametrize("row", ROWS)
 def test_rows_differ_in_their_normalization(row: str) -> None:
     expected = PixelNorm if row == "B" else InstanceNorm
-    (normalization,) = of_row(row).generator.synthesis.first.epilogue0.normalization
+    first = of_row(row).generator.synthesis.first
+    assert isinstance(first, FirstBlock)
+    (normalization,) = first.epilogue0.normalization
     assert isinstance(normalization, expected)
 
 

@@ -1,0 +1,196 @@
+"""CelebA (Liu et al. 2015, arXiv:1411.7766): 202,599 aligned faces of 178x218 pixels with 40 attributes."""
+
+import os
+from difflib import get_close_matches
+from enum import Enum
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+from PIL import Image
+
+from lightning_gan.data.datamodule import GANData
+from lightning_gan.data.images import ClassLabels, ImageSource, Indices, box_mean, factor_between
+from lightning_gan.data.torchvision_datasets import PublicDataset, channels_first, resized
+from lightning_gan.shapes import ImageBytes
+
+ATTRIBUTES = (
+    *("5_o_Clock_Shadow", "Arched_Eyebrows", "Attractive", "Bags_Under_Eyes", "Bald", "Bangs", "Big_Lips", "Big_Nose"),
+    *("Black_Hair", "Blond_Hair", "Blurry", "Brown_Hair", "Bushy_Eyebrows", "Chubby", "Double_Chin", "Eyeglasses"),
+    *("Goatee", "Gray_Hair", "Heavy_Makeup", "High_Cheekbones", "Male", "Mouth_Slightly_Open", "Mustache"),
+    *("Narrow_Eyes", "No_Beard", "Oval_Face", "Pale_Skin", "Pointy_Nose", "Receding_Hairline", "Rosy_Cheeks"),
+    *("Sideburns", "Smiling", "Straight_Hair", "Wavy_Hair", "Wearing_Earrings", "Wearing_Hat", "Wearing_Lipstick"),
+    *("Wearing_Necklace", "Wearing_Necktie", "Young"),
+)
+"""What is known of every face."""
+
+_FOLDER = Path("celeba") / "img_align_celeba"
+_DATASET = PublicDataset(
+    name="CelebA",
+    host="drive.google.com",
+    by_hand=(
+        "get img_align_celeba.zip and the five .txt files of its annotations from "
+        "mmlab.ie.cuhk.edu.hk/projects/CelebA.html, put them into its folder celeba, and unpack the zip there "
+        "(Google often refuses programs; torchvision needs gdown to ask)"
+    ),
+)
+
+
+class CelebASplit(Enum):
+    """Which images."""
+
+    all = "all"
+    """202,599, on which GANs are trained."""
+
+    train = "train"
+    """162,770."""
+
+    valid = "valid"
+    """19,867."""
+
+    test = "test"
+    """19,962."""
+
+
+class FaceCrop(Enum):
+    """Which square of the 178x218 pixels: left, top, right, bottom."""
+
+    square_178 = (0, 20, 178, 198)
+    """The central square, as wide as the image: resize and centre crop in the R1 paper's code (arXiv:1801.04406)."""
+
+    square_160 = (9, 29, 169, 189)
+    """The central 160 pixels: face and hair."""
+
+    square_108 = (35, 55, 143, 163)
+    """The central 108 pixels: the face alone, as implementations of DCGAN cut it."""
+
+    square_128_low = (25, 57, 153, 185)
+    """128 pixels around (89, 121), which lies below the centre: PGGAN's CelebA at 128x128 (arXiv:1710.10196)."""
+
+
+@final
+class Faces(ImageSource):
+    """Square crops of face images in one folder.
+
+    Args:
+        folder: where the files are.
+        names: the files, in the order of their numbers.
+        labels: one class per image, or None.
+        crop: which square is seen.
+        image_size: the full size it is brought to.
+    """
+
+    def __init__(
+        self, *, folder: Path, names: list[str], labels: ClassLabels | None, crop: FaceCrop, image_size: int
+    ) -> None:
+        self._folder = folder
+        # An array of fixed-width names: workers share it, where a list would be copied name by name.
+        self._names = np.array(names)
+        self._labels = labels
+        self._crop = crop
+        self._image_size = image_size
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    @property
+    def labels(self) -> ClassLabels | None:
+        return self._labels
+
+    @property
+    def number_of_classes(self) -> int:
+        return 0 if self._labels is None else 2
+
+    def read(self, indices: Indices, *, resolution: int) -> ImageBytes:
+        """The faces at `indices`; raises a ValueError that names the file which cannot be read."""
+        factor_between(self._image_size, resolution)
+        pixels = [self._face(self._folder / str(self._names[index])) for index in indices.tolist()]
+        return box_mean(channels_first(np.stack(pixels)), resolution=resolution)
+
+    def _face(self, path: Path) -> Any:
+        try:
+            with Image.open(path) as image:
+                return np.asarray(resized(image.convert("RGB").crop(self._crop.value), self._image_size))
+        except OSError as error:
+            raise ValueError(f"{path} cannot be read ({error}); unpack img_align_celeba.zip again") from error
+
+
+@final
+class CelebA(GANData):
+    """CelebA: a square of every aligned face, decoded from its file whenever it is shown.
+
+    Args:
+        root: the folder that holds, or is to hold, `celeba` with `img_align_celeba` and the annotations in it.
+        download: whether the data set (1.4 GB) is fetched from Google Drive when it is missing, which needs gdown and
+            which Google often refuses.
+        split: all, train, valid or test.
+        image_size: size in pixels to which the square is brought: a box mean where it divides, else Lanczos.
+        crop: which square of the 178x218 pixels: square_178, square_160, square_108 or square_128_low.
+        attribute: one of the 40 attributes, such as Smiling, as two classes: 0 without, 1 with it. None for no labels.
+        mirror: whether half of the training images are flipped left to right.
+        batch_size: GLOBAL batch size, over all processes.
+        seed: of the order of images and of mirroring.
+        number_of_workers: processes that read ahead for each training process.
+
+    Raises:
+        ValueError: if a number is out of range or there is no such attribute; when it is opened, if the data set is
+            missing or incomplete.
+    """
+
+    def __init__(
+        self,
+        *,
+        root: str | Path = "data",
+        download: bool = False,
+        split: CelebASplit = CelebASplit.all,
+        image_size: int = 64,
+        crop: FaceCrop = FaceCrop.square_178,
+        attribute: str | None = None,
+        mirror: bool = True,
+        batch_size: int = 64,
+        seed: int = 0,
+        number_of_workers: int = 4,
+    ) -> None:
+        if image_size < 1:
+            raise ValueError(f"image_size={image_size} must be at least 1")
+        if attribute is not None and attribute not in ATTRIBUTES:
+            close = get_close_matches(attribute, ATTRIBUTES, n=1, cutoff=0.4) or ["Smiling"]
+            raise ValueError(f"CelebA has no attribute {attribute}; give one of its 40, such as {close[0]}")
+        super().__init__(
+            image_size=image_size,
+            image_channels=3,
+            number_of_classes=0 if attribute is None else 2,
+            batch_size=batch_size,
+            seed=seed,
+            mirror=mirror,
+            number_of_workers=number_of_workers,
+        )
+        self.root = Path(root).expanduser()
+        self.download = download
+        self.split = split
+        self.crop = crop
+        self.attribute = attribute
+
+    def prepare_data(self) -> None:
+        """Fetches the data set if that is asked for: on one process of every machine, while the others wait."""
+        if self.download:
+            _DATASET.fetch(lambda datasets: self._of_torchvision(datasets, download=True), root=self.root)
+
+    def open_source(self) -> ImageSource:
+        opened = _DATASET.open(lambda datasets: self._of_torchvision(datasets, download=False), root=self.root)
+        names = [str(name) for name in opened.filename]
+        folder = self.root / _FOLDER
+        # torchvision checks the annotations and that the folder exists, not that all of the zip was unpacked.
+        missing = set(names) - set(os.listdir(folder))
+        if missing:
+            raise ValueError(
+                f"{folder} lacks {len(missing)} of {len(names)} images, the first is {min(missing)}; "
+                "unpack img_align_celeba.zip there again"
+            )
+        labels = None
+        if self.attribute is not None:
+            labels = opened.attr[:, opened.attr_names.index(self.attribute)].long()
+        return Faces(folder=folder, names=names, labels=labels, crop=self.crop, image_size=self.image_size)
+
+    def _of_torchvision(self, datasets: Any, *, download: bool) -> Any:
+        return datasets.CelebA(self.root, split=self.split.value, target_type="attr", download=download)

@@ -1,0 +1,146 @@
+"""ImageNet (Russakovsky et al. 2015, arXiv:1409.0575): 1,281,167 photographs of 1000 classes, a folder for each."""
+
+import os
+import shutil
+from enum import Enum
+from pathlib import Path
+from typing import final
+
+from filelock import FileLock
+from lightning.pytorch.utilities import rank_zero_info
+
+from lightning_gan.data.datamodule import GANData
+from lightning_gan.data.decoding import Resize
+from lightning_gan.data.image_files import ImageFiles
+from lightning_gan.data.images import ImageSource
+from lightning_gan.data.resolution_cache import CachedImages
+from lightning_gan.data.torchvision_datasets import torchvision_datasets
+
+_CLASSES = 1000
+_ARCHIVE = "ILSVRC2012_img_train.tar"
+_UNFINISHED = "train.unfinished"
+
+
+class ImageNetSplit(Enum):
+    """Which images."""
+
+    train = "train"
+    """1,281,167, on which GANs are trained."""
+
+    val = "val"
+    """50,000 others."""
+
+
+@final
+class ImageNet(GANData):
+    """ImageNet: the central square of every image, resized, as in SNGAN's and BigGAN's papers.
+
+    Nobody may hand it out, so get it by hand: with an account at image-net.org, put ILSVRC2012_img_train.tar into
+    `root`, which is unpacked before the first training, or the class folders into `root/train`.
+
+    Args:
+        root: the folder that holds `train` and `val`, with one folder per class in each, or the archive of `train`.
+        split: train or val.
+        image_size: size in pixels to which the central square is brought.
+        labels: whether the 1000 classes, in alphabetical order of their folders, are told to the networks.
+        mirror: whether half of the training images are flipped left to right. SNGAN and BigGAN do not, the R1 paper's
+            code does.
+        cache_directory: where images are decoded once, before training, and kept on the disk at every resolution; see
+            `CachedImages`. None decodes an image whenever it is shown.
+        cache_resolution: the highest resolution that is kept there; 21 GB up to 64, 84 GB up to 128, 336 GB up to 256.
+            None keeps all.
+        batch_size: GLOBAL batch size, over all processes.
+        seed: of the order of images and of mirroring.
+        number_of_workers: processes that read ahead for each training process.
+
+    Raises:
+        ValueError: if a number is out of range or `cache_resolution` is given without `cache_directory`; when it is
+            opened, if the data set is missing or has not 1000 classes.
+    """
+
+    def __init__(
+        self,
+        *,
+        root: str | Path = "data/imagenet",
+        split: ImageNetSplit = ImageNetSplit.train,
+        image_size: int = 128,
+        labels: bool = True,
+        mirror: bool = False,
+        cache_directory: str | Path | None = None,
+        cache_resolution: int | None = None,
+        batch_size: int = 256,
+        seed: int = 0,
+        number_of_workers: int = 8,
+    ) -> None:
+        if cache_directory is None and cache_resolution is not None:
+            raise ValueError(
+                f"cache_resolution={cache_resolution} says how much of a cache_directory is used; give one, or neither"
+            )
+        if image_size < 1:
+            raise ValueError(f"image_size={image_size} must be at least 1")
+        super().__init__(
+            image_size=image_size,
+            image_channels=3,
+            number_of_classes=_CLASSES if labels else 0,
+            batch_size=batch_size,
+            seed=seed,
+            mirror=mirror,
+            number_of_workers=number_of_workers,
+        )
+        self.root = Path(root).expanduser()
+        self.split = split
+        self.cache_directory = cache_directory
+        self.cache_resolution = cache_resolution
+
+    def prepare_data(self) -> None:
+        """Unpacks the archive and fills the cache, if need be: on one process of every machine, the others wait."""
+        if self.split is ImageNetSplit.train and not self._folder.is_dir() and (self.root / _ARCHIVE).is_file():
+            self._unpack()
+        if self.cache_directory is not None:
+            self._cached().prepare()
+
+    def open_source(self) -> ImageSource:
+        if self.cache_directory is None:
+            return self._files()
+        cached = self._cached()
+        cached.prepare()  # done already under a Trainer
+        return cached
+
+    @property
+    def _folder(self) -> Path:
+        return self.root / self.split.value
+
+    def _cached(self) -> CachedImages:
+        assert self.cache_directory is not None
+        return CachedImages(files=self._files(), directory=self.cache_directory, cache_resolution=self.cache_resolution)
+
+    def _files(self) -> ImageFiles:
+        if not self._folder.is_dir():
+            archive = f"put {_ARCHIVE} from image-net.org into {self.root}, or " * (self.split is ImageNetSplit.train)
+            raise ValueError(
+                f"{self._folder} does not exist, and torchvision may not fetch ImageNet; {archive}"
+                f"put its 1000 class folders into {self._folder}"
+            )
+        files = ImageFiles(path=self._folder, image_size=self.image_size, image_channels=3, resize=Resize.center_crop)
+        if files.number_of_classes != _CLASSES:
+            raise ValueError(
+                f"{self._folder} has {files.number_of_classes} class folders with images in them, not {_CLASSES}; "
+                f"unpack the rest, or use ImageFolder for a part of ImageNet"
+            )
+        return files
+
+    def _unpack(self) -> None:
+        """Unpacks under another name and renames, so that what is killed half-way is not taken for complete."""
+        datasets = torchvision_datasets("unpacking ImageNet")
+        with FileLock(self.root / ".unpack.lock"):
+            if self._folder.is_dir():
+                return  # another process did it while we waited
+            rank_zero_info(f"unpacking {self.root / _ARCHIVE}, which takes its size (138 GB) again on the disk")
+            shutil.rmtree(self.root / _UNFINISHED, ignore_errors=True)
+            try:
+                datasets.imagenet.parse_train_archive(self.root, folder=_UNFINISHED)
+                os.replace(self.root / _UNFINISHED, self._folder)
+            except (RuntimeError, OSError) as error:
+                raise ValueError(
+                    f"{self.root / _ARCHIVE} could not be unpacked ({error}); make room, or get the archive again"
+                ) from error

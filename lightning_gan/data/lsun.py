@@ -1,0 +1,172 @@
+"""LSUN (Yu et al. 2015, arXiv:1506.03365): up to millions of photographs of each of ten scenes and more objects.
+
+The databases are read with lmdb alone. torchvision's own class reads them, too, but leaves an index in the working
+directory whose name different databases may share.
+"""
+
+import os
+from importlib import import_module
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+import torch
+
+from lightning_gan.data.datamodule import GANData
+from lightning_gan.data.decoding import Resize, decode
+from lightning_gan.data.images import ClassLabels, ImageSource, Indices, factor_between
+from lightning_gan.data.torchvision_datasets import channels_first
+from lightning_gan.shapes import ImageBytes
+
+
+@final
+class Databases(ImageSource):
+    """Image files in LSUN's lmdb databases, one database after the other, each in the order of its keys.
+
+    Args:
+        paths: the databases.
+        image_size: the full size in pixels, to which the central square of every image is brought.
+        labels: whether the number of its database is the class of an image.
+
+    Raises:
+        ValueError: if lmdb is missing, or a database is missing, damaged or empty.
+    """
+
+    def __init__(self, *, paths: list[Path], image_size: int, labels: bool) -> None:
+        self._paths = paths
+        self._image_size = image_size
+        self._opened: list[Any] = []
+        self._opened_by = -1
+        # Keys all have one length (40 hexadecimal digits), of which an array takes a third of a list's memory.
+        self._keys = [np.array(_keys_of(path)) for path in paths]
+        self._ends = np.cumsum([len(keys) for keys in self._keys])
+        self._labels = torch.repeat_interleave(torch.tensor([len(keys) for keys in self._keys])) if labels else None
+
+    def __len__(self) -> int:
+        return int(self._ends[-1])
+
+    @property
+    def labels(self) -> ClassLabels | None:
+        return self._labels
+
+    @property
+    def number_of_classes(self) -> int:
+        return 0 if self._labels is None else len(self._paths)
+
+    def read(self, indices: Indices, *, resolution: int) -> ImageBytes:
+        """The images at `indices`; raises a ValueError that names the key of one which cannot be read."""
+        factor_between(self._image_size, resolution)
+        return channels_first(np.stack([self._decoded(index, resolution) for index in indices.tolist()]))
+
+    def _decoded(self, index: int, resolution: int) -> Any:
+        database = int(np.searchsorted(self._ends, index, side="right"))
+        key = bytes(self._keys[database][index - self._ends[database]])  # counted from the end of its database
+        with self._databases()[database].begin(write=False) as transaction:
+            contents = transaction.get(key)
+        try:
+            (pixels,) = decode(
+                contents,
+                image_size=self._image_size,
+                image_channels=3,
+                resize=Resize.center_crop,
+                resolutions=[resolution],
+            )
+        # Decoders raise nearly anything on broken files.
+        except Exception as error:
+            raise ValueError(f"{self._paths[database]}: the image {key.decode()} cannot be read ({error})") from error
+        return pixels
+
+    def _databases(self) -> list[Any]:
+        # Each process opens them itself: lmdb forbids using a database that was opened before a fork.
+        if self._opened_by != os.getpid():
+            self._opened = [_opened(path) for path in self._paths]
+            self._opened_by = os.getpid()
+        return self._opened
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_opened": [], "_opened_by": -1}
+
+
+def _opened(path: Path) -> Any:
+    return _lmdb().open(str(path), readonly=True, lock=False, readahead=False, meminit=False)
+
+
+def _keys_of(path: Path) -> list[bytes]:
+    lmdb = _lmdb()
+    if not (path / "data.mdb").is_file():
+        raise ValueError(
+            f"{path} does not exist; torchvision cannot fetch LSUN: get {path.name.removesuffix('_lmdb')}_lmdb.zip "
+            f"from dl.yf.io/lsun and unpack it in {path.parent}"
+        )
+    try:
+        database = _opened(path)
+        with database.begin(write=False) as transaction:
+            keys = list(transaction.cursor().iternext(keys=True, values=False))
+        database.close()
+    except lmdb.Error as error:
+        raise ValueError(f"{path} cannot be read ({error}); unpack its zip again") from error
+    if not keys:
+        raise ValueError(f"{path} holds no image; unpack its zip again")
+    return keys
+
+
+def _lmdb() -> Any:
+    try:
+        return import_module("lmdb")
+    except ImportError as error:
+        raise ValueError("LSUN needs lmdb; pip install 'lightning-gan[datasets]'") from error
+
+
+@final
+class LSUN(GANData):
+    """LSUN: the central square of every image, resized, decoded from its database whenever it is shown.
+
+    Databases are named as their zip files unpack: `bedroom_train_lmdb`, `church_outdoor_val_lmdb` and so on.
+
+    Args:
+        root: the folder that holds the databases.
+        categories: one database or several, such as `[bedroom_train]`; several are classes in this order.
+        image_size: size in pixels; the images have at least 256 on their short side.
+        labels: whether several categories are told to the networks as classes.
+        mirror: whether half of the training images are flipped left to right. PGGAN and StyleGAN do not, the R1
+            paper's code does.
+        batch_size: GLOBAL batch size, over all processes.
+        seed: of the order of images and of mirroring.
+        number_of_workers: processes that read ahead for each training process.
+
+    Raises:
+        ValueError: if a number is out of range or a category is named twice; when it is opened, if lmdb or a database
+            is missing.
+    """
+
+    def __init__(
+        self,
+        *,
+        root: str | Path = "data/lsun",
+        categories: tuple[str, ...] = ("bedroom_train",),
+        image_size: int = 256,
+        labels: bool = True,
+        mirror: bool = False,
+        batch_size: int = 64,
+        seed: int = 0,
+        number_of_workers: int = 8,
+    ) -> None:
+        if image_size < 1:
+            raise ValueError(f"image_size={image_size} must be at least 1")
+        if not categories or len(set(categories)) != len(categories):
+            raise ValueError(f"categories={list(categories)}: give at least one, each once, such as bedroom_train")
+        super().__init__(
+            image_size=image_size,
+            image_channels=3,
+            number_of_classes=len(categories) if labels and len(categories) > 1 else 0,
+            batch_size=batch_size,
+            seed=seed,
+            mirror=mirror,
+            number_of_workers=number_of_workers,
+        )
+        self.root = Path(root).expanduser()
+        self.categories = tuple(categories)
+
+    def open_source(self) -> ImageSource:
+        paths = [self.root / f"{category.removesuffix('_lmdb')}_lmdb" for category in self.categories]
+        return Databases(paths=paths, image_size=self.image_size, labels=self.number_of_classes > 0)

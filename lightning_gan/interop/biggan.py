@@ -1,0 +1,163 @@
+"""BigGAN-PyTorch, the authors' public code (`BigGAN.py`, `layers.py`), to ours.
+
+Names there are `blocks.{i}.0.conv1.weight`, `.u0` and so on; `blocks.{i}.1` is self-attention. Weights are stored
+before spectral normalization. From the stored `u0` that code does one power iteration in every forward, in evaluation
+mode too, and keeps its result in training alone; here it is done once, on import, and the vectors are kept.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from lightning_gan.layers.biggan import DISCRIMINATOR_WIDTHS, GENERATOR_WIDTHS, keeps_resolution
+from lightning_gan.models.biggan import Discriminator, Generator
+
+OWN_SETTINGS: dict[str, Any] = {
+    "D_wide": True,
+    "G_kernel_size": 3,
+    "D_kernel_size": 3,
+    "bottom_width": 4,
+    "G_activation": "relu",
+    "D_activation": "relu",
+    "G_nl": "relu",
+    "D_nl": "relu",
+    "norm_style": "bn",
+    "num_G_SVs": 1,
+    "num_D_SVs": 1,
+    "num_G_SV_itrs": 1,
+    "num_D_SV_itrs": 1,
+    "output_dim": 1,
+}
+"""Settings of that code that have one value here. (Its `inplace_relu` is a relu.)"""
+
+
+def networks(state: dict[str, dict[str, Tensor]], config: dict[str, Any]) -> dict[str, nn.Module]:
+    """The generator "G" and the discriminator "D", those of them whose weights there are, in evaluation mode.
+
+    Args:
+        state: weights by network, `G` and `D`, and by the authors' variable names, as their `G_ema.pth` and `D.pth`.
+        config: the authors' keyword arguments: `resolution`, `n_classes`, `dim_z`, `G_ch`, `D_ch`, `G_attn`, `D_attn`,
+            `G_shared`, `shared_dim`, `hier`, `BN_eps`, `G_param` and `D_param`; where one is missing, the default of
+            their code holds.
+
+    Raises:
+        ValueError: for options of the authors' code that ours does not have.
+        RuntimeError: if weights are missing, left over, or of the wrong shape.
+    """
+    for setting, own in OWN_SETTINGS.items():
+        given = config.get(setting, own)
+        if given not in (own, f"inplace_{own}"):
+            raise ValueError(f"only {setting}={own!r} can be imported, and not {given!r}")
+    for setting in ("G_param", "D_param"):
+        if config.get(setting, "SN") not in ("SN", ""):
+            raise ValueError(f"only {setting}='SN' or '' can be imported, and not {config[setting]!r}")
+    imported: dict[str, nn.Module] = {}
+    if "G" in state:
+        imported["G"] = _generator(state["G"], config)
+    if "D" in state:
+        imported["D"] = _discriminator(state["D"], config)
+    return {name: network.eval() for name, network in imported.items()}
+
+
+def _generator(state: dict[str, Tensor], config: dict[str, Any]) -> Generator:
+    size, hierarchical = config["resolution"], config.get("hier", False)
+    slots = len(GENERATOR_WIDTHS.get(size, ())) if hierarchical else 1
+    latent_dim = config.get("dim_z", 128)
+    generator = Generator(
+        image_size=size,
+        image_channels=len(state["output_layer.2.weight"]),
+        number_of_classes=config.get("n_classes", 1000),
+        latent_dim=latent_dim // max(slots, 1) * slots,  # what is left over is not used there either
+        base_channels=config.get("G_ch", 64),
+        attention_resolutions=tuple(size_ for size_ in _sizes(config.get("G_attn", "64")) if 4 < size_ < size),
+        shared_embedding=config.get("G_shared", "shared.weight" in state),
+        embedding_dim=config.get("shared_dim") or latent_dim,
+        hierarchical_latents=hierarchical,
+        spectral_norm=config.get("G_param", "SN") == "SN",
+        batch_norm_eps=config.get("BN_eps", 1e-5),
+    )
+    named = {_generator_name(name, generator): value for name, value in state.items()}
+    _load(generator, named)
+    return generator
+
+
+def _discriminator(state: dict[str, Tensor], config: dict[str, Any]) -> Discriminator:
+    size = config["resolution"]
+    discriminator = Discriminator(
+        image_size=size,
+        image_channels=state["blocks.0.0.conv1.weight"].shape[1],
+        number_of_classes=config.get("n_classes", 1000),
+        base_channels=config.get("D_ch", 64),
+        attention_resolutions=tuple(_discriminator_attention(size, _sizes(config.get("D_attn", "64")))),
+        spectral_norm=config.get("D_param", "SN") == "SN",
+    )
+    _load(discriminator, {_discriminator_name(name): value for name, value in state.items()})
+    return discriminator
+
+
+def _sizes(listed: str) -> set[int]:
+    """`"32_64"` -> {32, 64}; `"0"` is none."""
+    return {int(size) for size in str(listed).split("_")} - {0}
+
+
+def _discriminator_attention(image_size: int, listed: set[int]) -> Iterator[int]:
+    """Their table calls every resolution behind the first block of 32x32 "16", although the second one halves it."""
+    resolution = image_size
+    for block in range(len(DISCRIMINATOR_WIDTHS.get(image_size, ())) - 1):
+        if not keeps_resolution(image_size, block=block):
+            resolution //= 2
+            if (16 if image_size == 32 else resolution) in listed:
+                yield resolution
+
+
+def _load(network: nn.Module, named: dict[str, Tensor]) -> None:
+    """Load weights by our names, where `X.u0` and `X.sv0` are what spectral normalization keeps of X."""
+    own = network.state_dict()
+    complete = {name: value for name, value in own.items() if ".standing_" in f".{name}"}
+    for name, value in named.items():
+        if name.endswith((".sv0", ".accumulation_counter")):
+            continue  # a value for the log, and a count of zero
+        layer, _, kind = name.rpartition(".")
+        stored = f"{layer}.parametrizations.weight"
+        if kind == "u0":
+            matrix = named[f"{layer}.weight"].flatten(1)
+            right = normalize(matrix.T @ value.flatten(), dim=0)
+            complete |= {f"{stored}.0.right": right, f"{stored}.0.left": normalize(matrix @ right, dim=0)}
+        else:
+            is_normalized = kind == "weight" and f"{stored}.original" in own
+            complete[f"{stored}.original" if is_normalized else name] = value
+    network.load_state_dict(complete)
+
+
+def _generator_name(name: str, generator: Generator) -> str:
+    name = name.replace(".bn.stored_", ".stored_").replace(".bn.running_", ".stored_")
+    name = name.replace("stored_mean", "running_mean").replace("stored_var", "running_variance")
+    if name.startswith("shared."):
+        return name.replace("shared", "embedding")
+    if name.startswith("output_layer."):
+        return name.replace("output_layer.0", "norm").replace("output_layer.2", "to_rgb")
+    if not name.startswith("blocks."):
+        return name
+    _, block, part, layer, *rest = name.split(".")
+    if part == "1":
+        return ".".join(["blocks", block, "attention", layer, *rest])
+    if layer.startswith("bn"):
+        is_statistic = rest[0].startswith("running_")
+        # Without a shared embedding, tables are parameters and no layers.
+        if not is_statistic and generator.embedding is None:
+            rest = rest[:1]
+        return ".".join(
+            ["blocks", block, f"norm{layer[2:]}", "layer", *(["normalization"] if is_statistic else []), *rest]
+        )
+    return ".".join(["blocks", block, "shortcut" if layer == "conv_sc" else layer, *rest])
+
+
+def _discriminator_name(name: str) -> str:
+    if not name.startswith("blocks."):
+        return f"head.{name.replace('embed.', 'embedding.')}"
+    _, block, part, layer, *rest = name.split(".")
+    if part == "1":
+        return ".".join(["blocks", block, "attention", layer, *rest])
+    return ".".join(["blocks", block, "shortcut" if layer == "conv_sc" else layer, *rest])

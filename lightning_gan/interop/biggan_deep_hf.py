@@ -1,0 +1,220 @@
+"""The authors' published BigGAN-deep generators, as `pytorch-pretrained-BigGAN` (Hugging Face) holds them, to ours.
+
+They were converted from TensorFlow and keep its layout: the first layer's output is `4 4 channels`, and conditions are
+[latent, class], where ours are [class, latent]. `conv_to_rgb` has as many outputs as inputs, of which the first three
+are used. Batch normalization has statistics for each of 51 truncations, 0 to 1.
+"""
+
+import math
+from typing import Any
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+from torch.nn.functional import relu
+
+from lightning_gan.layers.attention import SelfAttention
+from lightning_gan.layers.batch_norm import BatchNorm, ConditionalBatchNorm
+from lightning_gan.layers.biggan import BOTTOM
+from lightning_gan.layers.projection import ClassEmbedding
+from lightning_gan.layers.spectral_norm import spectrally_normalized
+from lightning_gan.models.biggan_deep import GeneratorBlock
+from lightning_gan.shapes import Images, Labels, Latents
+
+
+class BatchNormByTruncation(BatchNorm):
+    """Batch normalization that evaluates with the statistics of a truncation.
+
+    Args:
+        channels: of the features.
+        eps: is added to the variance.
+        affine: whether it has its own gain and bias.
+        steps: how many truncations, evenly from 0 to 1, there are statistics of.
+    """
+
+    running_means: Tensor
+    running_variances: Tensor
+
+    def __init__(self, channels: int, *, eps: float, affine: bool, steps: int) -> None:
+        super().__init__(channels, eps=eps, affine=affine)
+        self.register_buffer("running_means", torch.zeros(steps, channels))
+        self.register_buffer("running_variances", torch.ones(steps, channels))
+        self.truncation = 1.0
+
+    def evaluation_statistics(self) -> tuple[Tensor, Tensor]:
+        """Of the truncation; between two steps the weights of the two are swapped, as they are in the authors' code."""
+        step_size = 1.0 / (len(self.running_means) - 1)
+        fraction, below = math.modf(self.truncation / step_size)
+        step = int(below)
+        if fraction == 0.0:
+            return self.running_means[step], self.running_variances[step]
+        mean = self.running_means[step] * fraction + self.running_means[step + 1] * (1 - fraction)
+        variance = self.running_variances[step] * fraction + self.running_variances[step + 1] * (1 - fraction)
+        return mean, variance
+
+
+class PublishedGenerator(nn.Module):
+    """BigGAN-deep's generator as published: any list of layers, and statistics by truncation.
+
+    Args:
+        layers: (doubles the resolution, input width, output width) of each block; widths multiply `base_channels`.
+        attention_position: how many blocks come before self-attention.
+        base_channels: "channel_width".
+        latent_dim: size of z.
+        embedding_dim: size of the class embedding.
+        number_of_classes: 1000 in the published networks.
+        image_channels: how many of the last convolution's outputs are used.
+        eps: of all batch normalizations.
+        steps: how many truncations there are statistics of.
+    """
+
+    def __init__(
+        self,
+        *,
+        layers: list[tuple[bool, int, int]],
+        attention_position: int,
+        base_channels: int,
+        latent_dim: int,
+        embedding_dim: int,
+        number_of_classes: int,
+        image_channels: int = 3,
+        eps: float = 1e-4,
+        steps: int = 51,
+    ) -> None:
+        super().__init__()
+        self.image_channels = image_channels
+        self.embedding = ClassEmbedding(number_of_classes, embedding_dim)
+        condition_dim = latent_dim + embedding_dim
+        first, last = layers[0][1] * base_channels, layers[-1][2] * base_channels
+        self.linear = nn.Linear(condition_dim, first * BOTTOM**2)
+        self.blocks = nn.ModuleList(
+            GeneratorBlock(
+                in_channels=before * base_channels,
+                out_channels=after * base_channels,
+                upsamples=upsamples,
+                condition_dim=condition_dim,
+                eps=eps,
+                across_ranks=False,
+            )
+            for upsamples, before, after in layers
+        )
+        if 0 < attention_position <= len(layers):
+            block = self.blocks[attention_position - 1]
+            assert isinstance(block, GeneratorBlock)
+            block.attention = SelfAttention(block.out_channels)
+        self.norm = BatchNormByTruncation(last, eps=eps, affine=True, steps=steps)
+        self.to_rgb = nn.Conv2d(last, last, kernel_size=3, padding=1)
+        for module in self.modules():
+            if isinstance(module, ConditionalBatchNorm):
+                channels = len(module.normalization.running_mean)
+                module.normalization = BatchNormByTruncation(channels, eps=eps, affine=False, steps=steps)
+
+    def forward(self, latents: Latents, labels: Labels | None = None, *, truncation: float = 1.0) -> Images:
+        """Images in [-1, 1].
+
+        Args:
+            latents: `batch latent_dim`, already truncated; see `layers.truncated_normal.truncated_latents`.
+            labels: class indices or multi-hot rows.
+            truncation: above 0, up to 1: what the latents were truncated by.
+
+        Raises:
+            ValueError: for another truncation, or without labels.
+        """
+        if not 0.0 < truncation <= 1.0:
+            raise ValueError(f"truncation={truncation} must be above 0 and at most 1")
+        if labels is None:
+            raise ValueError("the published BigGAN-deep generators are conditional: give labels")
+        for module in self.modules():
+            if isinstance(module, BatchNormByTruncation):
+                module.truncation = truncation
+        condition = torch.cat([self.embedding(labels).to(latents.dtype), latents], dim=1)
+        features: Tensor = self.linear(condition).unflatten(1, (-1, BOTTOM, BOTTOM))
+        for block in self.blocks:
+            features = block(features, condition)
+        images: Tensor = self.to_rgb(relu(self.norm(features)))[:, : self.image_channels]
+        return images.tanh()
+
+
+def published_generator(config: dict[str, Any]) -> PublishedGenerator:
+    """A new generator for `BigGANConfig` as a dictionary, not yet spectrally normalized."""
+    return PublishedGenerator(
+        layers=[(bool(upsamples), before, after) for upsamples, before, after in config["layers"]],
+        attention_position=config["attention_layer_position"],
+        base_channels=config["channel_width"],
+        latent_dim=config["z_dim"],
+        embedding_dim=config.get("class_embed_dim", config["z_dim"]),
+        number_of_classes=config["num_classes"],
+        eps=config.get("eps", 1e-4),
+        steps=config.get("n_stats", 51),
+    )
+
+
+def networks(state: dict[str, dict[str, Tensor]], config: dict[str, Any]) -> dict[str, nn.Module]:
+    """The generator "G", in evaluation mode; it takes `truncation` beside latents and labels.
+
+    Args:
+        state: weights of their whole model, which is the only network there, by their variable names.
+        config: `BigGANConfig` as a dictionary: `layers`, `attention_layer_position`, `channel_width`, `z_dim`,
+            `class_embed_dim`, `num_classes`, `eps`, `n_stats`.
+
+    Raises:
+        ValueError: if there is more than one network.
+        RuntimeError: if weights are missing, left over, or of the wrong shape.
+    """
+    if len(state) != 1:
+        raise ValueError(f"the published model is one network, and not {len(state)}: {', '.join(state)}")
+    (theirs,) = state.values()
+    generator = published_generator(config)
+    spectrally_normalized(generator, excluded=("embedding",))
+    own = generator.state_dict()
+    unused = (".standing_mean", ".standing_variance", ".standing_batches", ".running_mean", ".running_variance")
+    complete = {name: value for name, value in own.items() if f".{name}".endswith(unused)}
+    attention_position, latent_dim = config["attention_layer_position"], config["z_dim"]
+    for name, value in theirs.items():
+        complete[_name(name, attention_position)] = _layout(name, value, latent_dim=latent_dim)
+    generator.load_state_dict(complete)
+    return {"G": generator.eval()}
+
+
+def _name(name: str, attention_position: int) -> str:
+    if name == "embeddings.weight":
+        return "embedding.weight"
+    layer, _, kind = name.removeprefix("generator.").rpartition(".")
+    kinds = {
+        "weight_orig": "parametrizations.weight.original",
+        "weight_u": "parametrizations.weight.0.left",
+        "weight_v": "parametrizations.weight.0.right",
+        "running_vars": "running_variances",
+    }
+    if layer == "bn":
+        return f"norm.{'gain' if kind == 'weight' else kinds.get(kind, kind)}"
+    return ".".join([_layer(layer, attention_position), kinds.get(kind, kind)])
+
+
+def _layer(layer: str, attention_position: int) -> str:
+    heads = {"gen_z": "linear", "conv_to_rgb": "to_rgb"}
+    if layer in heads:
+        return heads[layer]
+    _, index, *rest = layer.split(".")
+    position = int(index)
+    if position == attention_position:
+        attention = f"blocks.{position - 1}.attention"
+        return f"{attention}.{rest[0].removeprefix('snconv1x1_').removesuffix('_conv')}" if rest else attention
+    kind, number = rest[0].split("_")
+    block = f"blocks.{position - (position > attention_position)}.{'norm' if kind == 'bn' else kind}{int(number) + 1}"
+    parts = {"scale": "gain", "offset": "bias"}
+    return block if kind == "conv" else ".".join([block, *([parts[rest[1]]] if len(rest) > 1 else ["normalization"])])
+
+
+def _layout(name: str, value: Tensor, *, latent_dim: int) -> Tensor:
+    """Conditions [latent, class] to [class, latent], the first layer's outputs `4 4 c` to `c 4 4`."""
+    if name == "embeddings.weight":
+        return value.T
+    if name.endswith("gamma"):
+        return value.reshape(())
+    takes_condition = any(f".{layer}." in name for layer in ("gen_z", "scale", "offset"))
+    if takes_condition and name.endswith(("weight_orig", "weight_v")):
+        value = torch.cat([value[..., latent_dim:], value[..., :latent_dim]], dim=-1)
+    if ".gen_z." in name and not name.endswith("weight_v"):
+        value = rearrange(value, "(h w c) ... -> (c h w) ...", h=BOTTOM, w=BOTTOM)
+    return value

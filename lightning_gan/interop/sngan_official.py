@@ -1,0 +1,166 @@
+"""The authors' SNGAN (Chainer, `sngan_projection`: `resnet*.py` and `snresnet*.py`) to ours.
+
+Blocks are `block2`, `block3` ... in the generator and `block1`, `block2` ... in the discriminator, each with the
+convolutions `c1`, `c2`, `c_sc`; the first linear layer is `l1`, and the last layers carry the number behind the last
+block's: `b5`, `c5` (or `l5`). The projection's embedding is `l_y`. Weights are laid out as ours are.
+
+Spectral normalization is stored as `u`, from which every use of a layer takes one step of power iteration, in
+evaluation too, where the step is not kept. Ours does not move in evaluation, so it is imported one step ahead. The
+embedding alone keeps its steps in evaluation: what is stored of it is the `u` behind its last use, and the norm of that
+use is imported.
+"""
+
+import re
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from lightning_gan.models.sngan import Discriminator, Generator
+
+_NAME = re.compile(r"(block(?P<block>\d+)/)?(?P<layer>[bcl](\d+|_sc|_y))/(?P<variable>(gammas/|betas/)?\w+)")
+_IN_BLOCK = {"c1": "conv1", "c2": "conv2", "c_sc": "shortcut", "b1": "norm1.layer", "b2": "norm2.layer"}
+_VARIABLES = {
+    "W": "weight",
+    "b": "bias",
+    "gamma": "gain",
+    "beta": "bias",
+    "avg_mean": "running_mean",
+    "avg_var": "running_variance",
+}
+_OF_CLASSES = {
+    "gammas/W": "gain",
+    "betas/W": "bias",
+    "avg_mean": "normalization.running_mean",
+    "avg_var": "normalization.running_variance",
+}
+"""Conditional batch normalization."""
+_NORMALIZED = {"W": "parametrizations.weight.original", "b": "bias"}
+"""With spectral normalization."""
+
+
+def networks(state: dict[str, dict[str, Tensor]], config: dict[str, Any]) -> dict[str, nn.Module]:
+    """The generator "G" and the discriminator "D", those that there is a state of, in evaluation mode.
+
+    With classes or without, and of any width, as the weights are. The running averages of batch normalization and the
+    vectors of spectral normalization come along.
+
+    Args:
+        state: weights by network, `G` and `D`, and by the authors' names, `u` and statistics included.
+        config: `resolution`, the images' height and width. All else is read off the weights.
+
+    Raises:
+        ValueError: for a size that ours does not have or that the weights are not of, for the discriminator that
+            concatenates classes instead of projecting, and for names that are none of the authors'.
+        RuntimeError: if weights are missing, left over, or of the wrong shape.
+    """
+    imported: dict[str, nn.Module] = {}
+    if "G" in state:
+        imported["G"] = _generator(state["G"], image_size=config["resolution"]).eval()
+    if "D" in state:
+        imported["D"] = _discriminator(state["D"], image_size=config["resolution"]).eval()
+    return imported
+
+
+def _generator(weights: dict[str, Tensor], *, image_size: int) -> Generator:
+    blocks = _blocks(weights)
+    # The last convolution is a "c" at 32x32 and an "l" at the other sizes.
+    output = f"c{blocks[-1] + 1}" if f"c{blocks[-1] + 1}/W" in weights else f"l{blocks[-1] + 1}"
+    number_of_classes = len(weights.get(f"block{blocks[0]}/b1/gammas/W", ()))
+    generator = Generator(
+        image_size=image_size,
+        image_channels=_shape(weights, f"{output}/W")[0],
+        number_of_classes=number_of_classes,
+        latent_dim=_shape(weights, "l1/W")[1],
+        widths=[
+            *(_shape(weights, f"block{block}/c1/W")[1] for block in blocks),
+            _shape(weights, f"block{blocks[-1]}/c2/W")[0],
+        ],
+    )
+    heads = {"l1": "input", f"b{blocks[-1] + 1}": "norm", output: "output"}
+    renamed: dict[str, Tensor] = {}
+    for name, value in weights.items():
+        layer, variable = _place(name, blocks=blocks, heads=heads)
+        if variable == "N":  # how many batches the averages are of
+            continue
+        is_of_classes = number_of_classes > 0 and ".norm" in layer
+        table = _OF_CLASSES if is_of_classes else _VARIABLES
+        # Gains of classes count from 1 in ours.
+        renamed[f"{layer}.{table.get(variable, variable)}"] = value - 1 if variable == "gammas/W" else value
+    # Statistics that ours can gather for sampling; the authors' code has none.
+    standing = {name: value for name, value in generator.state_dict().items() if ".standing_" in name}
+    generator.load_state_dict({**standing, **renamed})
+    return generator
+
+
+def _discriminator(weights: dict[str, Tensor], *, image_size: int) -> Discriminator:
+    blocks = _blocks(weights)
+    entrances = [_shape(weights, f"block{block}/c1/W")[1] for block in blocks]
+    exits = [_shape(weights, f"block{block}/c2/W")[0] for block in blocks]
+    if entrances[1:] != exits[:-1]:
+        raise ValueError(
+            f"the blocks take {entrances} feature maps and give {exits}: the discriminator that concatenates classes "
+            "(snresnet_concat) cannot be imported, only those that project or have none"
+        )
+    discriminator = Discriminator(
+        image_size=image_size,
+        image_channels=entrances[0],
+        number_of_classes=len(weights.get("l_y/W", ())),
+        widths=exits,
+    )
+    heads = {f"l{blocks[-1] + 1}": "head.linear", "l_y": "head.embedding"}
+    renamed: dict[str, Tensor] = {}
+    for name, value in weights.items():
+        layer, variable = _place(name, blocks=blocks, heads=heads)
+        if variable == "u":
+            matrix = weights[f"{name.removesuffix('/u')}/W"].flatten(1)
+            left, right = (_before if layer == "head.embedding" else _ahead)(matrix, value.flatten())
+            renamed[f"{layer}.parametrizations.weight.0.left"] = left
+            renamed[f"{layer}.parametrizations.weight.0.right"] = right
+        else:
+            renamed[f"{layer}.{_NORMALIZED.get(variable, variable)}"] = value
+    discriminator.load_state_dict(renamed)
+    return discriminator
+
+
+def _blocks(weights: dict[str, Tensor]) -> list[int]:
+    """The numbers of the blocks."""
+    matches = (_NAME.fullmatch(name) for name in weights)
+    numbers = sorted({int(match["block"]) for match in matches if match is not None and match["block"]})
+    if not numbers:
+        raise ValueError(f"there is no block among the variables of sngan_projection: {', '.join(weights)}")
+    return numbers
+
+
+def _shape(weights: dict[str, Tensor], name: str) -> list[int]:
+    if name not in weights:
+        raise ValueError(f"{name!r} is missing among the variables")
+    return list(weights[name].shape)
+
+
+def _place(name: str, *, blocks: list[int], heads: dict[str, str]) -> tuple[str, str]:
+    """Our layer, and the authors' name of the variable within it."""
+    match = _NAME.fullmatch(name)
+    if match is not None:
+        layer, block = match["layer"], match["block"]
+        if block is None and layer in heads:
+            return heads[layer], match["variable"]
+        if block is not None and layer in _IN_BLOCK:
+            return f"blocks.{blocks.index(int(block))}.{_IN_BLOCK[layer]}", match["variable"]
+    raise ValueError(f"{name!r} is no variable of the networks in sngan_projection that ours has")
+
+
+def _ahead(matrix: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
+    """Both singular vectors one step of power iteration after ``u``: ``v = W'u``, then ``u = Wv``, normalized."""
+    right = normalize(matrix.T @ u, dim=0, eps=1e-12)
+    return normalize(matrix @ right, dim=0, eps=1e-12), right
+
+
+def _before(matrix: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
+    """Both singular vectors of the step that gave ``u``: the ``v`` with ``Wv`` along ``u`` is ``pinv(W) u``."""
+    right = normalize((torch.linalg.pinv(matrix.double()) @ u.double()), dim=0).to(matrix.dtype)
+    forward = normalize(matrix.T @ u, dim=0, eps=1e-12)
+    # Where the weights have moved since, small singular values turn what does not fit any more into large errors.
+    fits = torch.dot(u, matrix @ right) > 0.95 * torch.dot(u, matrix @ forward)
+    return u, right if fits else forward

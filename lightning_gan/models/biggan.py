@@ -1,0 +1,363 @@
+"""BigGAN, "Large Scale GAN Training for High Fidelity Natural Image Synthesis".
+
+Brock et al. 2019, arXiv:1809.11096, appendix B, figure 15; layers as in BigGAN-PyTorch, the authors' public code.
+
+A ResNet with self-attention, spectral normalization in both networks and a projection discriminator. One embedding of
+the class is shared by all of the generator's batch normalizations, and each of them gets its own chunk of the latent
+beside it ("hierarchical" latents, "skip-z").
+
+The paper's table 1 finds, on ImageNet at 128x128, in the order in which it adds them: batches of 2048 instead of 256
+help most (Inception score +46 %, in fewer iterations); 96 instead of 64 base channels help again (+21 %); the shared
+embedding and hierarchical latents help a little, and training is faster by them; orthogonal regularization costs
+little and makes truncation work in 60 % of models instead of 16 %. Training collapses in the end: keep earlier
+checkpoints, and watch the `SingularValues`.
+
+Convolutions beside a resampling are fused with it, and the 1x1 shortcuts run at the lower resolution: the result is the
+same. Real and fake images go through the discriminator one after the other and not as one batch, which only moves its
+power iterations twice as often.
+"""
+
+from itertools import pairwise
+
+import torch
+from lightning.pytorch.cli import OptimizerCallable
+from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d, relu
+
+from lightning_gan.gan import GAN, unsaved_arguments
+from lightning_gan.layers.attention import SelfAttention
+from lightning_gan.layers.batch_norm import BatchNorm, ClassConditionalBatchNorm, ConditionalBatchNorm
+from lightning_gan.layers.biggan import BOTTOM, DISCRIMINATOR_WIDTHS, GENERATOR_WIDTHS, check_sizes, keeps_resolution
+from lightning_gan.layers.initialization import Initialization, Orthogonal, initialize
+from lightning_gan.layers.projection import ClassEmbedding, ProjectionHead
+from lightning_gan.layers.resampling import nearest_upsample
+from lightning_gan.layers.resampling_convolutions import DownsampledConv2d, UpsampledConv2d
+from lightning_gan.layers.spectral_norm import spectrally_normalized
+from lightning_gan.layers.truncated_normal import truncated_latents
+from lightning_gan.loop import Loop
+from lightning_gan.losses import AdversarialLoss, Hinge
+from lightning_gan.optimizers import GANAdam
+from lightning_gan.shapes import Images, Labels, Latents, Logits
+
+
+class Normalization(nn.Module):
+    """Batch normalization by a condition vector, by class, or by nothing, as the generator's settings make it.
+
+    Args:
+        channels: of the features.
+        condition_dim: size of the condition vector; 0 for none.
+        number_of_classes: rows of its tables, where the condition is the class itself; 0 for none.
+        eps: is added to the variance.
+        across_ranks: statistics of all ranks.
+    """
+
+    def __init__(
+        self, channels: int, *, condition_dim: int, number_of_classes: int, eps: float, across_ranks: bool
+    ) -> None:
+        super().__init__()
+        self.is_conditional = bool(condition_dim or number_of_classes)
+        self.layer: nn.Module
+        if condition_dim:
+            self.layer = ConditionalBatchNorm(channels, condition_dim=condition_dim, eps=eps, across_ranks=across_ranks)
+        elif number_of_classes:
+            self.layer = ClassConditionalBatchNorm(
+                channels, number_of_classes=number_of_classes, eps=eps, across_ranks=across_ranks
+            )
+        else:
+            self.layer = BatchNorm(channels, eps=eps, across_ranks=across_ranks)
+
+    def forward(self, features: Tensor, condition: Tensor | None) -> Tensor:
+        normalized: Tensor = self.layer(features, condition) if self.is_conditional else self.layer(features)
+        return normalized
+
+
+class GeneratorBlock(nn.Module):
+    """Twice the resolution: two convolutions beside a 1x1 shortcut (figure 15b)."""
+
+    def __init__(self, *, norms: tuple[Normalization, Normalization], in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.norm1, self.norm2 = norms
+        self.conv1 = UpsampledConv2d(in_channels, out_channels)
+        self.conv2 = nn.Conv2d(out_channels, out_channels, kernel_size=3, padding=1)
+        self.shortcut = nn.Conv2d(in_channels, out_channels, kernel_size=1)
+        self.attention: SelfAttention | None = None
+
+    def forward(self, features: Tensor, condition: Tensor | None) -> Tensor:
+        residual = self.conv1(relu(self.norm1(features, condition)))
+        residual = self.conv2(relu(self.norm2(residual, condition)))
+        features = residual + nearest_upsample(self.shortcut(features), factor=2)
+        return features if self.attention is None else self.attention(features)
+
+
+class Generator(nn.Module):
+    """Latents and classes to images.
+
+    Args:
+        image_size: 32, 64, 128, 256 or 512.
+        image_channels: channels of the images.
+        number_of_classes: 0 for no labels.
+        latent_dim: size of z; with hierarchical latents a multiple of the blocks plus 1.
+        base_channels: what the table of widths multiplies; "ch", 96 in the paper.
+        attention_resolutions: sizes of the features behind which self-attention stands.
+        shared_embedding: one embedding of the class for all normalizations; without it each has tables of its own.
+        embedding_dim: size of the shared embedding.
+        hierarchical_latents: each block gets a chunk of the latent; without them the first layer gets the whole.
+        spectral_norm: of all layers but the shared embedding and the tables.
+        initialization: of all weights; None is orthogonal.
+        batch_norm_eps: of the blocks' normalizations; the last one always has 1e-5.
+        batch_norm_across_ranks: take the batch's statistics over all ranks.
+
+    Raises:
+        ValueError: for sizes that do not go together.
+    """
+
+    def __init__(
+        self,
+        *,
+        image_size: int,
+        image_channels: int = 3,
+        number_of_classes: int = 0,
+        latent_dim: int = 120,
+        base_channels: int = 96,
+        attention_resolutions: tuple[int, ...] = (64,),
+        shared_embedding: bool = True,
+        embedding_dim: int = 128,
+        hierarchical_latents: bool = True,
+        spectral_norm: bool = True,
+        initialization: Initialization | None = None,
+        batch_norm_eps: float = 1e-5,
+        batch_norm_across_ranks: bool = True,
+    ) -> None:
+        super().__init__()
+        check_sizes(image_size=image_size, attention_resolutions=attention_resolutions)
+        if number_of_classes and hierarchical_latents and not shared_embedding:
+            raise ValueError("shared_embedding=False has no vector to join latents to; set hierarchical_latents=False")
+        channels = [base_channels * width for width in GENERATOR_WIDTHS[image_size]]
+        self.chunks = len(channels) if hierarchical_latents else 1
+        if latent_dim % self.chunks:
+            raise ValueError(
+                f"latent_dim={latent_dim} is cut into {self.chunks} chunks, one for the first layer and one for each "
+                f"block: choose a multiple, such as {latent_dim // self.chunks * self.chunks or self.chunks}"
+            )
+        chunk = latent_dim // self.chunks
+        embeds = bool(number_of_classes) and shared_embedding
+        self.embedding = ClassEmbedding(number_of_classes, embedding_dim) if embeds else None
+        self.linear = nn.Linear(chunk, channels[0] * BOTTOM**2)
+        condition_dim = (embedding_dim if embeds else 0) + (chunk if hierarchical_latents else 0)
+
+        def norm(of: int) -> Normalization:
+            return Normalization(
+                of,
+                condition_dim=condition_dim,
+                number_of_classes=number_of_classes,
+                eps=batch_norm_eps,
+                across_ranks=batch_norm_across_ranks,
+            )
+
+        self.blocks = nn.ModuleList()
+        for index, (before, after) in enumerate(pairwise(channels)):
+            block = GeneratorBlock(norms=(norm(before), norm(after)), in_channels=before, out_channels=after)
+            if BOTTOM * 2 ** (index + 1) in attention_resolutions:
+                block.attention = SelfAttention(after)
+            self.blocks.append(block)
+        self.norm = BatchNorm(channels[-1], across_ranks=batch_norm_across_ranks)
+        self.to_rgb = nn.Conv2d(channels[-1], image_channels, kernel_size=3, padding=1)
+        initialize(self, Orthogonal() if initialization is None else initialization)
+        if spectral_norm:
+            spectrally_normalized(self, excluded=("embedding",) if embeds else ())
+
+    def forward(self, latents: Latents, labels: Labels | None = None) -> Images:
+        """`batch latent_dim`, and labels if there are classes, to images in [-1, 1]."""
+        chunks = list(latents.chunk(self.chunks, dim=1))
+        features: Tensor = self.linear(chunks[0]).unflatten(1, (-1, BOTTOM, BOTTOM))
+        condition: Tensor | None = labels if self.embedding is None else self.embedding(labels)
+        for index, block in enumerate(self.blocks):
+            joined = condition
+            if len(chunks) > 1:
+                chunk = chunks[index + 1]
+                joined = chunk if condition is None else torch.cat([condition.to(chunk.dtype), chunk], dim=1)
+            features = block(features, joined)
+        images: Tensor = self.to_rgb(relu(self.norm(features)))
+        return images.tanh()
+
+
+class DiscriminatorBlock(nn.Module):
+    """Two convolutions beside a 1x1 shortcut (figure 15c), to half the resolution unless it keeps it."""
+
+    def __init__(self, *, in_channels: int, out_channels: int, is_first: bool, downsamples: bool) -> None:
+        super().__init__()
+        self.is_first = is_first
+        self.downsamples = downsamples
+        self.conv1 = nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1)
+        self.conv2 = (
+            DownsampledConv2d(out_channels, out_channels)
+            if downsamples
+            else nn.Conv2d(out_channels, out_channels, kernel_size=3, padding=1)
+        )
+        has_shortcut = downsamples or in_channels != out_channels
+        self.shortcut = nn.Conv2d(in_channels, out_channels, kernel_size=1) if has_shortcut else None
+        self.attention: SelfAttention | None = None
+
+    def forward(self, features: Tensor) -> Tensor:
+        residual = self.conv2(relu(self.conv1(features if self.is_first else relu(features))))
+        if self.downsamples:
+            features = avg_pool2d(features, kernel_size=2)
+        if self.shortcut is not None:
+            features = self.shortcut(features)
+        features = residual + features
+        return features if self.attention is None else self.attention(features)
+
+
+class Discriminator(nn.Module):
+    """Images and classes to one logit each.
+
+    Args:
+        image_size: 32, 64, 128, 256 or 512.
+        image_channels: channels of the images.
+        number_of_classes: 0 for no labels, and no projection.
+        base_channels: what the table of widths multiplies; "ch", 96 in the paper.
+        attention_resolutions: sizes of the features behind which self-attention stands.
+        spectral_norm: of all layers.
+        initialization: of all weights; None is orthogonal.
+
+    Raises:
+        ValueError: for sizes that do not go together.
+    """
+
+    def __init__(
+        self,
+        *,
+        image_size: int,
+        image_channels: int = 3,
+        number_of_classes: int = 0,
+        base_channels: int = 96,
+        attention_resolutions: tuple[int, ...] = (64,),
+        spectral_norm: bool = True,
+        initialization: Initialization | None = None,
+    ) -> None:
+        super().__init__()
+        check_sizes(image_size=image_size, attention_resolutions=attention_resolutions)
+        channels = [image_channels, *(base_channels * width for width in DISCRIMINATOR_WIDTHS[image_size])]
+        self.blocks = nn.ModuleList()
+        resolution = image_size
+        for index, (before, after) in enumerate(pairwise(channels)):
+            is_last = index == len(channels) - 2
+            downsamples = not is_last and not keeps_resolution(image_size, block=index)
+            block = DiscriminatorBlock(
+                in_channels=before, out_channels=after, is_first=index == 0, downsamples=downsamples
+            )
+            resolution = resolution // 2 if downsamples else resolution
+            if resolution in attention_resolutions:
+                block.attention = SelfAttention(after)
+            self.blocks.append(block)
+        self.head = ProjectionHead(channels[-1], number_of_classes=number_of_classes)
+        initialize(self, Orthogonal() if initialization is None else initialization)
+        if spectral_norm:
+            spectrally_normalized(self)
+
+    def forward(self, images: Images, labels: Labels | None = None) -> Logits:
+        """Logits, `batch 1`."""
+        features = images
+        for block in self.blocks:
+            features = block(features)
+        logits: Logits = self.head(features, labels)
+        return logits
+
+
+class BigGAN(GAN):
+    """BigGAN with the paper's settings as defaults; add `EMA`, `StandingStatistics` and `OrthogonalGenerator`.
+
+    Args:
+        image_size: 32, 64, 128, 256 or 512.
+        image_channels: channels of the images.
+        number_of_classes: 0 for no labels.
+        latent_dim: size of z: 120 at 128x128, 140 at 256x256, 128 at 512x512.
+        generator_channels: the generator's base width, 96 in the paper.
+        discriminator_channels: the discriminator's base width, 96 in the paper.
+        attention_resolutions: sizes of the features behind which both networks have self-attention.
+        shared_embedding: one embedding of the class for all normalizations; without it each has tables of its own.
+        embedding_dim: size of the shared embedding.
+        hierarchical_latents: each block gets a chunk of the latent; without them the first layer gets the whole.
+        generator_spectral_norm: of all layers but the shared embedding and the tables.
+        discriminator_spectral_norm: of all layers.
+        initialization: of both networks' weights; None is orthogonal.
+        batch_norm_eps: of the blocks' normalizations.
+        batch_norm_across_ranks: take the batch's statistics over all ranks.
+        loss: the objective; None is the hinge.
+        generator_optimizer: makes the generator's optimizer from its parameters.
+        discriminator_optimizer: makes the discriminator's optimizer.
+        loop: how the players alternate.
+        seed: of latents.
+
+    Raises:
+        ValueError: for sizes that do not go together.
+    """
+
+    generator: Generator
+    discriminator: Discriminator
+    generator_ema: Generator
+
+    def __init__(
+        self,
+        *,
+        image_size: int,
+        image_channels: int = 3,
+        number_of_classes: int = 0,
+        latent_dim: int = 120,
+        generator_channels: int = 96,
+        discriminator_channels: int = 96,
+        attention_resolutions: tuple[int, ...] = (64,),
+        shared_embedding: bool = True,
+        embedding_dim: int = 128,
+        hierarchical_latents: bool = True,
+        generator_spectral_norm: bool = True,
+        discriminator_spectral_norm: bool = True,
+        initialization: Initialization | None = None,
+        batch_norm_eps: float = 1e-5,
+        batch_norm_across_ranks: bool = True,
+        loss: AdversarialLoss | None = None,
+        generator_optimizer: OptimizerCallable = GANAdam,
+        discriminator_optimizer: OptimizerCallable = GANAdam,
+        loop: Loop = Loop(),
+        seed: int = 0,
+    ) -> None:
+        super().__init__(
+            generator=Generator(
+                image_size=image_size,
+                image_channels=image_channels,
+                number_of_classes=number_of_classes,
+                latent_dim=latent_dim,
+                base_channels=generator_channels,
+                attention_resolutions=attention_resolutions,
+                shared_embedding=shared_embedding,
+                embedding_dim=embedding_dim,
+                hierarchical_latents=hierarchical_latents,
+                spectral_norm=generator_spectral_norm,
+                initialization=initialization,
+                batch_norm_eps=batch_norm_eps,
+                batch_norm_across_ranks=batch_norm_across_ranks,
+            ),
+            discriminator=Discriminator(
+                image_size=image_size,
+                image_channels=image_channels,
+                number_of_classes=number_of_classes,
+                base_channels=discriminator_channels,
+                attention_resolutions=attention_resolutions,
+                spectral_norm=discriminator_spectral_norm,
+                initialization=initialization,
+            ),
+            latent_dim=latent_dim,
+            number_of_classes=number_of_classes,
+            loss=Hinge() if loss is None else loss,
+            generator_optimizer=generator_optimizer,
+            discriminator_optimizer=discriminator_optimizer,
+            loop=loop,
+            seed=seed,
+        )
+        self.save_hyperparameters(ignore=[*unsaved_arguments(), "initialization"])  # weights know how they began
+        self.image_size = image_size
+
+    def truncated(self, network: nn.Module, latents: Latents, labels: Labels | None, *, truncation: float) -> Images:
+        """See `layers.truncated_normal.truncated_latents`."""
+        images: Images = network(truncated_latents(latents, truncation=truncation), labels)
+        return images

@@ -1,0 +1,343 @@
+"""BigGAN-deep, from the later version of "Large Scale GAN Training for High Fidelity Natural Image Synthesis".
+
+Brock et al. 2019, arXiv:1809.11096v2, appendix B, figure 16; layers as in BigGAN-PyTorch, the authors' public code.
+
+BigGAN with bottleneck blocks, two for each resolution, and shortcuts without weights where they can do without: deeper,
+with fewer parameters. Every batch normalization sees the class embedding and the whole latent.
+
+The authors find it better than BigGAN at every resolution, and faster. Their published networks differ in two details
+that `interop.biggan_deep_hf` reproduces: the last convolution has `base_channels` outputs, of which the first
+`image_channels` are used, and there are statistics for each truncation.
+"""
+
+from itertools import pairwise
+
+import torch
+from lightning.pytorch.cli import OptimizerCallable
+from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d, relu
+
+from lightning_gan.gan import GAN, unsaved_arguments
+from lightning_gan.layers.attention import SelfAttention
+from lightning_gan.layers.batch_norm import BatchNorm, ConditionalBatchNorm
+from lightning_gan.layers.biggan import BOTTOM, DISCRIMINATOR_WIDTHS, GENERATOR_WIDTHS, check_sizes, keeps_resolution
+from lightning_gan.layers.initialization import Initialization, Orthogonal, initialize
+from lightning_gan.layers.projection import ClassEmbedding, ProjectionHead
+from lightning_gan.layers.resampling import nearest_upsample
+from lightning_gan.layers.resampling_convolutions import UpsampledConv2d
+from lightning_gan.layers.spectral_norm import spectrally_normalized
+from lightning_gan.layers.truncated_normal import truncated_latents
+from lightning_gan.loop import Loop
+from lightning_gan.losses import AdversarialLoss, Hinge
+from lightning_gan.optimizers import GANAdam
+from lightning_gan.shapes import Images, Labels, Latents, Logits
+
+
+def check_base(base_channels: int) -> None:
+    """Whether bottlenecks have channels.
+
+    Raises:
+        ValueError: unless it is a multiple of 4.
+    """
+    if base_channels < 4 or base_channels % 4:
+        raise ValueError(f"the base of {base_channels} channels must be a multiple of 4: bottlenecks have a quarter")
+
+
+class GeneratorBlock(nn.Module):
+    """A bottleneck of four convolutions with a quarter of the channels (figure 16b); its shortcut has no weights.
+
+    Args:
+        in_channels: of the features.
+        out_channels: of the result, no more than `in_channels`; the shortcut keeps the first of them.
+        upsamples: doubles the resolution.
+        condition_dim: size of the vector that the batch normalizations are conditioned on.
+        eps: of the batch normalizations.
+        across_ranks: statistics of all ranks.
+    """
+
+    def __init__(
+        self,
+        *,
+        in_channels: int,
+        out_channels: int,
+        upsamples: bool,
+        condition_dim: int,
+        eps: float,
+        across_ranks: bool,
+    ) -> None:
+        super().__init__()
+        self.out_channels = out_channels
+        self.upsamples = upsamples
+        hidden = in_channels // 4
+
+        def norm(channels: int) -> ConditionalBatchNorm:
+            return ConditionalBatchNorm(channels, condition_dim=condition_dim, eps=eps, across_ranks=across_ranks)
+
+        self.norm1, self.norm2, self.norm3, self.norm4 = norm(in_channels), norm(hidden), norm(hidden), norm(hidden)
+        self.conv1 = nn.Conv2d(in_channels, hidden, kernel_size=1)
+        self.conv2 = UpsampledConv2d(hidden, hidden) if upsamples else nn.Conv2d(hidden, hidden, 3, padding=1)
+        self.conv3 = nn.Conv2d(hidden, hidden, kernel_size=3, padding=1)
+        self.conv4 = nn.Conv2d(hidden, out_channels, kernel_size=1)
+        self.attention: SelfAttention | None = None
+
+    def forward(self, features: Tensor, condition: Tensor) -> Tensor:
+        residual = self.conv1(relu(self.norm1(features, condition)))
+        residual = self.conv2(relu(self.norm2(residual, condition)))
+        residual = self.conv3(relu(self.norm3(residual, condition)))
+        residual = self.conv4(relu(self.norm4(residual, condition)))
+        kept = features[:, : self.out_channels]
+        features = residual + (nearest_upsample(kept, factor=2) if self.upsamples else kept)
+        return features if self.attention is None else self.attention(features)
+
+
+class Generator(nn.Module):
+    """Latents and classes to images.
+
+    Args:
+        image_size: 32, 64, 128, 256 or 512.
+        image_channels: channels of the images.
+        number_of_classes: 0 for no labels.
+        latent_dim: size of z.
+        base_channels: what the table of widths multiplies, a multiple of 4; "ch", 128 in the paper.
+        attention_resolutions: sizes of the features behind which self-attention stands.
+        embedding_dim: size of the class embedding.
+        spectral_norm: of all layers but the class embedding.
+        initialization: of all weights; None is orthogonal.
+        batch_norm_eps: of the blocks' normalizations; the last one always has 1e-5.
+        batch_norm_across_ranks: take the batch's statistics over all ranks.
+
+    Raises:
+        ValueError: for sizes that do not go together.
+    """
+
+    def __init__(
+        self,
+        *,
+        image_size: int,
+        image_channels: int = 3,
+        number_of_classes: int = 0,
+        latent_dim: int = 128,
+        base_channels: int = 128,
+        attention_resolutions: tuple[int, ...] = (64,),
+        embedding_dim: int = 128,
+        spectral_norm: bool = True,
+        initialization: Initialization | None = None,
+        batch_norm_eps: float = 1e-5,
+        batch_norm_across_ranks: bool = True,
+    ) -> None:
+        super().__init__()
+        check_sizes(image_size=image_size, attention_resolutions=attention_resolutions)
+        check_base(base_channels)
+        channels = [base_channels * width for width in GENERATOR_WIDTHS[image_size]]
+        self.embedding = ClassEmbedding(number_of_classes, embedding_dim) if number_of_classes else None
+        condition_dim = latent_dim + (embedding_dim if number_of_classes else 0)
+        self.linear = nn.Linear(condition_dim, channels[0] * BOTTOM**2)
+        self.blocks = nn.ModuleList()
+        for stage, (before, after) in enumerate(pairwise(channels)):
+            for out, upsamples in ((before, False), (after, True)):
+                block = GeneratorBlock(
+                    in_channels=before,
+                    out_channels=out,
+                    upsamples=upsamples,
+                    condition_dim=condition_dim,
+                    eps=batch_norm_eps,
+                    across_ranks=batch_norm_across_ranks,
+                )
+                if upsamples and BOTTOM * 2 ** (stage + 1) in attention_resolutions:
+                    block.attention = SelfAttention(out)
+                self.blocks.append(block)
+        self.norm = BatchNorm(channels[-1], across_ranks=batch_norm_across_ranks)
+        self.to_rgb = nn.Conv2d(channels[-1], image_channels, kernel_size=3, padding=1)
+        initialize(self, Orthogonal() if initialization is None else initialization)
+        if spectral_norm:
+            spectrally_normalized(self, excluded=("embedding",) if number_of_classes else ())
+
+    def forward(self, latents: Latents, labels: Labels | None = None) -> Images:
+        """`batch latent_dim`, and labels if there are classes, to images in [-1, 1]."""
+        condition = latents
+        if self.embedding is not None:
+            condition = torch.cat([self.embedding(labels).to(latents.dtype), latents], dim=1)
+        features: Tensor = self.linear(condition).unflatten(1, (-1, BOTTOM, BOTTOM))
+        for block in self.blocks:
+            features = block(features, condition)
+        images: Tensor = self.to_rgb(relu(self.norm(features)))
+        return images.tanh()
+
+
+class DiscriminatorBlock(nn.Module):
+    """A bottleneck of four convolutions (figure 16c); its shortcut keeps all channels, and computes those that are new.
+
+    Args:
+        in_channels: of the features.
+        out_channels: of the result, no less than `in_channels`.
+        downsamples: halves the resolution.
+    """
+
+    def __init__(self, *, in_channels: int, out_channels: int, downsamples: bool) -> None:
+        super().__init__()
+        self.downsamples = downsamples
+        hidden, new = out_channels // 4, out_channels - in_channels
+        self.conv1 = nn.Conv2d(in_channels, hidden, kernel_size=1)
+        self.conv2 = nn.Conv2d(hidden, hidden, kernel_size=3, padding=1)
+        self.conv3 = nn.Conv2d(hidden, hidden, kernel_size=3, padding=1)
+        self.conv4 = nn.Conv2d(hidden, out_channels, kernel_size=1)
+        self.shortcut = nn.Conv2d(in_channels, new, kernel_size=1) if new else None
+        self.attention: SelfAttention | None = None
+
+    def forward(self, features: Tensor) -> Tensor:
+        residual = relu(self.conv3(relu(self.conv2(relu(self.conv1(relu(features)))))))
+        if self.downsamples:
+            residual, features = avg_pool2d(residual, kernel_size=2), avg_pool2d(features, kernel_size=2)
+        if self.shortcut is not None:
+            features = torch.cat([features, self.shortcut(features)], dim=1)
+        features = self.conv4(residual) + features
+        return features if self.attention is None else self.attention(features)
+
+
+class Discriminator(nn.Module):
+    """Images and classes to one logit each.
+
+    Args:
+        image_size: 32, 64, 128, 256 or 512; for 512 the authors' public code has none, and ours mirrors the generator.
+        image_channels: channels of the images.
+        number_of_classes: 0 for no labels, and no projection.
+        base_channels: what the table of widths multiplies, a multiple of 4; "ch", 128 in the paper.
+        attention_resolutions: sizes of the features behind which self-attention stands.
+        spectral_norm: of all layers.
+        initialization: of all weights; None is orthogonal.
+
+    Raises:
+        ValueError: for sizes that do not go together.
+    """
+
+    def __init__(
+        self,
+        *,
+        image_size: int,
+        image_channels: int = 3,
+        number_of_classes: int = 0,
+        base_channels: int = 128,
+        attention_resolutions: tuple[int, ...] = (64,),
+        spectral_norm: bool = True,
+        initialization: Initialization | None = None,
+    ) -> None:
+        super().__init__()
+        check_sizes(image_size=image_size, attention_resolutions=attention_resolutions)
+        check_base(base_channels)
+        channels = [base_channels * width for width in DISCRIMINATOR_WIDTHS[image_size]]
+        self.from_rgb = nn.Conv2d(image_channels, channels[0], kernel_size=3, padding=1)
+        self.blocks = nn.ModuleList()
+        resolution = image_size
+        for stage, (before, after) in enumerate(pairwise(channels)):
+            downsamples = not keeps_resolution(image_size, block=stage)
+            resolution = resolution // 2 if downsamples else resolution
+            first = DiscriminatorBlock(in_channels=before, out_channels=after, downsamples=downsamples)
+            second = DiscriminatorBlock(in_channels=after, out_channels=after, downsamples=False)
+            if resolution in attention_resolutions:
+                second.attention = SelfAttention(after)
+            self.blocks.extend([first, second])
+        self.head = ProjectionHead(channels[-1], number_of_classes=number_of_classes)
+        initialize(self, Orthogonal() if initialization is None else initialization)
+        if spectral_norm:
+            spectrally_normalized(self)
+
+    def forward(self, images: Images, labels: Labels | None = None) -> Logits:
+        """Logits, `batch 1`."""
+        features: Tensor = self.from_rgb(images)
+        for block in self.blocks:
+            features = block(features)
+        logits: Logits = self.head(features, labels)
+        return logits
+
+
+class BigGANDeep(GAN):
+    """BigGAN-deep with the paper's settings as defaults; add `EMA`, `StandingStatistics` and `OrthogonalGenerator`.
+
+    Args:
+        image_size: 32, 64, 128, 256 or 512.
+        image_channels: channels of the images.
+        number_of_classes: 0 for no labels.
+        latent_dim: size of z.
+        generator_channels: the generator's base width, 128 in the paper, a multiple of 4.
+        discriminator_channels: the discriminator's base width, 128 in the paper, a multiple of 4.
+        attention_resolutions: sizes of the features behind which both networks have self-attention.
+        embedding_dim: size of the class embedding.
+        generator_spectral_norm: of all layers but the class embedding.
+        discriminator_spectral_norm: of all layers.
+        initialization: of both networks' weights; None is orthogonal.
+        batch_norm_eps: of the blocks' normalizations.
+        batch_norm_across_ranks: take the batch's statistics over all ranks.
+        loss: the objective; None is the hinge.
+        generator_optimizer: makes the generator's optimizer from its parameters.
+        discriminator_optimizer: makes the discriminator's optimizer.
+        loop: how the players alternate.
+        seed: of latents.
+
+    Raises:
+        ValueError: for sizes that do not go together.
+    """
+
+    generator: Generator
+    discriminator: Discriminator
+    generator_ema: Generator
+
+    def __init__(
+        self,
+        *,
+        image_size: int,
+        image_channels: int = 3,
+        number_of_classes: int = 0,
+        latent_dim: int = 128,
+        generator_channels: int = 128,
+        discriminator_channels: int = 128,
+        attention_resolutions: tuple[int, ...] = (64,),
+        embedding_dim: int = 128,
+        generator_spectral_norm: bool = True,
+        discriminator_spectral_norm: bool = True,
+        initialization: Initialization | None = None,
+        batch_norm_eps: float = 1e-5,
+        batch_norm_across_ranks: bool = True,
+        loss: AdversarialLoss | None = None,
+        generator_optimizer: OptimizerCallable = GANAdam,
+        discriminator_optimizer: OptimizerCallable = GANAdam,
+        loop: Loop = Loop(),
+        seed: int = 0,
+    ) -> None:
+        super().__init__(
+            generator=Generator(
+                image_size=image_size,
+                image_channels=image_channels,
+                number_of_classes=number_of_classes,
+                latent_dim=latent_dim,
+                base_channels=generator_channels,
+                attention_resolutions=attention_resolutions,
+                embedding_dim=embedding_dim,
+                spectral_norm=generator_spectral_norm,
+                initialization=initialization,
+                batch_norm_eps=batch_norm_eps,
+                batch_norm_across_ranks=batch_norm_across_ranks,
+            ),
+            discriminator=Discriminator(
+                image_size=image_size,
+                image_channels=image_channels,
+                number_of_classes=number_of_classes,
+                base_channels=discriminator_channels,
+                attention_resolutions=attention_resolutions,
+                spectral_norm=discriminator_spectral_norm,
+                initialization=initialization,
+            ),
+            latent_dim=latent_dim,
+            number_of_classes=number_of_classes,
+            loss=Hinge() if loss is None else loss,
+            generator_optimizer=generator_optimizer,
+            discriminator_optimizer=discriminator_optimizer,
+            loop=loop,
+            seed=seed,
+        )
+        self.save_hyperparameters(ignore=[*unsaved_arguments(), "initialization"])  # weights know how they began
+        self.image_size = image_size
+
+    def truncated(self, network: nn.Module, latents: Latents, labels: Labels | None, *, truncation: float) -> Images:
+        """See `layers.truncated_normal.truncated_latents`."""
+        images: Images = network(truncated_latents(latents, truncation=truncation), labels)
+        return images

@@ -1,0 +1,141 @@
+"""The residual networks of WGAN-GP for 64x64 images, with layer norm in the critic ("good" networks of its code).
+
+Gulrajani et al. 2017, arXiv:1704.00028, sections 5.1 and 5.3; the other networks of that paper, and what both share,
+are in `resnet_gan`.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from lightning.pytorch.cli import OptimizerCallable
+from torch import Tensor, nn
+from torch.nn.functional import relu
+
+from lightning_gan.auxiliary_classifier import AuxiliaryClassifier, AuxiliaryClassifierGAN
+from lightning_gan.gan import unsaved_arguments
+from lightning_gan.layers import box_downsample
+from lightning_gan.loop import Loop
+from lightning_gan.losses import AdversarialLoss, Wasserstein
+from lightning_gan.models.resnet_gan import (
+    GLOROT,
+    HE,
+    Conv2d,
+    Critic,
+    DownConv2d,
+    Generator,
+    doublings,
+    widths_or_default,
+)
+from lightning_gan.optimizers import GANAdam
+
+
+class LayerNormBlock(nn.Module):
+    """Half the resolution: (layer norm, relu, convolution) twice, beside a 1x1 convolution.
+
+    Layer norm is over all features of an image, with a scale and an offset per channel: group norm of one group.
+
+    Args:
+        in_channels: feature maps before, and between the convolutions.
+        out_channels: feature maps behind.
+    """
+
+    def __init__(self, *, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.norm1 = nn.GroupNorm(1, in_channels)
+        self.conv1 = Conv2d(in_channels, in_channels, bias=False)
+        self.norm2 = nn.GroupNorm(1, in_channels)
+        self.conv2 = DownConv2d(in_channels, out_channels)
+        self.shortcut = Conv2d(in_channels, out_channels, kernel_size=1, gain=GLOROT)
+
+    def forward(self, features: Tensor) -> Tensor:
+        hidden = self.conv1(relu(self.norm1(features)))
+        hidden = self.conv2(relu(self.norm2(hidden)))
+        output: Tensor = hidden + self.shortcut(box_downsample(features, factor=2))
+        return output
+
+
+def layer_norm_critic(*, widths: Sequence[int], image_channels: int = 3, number_of_classes: int = 0) -> Critic:
+    """A convolution, then blocks that halve the image down to 4x4; neither norm nor relu behind them.
+
+    Args:
+        widths: feature maps at the images' size, half of it ... 4x4.
+        image_channels: channels of the images.
+        number_of_classes: 0 for no auxiliary classifier.
+    """
+    entrance = Conv2d(image_channels, widths[0], gain=GLOROT)
+    blocks = [LayerNormBlock(in_channels=before, out_channels=after) for before, after in pairwise(widths)]
+    return Critic(
+        features=nn.Sequential(entrance, *blocks, nn.Flatten()),
+        feature_count=widths[-1] * 16,
+        number_of_classes=number_of_classes,
+    )
+
+
+class LayerNormResNetGAN(AuxiliaryClassifierGAN):
+    """WGAN-GP's networks for 64x64 images, at any size; add `GradientPenalty` as a callback.
+
+    The authors' optimizers are Adam with 0.0001 and betas (0, 0.9), and have no labels here; with classes it does what
+    `ResNetGAN` does.
+
+    Args:
+        image_size: a power of two from 8; the paper has 64.
+        image_channels: channels of the images.
+        number_of_classes: 0 for no labels.
+        latent_dim: size of z.
+        widths: feature maps at 4x4, 8x8 ... `image_size`, of both networks; None is 64 at the images' size, twice as
+            many with every halving, but no more than 512.
+        auxiliary_classifier: weights of the classes' cross-entropies.
+        loss: the objective; None is `Wasserstein`.
+        generator_optimizer: makes the generator's optimizer from its parameters.
+        discriminator_optimizer: makes the critic's optimizer.
+        loop: how the players alternate.
+        seed: of latents.
+
+    Raises:
+        ValueError: for a size that is no power of two, and a wrong number of widths.
+    """
+
+    generator: Generator
+    discriminator: Critic
+    generator_ema: Generator
+
+    def __init__(
+        self,
+        *,
+        image_size: int = 64,
+        image_channels: int = 3,
+        number_of_classes: int = 0,
+        latent_dim: int = 128,
+        widths: list[int] | None = None,
+        auxiliary_classifier: AuxiliaryClassifier = AuxiliaryClassifier(real=1.0, fake=0.0, generator=0.1),
+        loss: AdversarialLoss | None = None,
+        generator_optimizer: OptimizerCallable = GANAdam,
+        discriminator_optimizer: OptimizerCallable = GANAdam,
+        loop: Loop = Loop(),
+        seed: int = 0,
+    ) -> None:
+        default = [min(64 * 2**halvings, 512) for halvings in reversed(range(doublings(image_size) + 1))]
+        by_resolution = widths_or_default(widths, default, setting="widths", image_size=image_size)
+        super().__init__(
+            generator=Generator(
+                widths=by_resolution,
+                image_channels=image_channels,
+                number_of_classes=number_of_classes,
+                latent_dim=latent_dim,
+                first_bias=False,
+                output_gain=HE,
+            ),
+            discriminator=layer_norm_critic(
+                widths=by_resolution[::-1], image_channels=image_channels, number_of_classes=number_of_classes
+            ),
+            latent_dim=latent_dim,
+            number_of_classes=number_of_classes,
+            loss=loss if loss is not None else Wasserstein(),
+            generator_optimizer=generator_optimizer,
+            discriminator_optimizer=discriminator_optimizer,
+            loop=loop,
+            seed=seed,
+        )
+        unsaved = unsaved_arguments()
+        self.save_hyperparameters(ignore=[*unsaved, "auxiliary_classifier"] if unsaved else [])
+        self.auxiliary_classifier = auxiliary_classifier
