@@ -1,16 +1,20 @@
 """Images per second and memory of whole training batches, per model and size.
 
+    python benchmarks/throughput.py                 # every model at its paper's size
     python benchmarks/throughput.py --model stylegan --sizes 64 128 256 512 1024 --batch 32 16 8 4 2 --precision bf16
 
 A batch is the discriminator's and the generator's turn in the loop of `GAN`, with the penalties that the paper has in
-every turn, on random bytes that are in memory already. On CUDA with the authors' widths; on a CPU with narrow networks
-and small sizes, which only show that the command works. The table is Markdown.
+every turn, on random bytes that are in memory already. Every model is measured with its paper's widths, in a process of
+its own, in small batches on a CPU. The growing ones, by --model and --sizes, have the authors' widths on CUDA, and on a
+CPU narrow networks and small sizes, which only show that the command works. The tables are Markdown.
 """
 
 import argparse
 import math
 import resource
 import statistics
+import subprocess
+import sys
 import time
 import warnings
 from collections.abc import Callable
@@ -23,9 +27,20 @@ from torch.utils.data import DataLoader, TensorDataset
 from lightning_gan.callbacks import R1, Drift, GradientPenalty
 from lightning_gan.gan import GAN
 from lightning_gan.loop import Loop
-from lightning_gan.models import PGGAN, StyleGAN
+from lightning_gan.models import (
+    DCGAN,
+    PGGAN,
+    SAGAN,
+    SNGAN,
+    BigGAN,
+    BigGANDeep,
+    LayerNormResNetGAN,
+    R1ResNet,
+    ResNetGAN,
+    StyleGAN,
+)
 
-WARM_UP = 3
+WARM_UP = 2
 """Batches that are not counted; the first of them compiles."""
 
 MODELS: dict[str, Callable[[int, dict[str, Any], Loop], tuple[GAN, list[Callback]]]] = {
@@ -36,6 +51,27 @@ MODELS: dict[str, Callable[[int, dict[str, Any], Loop], tuple[GAN, list[Callback
     "stylegan": lambda size, widths, loop: (StyleGAN(image_size=size, **widths, loop=loop), [R1(gamma=10.0)]),
 }
 """Model and the paper's penalties by name, made for an image size, with widths and a loop."""
+
+
+Maker = Callable[[Loop], tuple[GAN, list[Callback]]]
+
+PAPERS: dict[str, tuple[int, Maker]] = {
+    "DCGAN": (64, lambda loop: (DCGAN(image_size=64, loop=loop), [])),
+    "WGAN-GP, CIFAR-10": (
+        32,
+        lambda loop: (ResNetGAN(image_size=32, number_of_classes=10, loop=loop), [GradientPenalty(weight=10.0)]),
+    ),
+    "WGAN-GP, 64": (64, lambda loop: (LayerNormResNetGAN(image_size=64, loop=loop), [GradientPenalty(weight=10.0)])),
+    "R1, LSUN": (256, lambda loop: (R1ResNet(image_size=256, loop=loop), [R1(gamma=20.0)])),
+    "SNGAN, CIFAR-10": (32, lambda loop: (SNGAN(image_size=32, number_of_classes=10, loop=loop), [])),
+    "SNGAN, ImageNet": (128, lambda loop: (SNGAN(image_size=128, number_of_classes=1000, loop=loop), [])),
+    "SAGAN": (128, lambda loop: (SAGAN(image_size=128, number_of_classes=1000, loop=loop), [])),
+    "BigGAN": (128, lambda loop: (BigGAN(image_size=128, number_of_classes=1000, loop=loop), [])),
+    "BigGAN-deep": (128, lambda loop: (BigGANDeep(image_size=128, number_of_classes=1000, loop=loop), [])),
+    "PGGAN": (256, lambda loop: MODELS["pggan"](256, {}, loop)),
+    "StyleGAN": (256, lambda loop: MODELS["stylegan"](256, {}, loop)),
+}
+"""Models as in their papers: the size of the images, and how they are made."""
 
 
 class Clock(Callback):
@@ -77,7 +113,8 @@ def seconds_per_batch(
         log_every_n_steps=1000,
         callbacks=[*callbacks, clock],
     )
-    trainer.fit(model, DataLoader(TensorDataset(images), batch_size=batch))
+    labels = torch.arange(batch) % max(model.number_of_classes, 1)
+    trainer.fit(model, DataLoader(TensorDataset(images, labels), batch_size=batch))
     return clock.seconds[WARM_UP:]
 
 
@@ -96,15 +133,44 @@ def quiet() -> None:
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
 
 
+def measure_paper(name: str, *, batch: int, batches: int, precision: str, compile: bool) -> None:
+    """Print the row of one model at its paper's size."""
+    size, make = PAPERS[name]
+    torch.manual_seed(0)
+    model, penalties = make(Loop(compile=compile))
+    seconds = statistics.median(
+        seconds_per_batch(model, penalties, resolution=size, batch=batch, batches=batches, precision=precision)
+    )
+    millions = [
+        sum(p.numel() for p in network.parameters()) / 1e6 for network in (model.generator, model.discriminator)
+    ]
+    print(
+        f"| {name} | {size} | {millions[0]:.1f} / {millions[1]:.1f} | {batch} | {batch / seconds:.2f} | "
+        f"{1000 * seconds:.0f} | {peak_gibibytes():.2f} |",
+        flush=True,
+    )
+
+
+def measure_papers(*, batch: int, batches: int, precision: str, compile: bool) -> None:
+    """Print the table of all of them. Each has a process of its own, whose memory is its own."""
+    print("| model | size | G / D, million | batch | img/s | ms per batch | peak GiB |\n|---|---|---|---|---|---|---|")
+    for name in PAPERS:
+        options = ["--batch", str(batch), "--batches", str(batches), "--precision", precision]
+        command = [sys.executable, __file__, "--paper", name, *options, *(["--compile"] if compile else [])]
+        sys.stdout.flush()
+        subprocess.run(command, check=True)
+
+
 def main() -> None:
     cuda = torch.cuda.is_available()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", choices=MODELS, default="stylegan")
+    parser.add_argument("--model", choices=MODELS, help="a growing model, at --sizes")
+    parser.add_argument("--paper", choices=PAPERS, help="the row of one model at its paper's size")
     parser.add_argument("--sizes", type=int, nargs="+", default=[64, 128, 256, 512, 1024] if cuda else [16, 32])
     parser.add_argument(
         "--batch", type=int, nargs="+", default=[32, 16, 8, 4, 2] if cuda else [4], help="one, or per size"
     )
-    parser.add_argument("--batches", type=int, default=20 if cuda else 5, help="batches that are timed")
+    parser.add_argument("--batches", type=int, default=20 if cuda else 3, help="batches that are timed")
     parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
     parser.add_argument("--compile", action="store_true")
     parser.add_argument("--channel-base", type=int, default=8192 if cuda else 512)
@@ -114,8 +180,22 @@ def main() -> None:
     if len(batch_sizes) != len(options.sizes):
         parser.error(f"--batch has {len(options.batch)} numbers for {len(options.sizes)} sizes; give one, or one each")
     quiet()
+    if options.paper is not None:
+        measure_paper(
+            options.paper,
+            batch=options.batch[0],
+            batches=options.batches,
+            precision=options.precision,
+            compile=options.compile,
+        )
+        return
     where = torch.cuda.get_device_name() if cuda else f"CPU, {torch.get_num_threads()} threads"
-    print(f"{options.model}, {options.precision}{', compiled' if options.compile else ''}, {where}\n")
+    print(f"{options.model or 'every model'}, {options.precision}{', compiled' if options.compile else ''}, {where}\n")
+    if options.model is None:
+        measure_papers(
+            batch=options.batch[0], batches=options.batches, precision=options.precision, compile=options.compile
+        )
+        return
     print("| size | batch | img/s | ms per batch | peak GiB |\n|---|---|---|---|---|")
     for size, batch in zip(options.sizes, batch_sizes, strict=True):
         if cuda:

@@ -16,8 +16,9 @@ from torch.nn.functional import adaptive_avg_pool2d
 from lightning_gan.callbacks.comparing import images_of
 from lightning_gan.callbacks.ema import EMA
 from lightning_gan.callbacks.evaluation import Evaluation
-from lightning_gan.gan import evaluation_mode
-from lightning_gan.image_bytes import to_bytes
+from lightning_gan.data.digits import load_digits
+from lightning_gan.gan import GAN, evaluation_mode
+from lightning_gan.image_bytes import from_bytes, to_bytes
 from lightning_gan.metrics import DigitFeatures, frechet_distance, gaussian
 from tests.toys import LATENT, ToyCritic, ToyGenerator, equal, toy_gan, toy_images, toy_loader, toy_trainer, weights_of
 
@@ -190,6 +191,47 @@ def test_the_extractor_stays_out_of_checkpoints(tmp_path: Path) -> None:
     plain = fit(folder=tmp_path / "plain")
     assert checkpoint["state_dict"].keys() == plain.lightning_module.state_dict().keys()
     assert not any("Evaluation" in key and state for key, state in checkpoint["callbacks"].items())
+
+
+class KnownDigits(nn.Module):
+    """Makes a real digit of the class asked for, whatever the latent."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        images, labels = load_digits()
+        first = [int((labels == digit).nonzero()[0]) for digit in range(10)]
+        self.register_buffer("digits", from_bytes(images[first]))
+        self.weight = nn.Parameter(torch.ones(()))
+
+    def forward(self, latents: Tensor, labels: Tensor) -> Tensor:
+        images: Tensor = self.get_buffer("digits")[labels] * self.weight
+        return images
+
+
+class NoCritic(nn.Module):
+    """Scores every image alike."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(()))
+
+    def forward(self, images: Tensor, labels: Tensor) -> Tensor:
+        return self.weight * images.mean(dim=(1, 2, 3))
+
+
+def test_a_conditional_generator_is_asked_for_its_classes(tmp_path: Path) -> None:
+    """Real digits are recognised as what they are; shifted by one class, hardly ever."""
+    shares = []
+    for shift in (0, 1):
+        generator = KnownDigits()
+        generator.digits = generator.get_buffer("digits").roll(shift, dims=0)
+        module = GAN(generator=generator, discriminator=NoCritic(), latent_dim=LATENT, number_of_classes=10)
+        folder = tmp_path / str(shift)
+        trainer = toy_trainer(evaluation(extractor=DigitFeatures(), fake_count=80), default_root_dir=str(folder))
+        trainer.validate(module, toy_loader(80, classes=10), verbose=False)
+        shares.append(records(folder)[0]["metrics"]["asked_class"])
+    assert shares[0] >= 0.9
+    assert shares[1] <= 0.1
 
 
 def test_digit_features_also_count_classes(tmp_path: Path) -> None:
