@@ -38,6 +38,7 @@ def find_config(name: str) -> Path:
     known = shipped_configs()
     by_last_part = {Path(path).name: path for path in known}
     close = [
+        *(path for path in known if Path(path).name == Path(shipped).name),  # the right name in another folder
         *get_close_matches(shipped, known, n=3),
         *(by_last_part[match] for match in get_close_matches(Path(shipped).name, by_last_part, n=2)),
     ]
