@@ -8,7 +8,9 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d, conv2d, conv_transpose2d, linear
+from torch.nn.functional import conv2d, linear
+
+from lightning_gan.layers.resampling_convolutions import downsampled_convolution, upsampled_convolution
 
 SQRT2 = math.sqrt(2.0)
 
@@ -72,30 +74,20 @@ class EqualizedConv2d(nn.Module):
 
 
 class UpsamplingConv2d(EqualizedConv2d):
-    """Nearest upsampling by 2, then a 3x3 convolution, as one transposed convolution.
-
-    The same result in 4/9 of the work. An output pixel sees each input pixel through the taps that fall on its copies:
-    the 4x4 kernel is the 3x3 kernel summed over its 4 shifts, mirrored because a transposed convolution mirrors its
-    kernel.
-    """
+    """Nearest upsampling by 2, then a 3x3 convolution: `upsampled_convolution`."""
 
     def __init__(self, in_channels: int, out_channels: int, *, gain: float = SQRT2, bias: bool = True) -> None:
         super().__init__(in_channels, out_channels, kernel_size=3, gain=gain, bias=bias)
 
     def forward(self, features: Tensor) -> Tensor:
-        kernel = avg_pool2d(self.weight, kernel_size=2, stride=1, padding=1) * (4 * self.weight_scale)
-        return conv_transpose2d(features, kernel.flip(2, 3).transpose(0, 1), self.bias, stride=2, padding=1)
+        return upsampled_convolution(features, self.weight, self.bias, scale=self.weight_scale)
 
 
 class DownsamplingConv2d(EqualizedConv2d):
-    """A 3x3 convolution, then averaging 2x2 boxes, as one convolution of stride 2.
-
-    The same result in 4/9 of the work.
-    """
+    """A 3x3 convolution, then averaging 2x2 boxes: `downsampled_convolution`."""
 
     def __init__(self, in_channels: int, out_channels: int, *, gain: float = SQRT2, bias: bool = True) -> None:
         super().__init__(in_channels, out_channels, kernel_size=3, gain=gain, bias=bias)
 
     def forward(self, features: Tensor) -> Tensor:
-        kernel = avg_pool2d(self.weight, kernel_size=2, stride=1, padding=1) * self.weight_scale
-        return conv2d(features, kernel, self.bias, stride=2, padding=1)
+        return downsampled_convolution(features, self.weight, self.bias, scale=self.weight_scale)

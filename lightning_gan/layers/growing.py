@@ -11,6 +11,17 @@ def stage_of(resolution: int) -> int:
     return round(math.log2(resolution)) - 2
 
 
+def doublings(image_size: int) -> int:
+    """How often 4x4 is doubled to get images of this size.
+
+    Raises:
+        ValueError: if that is not a whole number of times, and once at least.
+    """
+    if image_size < 8 or not math.log2(image_size).is_integer():
+        raise ValueError(f"image_size={image_size} must be a power of two, and 8 at least")
+    return round(math.log2(image_size)) - 2
+
+
 class Growing(nn.Module):
     """Holds the active resolution and the weight of its newest block; starts complete.
 

@@ -10,7 +10,6 @@ statistics with momentum 0.1, the default of Torch, for sampling. The generator'
 authors' judges the fakes of the discriminator's turn again.
 """
 
-import math
 from itertools import pairwise
 
 import torch
@@ -21,21 +20,11 @@ from lightning_gan.auxiliary_classifier import AuxiliaryClassifier, AuxiliaryCla
 from lightning_gan.gan import GAN, unsaved_arguments
 from lightning_gan.layers import label_vectors
 from lightning_gan.layers.batch_norm import BatchNorm
+from lightning_gan.layers.growing import doublings
 from lightning_gan.loop import Loop
 from lightning_gan.losses import AdversarialLoss
 from lightning_gan.optimizers import GANAdam
 from lightning_gan.shapes import Images, Labels, Latents, Logits
-
-
-def halvings(image_size: int) -> int:
-    """How often the networks halve an image to 4x4: 4 times at 64.
-
-    Raises:
-        ValueError: if that is not a whole number of times, and once at least.
-    """
-    if image_size < 8 or not math.log2(image_size).is_integer():
-        raise ValueError(f"image_size={image_size} must be a power of two, and 8 at least; the paper's is 64")
-    return round(math.log2(image_size)) - 2
 
 
 def initialize(layer: nn.Module) -> None:
@@ -69,7 +58,7 @@ class Generator(nn.Module):
     ) -> None:
         super().__init__()
         self.number_of_classes = number_of_classes
-        widths = [width * 2**stage for stage in reversed(range(halvings(image_size)))]  # at 4, 8 ... image_size / 2
+        widths = [width * 2**stage for stage in reversed(range(doublings(image_size)))]  # at 4, 8 ... image_size / 2
         layers = [nn.ConvTranspose2d(latent_dim + number_of_classes, widths[0], kernel_size=4, bias=False)]
         layers += [
             nn.ConvTranspose2d(before, after, kernel_size=4, stride=2, padding=1, bias=False)
@@ -114,7 +103,7 @@ class Discriminator(nn.Module):
     ) -> None:
         super().__init__()
         self.number_of_classes = number_of_classes
-        widths = [width * 2**stage for stage in range(halvings(image_size))]  # at image_size / 2 ... 4
+        widths = [width * 2**stage for stage in range(doublings(image_size))]  # at image_size / 2 ... 4
         blocks: list[nn.Module] = []
         for before, after in pairwise([image_channels + number_of_classes, *widths]):
             blocks.append(nn.Conv2d(before, after, kernel_size=4, stride=2, padding=1, bias=False))

@@ -14,6 +14,7 @@ from torch.nn.functional import relu
 from lightning_gan.auxiliary_classifier import AuxiliaryClassifier, AuxiliaryClassifierGAN
 from lightning_gan.gan import unsaved_arguments
 from lightning_gan.layers import box_downsample
+from lightning_gan.layers.growing import doublings
 from lightning_gan.loop import Loop
 from lightning_gan.losses import AdversarialLoss, Wasserstein
 from lightning_gan.models.resnet_gan import (
@@ -23,7 +24,6 @@ from lightning_gan.models.resnet_gan import (
     Critic,
     DownConv2d,
     Generator,
-    doublings,
     widths_or_default,
 )
 from lightning_gan.optimizers import GANAdam

@@ -20,12 +20,14 @@ from itertools import pairwise
 import torch
 from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d, conv2d, conv_transpose2d, relu
+from torch.nn.functional import relu
 
 from lightning_gan.auxiliary_classifier import AuxiliaryClassifier, AuxiliaryClassifierGAN
 from lightning_gan.gan import unsaved_arguments
 from lightning_gan.layers import box_downsample, nearest_upsample
 from lightning_gan.layers.batch_norm import BatchNorm, ClassConditionalBatchNorm
+from lightning_gan.layers.growing import doublings
+from lightning_gan.layers.resampling_convolutions import downsampled_convolution, upsampled_convolution
 from lightning_gan.loop import Loop
 from lightning_gan.losses import AdversarialLoss, Wasserstein
 from lightning_gan.optimizers import GANAdam
@@ -33,17 +35,6 @@ from lightning_gan.shapes import Images, Labels, Latents, Logits
 
 GLOROT, HE = 1.0, math.sqrt(2.0)
 """Factors on ``sqrt(2 / (fan_in + fan_out))``, the standard deviation of uniform weights in the authors' code."""
-
-
-def doublings(image_size: int) -> int:
-    """How often 4x4 is doubled to get images of this size.
-
-    Raises:
-        ValueError: if that is not a whole number of times, and once at least.
-    """
-    if image_size < 8 or not math.log2(image_size).is_integer():
-        raise ValueError(f"image_size={image_size} must be a power of two, and 8 at least")
-    return round(math.log2(image_size)) - 2
 
 
 def widths_or_default(
@@ -74,19 +65,17 @@ class Conv2d(nn.Conv2d):
 
 
 class UpConv2d(Conv2d):
-    """Nearest upsampling by 2, then a 3x3 convolution, as one transposed convolution (`layers.UpsamplingConv2d`)."""
+    """Nearest upsampling by 2, then a 3x3 convolution."""
 
     def forward(self, features: Tensor) -> Tensor:
-        kernel = 4 * avg_pool2d(self.weight, kernel_size=2, stride=1, padding=1)
-        return conv_transpose2d(features, kernel.flip(2, 3).transpose(0, 1), self.bias, stride=2, padding=1)
+        return upsampled_convolution(features, self.weight, self.bias)
 
 
 class DownConv2d(Conv2d):
-    """A 3x3 convolution, then averaging 2x2 boxes, as one convolution of stride 2 (`layers.DownsamplingConv2d`)."""
+    """A 3x3 convolution, then averaging 2x2 boxes."""
 
     def forward(self, features: Tensor) -> Tensor:
-        kernel = avg_pool2d(self.weight, kernel_size=2, stride=1, padding=1)
-        return conv2d(features, kernel, self.bias, stride=2, padding=1)
+        return downsampled_convolution(features, self.weight, self.bias)
 
 
 class Linear(nn.Linear):

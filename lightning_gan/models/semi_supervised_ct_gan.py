@@ -27,8 +27,8 @@ from lightning_gan.batches import Batch
 from lightning_gan.gan import GAN, unsaved_arguments
 from lightning_gan.layers import label_vectors
 from lightning_gan.layers.batch_norm import BatchNorm
+from lightning_gan.layers.growing import doublings
 from lightning_gan.loop import Loop
-from lightning_gan.models.resnet_gan import doublings
 from lightning_gan.optimizers import GANAdam
 from lightning_gan.precision import full_precision
 from lightning_gan.shapes import Features, Images, Labels, Latents, Logits, Scalar
