@@ -7,7 +7,7 @@ zeroes gradients, calls backward or steps. A model with another game overrides `
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from copy import deepcopy
-from typing import Any, cast, final
+from typing import Any, ClassVar, cast, final
 
 import torch
 from lightning.pytorch import LightningModule
@@ -104,6 +104,12 @@ class GAN(LightningModule, AsksPenalties, AveragesGradients):
     Raises:
         ValueError: for labels that are missing or out of range.
     """
+
+    makes_images: ClassVar[bool] = True
+    """False for games about something else, which callbacks that draw or measure images refuse."""
+    turns_are_independent: ClassVar[bool] = True
+    """False where a player's turn needs what the other's has left, so that no callback can look on its own at what both
+    players' turns cost."""
 
     generator: nn.Module
     discriminator: nn.Module
@@ -228,17 +234,18 @@ class GAN(LightningModule, AsksPenalties, AveragesGradients):
         real, labels = self.prepare(batch)
         self._seed_noise(derived_seed(self.seed, "noise", self.images_seen, self.global_rank))
         self._count_batches_as_global_steps()
-        pieces = self.loop.discriminator_turns if self.loop.turns_share_batch else 1
+        pieces = self.loop.pieces
         if len(real) % (pieces * self.loop.accumulate_slices):
             raise ValueError(
                 f"a batch of {len(real)} images per rank cannot be cut into {pieces} turns of "
                 f"{self.loop.accumulate_slices} slices; choose a batch size that is a multiple"
             )
         turns = list(zip(real.chunk(pieces), [None] * pieces if labels is None else labels.chunk(pieces), strict=True))
-        for turn, (images, classes) in enumerate(turns):
-            self._play("discriminator", images, classes, turn=turn)
-            self.discriminator_turns_taken += 1
-        if self.loop.turns_share_batch or self.discriminator_turns_taken % self.loop.discriminator_turns == 0:
+        if self.loop.discriminator_turns:
+            for turn, (images, classes) in enumerate(turns):
+                self._play("discriminator", images, classes, turn=turn)
+                self.discriminator_turns_taken += 1
+        if self.loop.generator_follows(self.discriminator_turns_taken):
             self._play("generator", *turns[-1], turn=pieces)
         average_running_statistics(self.trainer.strategy, self.generator, self.discriminator)
         self.finish_batch()
@@ -255,8 +262,9 @@ class GAN(LightningModule, AsksPenalties, AveragesGradients):
         """One player's move."""
         optimizer = self._optimizer_of(player)
         due = tuple(penalty for penalty in self.penalties if penalty.is_due(player))
+        opponent = self.generator if player == "discriminator" else self.discriminator
         slices = self.loop.accumulate_slices
-        all_latents, all_fake_labels = self._draw_fakes(player, labels, images=len(real), turn=turn)
+        all_latents, all_fake_labels = self.draw_fakes(player, labels, images=len(real), turn=turn)
         optimizer.zero_grad()
         for images, classes, latents, fake_classes in zip(
             real.chunk(slices),
@@ -272,7 +280,7 @@ class GAN(LightningModule, AsksPenalties, AveragesGradients):
                 # Leaves, made differentiable out here: inside `cost` this would break the compiled graph.
                 images = images.detach().requires_grad_(any(p.differentiates_real for p in due))
                 fake = fake.detach().requires_grad_(any(p.differentiates_fake for p in due))
-            with frozen(self.discriminator) if player == "generator" else nullcontext():
+            with frozen(opponent):
                 with kept_gathered(self.discriminator, self.generator) if due else nullcontext():
                     terms = self._play_cost(player, due, images, classes, latents, fake, fake_classes)
                 self.manual_backward(torch.stack(list(terms.values())).sum() / slices)
@@ -305,7 +313,7 @@ class GAN(LightningModule, AsksPenalties, AveragesGradients):
 
     def _count_batches_as_global_steps(self) -> None:
         """Let one optimizer alone move `trainer.global_step`, so that it counts batches and `max_steps` means them."""
-        counted = "generator" if self.loop.turns_share_batch else "discriminator"
+        counted = "generator" if self.loop.generator_follows_every_batch else "discriminator"
         for player, optimizer in zip(PLAYERS, self._optimizers_in_order(), strict=True):
             if player != counted:
                 optimizer._on_before_step = optimizer._on_after_step = _do_nothing
@@ -341,25 +349,34 @@ class GAN(LightningModule, AsksPenalties, AveragesGradients):
                 check_label_range(labels, number_of_classes=self.number_of_classes)
         return images.contiguous(memory_format=torch.channels_last), labels if self.number_of_classes else None
 
-    def _draw_fakes(
+    def draw_fakes(
         self, player: Player, labels: Labels | None, *, images: int, turn: int
     ) -> tuple[FakeLatents, FakeLabels | None]:
         """This rank's latents and classes for a turn on `images` real images, the same for any number of ranks.
 
-        Classes are those of the real images, unless the loop draws them.
+        Classes are those of the real images, unless the loop draws them. A model whose fakes come from elsewhere
+        overrides this; whatever it gives as latents arrives, slice by slice, in `look` and in `generate`.
         """
         multiple = self.loop.generator_batch_multiple if player == "generator" else 1
         count, ranks = images * multiple, self.trainer.world_size
         share = slice(self.global_rank * count, (self.global_rank + 1) * count)
         random = torch.Generator(self.device)
         random.manual_seed(derived_seed(self.seed, "latents", self.images_seen, turn))
-        latents = torch.randn(count * ranks, self.latent_dim, generator=random, device=self.device)[share]
+        latents = self.draw_noise(count * ranks, random)[share]
         if labels is None:
             return latents, None
         if self.loop.uniform_labels:
             drawn = torch.randint(self.number_of_classes, (count * ranks,), generator=random, device=self.device)
             return latents, drawn[share]
         return latents, torch.cat([labels] * multiple)
+
+    def draw_noise(self, count: int, random: torch.Generator) -> FakeLatents:
+        """Everything random that a turn needs for `count` fakes, a row each: latents, here standard normal.
+
+        A model that needs more, for codes of an encoder, say, overrides this and puts it behind the latents: what is
+        drawn here is the same for any number of ranks, what networks draw by themselves is not.
+        """
+        return torch.randn(count, self.latent_dim, generator=random, device=random.device)
 
     # ------------------------------------------------------------------ sampling
 
@@ -434,12 +451,22 @@ class GAN(LightningModule, AsksPenalties, AveragesGradients):
     # ------------------------------------------------------------------ Lightning's hooks
 
     def configure_optimizers(self) -> list[Optimizer]:
-        trainable = [[p for p in net.parameters() if p.requires_grad] for net in (self.discriminator, self.generator)]
-        return [self.discriminator_optimizer(trainable[0]), self.generator_optimizer(trainable[1])]
+        # As groups, because an optimizer takes an empty group (a critic without weights) and no empty list.
+        discriminator, generator = (
+            [{"params": [parameter for parameter in network.parameters() if parameter.requires_grad]}]
+            for network in (self.discriminator, self.generator)
+        )
+        return [self.discriminator_optimizer(discriminator), self.generator_optimizer(generator)]
 
     def setup(self, stage: str) -> None:
         fit_to_two_players(self.trainer.strategy)
         if stage == "fit":
+            idle = [] if self.loop.discriminator_turns else [p for p in self.penalties if p.player == "discriminator"]
+            if idle:
+                raise ValueError(
+                    f"{type(idle[0]).__name__} regularizes the discriminator, which takes no turns "
+                    "(discriminator_turns=0); leave the callback out"
+                )
             self.averaged |= any(isinstance(c, AveragesGenerator) for c in self.trainer.callbacks)  # type: ignore[attr-defined]
             if self.loop.compile:
                 graph = torch.compile(self.cost, fullgraph=True, dynamic=False)

@@ -8,7 +8,7 @@ class Loop:
     """Settings of the training loop, the same for every model.
 
     Args:
-        discriminator_turns: turns of the discriminator for one of the generator.
+        discriminator_turns: turns of the discriminator for one of the generator; 0 leaves the discriminator as it is.
         turns_share_batch: False takes a new batch of the loader for every turn of the discriminator; True cuts each
             batch into `discriminator_turns` slices.
         accumulate_slices: a turn's images are worked through in this many slices whose gradients are averaged, to fit
@@ -22,7 +22,7 @@ class Loop:
         compile: turn each player's whole cost, penalties included, into one graph with `torch.compile`.
 
     Raises:
-        ValueError: for counts below 1 and non-positive clipping.
+        ValueError: for counts below 1 (turns below 0) and non-positive clipping.
     """
 
     discriminator_turns: int = 1
@@ -37,8 +37,9 @@ class Loop:
     compile: bool = False
 
     def __post_init__(self) -> None:
+        if self.discriminator_turns < 0:
+            raise ValueError(f"discriminator_turns={self.discriminator_turns} must not be negative")
         counts = {
-            "discriminator_turns": self.discriminator_turns,
             "accumulate_slices": self.accumulate_slices,
             "generator_batch_multiple": self.generator_batch_multiple,
         }
@@ -54,3 +55,17 @@ class Loop:
         for name, limit in clips.items():
             if limit is not None and limit <= 0:
                 raise ValueError(f"{name}={limit} must be positive; leave it out for no clipping")
+
+    @property
+    def pieces(self) -> int:
+        """How many turns share a batch."""
+        return max(self.discriminator_turns, 1) if self.turns_share_batch else 1
+
+    @property
+    def generator_follows_every_batch(self) -> bool:
+        """Whether the generator has a turn with each batch."""
+        return self.turns_share_batch or self.discriminator_turns == 0
+
+    def generator_follows(self, discriminator_turns_taken: int) -> bool:
+        """Whether the generator's turn is due after a batch, and so many turns of the discriminator in all."""
+        return self.generator_follows_every_batch or discriminator_turns_taken % self.discriminator_turns == 0

@@ -8,13 +8,25 @@ import torch
 from lightning.pytorch import Callback
 from torch import Tensor
 
-from lightning_gan.callbacks import R1, R2
+from lightning_gan.callbacks import R1, R2, ConsensusOptimization, Evaluation, SampleGrid, SampleSheets
 from lightning_gan.game import Penalty, Player, Turn
 from lightning_gan.gan import GAN
 from lightning_gan.image_bytes import from_bytes, to_bytes
 from lightning_gan.loop import Loop
 from lightning_gan.losses import Hinge, Wasserstein
-from tests.toys import Spy, equal, fast_adam, toy_gan, toy_images, toy_loader, toy_trainer, weights_of
+from lightning_gan.metrics import DigitFeatures
+from tests.toys import (
+    Spy,
+    ToyCritic,
+    ToyGenerator,
+    equal,
+    fast_adam,
+    toy_gan,
+    toy_images,
+    toy_loader,
+    toy_trainer,
+    weights_of,
+)
 
 
 def turns_of(module: GAN, *, batches: int, batch_size: int = 4) -> list[str]:
@@ -329,6 +341,40 @@ def test_a_model_without_truncation_refuses_it() -> None:
         toy_gan().sample(torch.zeros(1, 4), truncation=0.7)
 
 
+def test_a_discriminator_without_turns_stays_as_it_is_and_the_generator_has_one_with_every_batch() -> None:
+    module = toy_gan(loop=Loop(discriminator_turns=0))
+    before = weights_of(module.discriminator)
+    assert turns_of(module, batches=3) == list("ggg")
+    assert equal(weights_of(module.discriminator), before)
+
+
+def test_a_penalty_of_a_discriminator_without_turns_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"R1 regularizes the discriminator, which takes no turns"):
+        toy_trainer(R1(gamma=1.0)).fit(toy_gan(loop=Loop(discriminator_turns=0)), toy_loader())
+
+
+class GameOfNumbers(GAN):
+    """A game whose fakes are no images, and whose generator's turn needs the discriminator's."""
+
+    makes_images = False
+    turns_are_independent = False
+
+
+@pytest.mark.parametrize(
+    ("callback", "message"),
+    [
+        (SampleGrid(), "SampleGrid: GameOfNumbers makes no images"),
+        (SampleSheets(), "SampleSheets: GameOfNumbers makes no images"),
+        (Evaluation(extractor=DigitFeatures()), "Evaluation: GameOfNumbers makes no images"),
+        (ConsensusOptimization(), "ConsensusOptimization looks at what both players' turns cost"),
+    ],
+)
+def test_callbacks_that_make_no_sense_in_a_game_are_refused_with_the_reason(callback: Callback, message: str) -> None:
+    module = GameOfNumbers(generator=ToyGenerator(), discriminator=ToyCritic(), latent_dim=4)
+    with pytest.raises(ValueError, match=message):
+        toy_trainer(callback).fit(module, toy_loader())
+
+
 def test_networks_that_cannot_grow_are_named() -> None:
     with pytest.raises(ValueError, match="ToyGenerator cannot grow"):
         toy_gan().grow(4, 1.0)
@@ -337,7 +383,7 @@ def test_networks_that_cannot_grow_are_named() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"discriminator_turns": 0}, "discriminator_turns=0"),
+        ({"discriminator_turns": -1}, "discriminator_turns=-1"),
         ({"accumulate_slices": -1}, "accumulate_slices=-1"),
         ({"generator_batch_multiple": 0}, "generator_batch_multiple=0"),
         ({"generator_clip_norm": 0.0}, "generator_clip_norm=0.0"),

@@ -63,6 +63,20 @@ def network_of(pl_module: LightningModule, path: str, *, setting: str) -> nn.Mod
         ) from None
 
 
+def check_makes_images(title: str, module: LightningModule) -> None:
+    """Refuse a game that is about something else than images.
+
+    Args:
+        title: the callback, for the error.
+        module: what it is asked to draw or to measure.
+
+    Raises:
+        ValueError: if the module makes no images.
+    """
+    if isinstance(module, GAN) and not module.makes_images:
+        raise ValueError(f"{title}: {type(module).__name__} makes no images; leave this callback out")
+
+
 class ImageClock(Callback):
     """A callback that knows how many images training has seen.
 

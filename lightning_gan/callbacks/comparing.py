@@ -15,6 +15,7 @@ from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 from torch.utils.data import DataLoader, DistributedSampler
 
+from lightning_gan.callbacks.clock import check_makes_images
 from lightning_gan.callbacks.evaluating import Evaluating, gathered, skipped
 from lightning_gan.gan import GAN
 from lightning_gan.image_bytes import to_bytes
@@ -143,6 +144,8 @@ class Comparing(Evaluating):
     # ------------------------------------------------------------------ when
 
     def check(self, module: LightningModule) -> None:
+        if self.sampler is None:
+            check_makes_images(self.title, module)
         if self.sampler is None and not isinstance(module, GAN):
             raise ValueError(
                 f"{self.title}: how to draw images from {type(module).__name__} is unknown, because it is no "

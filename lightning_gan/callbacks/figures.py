@@ -15,6 +15,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.seed import isolate_rng
 
+from lightning_gan.callbacks.clock import check_makes_images
 from lightning_gan.callbacks.drawing import Drawing, columns_for, sample_bytes
 from lightning_gan.callbacks.pictures import Grid, Table, image_grid
 from lightning_gan.gan import GAN
@@ -74,6 +75,7 @@ class Figure(Drawing):
                 f"{type(self).__name__}: {type(pl_module).__name__} is no lightning_gan.GAN, so how to sample it is "
                 "not known; leave this figure out"
             )
+        check_makes_images(type(self).__name__, pl_module)
 
     def draw(self, trainer: Trainer, pl_module: LightningModule) -> None:
         assert isinstance(pl_module, GAN)

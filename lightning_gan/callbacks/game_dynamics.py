@@ -144,7 +144,8 @@ class GameRegularizer(Callback):
     on any number of devices that hold whole networks.
 
     Raises:
-        ValueError: for a negative weight, a module that is no `GAN`, or sharded weights (FSDP2).
+        ValueError: for a negative weight, a module that is no `GAN`, one whose turns depend on each other, or sharded
+            weights (FSDP2).
     """
 
     name: ClassVar[str]
@@ -181,6 +182,11 @@ class GameRegularizer(Callback):
             raise ValueError(
                 f"{type(self).__name__} needs the costs of both players, which only a lightning_gan.GAN tells; "
                 f"{type(pl_module).__name__} is none"
+            )
+        if not pl_module.turns_are_independent:
+            raise ValueError(
+                f"{type(self).__name__} looks at what both players' turns cost; in {type(pl_module).__name__} a turn "
+                "needs what the other player's has left, so it cannot be looked at alone; leave the callback out"
             )
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -227,12 +233,12 @@ class GameRegularizer(Callback):
         """The game on the images and latents of the turn that is about to step."""
         assert self._batch is not None
         real, labels = gan.prepare(self._batch)
-        pieces = gan.loop.discriminator_turns if gan.loop.turns_share_batch else 1
+        pieces = gan.loop.pieces
         # The generator's turn comes after all others and takes the images of the last.
         piece, turn = (turn % pieces, turn) if player == "discriminator" else (pieces - 1, pieces)
         real = real.chunk(pieces)[piece]
         labels = None if labels is None else labels.chunk(pieces)[piece]
-        latents, fake_labels = gan._draw_fakes(player, labels, images=len(real), turn=turn)
+        latents, fake_labels = gan.draw_fakes(player, labels, images=len(real), turn=turn)
         slices: Iterable[GameGradients] = _Slices(
             gan,
             real=real,

@@ -15,6 +15,7 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from torch import nn
 
+from lightning_gan.callbacks.clock import check_makes_images
 from lightning_gan.callbacks.evaluating import Evaluating, Share, gathered
 from lightning_gan.callbacks.style_figures import StyleBased
 from lightning_gan.gan import GAN
@@ -295,3 +296,4 @@ def _check_gan(title: str, module: LightningModule) -> None:
             f"{title}: it needs latents, and what those of {type(module).__name__} are is unknown, because it is no "
             "lightning_gan.gan.GAN"
         )
+    check_makes_images(title, module)

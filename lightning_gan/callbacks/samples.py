@@ -7,7 +7,7 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.utilities.seed import isolate_rng
 
-from lightning_gan.callbacks.clock import network_of
+from lightning_gan.callbacks.clock import check_makes_images, network_of
 from lightning_gan.callbacks.drawing import Drawing, columns_for, few_at_a_time, growing_of, sample_bytes
 from lightning_gan.callbacks.ema import EMA
 from lightning_gan.callbacks.pictures import enlargement, image_grid
@@ -72,6 +72,7 @@ class SampleGrid(Drawing):
         self.number_of_classes = number_of_classes
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        check_makes_images("SampleGrid", pl_module)
         if isinstance(pl_module, GAN):
             return
         network_of(pl_module, self.generator, setting="SampleGrid(generator=...)")
