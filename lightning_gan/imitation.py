@@ -76,7 +76,7 @@ class Transitions:
     def unpacked(rows: Float[Tensor, "batch columns"], *, observation_size: int, action_size: int) -> "Transitions":
         """What `packed` made, for observations and actions of these sizes."""
         sizes = [observation_size, action_size, observation_size, 1, 1, 1, 1, 1]
-        observations, actions, next_observations, *numbers = rows.split(sizes, dim=1)
+        observations, actions, next_observations, *numbers = torch.split(rows, sizes, dim=1)
         terminated, log_probabilities, advantages, returns, values = (column[:, 0] for column in numbers)
         return Transitions(
             observations=observations,

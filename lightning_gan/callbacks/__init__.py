@@ -34,6 +34,7 @@ from lightning_gan.callbacks.path_length import PathLength
 from lightning_gan.callbacks.progress import KimgProgressBar
 from lightning_gan.callbacks.progressive_growing import ProgressiveGrowing
 from lightning_gan.callbacks.quadratic_potential import QuadraticPotential
+from lightning_gan.callbacks.reconstructions import InterpolationGrid, ReconstructionGrid
 from lightning_gan.callbacks.roth import Roth, RothFGAN
 from lightning_gan.callbacks.sample_metrics import MultiScaleSimilarity, SlicedWasserstein
 from lightning_gan.callbacks.samples import SampleGrid
@@ -63,6 +64,7 @@ __all__ = [
     "GrowingGrid",
     "ImageClock",
     "InstanceNoise",
+    "InterpolationGrid",
     "KimgCheckpoint",
     "KimgProgressBar",
     "LeCam",
@@ -78,6 +80,7 @@ __all__ = [
     "PerceptualPathLength",
     "ProgressiveGrowing",
     "QuadraticPotential",
+    "ReconstructionGrid",
     "Roth",
     "RothFGAN",
     "SampleGrid",
