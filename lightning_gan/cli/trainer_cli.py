@@ -22,7 +22,14 @@ from lightning_gan.cli.runs import CONFIG, new_run, run_of_checkpoint
 from lightning_gan.cli.trainer_settings import TRAINER_DEFAULTS, silence_remarks, trainer_settings
 from lightning_gan.gan import GAN
 
-FACTS_OF_DATA = ("image_size", "image_channels", "number_of_classes")
+FACTS_OF_DATA = (
+    "image_size",
+    "image_channels",
+    "number_of_classes",
+    "observation_size",
+    "action_size",
+    "discrete_actions",
+)
 """Arguments of a model that its data know."""
 
 LINKED = {"model": (*FACTS_OF_DATA, "seed"), "data": ("seed",)}
@@ -180,16 +187,16 @@ class TrainerCLI(LightningCLI):
     def _fact_from(self, fact: str) -> Any:
         """The function of a link: a fact that the data know, unless it was given."""
 
-        def fact_of_data(data: LightningDataModule) -> int | None:
+        def fact_of_data(data: LightningDataModule) -> int | bool | None:
             return self._linked(data, fact)
 
         return fact_of_data
 
-    def _linked(self, data: LightningDataModule, fact: str) -> int | None:
+    def _linked(self, data: LightningDataModule, fact: str) -> int | bool | None:
         command = self.invocation.command
         model = self.config[command].model
-        configured: int | None = (model.get("init_args") or {}).get(fact)
-        known: int | None = getattr(data, fact, None)  # other people's data modules need not know it
+        configured: int | bool | None = (model.get("init_args") or {}).get(fact)
+        known: int | bool | None = getattr(data, fact, None)  # other people's data modules need not know it
         if known is None:
             if configured is None and fact in (model.get("init_args") or {}):
                 raise CommandLineError(f"{type(data).__name__} has no attribute {fact}; give --model.{fact}")

@@ -1,4 +1,4 @@
-"""Real images for the discriminator: data modules, and the stream and sources that they are made of."""
+"""What the discriminator sees as real, images or an expert's steps: data modules, streams and sources."""
 
 from lightning_gan.data.celeba import CelebA, CelebASplit, FaceCrop
 from lightning_gan.data.cifar import CIFAR10, CIFAR100, CIFARSplit
@@ -11,6 +11,7 @@ from lightning_gan.data.imagenet import ImageNet, ImageNetSplit
 from lightning_gan.data.images import ImageSource, MemoryImages, box_mean
 from lightning_gan.data.lsun import LSUN
 from lightning_gan.data.resolution_cache import CachedImages
+from lightning_gan.data.rollouts import Rollouts
 from lightning_gan.data.stl10 import STL10, STL10Split
 from lightning_gan.data.stream import Stream, StreamLoader
 
@@ -35,6 +36,7 @@ __all__ = [
     "Pace",
     "Pass",
     "Resize",
+    "Rollouts",
     "STL10Split",
     "Stream",
     "StreamLoader",
