@@ -43,7 +43,7 @@ def networks(state: dict[str, dict[str, Tensor]], config: dict[str, Any]) -> dic
     number_of_classes = config["nlabels"] if config["nlabels"] > 1 else 0
     width, width_max = config.get("nfilter", 64), config.get("nfilter_max", 512)
     if "G" in state:
-        weights = _without_wrapper(state["G"])
+        weights = without_wrapper(state["G"])
         generator = Generator(
             image_size=config["size"],
             image_channels=weights["conv_img.weight"].shape[0],
@@ -54,10 +54,10 @@ def networks(state: dict[str, dict[str, Tensor]], config: dict[str, Any]) -> dic
             width_max=width_max,
             architecture=_architecture(weights),
         )
-        _load(generator, weights, heads={"embedding": "label_embedding", "fc": "input", "conv_img": "output"})
+        load(generator, weights, heads={"embedding": "label_embedding", "fc": "input", "conv_img": "output"})
         imported["G"] = generator.eval()
     if "D" in state:
-        weights = _without_wrapper(state["D"])
+        weights = without_wrapper(state["D"])
         discriminator = Discriminator(
             image_size=config["size"],
             image_channels=weights["conv_img.weight"].shape[1],
@@ -66,12 +66,12 @@ def networks(state: dict[str, dict[str, Tensor]], config: dict[str, Any]) -> dic
             width_max=width_max,
             architecture=_architecture(weights),
         )
-        _load(discriminator, weights, heads={"conv_img": "input", "fc": "output"})
+        load(discriminator, weights, heads={"conv_img": "input", "fc": "output"})
         imported["D"] = discriminator.eval()
     return imported
 
 
-def _without_wrapper(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+def without_wrapper(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     """Names as they are inside of `DataParallel`, which the authors' checkpoints were saved from."""
     return {name.removeprefix("module."): value for name, value in weights.items()}
 
@@ -85,7 +85,7 @@ def _architecture(weights: dict[str, Tensor]) -> Architecture:
     return ResNet4() if any(name.startswith("resnet_6_0.") for name in weights) else ResNet3()
 
 
-def _load(network: nn.Module, weights: dict[str, Tensor], *, heads: dict[str, str]) -> None:
+def load(network: nn.Module, weights: dict[str, Tensor], *, heads: dict[str, str]) -> None:
     """Load the authors' weights; blocks are matched in the order they run in."""
     matches = {name: _BLOCK.fullmatch(name) for name in weights}
     places = {match["place"] for match in matches.values() if match is not None}

@@ -10,8 +10,12 @@ from lightning_gan.precision import full_precision
 from lightning_gan.shapes import PerSample, Scalar
 
 
-def kl_to_standard_normal(mean: Float[Tensor, "batch code"], log_variance: Float[Tensor, "batch code"]) -> PerSample:
+def kl_to_standard_normal(
+    mean: Float[Tensor, "batch code *positions"], log_variance: Float[Tensor, "batch code *positions"]
+) -> PerSample:
     """``KL(N(mean, variance) || N(0, I))`` in nats, summed over the code's dimensions, in fp32.
+
+    Of a map that has a code at every position, the mean over positions, as in the authors' code.
 
     Example:
         >>> import torch
@@ -19,7 +23,8 @@ def kl_to_standard_normal(mean: Float[Tensor, "batch code"], log_variance: Float
         0.5
     """
     mean, log_variance = full_precision(mean), full_precision(log_variance)
-    return 0.5 * (mean.square() + log_variance.exp() - log_variance - 1.0).sum(dim=1)
+    of_positions = 0.5 * (mean.square() + log_variance.exp() - log_variance - 1.0).sum(dim=1)  # batch *positions
+    return of_positions.flatten(1).mean(dim=1) if of_positions.dim() > 1 else of_positions
 
 
 def dual_ascent(beta: Scalar, kl: Scalar, *, information_constraint: float, step_size: float) -> Scalar:

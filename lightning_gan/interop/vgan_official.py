@@ -1,0 +1,56 @@
+"""The networks of `akanazawa/vgan` (PyTorch, the VDB paper's code) to ours.
+
+The generator, and the layers before the bottleneck, are `GAN_stability`'s under its names; the discriminator adds
+`mean_fn` and `logstd_fn`, 1x1 convolutions.
+"""
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from lightning_gan.interop import gan_stability
+from lightning_gan.models.vgan import Discriminator
+
+
+def networks(state: dict[str, dict[str, Tensor]], config: dict[str, Any]) -> dict[str, nn.Module]:
+    """The generator "G" and the discriminator "D", those that there is a state of, in evaluation mode.
+
+    With one class (`nlabels`), as in all of the authors' settings, they need no labels. In evaluation mode our
+    discriminator takes the code's mean unless it is given noise; theirs draws a sample.
+
+    Args:
+        state: weights by network, `G` and `D`, and by the authors' names, with or without "module." before them.
+        config: the authors' keyword arguments: `z_dim`, `nlabels`, `size`, `embed_size` (256), `nfilter` (64) and
+            `nfilter_max` (512).
+
+    Raises:
+        ValueError: for names that are none of the authors', and a discriminator without a bottleneck.
+        RuntimeError: if weights are missing, left over, or of the wrong shape.
+    """
+    imported: dict[str, nn.Module] = {}
+    if "G" in state:
+        imported |= gan_stability.networks({"G": state["G"]}, config)
+    if "D" in state:
+        weights = gan_stability.without_wrapper(state["D"])
+        if "logstd_fn.weight" not in weights:
+            raise ValueError(
+                "these weights of a discriminator have no logstd_fn, so it is not one with a bottleneck; "
+                "interop.gan_stability imports those without"
+            )
+        discriminator = Discriminator(
+            image_size=config["size"],
+            image_channels=weights["conv_img.weight"].shape[1],
+            number_of_classes=config["nlabels"] if config["nlabels"] > 1 else 0,
+            code_features=weights["mean_fn.weight"].shape[0],
+            width=config.get("nfilter", 64),
+            width_max=config.get("nfilter_max", 512),
+        )
+        heads = {
+            "conv_img": "input",
+            "mean_fn": "bottleneck.mean",
+            "logstd_fn": "bottleneck.log_deviation",
+            "fc": "output",
+        }
+        gan_stability.load(discriminator, weights, heads=heads)
+        imported["D"] = discriminator.eval()
+    return imported

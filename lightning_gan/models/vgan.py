@@ -1,0 +1,242 @@
+"""VGAN: a discriminator that sees images through a variational bottleneck (Peng et al. 2019, arXiv:1810.00821).
+
+Layers as in the authors' code, `akanazawa/vgan`: the R1 paper's residual networks (Mescheder et al. 2018,
+arXiv:1801.04406); at 4x4 the discriminator's features become a Gaussian code at every position, and the logits are
+taken from a sample of it.
+
+The penalty on the code is the callback `Bottleneck`. With `R1` beside it, this is the paper's VGAN-GP; without a
+bottleneck it is `R1ResNet`. What the authors' code draws at every call is drawn here with the latents: the same on any
+number of devices, and in a resumed run.
+"""
+
+from functools import partial
+
+import torch
+from jaxtyping import Float
+from lightning.pytorch.cli import OptimizerCallable
+from torch import Tensor, nn
+from torch.nn.functional import leaky_relu
+
+from lightning_gan.gan import GAN, unsaved_arguments
+from lightning_gan.layers.bottleneck import reparametrized
+from lightning_gan.layers.r1_resnet import Critic, Generator, ResNet
+from lightning_gan.loop import Loop
+from lightning_gan.losses import AdversarialLoss
+from lightning_gan.optimizers import GANAdam
+from lightning_gan.precision import full_precision
+from lightning_gan.shapes import FakeImages, FakeLabels, FakeLatents, Images, Labels, Latents, Logits
+from lightning_gan.turn import Player, Turn
+
+
+class CodeMap(nn.Module):
+    """Features to the mean and the logarithm of the variance of a code at every position.
+
+    The authors' second convolution gives the logarithm of the standard deviation.
+
+    Args:
+        channels: of the features.
+        code_features: dimensions of the code.
+    """
+
+    def __init__(self, *, channels: int, code_features: int) -> None:
+        super().__init__()
+        self.mean = nn.Conv2d(channels, code_features, kernel_size=1)
+        self.log_deviation = nn.Conv2d(channels, code_features, kernel_size=1)
+
+    def forward(
+        self, features: Float[Tensor, "batch channels height width"]
+    ) -> tuple[Float[Tensor, "batch code height width"], Float[Tensor, "batch code height width"]]:
+        return self.mean(features), 2 * self.log_deviation(features)
+
+
+class Discriminator(Critic):
+    """Images to the label's logit, through a bottleneck.
+
+    Args:
+        image_size: a power of two from 8.
+        image_channels: channels of the images.
+        number_of_classes: 0 for no labels.
+        code_features: dimensions of the code at each of the 4x4 positions.
+        width: feature maps at the images' size.
+        width_max: most feature maps.
+    """
+
+    def __init__(
+        self,
+        *,
+        image_size: int,
+        image_channels: int = 3,
+        number_of_classes: int = 0,
+        code_features: int = 256,
+        width: int = 64,
+        width_max: int = 1024,
+    ) -> None:
+        architecture = ResNet()
+        blocks = architecture.blocks(image_size=image_size, width=width, width_max=width_max)
+        super().__init__(
+            blocks=blocks,
+            kernel_size=architecture.image_kernel_size,
+            image_channels=image_channels,
+            number_of_classes=number_of_classes,
+            width=width,
+        )
+        self.code_shape = (code_features, blocks.lowest_resolution, blocks.lowest_resolution)
+        self.bottleneck = CodeMap(channels=self.channels, code_features=code_features)
+        self.output = nn.Linear(code_features * blocks.lowest_resolution**2, max(number_of_classes, 1))
+
+    def forward(
+        self,
+        images: Images,
+        labels: Labels | None = None,
+        noise: Float[Tensor, "batch code rows columns"] | None = None,
+    ) -> Logits:
+        """Logits, `batch 1`.
+
+        Args:
+            images: in [-1, 1].
+            labels: needed if there are classes.
+            noise: standard normal, for the sample of the code; zeros take the mean. None draws it in training mode, and
+                is the mean in evaluation mode (in the authors' code it is drawn there too).
+        """
+        mean, log_variance = self.bottleneck(self.features(images))
+        sampled = self.training or noise is not None
+        code = reparametrized(mean, log_variance, noise) if sampled else mean
+        return self.of_labels(self.output(leaky_relu(code, 0.2).flatten(1)), labels)
+
+
+class VGAN(GAN):
+    """The VDB paper's networks; add `Bottleneck` and `EMA` as callbacks, and `R1` for VGAN-GP.
+
+    The authors' optimizers are RMSprop with 0.0001, their bottleneck `Bottleneck(information_constraint=0.1,
+    beta_step_size=1e-5, initial_beta=0.1)`, their gradient penalty `R1(gamma=20)` (10 in their code, which has no 1/2),
+    their average `EMA` with a half-life of 692 batches (a decay of 0.999).
+
+    Penalties that look again, at interpolates, say, see them through the sample that the real images were seen through.
+
+    Args:
+        image_size: a power of two from 8.
+        image_channels: channels of the images.
+        number_of_classes: 0 for no labels.
+        latent_dim: size of z, the generator's input.
+        label_dim: size of a label's embedding; 1 in the authors' settings without classes.
+        code_features: dimensions of the discriminator's code at each of the 4x4 positions; the authors have as many as
+            feature maps there.
+        generator_sees_mean: whether the generator's turn takes the code's mean, as the paper writes; False samples
+            there too, as the authors' code does.
+        width: feature maps at the images' size; doubled with every halving,
+        width_max: but no more than this.
+        loss: the objective; None is the non-saturating one.
+        generator_optimizer: makes the generator's optimizer from its parameters.
+        discriminator_optimizer: makes the discriminator's optimizer.
+        loop: how the players alternate.
+        seed: of latents and of the code's noise.
+
+    Raises:
+        ValueError: for a size that is no power of two, a code without dimensions, and a width above `width_max`.
+    """
+
+    generator: Generator
+    discriminator: Discriminator
+    generator_ema: Generator
+
+    def __init__(
+        self,
+        *,
+        image_size: int,
+        image_channels: int = 3,
+        number_of_classes: int = 0,
+        latent_dim: int = 256,
+        label_dim: int = 256,
+        code_features: int = 256,
+        generator_sees_mean: bool = False,
+        width: int = 64,
+        width_max: int = 1024,
+        loss: AdversarialLoss | None = None,
+        generator_optimizer: OptimizerCallable = GANAdam,
+        discriminator_optimizer: OptimizerCallable = GANAdam,
+        loop: Loop = Loop(),
+        seed: int = 0,
+    ) -> None:
+        if code_features < 1:
+            raise ValueError(f"code_features={code_features} must be at least 1")
+        super().__init__(
+            generator=Generator(
+                image_size=image_size,
+                image_channels=image_channels,
+                number_of_classes=number_of_classes,
+                latent_dim=latent_dim,
+                label_dim=label_dim,
+                width=width,
+                width_max=width_max,
+            ),
+            discriminator=Discriminator(
+                image_size=image_size,
+                image_channels=image_channels,
+                number_of_classes=number_of_classes,
+                code_features=code_features,
+                width=width,
+                width_max=width_max,
+            ),
+            latent_dim=latent_dim,
+            number_of_classes=number_of_classes,
+            loss=loss,
+            generator_optimizer=generator_optimizer,
+            discriminator_optimizer=discriminator_optimizer,
+            loop=loop,
+            seed=seed,
+        )
+        self.save_hyperparameters(ignore=unsaved_arguments())
+        self.generator_sees_mean = generator_sees_mean
+
+    def draw_noise(self, count: int, random: torch.Generator) -> FakeLatents:
+        """A row for every fake: its latent, then the noise of the codes of a fake and of a real image."""
+        code = torch.Size(self.discriminator.code_shape).numel()
+        latents = super().draw_noise(count, random)
+        return torch.cat([latents, torch.randn(count, 2 * code, generator=random, device=random.device)], dim=1)
+
+    def generate(self, latents: Latents, labels: Labels | None) -> Images:
+        """Images of the latents, which may have the noise of codes behind them."""
+        return super().generate(latents[:, : self.latent_dim], labels)
+
+    def score(
+        self, images: Images, labels: Labels | None, noise: Float[Tensor, "samples code rows columns"] | None = None
+    ) -> Logits:
+        """Logits of the discriminator, in fp32; for other than `samples` images the noise is drawn."""
+        fitting = noise if noise is not None and len(noise) == len(images) else None
+        logits: Logits = self.discriminator(images, labels, fitting)
+        return full_precision(logits)
+
+    def look(
+        self,
+        player: Player,
+        *,
+        real: Images,
+        labels: Labels | None,
+        latents: FakeLatents,
+        fake: FakeImages | None,
+        fake_labels: FakeLabels | None,
+    ) -> Turn:
+        noise = latents[:, self.latent_dim :].unflatten(1, (2, *self.discriminator.code_shape))
+        if player == "generator" and self.generator_sees_mean:
+            noise = torch.zeros_like(noise)
+        of_fake, of_real = noise[:, 0], noise[: len(real), 1]
+        real_logits: Logits | None = None
+        if fake is None:
+            fake = self.generate(latents, fake_labels)
+            if self.loss.generator_needs_real:
+                real_logits = self.score(real, labels, of_real)
+        else:
+            real_logits = self.score(real, labels, of_real)
+        return Turn(
+            player=player,
+            real=real,
+            labels=labels,
+            latents=latents[:, : self.latent_dim],
+            fake=fake,
+            fake_labels=fake_labels,
+            real_logits=real_logits,
+            fake_logits=self.score(fake, fake_labels, of_fake),
+            critic=partial(self.score, noise=of_real),
+            generator=self.generate,
+            gradient_scale=self.gradient_scale,
+        )

@@ -1,0 +1,72 @@
+"""Trains a small VGAN on every rank that started it; `test_vgan.py` compares weights and prices of one and two ranks.
+
+Run as `python -m tests.models.vgan_worker FOLDER`, or by `python -m torch.distributed.run --nproc_per_node=2 -m`.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+import torch
+
+from lightning_gan.callbacks import EMA, R1, Bottleneck
+from lightning_gan.data import GANData, ImageSource, MemoryImages
+from lightning_gan.image_bytes import to_bytes
+from lightning_gan.models import VGAN
+from tests.toys import fast_adam, toy_trainer
+
+
+class Pictures(GANData):
+    """Random grey 8x8 images in memory."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            image_size=8,
+            image_channels=1,
+            number_of_classes=0,
+            batch_size=8,
+            seed=0,
+            mirror=False,
+            number_of_workers=0,
+        )
+
+    def open_source(self) -> ImageSource:
+        images = torch.rand(32, 1, 8, 8, generator=torch.Generator().manual_seed(1)) * 2 - 1
+        return MemoryImages(images=to_bytes(images), labels=None)
+
+
+def main(folder: Path) -> None:
+    ranks = int(os.environ.get("WORLD_SIZE", "1"))
+    torch.manual_seed(7)
+    module = VGAN(
+        image_size=8,
+        image_channels=1,
+        latent_dim=4,
+        label_dim=3,
+        code_features=5,
+        width=2,
+        width_max=4,
+        generator_optimizer=fast_adam,
+        discriminator_optimizer=fast_adam,
+    )
+    bottleneck = Bottleneck(information_constraint=0.05, beta_step_size=1.0, initial_beta=0.1)
+    trainer = toy_trainer(
+        bottleneck,
+        R1(gamma=1.0),
+        EMA(half_life_kimg=0.02),
+        max_steps=6,
+        max_epochs=-1,
+        precision="64-true",
+        devices=ranks,
+        strategy="gan_ddp" if ranks > 1 else "auto",
+    )
+    trainer.fit(module, Pictures())
+    assert (trainer.world_size, module.images_seen) == (ranks, 48)
+    if trainer.is_global_zero:
+        torch.save({**module.state_dict(), "beta": bottleneck.beta}, folder / f"{ranks}.pt")
+    if ranks > 1:
+        torch.distributed.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
