@@ -6,6 +6,7 @@ from lightning_gan.callbacks.clock import ImageClock
 from lightning_gan.callbacks.consistency import BCR, CR, ZCRDiscriminator, ZCRGenerator
 from lightning_gan.callbacks.consistency_term import ConsistencyTerm
 from lightning_gan.callbacks.ema import EMA
+from lightning_gan.callbacks.episode_returns import EpisodeReturns
 from lightning_gan.callbacks.evaluation import Evaluation
 from lightning_gan.callbacks.figures import SampleSheets, TruncationSweep
 from lightning_gan.callbacks.game_dynamics import (
@@ -35,6 +36,7 @@ from lightning_gan.callbacks.progress import KimgProgressBar
 from lightning_gan.callbacks.progressive_growing import ProgressiveGrowing
 from lightning_gan.callbacks.quadratic_potential import QuadraticPotential
 from lightning_gan.callbacks.reconstructions import InterpolationGrid, ReconstructionGrid
+from lightning_gan.callbacks.record_demonstrations import RecordDemonstrations
 from lightning_gan.callbacks.roth import Roth, RothFGAN
 from lightning_gan.callbacks.sample_metrics import MultiScaleSimilarity, SlicedWasserstein
 from lightning_gan.callbacks.samples import SampleGrid
@@ -58,6 +60,7 @@ __all__ = [
     "ConsistencyTerm",
     "DivergencePenalty",
     "Drift",
+    "EpisodeReturns",
     "Evaluation",
     "FiniteDifferenceR1",
     "GradientPenalty",
@@ -81,6 +84,7 @@ __all__ = [
     "ProgressiveGrowing",
     "QuadraticPotential",
     "ReconstructionGrid",
+    "RecordDemonstrations",
     "Roth",
     "RothFGAN",
     "SampleGrid",

@@ -82,6 +82,10 @@ class Evaluating(ImageClock):
     def headline(self, numbers: dict[str, float]) -> str:
         """The numbers in half a line, for the terminal while training goes on."""
 
+    def report(self, record: Record) -> str:
+        """The record for the terminal, at the end."""
+        return table(record)
+
     @abstractmethod
     def check(self, module: LightningModule) -> None:
         """Refuse a module that cannot be measured, before anything runs.
@@ -117,7 +121,7 @@ class Evaluating(ImageClock):
         if self._evaluated_at != self.images_seen:
             self._evaluate_fit(trainer, pl_module)
         assert self._latest is not None
-        trainer.print(table(self._latest))
+        trainer.print(self.report(self._latest))
 
     def _evaluate_fit(self, trainer: Trainer, module: LightningModule) -> Record:
         self._latest = self._evaluate(trainer, module, stage="fit")
@@ -141,7 +145,7 @@ class Evaluating(ImageClock):
         # A metric named "step" is the loggers' axis; a GAN's has thousands of images.
         axis = {"step": self.kimg} if isinstance(pl_module, GAN) else {}
         pl_module.log_dict(self._logged(record) | axis, rank_zero_only=False)
-        trainer.print(table(record))
+        trainer.print(self.report(record))
 
     def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.on_validation_epoch_start(trainer, pl_module)

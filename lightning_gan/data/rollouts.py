@@ -21,6 +21,7 @@ from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor
 
 from lightning_gan.data.acting import act, action_noise, of_all_processes
+from lightning_gan.data.rollout_plan import RolloutPlan
 from lightning_gan.data.stream import indices_at, share_of_rank
 from lightning_gan.demonstrations import Demonstrations, ProvidesEnvironment, load_demonstrations
 from lightning_gan.environments import Environment, Environments, facts_of
@@ -35,53 +36,6 @@ Minibatch: TypeAlias = tuple[Rows, Rows]
 ENDLESS = 2**40
 """What loaders give as their length. They need one: Lightning asks loaders of unknown length for a batch ahead, and the
 first batch of a rollout has to be collected by the policy that has learnt from the last batch of the one before."""
-
-
-@final
-@dataclass(frozen=True, kw_only=True)
-class RolloutPlan:
-    """How minibatches follow from rollouts.
-
-    Args:
-        number_of_environments: that are stepped side by side, over all processes.
-        steps_per_rollout: in each of them.
-        epochs_per_rollout: how often a rollout is shown.
-        batch_size: GLOBAL batch size, over all processes.
-
-    Raises:
-        ValueError: for counts below 1, and if a rollout does not divide into batches.
-    """
-
-    number_of_environments: int
-    steps_per_rollout: int
-    epochs_per_rollout: int
-    batch_size: int
-
-    def __post_init__(self) -> None:
-        for setting in fields(self):
-            if getattr(self, setting.name) < 1:
-                raise ValueError(f"{setting.name}={getattr(self, setting.name)} must be at least 1")
-        if self.rows % self.batch_size:
-            divisors = [size for size in range(1, self.rows + 1) if self.rows % size == 0]
-            nearest = {
-                max(size for size in divisors if size < self.batch_size),
-                min((size for size in divisors if size > self.batch_size), default=self.rows),
-            }
-            raise ValueError(
-                f"a rollout of {self.number_of_environments} environments x {self.steps_per_rollout} steps = "
-                f"{self.rows} rows does not divide into batches of batch_size={self.batch_size}; "
-                f"give {' or '.join(map(str, sorted(nearest)))}, or change the rollout"
-            )
-
-    @property
-    def rows(self) -> int:
-        """Steps in a rollout, over all environments."""
-        return self.number_of_environments * self.steps_per_rollout
-
-    @property
-    def batches(self) -> int:
-        """Batches from one rollout to the next."""
-        return self.rows // self.batch_size * self.epochs_per_rollout
 
 
 @final
@@ -194,12 +148,12 @@ class Rollouts(LightningDataModule, ProvidesEnvironment):
         """The endless batches."""
         return MinibatchLoader(self)
 
-    def val_dataloader(self) -> list[Minibatch]:
+    def val_dataloader(self) -> "OneBatch":
         """One batch of zeros: there is nothing to read, callbacks evaluate in the environment."""
         zeros = torch.zeros(1, 2 * self.observation_size + self.action_size + 5)
-        return [(zeros, zeros)]
+        return OneBatch((zeros, zeros))
 
-    def test_dataloader(self) -> list[Minibatch]:
+    def test_dataloader(self) -> "OneBatch":
         """The same as for validation."""
         return self.val_dataloader()
 
@@ -326,6 +280,20 @@ class MinibatchLoader:
     def __iter__(self) -> Iterator[Minibatch]:
         # Lightning iterates anew for every epoch, which `limit_train_batches` ends.
         return (self.data.batch(number) for number in count(_batches_trained(self.data.trainer)))
+
+
+@final
+class OneBatch:
+    """A loader of a single batch."""
+
+    def __init__(self, batch: Minibatch) -> None:
+        self.batch = batch
+
+    def __len__(self) -> int:
+        return 1
+
+    def __iter__(self) -> Iterator[Minibatch]:
+        return iter([self.batch])
 
 
 def _dtype_of(module: LightningModule) -> torch.dtype:
