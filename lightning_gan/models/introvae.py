@@ -1,0 +1,162 @@
+"""IntroVAE, "Introspective Variational Autoencoders for Photographic Image Synthesis".
+
+Huang et al. 2018, arXiv:1807.06358; layers, losses and their order as in the authors' code.
+
+A variational autoencoder that judges itself: the encoder gives real images codes near the standard normal and what the
+decoder makes codes that are a margin away from it, and the decoder makes images that the encoder takes for real ones.
+There is no discriminator beside the two.
+
+The authors' decoder gets its share of the reconstruction's gradient from the encoder's backward and keeps it for its
+own step. Here the decoder's turn computes that share again, from the codes of the encoder before its step: the numbers
+are the same. It makes fakes and reconstructions a second time, so its running averages see every batch twice.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from lightning.pytorch.cli import OptimizerCallable
+
+from lightning_gan.gan import unsaved_arguments
+from lightning_gan.introspective import IntrospectiveGAN, IntrospectiveTurn
+from lightning_gan.layers.introspective import (
+    Decoder,
+    Encoder,
+    LearnedShortcuts,
+    NormalizedSum,
+    WhereWidthsChange,
+    channels_or_authors,
+    mean_over_ranks,
+)
+from lightning_gan.loop import Loop
+from lightning_gan.optimizers import GANAdam
+from lightning_gan.penalties.introspective import margin_shortfall
+from lightning_gan.shapes import PerSample, Scalar
+from lightning_gan.turn import Turn
+
+CHANNELS: Mapping[int, Sequence[int]] = {
+    # The authors' code begins at 256x256; the smaller ones are Soft-IntroVAE's.
+    32: (64, 128, 256),
+    128: (64, 128, 256, 512, 512),
+    256: (32, 64, 128, 256, 512, 512),
+    1024: (16, 32, 64, 128, 256, 512, 512, 512),
+}
+"""Feature maps by the images' size; those at 256 and 1024 of the authors' scripts."""
+
+
+class IntroVAE(IntrospectiveGAN):
+    """IntroVAE with the networks and weights of the authors' script for 256x256 as defaults.
+
+    The authors train both networks with Adam at 0.0002 and betas (0.9, 0.999).
+
+    Args:
+        image_size: height and width.
+        image_channels: channels of the images.
+        latent_dim: size of a latent and of a code.
+        channels: feature maps at the images' size, and behind every halving but the last; None for the authors'.
+        learned_shortcuts: which residual blocks have a 1x1 convolution in their shortcut; None is those whose number of
+            feature maps changes. `AsIntroVAEWasRun` has more, like the networks that the authors trained.
+        margin: m, how far from the standard normal the encoder pushes codes of what the decoder makes, in nats.
+        reconstruction_weight: w_rec, of the squared error summed over the pixels of images in [0, 1].
+        kl_weight: w_kl, of all divergences.
+        negative_weight: w_neg, of the hinges, further halved.
+        vae_warmup_kimg: thousands of images for which it is a variational autoencoder.
+        batch_norm_across_ranks: take batch norm's statistics over all ranks.
+        generator_optimizer: makes the decoder's optimizer from its parameters.
+        discriminator_optimizer: makes the encoder's optimizer.
+        loop: how the players alternate. With slices (`accumulate_slices`) the hinge is of the slice's mean.
+        seed: of latents and of the codes' noise.
+
+    Raises:
+        ValueError: for channels that do not fit the size, negative weights, and a loop in which the decoder's turn does
+            not follow the encoder's on the same images.
+    """
+
+    generator: Decoder
+    discriminator: Encoder
+    generator_ema: Decoder
+
+    def __init__(
+        self,
+        *,
+        image_size: int = 256,
+        image_channels: int = 3,
+        latent_dim: int = 512,
+        channels: list[int] | None = None,
+        learned_shortcuts: LearnedShortcuts | None = None,
+        margin: float = 120.0,
+        reconstruction_weight: float = 0.05,
+        kl_weight: float = 1.0,
+        negative_weight: float = 0.5,
+        vae_warmup_kimg: float = 0.0,
+        batch_norm_across_ranks: bool = True,
+        generator_optimizer: OptimizerCallable = GANAdam,
+        discriminator_optimizer: OptimizerCallable = GANAdam,
+        loop: Loop = Loop(),
+        seed: int = 0,
+    ) -> None:
+        weights = {
+            "margin": margin,
+            "reconstruction_weight": reconstruction_weight,
+            "kl_weight": kl_weight,
+            "negative_weight": negative_weight,
+        }
+        for name, weight in weights.items():
+            if weight < 0:
+                raise ValueError(f"IntroVAE: {name}={weight} must not be negative")
+        widths = channels_or_authors(channels, CHANNELS, image_size=image_size)
+        shortcuts = WhereWidthsChange() if learned_shortcuts is None else learned_shortcuts
+        super().__init__(
+            generator=Decoder(
+                image_size=image_size,
+                image_channels=image_channels,
+                latent_dim=latent_dim,
+                channels=widths,
+                residual_sum=NormalizedSum(),
+                learned_shortcuts=shortcuts,
+                batch_norm_across_ranks=batch_norm_across_ranks,
+            ),
+            discriminator=Encoder(
+                image_size=image_size,
+                image_channels=image_channels,
+                latent_dim=latent_dim,
+                channels=widths,
+                residual_sum=NormalizedSum(),
+                learned_shortcuts=shortcuts,
+                batch_norm_across_ranks=batch_norm_across_ranks,
+            ),
+            latent_dim=latent_dim,
+            vae_warmup_kimg=vae_warmup_kimg,
+            generator_optimizer=generator_optimizer,
+            discriminator_optimizer=discriminator_optimizer,
+            loop=loop,
+            seed=seed,
+        )
+        unsaved = unsaved_arguments()
+        self.save_hyperparameters(ignore=[*unsaved, "learned_shortcuts"] if unsaved else [])
+        self.margin = margin
+        self.reconstruction_weight = reconstruction_weight
+        self.kl_weight = kl_weight
+        self.negative_weight = negative_weight
+
+    def objective(self, turn: Turn) -> dict[str, Scalar]:
+        """The paper's L_E and L_G, with the weights of the authors' code.
+
+        ``L_E = w_rec r(x) + w_kl (KL(x) + w_neg / 2 ([m - KL(x_r)]_+ + [m - KL(x_p)]_+))`` and
+        ``L_G = w_rec r(x) + w_kl / 2 (KL(x_r) + KL(x_p))``, with ``x_r`` the reconstructions and ``x_p`` the fakes.
+        """
+        assert isinstance(turn, IntrospectiveTurn)
+        if self.is_warming_up:
+            return self.warmup_objective(turn)
+        reconstruction = self.reconstruction_weight * turn.errors.mean()
+        of_reconstructions, of_fakes = turn.reconstruction_posterior.energies, turn.fake_posterior.energies
+        if turn.real_posterior is None:
+            adversarial = self.kl_weight / 2 * (of_reconstructions.mean() + of_fakes.mean())
+            return {"reconstruction": reconstruction, "adversarial": adversarial}
+        hinges = self._hinge(of_reconstructions) + self._hinge(of_fakes)
+        return {
+            "reconstruction": reconstruction,
+            "kl": self.kl_weight * turn.real_posterior.energies.mean(),
+            "adversarial": self.kl_weight * self.negative_weight / 2 * hinges,
+        }
+
+    def _hinge(self, energies: PerSample) -> Scalar:
+        return margin_shortfall(energies, margin=self.margin, batch_mean=mean_over_ranks(energies))

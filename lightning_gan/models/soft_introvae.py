@@ -1,0 +1,181 @@
+"""Soft-IntroVAE, "Analyzing and Improving the Introspective Variational Autoencoder".
+
+Daniel and Tamar 2021, arXiv:2012.13253; layers, losses and their order as in the authors' code.
+
+IntroVAE without the hard margin: the encoder pushes what the decoder makes away from the standard normal by the
+exponential of a weighted evidence lower bound, which has no threshold to set. For that it reconstructs the decoder's
+images once more. Residual blocks have their second batch norm in the branch.
+
+The decoder's turn makes fakes and reconstructions a second time, so its running averages see every batch twice.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+from lightning.pytorch.cli import OptimizerCallable
+
+from lightning_gan.gan import unsaved_arguments
+from lightning_gan.introspective import IntrospectiveGAN, IntrospectiveTurn, Posterior
+from lightning_gan.layers.introspective import (
+    Decoder,
+    Encoder,
+    NormalizedBranch,
+    WhereWidthsChange,
+    channels_or_authors,
+)
+from lightning_gan.loop import Loop
+from lightning_gan.optimizers import GANAdam
+from lightning_gan.penalties.introspective import exponential_evidence, reconstruction_error
+from lightning_gan.shapes import Images, Latents, PerSample, Scalar
+from lightning_gan.turn import Turn
+
+CHANNELS: Mapping[int, Sequence[int]] = {
+    28: (64, 128),
+    32: (64, 128, 256),
+    128: (64, 128, 256, 512, 512),
+    256: (64, 128, 256, 512, 512, 512),
+    1024: (16, 32, 64, 128, 256, 512, 512, 512),
+}
+"""The authors' feature maps by the images' size."""
+
+
+class SoftIntroVAE(IntrospectiveGAN):
+    """Soft-IntroVAE with the networks and weights of the authors' CIFAR-10 as defaults.
+
+    The authors train both networks with Adam at 0.0002 and betas (0.9, 0.999), a tenth of it from epoch 350 on.
+
+    Args:
+        image_size: height and width.
+        image_channels: channels of the images.
+        latent_dim: size of a latent and of a code.
+        channels: feature maps at the images' size, and behind every halving but the last; None for the authors'.
+        reconstruction_weight: beta_rec, of the squared error summed over the pixels of images in [0, 1].
+        kl_weight: beta_kl, of the divergence of real images, and for the decoder of its own.
+        negative_weight: beta_neg, of the divergence in the exponential.
+        feedback_weight: gamma_r, of the error of reconstructing what the decoder made, for the decoder.
+        vae_warmup_kimg: thousands of images for which it is a variational autoencoder.
+        batch_norm_across_ranks: take batch norm's statistics over all ranks.
+        generator_optimizer: makes the decoder's optimizer from its parameters.
+        discriminator_optimizer: makes the encoder's optimizer.
+        loop: how the players alternate.
+        seed: of latents and of the codes' noise.
+
+    Raises:
+        ValueError: for channels that do not fit the size, negative weights, and a loop in which the decoder's turn does
+            not follow the encoder's on the same images.
+    """
+
+    extra_noises: ClassVar[int] = 2
+
+    generator: Decoder
+    discriminator: Encoder
+    generator_ema: Decoder
+
+    def __init__(
+        self,
+        *,
+        image_size: int = 32,
+        image_channels: int = 3,
+        latent_dim: int = 128,
+        channels: list[int] | None = None,
+        reconstruction_weight: float = 1.0,
+        kl_weight: float = 1.0,
+        negative_weight: float = 256.0,
+        feedback_weight: float = 1e-8,
+        vae_warmup_kimg: float = 0.0,
+        batch_norm_across_ranks: bool = True,
+        generator_optimizer: OptimizerCallable = GANAdam,
+        discriminator_optimizer: OptimizerCallable = GANAdam,
+        loop: Loop = Loop(),
+        seed: int = 0,
+    ) -> None:
+        weights = {
+            "reconstruction_weight": reconstruction_weight,
+            "kl_weight": kl_weight,
+            "negative_weight": negative_weight,
+            "feedback_weight": feedback_weight,
+        }
+        for name, weight in weights.items():
+            if weight < 0:
+                raise ValueError(f"SoftIntroVAE: {name}={weight} must not be negative")
+        widths = channels_or_authors(channels, CHANNELS, image_size=image_size)
+        super().__init__(
+            generator=Decoder(
+                image_size=image_size,
+                image_channels=image_channels,
+                latent_dim=latent_dim,
+                channels=widths,
+                residual_sum=NormalizedBranch(),
+                learned_shortcuts=WhereWidthsChange(),
+                batch_norm_across_ranks=batch_norm_across_ranks,
+            ),
+            discriminator=Encoder(
+                image_size=image_size,
+                image_channels=image_channels,
+                latent_dim=latent_dim,
+                channels=widths,
+                residual_sum=NormalizedBranch(),
+                learned_shortcuts=WhereWidthsChange(),
+                batch_norm_across_ranks=batch_norm_across_ranks,
+            ),
+            latent_dim=latent_dim,
+            vae_warmup_kimg=vae_warmup_kimg,
+            generator_optimizer=generator_optimizer,
+            discriminator_optimizer=discriminator_optimizer,
+            loop=loop,
+            seed=seed,
+        )
+        self.save_hyperparameters(ignore=unsaved_arguments())
+        self.reconstruction_weight = reconstruction_weight
+        self.kl_weight = kl_weight
+        self.negative_weight = negative_weight
+        self.feedback_weight = feedback_weight
+
+    def objective(self, turn: Turn) -> dict[str, Scalar]:
+        """The paper's losses as in the authors' code, where ``s`` is one over the number of an image's values.
+
+        ``L_E = s (b_rec r(x) + b_kl KL(x)) + 1/4 sum_y E exp(-2 s (b_rec r(y) + b_neg KL(y)))`` and
+        ``L_D = s (b_rec r(x) + b_kl / 2 sum_y KL(y) + g_r / 2 b_rec sum_y r(y))``, with ``y`` the reconstructions and
+        the fakes, and ``r`` the error of reconstructing an image.
+        """
+        assert isinstance(turn, IntrospectiveTurn)
+        if self.is_warming_up:
+            return self.warmup_objective(turn)
+        scale = 1 / turn.real[0].numel()
+        of_reconstructions, of_fakes = turn.reconstruction_posterior, turn.fake_posterior
+        for_reconstructions, for_fakes = turn.noises
+        again = self._errors_again(turn.reconstructions, of_reconstructions, for_reconstructions, turn=turn)
+        fakes_again = self._errors_again(turn.fake, of_fakes, for_fakes, turn=turn)
+        reconstruction = scale * self.reconstruction_weight * turn.errors.mean()
+        if turn.real_posterior is None:
+            energies = of_reconstructions.energies.mean() + of_fakes.energies.mean()
+            errors = again.mean() + fakes_again.mean()
+            return {
+                "reconstruction": reconstruction,
+                "adversarial": scale * self.kl_weight / 2 * energies,
+                "feedback": scale * self.feedback_weight / 2 * self.reconstruction_weight * errors,
+            }
+        evidence = [
+            exponential_evidence(
+                errors,
+                posterior.energies,
+                scale=scale,
+                error_weight=self.reconstruction_weight,
+                energy_weight=self.negative_weight,
+            )
+            for errors, posterior in ((again, of_reconstructions), (fakes_again, of_fakes))
+        ]
+        return {
+            "reconstruction": reconstruction,
+            "kl": scale * self.kl_weight * turn.real_posterior.energies.mean(),
+            "adversarial": (evidence[0] + evidence[1]) / 4,
+        }
+
+    def _errors_again(
+        self, images: Images, posterior: Posterior, noise: Latents, *, turn: IntrospectiveTurn
+    ) -> PerSample:
+        """Errors of reconstructing images that the decoder made; it learns from the second pass through it alone."""
+        codes = posterior.sample(noise)
+        if turn.player == "generator":
+            codes = codes.detach()
+        return reconstruction_error(images.detach(), self.generate(codes, None))
