@@ -1,22 +1,19 @@
 """Measurements that compare generated with real images: where the reals come from, and how the fakes are drawn."""
 
-import math
 from abc import abstractmethod
-from collections.abc import Callable, Sized
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from itertools import islice
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Int64
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
-from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
-from torch.utils.data import DataLoader, DistributedSampler
 
 from lightning_gan.callbacks.clock import check_makes_images
-from lightning_gan.callbacks.evaluating import Evaluating, gathered, skipped
+from lightning_gan.callbacks.evaluating import gathered
+from lightning_gan.callbacks.reading import Reading, positions_in_set, validation_batches
 from lightning_gan.gan import GAN
 from lightning_gan.image_bytes import to_bytes
 from lightning_gan.metrics import FeatureSet
@@ -68,11 +65,10 @@ def images_of(batch: Any) -> Tensor:
     )
 
 
-class Comparing(Evaluating):
+class Comparing(Reading):
     """Measures generated beside real images.
 
-    While fitting, reals are the images of the validation dataloader, which are read once; in `validate` and `test` they
-    are those of the loop's own batches. Of several dataloaders it reads the first. Real images are a batch's first
+    The reals are those that every `Reading` gets; while fitting they are read once. Real images are a batch's first
     tensor with four dimensions, uint8 or float in [-1, 1].
 
     It works on a `GAN`, and with `sampler` on any LightningModule. Its place among the callbacks is behind those that
@@ -152,52 +148,11 @@ class Comparing(Evaluating):
                 "lightning_gan.gan.GAN; give sampler=, a function of (module, count, seed) that makes images in [-1, 1]"
             )
 
-    def can_fit(self, trainer: Trainer) -> bool:
-        return trainer._evaluation_loop._combined_loader is not None
-
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        super().on_train_start(trainer, pl_module)
-        # Lightning sets the validation data up before this only if it validates in the first epoch: do the same as it.
-        if trainer._evaluation_loop._combined_loader is None and trainer.enable_validation:
-            trainer.validating = True
-            trainer.fit_loop.epoch_loop.val_loop.setup_data()
-            trainer.training = True
-        if self.can_fit(trainer) or skipped(trainer):
-            return
-        problem = (
-            f"{self.title}: nothing to compare with while fitting; give the module a validation_step and the run a "
-            "validation dataloader, and leave limit_val_batches above 0"
-        )
-        if self._every_images is not None:
-            raise ValueError(f"{problem}, or set every_kimg to null")
-        rank_zero_warn(f"{problem}. There will be no evaluation at the end of fit")
-
-    def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        super().on_validation_epoch_start(trainer, pl_module)
+    def begin_loop(self) -> None:
         self._loop_reals = Gathering()
 
-    def on_validation_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        if trainer.state.fn != TrainerFn.FITTING and dataloader_idx == 0 and not skipped(trainer):
-            self._add_reals(trainer, pl_module, self._loop_reals, batch)
-
-    def on_test_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        self.on_validation_batch_end(trainer, pl_module, outputs, batch, batch_idx, dataloader_idx)
+    def read(self, trainer: Trainer, module: LightningModule, batch: Any) -> None:
+        self._add_reals(trainer, module, self._loop_reals, batch)
 
     # ------------------------------------------------------------------ the comparison
 
@@ -220,8 +175,7 @@ class Comparing(Evaluating):
             return self._finished(trainer, module, gathering)
         if self._validation_reals is None:
             gathering = Gathering()
-            limit = trainer.num_val_batches[0]
-            for batch in islice(_loader(trainer), None if limit == math.inf else int(limit)):
+            for batch in validation_batches(trainer):
                 self._add_reals(trainer, module, gathering, batch)
             self._validation_reals = self._finished(trainer, module, gathering)
         return self._validation_reals
@@ -233,15 +187,7 @@ class Comparing(Evaluating):
     def _add_reals(self, trainer: Trainer, module: LightningModule, gathering: Gathering, batch: Any) -> None:
         """This rank's batch, at the positions that its images have in the data set."""
         images = images_of(batch).to(module.device)
-        positions = torch.arange(gathering.images, gathering.images + len(images))
-        loader = _loader(trainer)
-        sampler = loader.sampler if isinstance(loader, DataLoader) else None
-        if isinstance(sampler, DistributedSampler) and sampler.num_replicas > 1:
-            # It deals the data set out in turn, and repeats its first images so that every rank has as many.
-            positions = positions * sampler.num_replicas + sampler.rank
-            positions[positions >= len(cast("Sized", sampler.dataset))] = -1
-        else:
-            positions += trainer.global_rank << 40  # parts that follow each other, as data modules here deal them
+        positions = positions_in_set(trainer, len(images), after=gathering.images)
         gathering.add(len(images), self._described(images, positions))
 
     def _fakes(self, trainer: Trainer, module: LightningModule) -> tuple[list[Features], Tensor | None]:
@@ -263,10 +209,3 @@ class Comparing(Evaluating):
 
     def _described(self, images: Tensor, positions: Int64[Tensor, " batch"]) -> list[Described]:
         return self.describe(images if images.dtype == torch.uint8 else to_bytes(images), positions)
-
-
-def _loader(trainer: Trainer) -> Any:
-    """The running loop's first dataloader. (`trainer.val_dataloaders` may be an earlier fit's while validating.)"""
-    combined = trainer._evaluation_loop._combined_loader
-    assert combined is not None
-    return combined.flattened[0]

@@ -14,6 +14,7 @@ from lightning_gan.losses.divergences import (
 )
 from lightning_gan.losses.f_gan import FGAN
 from lightning_gan.losses.hinge import Hinge
+from lightning_gan.losses.joint import joint_generator_cost, mirrored_generator_cost
 from lightning_gan.losses.least_squares import LeastSquares
 from lightning_gan.losses.logistic import Minimax, NonSaturating
 from lightning_gan.losses.relativistic import (
@@ -47,4 +48,6 @@ __all__ = [
     "TopK",
     "TotalVariation",
     "Wasserstein",
+    "joint_generator_cost",
+    "mirrored_generator_cost",
 ]

@@ -11,6 +11,8 @@ class AdversarialLoss(ABC):
 
     generator_needs_real: ClassVar[bool] = False
     """Whether the generator's cost uses the scores of real images (relativistic losses)."""
+    neutral_score: float | None = None
+    """The score c that mirrors both kinds, ``discriminator(r, f) = discriminator(2c - f, 2c - r)``; None for none."""
 
     @abstractmethod
     def discriminator(self, real_logits: Logits, fake_logits: Logits) -> Scalar:

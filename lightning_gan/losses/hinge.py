@@ -15,6 +15,8 @@ class Hinge(AdversarialLoss):
         0.0
     """
 
+    neutral_score = 0.0
+
     def discriminator(self, real_logits: Logits, fake_logits: Logits) -> Scalar:
         return relu(1 - real_logits).mean() + relu(1 + fake_logits).mean()
 

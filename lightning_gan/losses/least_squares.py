@@ -7,6 +7,8 @@ from lightning_gan.shapes import Logits, Scalar
 class LeastSquares(AdversarialLoss):
     """Scores are regressed to their targets; 1/4 is the discriminator's cost where both distributions are equal."""
 
+    neutral_score = 0.5
+
     def discriminator(self, real_logits: Logits, fake_logits: Logits) -> Scalar:
         return 0.5 * (real_logits - 1).square().mean() + 0.5 * fake_logits.square().mean()
 

@@ -20,6 +20,8 @@ class NonSaturating(AdversarialLoss):
         0.6931471824645996
     """
 
+    neutral_score = 0.0
+
     def discriminator(self, real_logits: Logits, fake_logits: Logits) -> Scalar:
         return logistic(real_logits, fake_logits)
 
@@ -29,6 +31,8 @@ class NonSaturating(AdversarialLoss):
 
 class Minimax(AdversarialLoss):
     """The zero-sum game of eq. 1: the generator minimises ``log(1 - sigmoid(D(G(z))))``, which saturates."""
+
+    neutral_score = 0.0
 
     def discriminator(self, real_logits: Logits, fake_logits: Logits) -> Scalar:
         return logistic(real_logits, fake_logits)

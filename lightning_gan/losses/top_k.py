@@ -35,6 +35,7 @@ class TopK(AdversarialLoss):
                 "take an objective of fakes alone, such as NonSaturating or Hinge"
             )
         self.loss = loss
+        self.neutral_score = loss.neutral_score
         self.fraction = fraction
 
     def kept_of(self, count: int) -> int:

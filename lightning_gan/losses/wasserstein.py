@@ -13,6 +13,8 @@ class Wasserstein(AdversarialLoss):
     Use it with weight clipping, a gradient penalty or spectral normalization.
     """
 
+    neutral_score = 0.0
+
     def discriminator(self, real_logits: Logits, fake_logits: Logits) -> Scalar:
         return fake_logits.mean() - real_logits.mean()
 

@@ -1,6 +1,7 @@
 """What a generator is measured by: feature extractors, and pure functions of two sets of features."""
 
 from lightning_gan.metrics.digit_features import DigitFeatures
+from lightning_gan.metrics.encoding import neighbour_accuracy, squared_errors
 from lightning_gan.metrics.feature_set import FeatureSet
 from lightning_gan.metrics.frechet import Gaussian, frechet_distance, frechet_floor, gaussian
 from lightning_gan.metrics.inception_features import InceptionFeatures
@@ -24,8 +25,10 @@ __all__ = [
     "kernel_distances",
     "linear_separability",
     "multi_scale_similarity",
+    "neighbour_accuracy",
     "neighbour_radii",
     "precision_recall",
     "sliced_wasserstein",
     "squared_discrepancy",
+    "squared_errors",
 ]

@@ -27,7 +27,7 @@ class PrecisionRecall(NamedTuple):
     coverage: float
 
 
-def _distances(rows: Tensor, columns: Tensor) -> Iterator[tuple[slice, Tensor]]:
+def distances_in_blocks(rows: Tensor, columns: Tensor) -> Iterator[tuple[slice, Tensor]]:
     """Blocks of rows, each with its distances `[rows, columns]`."""
     height = max(1, BLOCK_ELEMENTS // len(columns))
     squared_norms = columns.square().sum(1)
@@ -40,7 +40,7 @@ def _distances(rows: Tensor, columns: Tensor) -> Iterator[tuple[slice, Tensor]]:
 def neighbour_radii(features: Features, *, neighbours: int) -> PerSample:
     """Distance of every sample to its k-th nearest other sample."""
     radii = features.new_empty(len(features))
-    for rows, distances in _distances(features, features):
+    for rows, distances in distances_in_blocks(features, features):
         # A sample is not its own neighbour, and rounding may put others nearer than itself: leave it out by its place.
         distances[:, rows].fill_diagonal_(torch.inf)
         radii[rows] = distances.kthvalue(neighbours, dim=1).values
@@ -72,13 +72,13 @@ def precision_recall(real: RealFeatures, fake: FakeFeatures, *, neighbours: int 
     real_radii = neighbour_radii(real, neighbours=neighbours)
     fake_radii = neighbour_radii(fake, neighbours=neighbours)
     precise = recalled = balls_around_fakes = covered = 0
-    for rows, distances in _distances(real, fake):
+    for rows, distances in distances_in_blocks(real, fake):
         radii = real_radii[rows, None]
         inside = distances < radii
         balls_around_fakes += int(inside.sum())
         covered += int(inside.any(1).sum())
         recalled += int((distances <= fake_radii).any(1).sum())
-    for _, distances in _distances(fake, real):
+    for _, distances in distances_in_blocks(fake, real):
         precise += int((distances <= real_radii).any(1).sum())
     return PrecisionRecall(
         precision=precise / len(fake),

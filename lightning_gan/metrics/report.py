@@ -84,6 +84,10 @@ TITLES = {
     "path_length_w_end": "perceptual path length in w, ends",
     "separability_z": "linear separability in z",
     "separability_w": "linear separability in w",
+    "reconstruction_error": "squared error of reconstructions",
+    "code_neighbours": "1-NN accuracy of codes",
+    "reconstruction_neighbours": "1-NN accuracy of reconstructions",
+    "pixel_neighbours": "  of the images' own pixels",
 }
 
 

@@ -111,6 +111,40 @@ class CosineDecay(LearningRateSchedule):
         return self.final_factor + (1.0 - self.final_factor) * (1.0 + math.cos(math.pi * passed)) / 2
 
 
+@final
+@dataclass(frozen=True, kw_only=True)
+class ExponentialDecay(LearningRateSchedule):
+    """1 until `start_kimg`, then by the same factor for every image to `final_factor` at `end_kimg` and beyond.
+
+    Args:
+        start_kimg: thousands of images after which the decay begins.
+        end_kimg: thousands of images after which it ends.
+        final_factor: what is left at the end; BiGAN's authors end at 0.01.
+
+    Raises:
+        ValueError: if the end is not after the start, or nothing is left.
+
+    Example:
+        >>> ExponentialDecay(start_kimg=10.0, end_kimg=20.0, final_factor=0.25).at(15_000)
+        0.5
+    """
+
+    start_kimg: float = 0.0
+    end_kimg: float
+    final_factor: float = 0.01
+
+    def __post_init__(self) -> None:
+        _check_span(self.start_kimg, self.end_kimg)
+        if self.final_factor <= 0:
+            raise ValueError(
+                f"ExponentialDecay: final_factor={self.final_factor} must be positive; LinearDecay can end at 0"
+            )
+
+    def at(self, images_seen: int) -> float:
+        passed = _share_passed(images_seen, start_kimg=self.start_kimg, end_kimg=self.end_kimg)
+        return float(self.final_factor**passed)
+
+
 def _share_passed(images_seen: int, *, start_kimg: float, end_kimg: float) -> float:
     """0 until the start, 1 from the end on, linear between."""
     return min(max((images_seen / 1000 - start_kimg) / (end_kimg - start_kimg), 0.0), 1.0)

@@ -1,0 +1,187 @@
+"""BiGAN's convolutional networks for ImageNet at 64x64 (Donahue et al. 2017, arXiv:1605.09782).
+
+The generator is a stack of 5x5 transposed convolutions. The encoder is AlexNet's five convolutions (Krizhevsky et al.
+2012) with batch normalization and leaky ReLU instead of local response normalization. As in the authors' code, z enters
+every hidden layer of the generator but the first, and the code every hidden layer of the critic but the first; weights
+start as theirs, and gain, bias and eps of the normalization are theirs.
+
+What our sources do not tell is chosen here. The critic has the encoder's layers. Convolutions have AlexNet's groups,
+two in the second, fourth and fifth, and its max pooling of 3x3 and stride 2 behind the first, second and fifth, padded
+so that 64 pixels become 16, 8, 4, 2. As in the networks for MNIST, the first layers of encoder and critic are not
+normalized; they have a bias instead. The generator's first layer is normalized per feature map.
+
+The authors' encoder may also see images of 112x112 while the generator makes 64x64 ones; ours sees what the critic
+sees.
+"""
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import final
+
+from torch import Tensor, nn
+from torch.nn.functional import max_pool2d
+
+from lightning_gan.adversarial_inference import Encoder
+from lightning_gan.layers.growing import doublings
+from lightning_gan.models.bigan import LEAK, Architecture, Layer, Output, centred_sigmoid, norm
+from lightning_gan.shapes import Images, Latents, Logits
+
+WIDTHS = (96, 256, 384, 384, 256)
+"""AlexNet's feature maps."""
+STRIDE = 32
+"""How many times larger an image is than what AlexNet makes of it: 4 by the first layer, 2 by each of the poolings."""
+
+
+class DeconvolutionalGenerator(nn.Module):
+    """Latents to images: a linear layer to 4x4, then 5x5 transposed convolutions that double the resolution.
+
+    Args:
+        image_size: a power of two from 8; 64 in the paper.
+        image_channels: channels of the images.
+        latent_dim: size of z.
+        width: feature maps before the last layer; doubled with every halving, 8 times as many at 4x4 for 64x64.
+    """
+
+    def __init__(self, *, image_size: int, image_channels: int, latent_dim: int, width: int) -> None:
+        super().__init__()
+        widths = [width * 2**stage for stage in reversed(range(doublings(image_size)))]
+        # The linear layer to 4x4, as a convolution.
+        self.first = Layer(
+            nn.ConvTranspose2d(latent_dim, widths[0], kernel_size=4, bias=False),
+            norm=norm(widths[0], affine=True),
+            slope=0.0,
+        )
+        self.hidden = nn.ModuleList(
+            [
+                Layer(doubling(before, after), norm=norm(after, affine=True), slope=0.0, code_dim=latent_dim)
+                for before, after in pairwise(widths)
+            ]
+        )
+        self.to_image = doubling(widths[-1], image_channels)
+        nn.init.normal_(self.to_image.weight, std=0.02)
+
+    def forward(self, latents: Latents) -> Images:
+        features = self.first(latents[:, :, None, None])
+        for layer in self.hidden:
+            features = layer(features, latents)
+        return centred_sigmoid(self.to_image(features))
+
+
+def doubling(in_channels: int, out_channels: int) -> nn.ConvTranspose2d:
+    """A 5x5 transposed convolution to twice the resolution."""
+    return nn.ConvTranspose2d(
+        in_channels, out_channels, kernel_size=5, stride=2, padding=2, output_padding=1, bias=False
+    )
+
+
+class AlexNetFeatures(nn.Module):
+    """AlexNet's convolutions, for images of any multiple of 32 pixels: flat features of a 32nd of their size.
+
+    Args:
+        image_size: of square images.
+        image_channels: channels of the images.
+        code_dim: size of the codes that enter every layer but the first; 0 for none.
+
+    Attributes:
+        size: how many features there are.
+
+    Raises:
+        ValueError: for a size that is no multiple of 32.
+    """
+
+    def __init__(self, *, image_size: int, image_channels: int, code_dim: int) -> None:
+        super().__init__()
+        if image_size % STRIDE or image_size < STRIDE:
+            raise ValueError(
+                f"image_size={image_size} must be a multiple of {STRIDE}, which AlexNet shrinks to 1; "
+                "Perceptrons suits every size"
+            )
+        self.size = WIDTHS[-1] * (image_size // STRIDE) ** 2
+        first = nn.Conv2d(image_channels, WIDTHS[0], kernel_size=11, stride=4, padding=5)
+        assert first.bias is not None
+        nn.init.zeros_(first.bias)
+        self.conv1 = Layer(first, norm=nn.Identity(), slope=LEAK)
+        self.conv2 = convolution(WIDTHS[0], WIDTHS[1], kernel_size=5, groups=2, code_dim=code_dim)
+        self.conv3 = convolution(WIDTHS[1], WIDTHS[2], kernel_size=3, groups=1, code_dim=code_dim)
+        self.conv4 = convolution(WIDTHS[2], WIDTHS[3], kernel_size=3, groups=2, code_dim=code_dim)
+        self.conv5 = convolution(WIDTHS[3], WIDTHS[4], kernel_size=3, groups=2, code_dim=code_dim)
+
+    def forward(self, images: Images, codes: Latents | None = None) -> Tensor:
+        features = halved(self.conv1(images))
+        features = halved(self.conv2(features, codes))
+        features = self.conv4(self.conv3(features, codes), codes)
+        return halved(self.conv5(features, codes)).flatten(1)
+
+
+def convolution(in_channels: int, out_channels: int, *, kernel_size: int, groups: int, code_dim: int) -> Layer:
+    """A normalized convolution at constant resolution, which codes may enter."""
+    layer = nn.Conv2d(
+        in_channels, out_channels, kernel_size=kernel_size, padding=kernel_size // 2, groups=groups, bias=False
+    )
+    return Layer(layer, norm=norm(out_channels, affine=True), slope=LEAK, code_dim=code_dim)
+
+
+def halved(features: Tensor) -> Tensor:
+    """The largest of every 3x3 positions, at half the resolution."""
+    return max_pool2d(features, kernel_size=3, stride=2, padding=1)
+
+
+class AlexNetEncoder(Encoder):
+    """Images to codes in (-1, 1).
+
+    Args:
+        image_size: a multiple of 32.
+        image_channels: channels of the images.
+        latent_dim: size of a code.
+    """
+
+    def __init__(self, *, image_size: int, image_channels: int, latent_dim: int) -> None:
+        super().__init__()
+        self.features = AlexNetFeatures(image_size=image_size, image_channels=image_channels, code_dim=0)
+        self.to_code = Output(self.features.size, latent_dim)
+
+    def forward(self, images: Images, noise: Latents | None = None) -> Latents:
+        codes: Tensor = self.to_code(self.features(images))
+        return centred_sigmoid(codes)
+
+
+class AlexNetDiscriminator(nn.Module):
+    """Images and codes to one logit, which starts at 0.
+
+    Args:
+        image_size: a multiple of 32.
+        image_channels: channels of the images.
+        latent_dim: size of a code.
+    """
+
+    def __init__(self, *, image_size: int, image_channels: int, latent_dim: int) -> None:
+        super().__init__()
+        self.features = AlexNetFeatures(image_size=image_size, image_channels=image_channels, code_dim=latent_dim)
+        self.to_logit = Output(self.features.size, 1, deviation=0.0)
+
+    def forward(self, images: Images, codes: Latents) -> Logits:
+        logits: Tensor = self.to_logit(self.features(images, codes))
+        return logits
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class AlexNet(Architecture):
+    """The paper's networks for ImageNet: images of a power of two from 32, 64 in the paper.
+
+    Args:
+        generator_width: feature maps before the generator's last layer; 64 in the paper.
+    """
+
+    generator_width: int = 64
+
+    def generator(self, *, image_size: int, image_channels: int, latent_dim: int) -> DeconvolutionalGenerator:
+        return DeconvolutionalGenerator(
+            image_size=image_size, image_channels=image_channels, latent_dim=latent_dim, width=self.generator_width
+        )
+
+    def encoder(self, *, image_size: int, image_channels: int, latent_dim: int) -> AlexNetEncoder:
+        return AlexNetEncoder(image_size=image_size, image_channels=image_channels, latent_dim=latent_dim)
+
+    def discriminator(self, *, image_size: int, image_channels: int, latent_dim: int) -> AlexNetDiscriminator:
+        return AlexNetDiscriminator(image_size=image_size, image_channels=image_channels, latent_dim=latent_dim)
