@@ -6,6 +6,7 @@ from lightning_gan.callbacks.clock import ImageClock
 from lightning_gan.callbacks.consistency import BCR, CR, ZCRDiscriminator, ZCRGenerator
 from lightning_gan.callbacks.consistency_term import ConsistencyTerm
 from lightning_gan.callbacks.ema import EMA
+from lightning_gan.callbacks.encoder_evaluation import EncoderEvaluation
 from lightning_gan.callbacks.episode_returns import EpisodeReturns
 from lightning_gan.callbacks.evaluation import Evaluation
 from lightning_gan.callbacks.figures import SampleSheets, TruncationSweep
@@ -60,6 +61,7 @@ __all__ = [
     "ConsistencyTerm",
     "DivergencePenalty",
     "Drift",
+    "EncoderEvaluation",
     "EpisodeReturns",
     "Evaluation",
     "FiniteDifferenceR1",
