@@ -86,10 +86,13 @@ class Bottlenecked(nn.Module):
         features = inputs_of(layer)
         if features is None:
             raise ValueError(
-                f"a bottleneck needs a linear layer or a convolution behind it, not a {type(layer).__name__}"
+                f"a bottleneck goes in front of a linear layer or a convolution, and {type(layer).__name__} has none"
             )
         size = features if code_features is None else code_features
         self.code = GaussianCode(features, size)
+        # The variance begins at 1 whatever the features' scale, whose exponential might be infinite.
+        for parameter in self.code.parameters():
+            nn.init.zeros_(parameter.detach()[size:])
         self.expand = nn.Identity() if size == features else nn.Linear(size, features, bias=False)
         self.layer = layer
 

@@ -24,6 +24,16 @@ def test_it_equals_pytorchs_own_summed_over_dimensions() -> None:
     torch.testing.assert_close(kl_to_standard_normal(mean, log_variance), reference)
 
 
+def test_of_a_map_it_is_the_mean_over_positions_of_each_ones_own() -> None:
+    mean = tensor([[1.0, 0.0, 0.5, 0.0]]).view(1, 1, 2, 2)
+    deviation = tensor([[1.0, 2.0, 0.5, 1.0]]).view(1, 1, 2, 2)
+    value = kl_to_standard_normal(mean, 2 * deviation.log())
+    assert value.item() == pytest.approx((0.5 + 0.80685282 + 0.44314718 + 0.0) / 4, abs=1e-6)
+    # Positions are averaged, channels are summed.
+    twice = kl_to_standard_normal(*(part.expand(-1, 2, -1, -1) for part in (mean, 2 * deviation.log())))
+    assert twice.item() == pytest.approx(2 * value.item())
+
+
 def ascend(kls: list[float], *, information_constraint: float) -> list[float]:
     beta: Tensor = tensor(0.0, dtype=torch.float64)
     betas = []
