@@ -11,6 +11,7 @@ from torch import nn
 
 from lightning_gan.callbacks.clock import network_of
 from lightning_gan.game import Penalty, Player, Turn
+from lightning_gan.layers.batch_norm import BatchNorm
 from lightning_gan.penalties.gradient import gradient_at, gradient_norm, squared_slope_along, zero_centered
 from lightning_gan.penalties.interpolation import distance_to_target, excess_over_one, interpolated, noised
 from lightning_gan.shapes import Images, PerSample, Scalar
@@ -23,7 +24,7 @@ def warn_about_batch_norm(network: nn.Module, name: str) -> None:
         network: the critic.
         name: the penalty, for the message.
     """
-    kinds = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+    kinds = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm, BatchNorm)
     meeting = [path for path, module in network.named_modules() if isinstance(module, kinds) and module.training]
     if meeting:
         rank_zero_warn(

@@ -24,6 +24,7 @@ from lightning_gan.callbacks.gradient_penalty import (
 from lightning_gan.callbacks.roth import Roth
 from lightning_gan.game import Penalty
 from lightning_gan.gan import GAN
+from lightning_gan.layers.batch_norm import BatchNorm
 from tests.distributed_worker import Toys
 from tests.toys import SIZE, Spy, ToyGenerator, equal, fast_adam, toy_gan, toy_loader, toy_trainer, weights_of
 
@@ -136,9 +137,12 @@ class NormalizingCritic(nn.Module):
         return logits
 
 
+@pytest.mark.parametrize("normalization", [nn.BatchNorm2d(4), BatchNorm(4)])
 @pytest.mark.parametrize("penalty", [R1(), FiniteDifferenceR1(), GradientPenalty(), DRAGAN(), Roth()])
-def test_batch_normalization_in_the_critic_is_warned_of(penalty: CriticGradientPenalty) -> None:
-    module = GAN(generator=ToyGenerator(), discriminator=NormalizingCritic(nn.BatchNorm2d(4)), latent_dim=4)
+def test_batch_normalization_in_the_critic_is_warned_of(
+    penalty: CriticGradientPenalty, normalization: nn.Module
+) -> None:
+    module = GAN(generator=ToyGenerator(), discriminator=NormalizingCritic(normalization), latent_dim=4)
     with pytest.warns(UserWarning, match=rf"{type(penalty).__name__}: .*batch normalization \(normalization\)"):
         toy_trainer(penalty, limit_train_batches=1).fit(module, toy_loader())
 
