@@ -150,9 +150,7 @@ class ToyAgent(GAN, Agent):
     def objective(self, turn: Turn) -> dict[str, Tensor]:
         if turn.player == "discriminator":
             return super().objective(turn)
-        steps = Transitions.unpacked(
-            turn.latents, observation_size=self.observation_size, action_size=self.action_size
-        )
+        steps = Transitions.unpacked(turn.latents, observation_size=self.observation_size, action_size=self.action_size)
         outputs, values = self._outputs(steps.observations)
         log_probabilities = self._log_probabilities(outputs, steps.actions)
         return {

@@ -209,7 +209,7 @@ class Rollouts(LightningDataModule, ProvidesEnvironment):
             return policy_rows, policy_rows
         return self._drawn(self._expert_rows, "demonstrations", number).to(policy_rows.dtype), policy_rows
 
-    def _drawn(self, rows: Rows, stream: str, batch: int) -> Rows:
+    def _drawn(self, rows: Float[Tensor, "rows columns"], stream: str, batch: int) -> Rows:
         """This process's rows of a batch, from an endless sequence of permutations of all rows."""
         size, seed = self.batch_size, derived_seed(self.seed, stream)
         rank, world_size = _rank_and_world_size(self.trainer)
