@@ -1,5 +1,9 @@
 """VGAN: sizes of the published networks, the sample that a turn sees images through, and the price of information."""
 
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +20,10 @@ from lightning_gan.models.vgan import VGAN, CodeMap, Discriminator
 from lightning_gan.penalties import squared_gradient_norm
 from lightning_gan.turn import Player, Turn
 from tests.models.training import moved_by_one_step, parameters_of, random_loader, trained
+from tests.models.vgan_compiled_worker import CASES
 from tests.test_resume import Cut, Pictures, assert_equal
 from tests.toys import equal, fast_adam, toy_trainer, weights_of
-from tests.two_ranks import assert_same_weights, run_on_one_and_two
+from tests.two_ranks import ROOT, assert_same_weights, run_on_one_and_two
 
 SMALL: dict[str, Any] = {
     "image_size": 8,
@@ -269,3 +274,29 @@ def test_two_ranks_are_one_process(tmp_path: Path) -> None:
     run_on_one_and_two("tests.models.vgan_worker", tmp_path)
     assert_same_weights(tmp_path / "1.pt", tmp_path / "2.pt", tolerance=1e-12)
     assert abs(torch.load(tmp_path / "1.pt", weights_only=True)["beta"] - 0.1) > 0.01
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    file = tmp_path_factory.mktemp("compiled") / "results.json"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": ""}
+    command = [sys.executable, "-m", "tests.models.vgan_compiled_worker", str(file)]
+    finished = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=280)
+    assert finished.returncode == 0, finished.stdout[-3000:] + finished.stderr[-3000:]
+    found: dict[str, dict[str, Any]] = json.loads(file.read_text())
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", CASES)
+def test_a_turn_with_its_bottleneck_is_one_graph_with_eagers_gradients(
+    compiled: dict[str, dict[str, Any]], case: str
+) -> None:
+    """Over three turns, between which the price moves."""
+    result = compiled[case]
+    assert (result["graphs"], result["breaks"]) == (1, 0)
+    assert max(result["errors"]) < 1e-5
+    assert max(result["term_errors"]) < 1e-5
+    assert all(ours == pytest.approx(eager) for eager, ours in result["betas"])
+    if case != "vgan_generator":
+        assert abs(result["betas"][2][0] - result["betas"][0][0]) > 0.01
