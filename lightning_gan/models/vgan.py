@@ -12,6 +12,7 @@ number of devices, and in a resumed run.
 from functools import partial
 
 import torch
+from einops import rearrange
 from jaxtyping import Float
 from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
@@ -216,10 +217,18 @@ class VGAN(GAN):
         fake: FakeImages | None,
         fake_labels: FakeLabels | None,
     ) -> Turn:
-        noise = latents[:, self.latent_dim :].unflatten(1, (2, *self.discriminator.code_shape))
+        code, height, width = self.discriminator.code_shape
+        noise = rearrange(
+            latents[:, self.latent_dim :],
+            "rows (kinds code height width) -> kinds rows code height width",
+            kinds=2,
+            code=code,
+            height=height,
+            width=width,
+        )
         if player == "generator" and self.generator_sees_mean:
             noise = torch.zeros_like(noise)
-        of_fake, of_real = noise[:, 0], noise[: len(real), 1]
+        of_fake, of_real = noise[0], noise[1, : len(real)]
         real_logits: Logits | None = None
         if fake is None:
             fake = self.generate(latents, fake_labels)
