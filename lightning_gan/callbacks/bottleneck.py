@@ -83,7 +83,7 @@ class Bottleneck(MeasuringPenalty):
         # Of the first two looks since the last backward: those at a turn's real and fake images. Other penalties may
         # look again afterwards.
         self._divergences: list[PerSample] = []
-        self._unlogged: list[Scalar] = []
+        self._unlogged_sum, self._unlogged_turns = torch.zeros(()), 0
         self._hook: RemovableHandle | None = None
 
     @property
@@ -115,7 +115,7 @@ class Bottleneck(MeasuringPenalty):
         return self.beta * divergence
 
     def moved(self, state: Tensor, measured: Tensor) -> Tensor:
-        self._unlogged.append(measured[0])
+        self._unlogged_sum, self._unlogged_turns = self._unlogged_sum + measured[0], self._unlogged_turns + 1
         return dual_ascent(
             state[0], measured[0], information_constraint=self.information_constraint, step_size=self.beta_step_size
         )[None]
@@ -161,10 +161,10 @@ class Bottleneck(MeasuringPenalty):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
-        if self._unlogged and (batch_idx + 1) % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
-            title, kl = f"{self.player}/{self.name}", torch.stack(self._unlogged).mean()
+        if self._unlogged_turns and (batch_idx + 1) % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
+            title, kl = f"{self.player}/{self.name}", self._unlogged_sum / self._unlogged_turns
             pl_module.log_dict({f"{title}_kl": kl, f"{title}_constraint": self.information_constraint})
-            self._unlogged.clear()
+            self._unlogged_sum, self._unlogged_turns = torch.zeros(()), 0
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         super().teardown(trainer, pl_module, stage)
