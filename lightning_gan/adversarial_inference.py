@@ -13,11 +13,12 @@ already moved by one step.
 """
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from typing import ClassVar, TypeAlias
 
 import torch
+from jaxtyping import Float
 from lightning.pytorch.cli import OptimizerCallable
-from torch import nn
+from torch import Tensor, nn
 from torch.distributed.fsdp import register_fsdp_forward_method
 
 from lightning_gan.autoencoder import Autoencoder
@@ -40,6 +41,9 @@ from lightning_gan.shapes import (
 )
 from lightning_gan.turn import Player, Turn
 
+Noise: TypeAlias = Float[Tensor, "batch noise"]
+"""Standard normal numbers that codes are drawn from."""
+
 
 class Encoder(nn.Module, ABC):
     """Images to codes.
@@ -51,7 +55,7 @@ class Encoder(nn.Module, ABC):
     noise_dim: int = 0
 
     @abstractmethod
-    def forward(self, images: Images, noise: Latents | None = None) -> Latents:
+    def forward(self, images: Images, noise: Noise | None = None) -> Latents:
         """Codes like the generator's latents; of the noise `batch noise_dim`, or without it the most typical ones."""
 
 
@@ -73,7 +77,7 @@ class GeneratorAndEncoder(nn.Module):
         images: Images = self.generator(latents)
         return images
 
-    def encode(self, images: Images, noise: Latents | None = None) -> Latents:
+    def encode(self, images: Images, noise: Noise | None = None) -> Latents:
         """Codes of images; see `Encoder`."""
         codes: Latents = self.encoder(images, noise)
         return codes
@@ -204,7 +208,7 @@ class AdversarialInference(GAN, Autoencoder):
         """Images of latents; the encoder's noise may still be behind them."""
         return full_precision(self.generator(latents[:, : self.latent_dim]))
 
-    def infer(self, images: Images, noise: Latents) -> Latents:
+    def infer(self, images: Images, noise: Noise) -> Latents:
         """Codes of the encoder in training, in fp32."""
         return full_precision(self.generator.encode(images, noise))
 

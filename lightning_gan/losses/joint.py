@@ -6,7 +6,7 @@ arXiv:1605.09782; ALI, Dumoulin et al. 2017, arXiv:1606.00704).
 """
 
 from lightning_gan.losses.base import AdversarialLoss
-from lightning_gan.shapes import Logits, Scalar
+from lightning_gan.shapes import FakeLogits, Logits, Scalar
 
 
 def mirrored_generator_cost(loss: AdversarialLoss, real_logits: Logits) -> Scalar:
@@ -26,7 +26,7 @@ def mirrored_generator_cost(loss: AdversarialLoss, real_logits: Logits) -> Scala
     return loss.generator(None, 2 * loss.neutral_score - real_logits)
 
 
-def joint_generator_cost(loss: AdversarialLoss, real_logits: Logits, fake_logits: Logits) -> Scalar:
+def joint_generator_cost(loss: AdversarialLoss, real_logits: Logits, fake_logits: FakeLogits) -> Scalar:
     """The sum of the generator's and the encoder's costs, each of which depends on one of the two networks.
 
     For `NonSaturating` it is the discriminator's cost with swapped targets, ``E softplus(D(x, E(x))) + E

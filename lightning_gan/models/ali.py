@@ -25,7 +25,7 @@ from einops import rearrange, reduce
 from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
 
-from lightning_gan.adversarial_inference import AdversarialInference, Encoder
+from lightning_gan.adversarial_inference import AdversarialInference, Encoder, Noise
 from lightning_gan.batches import Batch
 from lightning_gan.gan import unsaved_arguments
 from lightning_gan.layers.batch_norm import BatchNorm
@@ -227,7 +227,7 @@ class GaussianEncoder(Encoder):
         last = started(nn.Conv2d(channels, 2 * latent_dim, 1, bias=False))
         self.layers = nn.Sequential(*layers, last, PixelBias(channels=2 * latent_dim, size=1))
 
-    def forward(self, images: Images, noise: Latents | None = None) -> Latents:
+    def forward(self, images: Images, noise: Noise | None = None) -> Latents:
         """``mu + exp(s) e``, or mu without noise."""
         mean, log_deviation = self.layers(images)[:, :, 0, 0].chunk(2, dim=1)
         codes: Tensor = mean if noise is None else mean + log_deviation.exp() * noise

@@ -25,7 +25,7 @@ from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
-from lightning_gan.adversarial_inference import AdversarialInference, Encoder
+from lightning_gan.adversarial_inference import AdversarialInference, Encoder, Noise
 from lightning_gan.gan import unsaved_arguments
 from lightning_gan.layers.batch_norm import BatchNorm
 from lightning_gan.loop import Loop
@@ -139,7 +139,7 @@ class PerceptronEncoder(Encoder):
         self.second = Layer(nn.Linear(width, width, bias=False), norm=norm(width, affine=False), slope=LEAK)
         self.to_code = Output(width, latent_dim)
 
-    def forward(self, images: Images, noise: Latents | None = None) -> Latents:
+    def forward(self, images: Images, noise: Noise | None = None) -> Latents:
         codes: Tensor = self.to_code(self.second(self.first(images.flatten(1))))
         return centred_sigmoid(codes)
 

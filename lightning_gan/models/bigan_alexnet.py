@@ -21,7 +21,7 @@ from typing import final
 from torch import Tensor, nn
 from torch.nn.functional import max_pool2d
 
-from lightning_gan.adversarial_inference import Encoder
+from lightning_gan.adversarial_inference import Encoder, Noise
 from lightning_gan.layers.growing import doublings
 from lightning_gan.models.bigan import LEAK, Architecture, Layer, Output, centred_sigmoid, norm
 from lightning_gan.shapes import Images, Latents, Logits
@@ -140,7 +140,7 @@ class AlexNetEncoder(Encoder):
         self.features = AlexNetFeatures(image_size=image_size, image_channels=image_channels, code_dim=0)
         self.to_code = Output(self.features.size, latent_dim)
 
-    def forward(self, images: Images, noise: Latents | None = None) -> Latents:
+    def forward(self, images: Images, noise: Noise | None = None) -> Latents:
         codes: Tensor = self.to_code(self.features(images))
         return centred_sigmoid(codes)
 

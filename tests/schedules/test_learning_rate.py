@@ -4,7 +4,14 @@ import math
 
 import pytest
 
-from lightning_gan.schedules.learning_rate import Constant, CosineDecay, LearningRateSchedule, LinearDecay, RampUp
+from lightning_gan.schedules.learning_rate import (
+    Constant,
+    CosineDecay,
+    ExponentialDecay,
+    LearningRateSchedule,
+    LinearDecay,
+    RampUp,
+)
 
 
 def test_a_constant_is_constant() -> None:
@@ -30,6 +37,13 @@ def test_a_cosine_decay_is_flat_at_both_ends_and_half_in_the_middle() -> None:
     assert CosineDecay(end_kimg=1.0, final_factor=0.1).at(10**7) == pytest.approx(0.1)
 
 
+def test_an_exponential_decay_loses_the_same_share_in_equal_times() -> None:
+    decay = ExponentialDecay(start_kimg=10.0, end_kimg=30.0, final_factor=0.01)
+    assert [decay.at(seen) for seen in (0, 10_000, 20_000, 30_000, 10**7)] == pytest.approx([1, 1, 0.1, 0.01, 0.01])
+    shares = [decay.at(seen + 2000) / decay.at(seen) for seen in (10_000, 15_000, 28_000)]
+    assert shares == pytest.approx([0.01**0.1] * 3)
+
+
 @pytest.mark.parametrize(
     "schedule", [LinearDecay(start_kimg=1.0, end_kimg=3.0), CosineDecay(start_kimg=1.0, end_kimg=3.0)]
 )
@@ -43,5 +57,9 @@ def test_impossible_spans_are_refused() -> None:
         LinearDecay(start_kimg=2.0, end_kimg=1.0)
     with pytest.raises(ValueError, match=r"end_kimg=0.0"):
         CosineDecay(end_kimg=0.0)
+    with pytest.raises(ValueError, match=r"end_kimg=1.0 must come after start_kimg=1.0"):
+        ExponentialDecay(start_kimg=1.0, end_kimg=1.0)
+    with pytest.raises(ValueError, match=r"final_factor=0.0 must be positive"):
+        ExponentialDecay(end_kimg=1.0, final_factor=0.0)
     with pytest.raises(ValueError, match=r"RampUp: kimg=0"):
         RampUp(kimg=0.0)
