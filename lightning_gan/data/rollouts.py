@@ -115,6 +115,10 @@ class Rollouts(LightningDataModule, ProvidesEnvironment):
         self._environments: Environments | None = None
         self._current: _Collected | None = None
 
+    def __str__(self) -> str:
+        # Lightning's own would ask the loaders for a batch, in the middle of error messages too.
+        return f"Rollouts in {self._environment.described}"
+
     # ------------------------------------------------------------------ what callbacks ask for
 
     @property

@@ -397,6 +397,10 @@ def test_a_number_of_demonstrations_needs_demonstrations() -> None:
         toy_rollouts(number_of_demonstrations=3)
 
 
+def test_what_they_are_can_be_printed_without_acting() -> None:
+    assert str(toy_rollouts(physics={"length": 1.0})) == "Rollouts in CartPole-v1 (length=1.0)"
+
+
 def test_a_model_without_a_policy_is_refused() -> None:
     with pytest.raises(ValueError, match="by a model with a policy, which GAN is not"):
         toy_trainer(max_steps=1).fit(toy_gan(), toy_rollouts())
