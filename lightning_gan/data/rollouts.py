@@ -47,6 +47,11 @@ class _Collected:
     rows: Rows
 
 
+def digest_of(rows: Rows) -> str:
+    """What tells some transitions from others."""
+    return f"{len(rows)} transitions {blake2b(rows.numpy().tobytes(), digest_size=8).hexdigest()}"
+
+
 @final
 class Rollouts(LightningDataModule, ProvidesEnvironment):
     """An agent's own steps, and an expert's beside them. The model has to be an `Agent`.
@@ -112,6 +117,7 @@ class Rollouts(LightningDataModule, ProvidesEnvironment):
             found.check_fits(self._environment, facts)
             self._demonstrations = found if number_of_demonstrations is None else found.first(number_of_demonstrations)
         self._expert_rows = None if self._demonstrations is None else self._demonstrations.transitions().packed()
+        self._expert_digest = None if self._expert_rows is None else digest_of(self._expert_rows)
         self._environments: Environments | None = None
         self._current: _Collected | None = None
 
@@ -193,11 +199,9 @@ class Rollouts(LightningDataModule, ProvidesEnvironment):
 
     def _settings(self) -> dict[str, Any]:
         """What a training that goes on must have in common with its beginning."""
-        expert = self._expert_rows
-        digest = None if expert is None else blake2b(expert.numpy().tobytes(), digest_size=8).hexdigest()
         return {
             "environment": json.dumps(self._environment.as_dict(), sort_keys=True),
-            "demonstrations": None if expert is None else f"{len(expert)} transitions {digest}",
+            "demonstrations": self._expert_digest,
             **{setting.name: getattr(self.plan, setting.name) for setting in fields(self.plan)},
         }
 

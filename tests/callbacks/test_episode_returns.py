@@ -213,6 +213,13 @@ def test_data_without_an_environment_are_refused() -> None:
         toy_trainer(EpisodeReturns()).test(agent(), toy_loader())
 
 
+def test_sharded_networks_are_refused_because_ranks_play_for_different_times() -> None:
+    trainer = toy_trainer(strategy="gan_fsdp", devices=1)
+    trainer.datamodule = toy_rollouts()  # type: ignore[attr-defined]
+    with pytest.raises(ValueError, match="use strategy='gan_ddp'"):
+        EpisodeReturns().setup(trainer, agent(), "fit")
+
+
 @pytest.mark.parametrize("episodes", [0, 1])
 def test_too_few_episodes_for_an_interval_are_refused(episodes: int) -> None:
     with pytest.raises(ValueError, match=f"episodes={episodes} must be at least 2"):

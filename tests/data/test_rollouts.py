@@ -397,6 +397,15 @@ def test_a_number_of_demonstrations_needs_demonstrations() -> None:
         toy_rollouts(number_of_demonstrations=3)
 
 
+@pytest.mark.parametrize(("batch_size", "message"), [(8, "global batch size 8"), (24, "number_of_environments=2")])
+def test_what_processes_cannot_share_equally_is_refused(
+    batch_size: int, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lightning_gan.data.rollouts._rank_and_world_size", lambda trainer: (0, 3))
+    with pytest.raises(ValueError, match=f"{message} cannot be shared equally by 3 processes; give a multiple of 3"):
+        toy_trainer(max_steps=1).fit(ToyAgent(), toy_rollouts(batch_size=batch_size))
+
+
 def test_what_they_are_can_be_printed_without_acting() -> None:
     assert str(toy_rollouts(physics={"length": 1.0})) == "Rollouts in CartPole-v1 (length=1.0)"
 
