@@ -51,11 +51,12 @@ class ActionDistribution(nn.Module, ABC):
 class GaussianActions(ActionDistribution):
     """Independent normals whose deviations are the same in every state (arXiv:1707.06347, section 6.1).
 
-    Actions are not squashed: an environment clips them to its bounds, and the density stays that of the normal.
+    Actions are not squashed: an environment clips them to its bounds, and the density stays that of the normal. So
+    deviations have a limit, because noise beyond the bounds would earn entropy and do nothing else.
 
     Args:
         action_size: numbers in an action.
-        standard_deviation: at the beginning, in the unit of the actions.
+        standard_deviation: at the beginning, in the unit of the actions; it stays below twice as much.
 
     Raises:
         ValueError: for a deviation that is not positive.
@@ -66,10 +67,12 @@ class GaussianActions(ActionDistribution):
         if standard_deviation <= 0:
             raise ValueError(f"standard_deviation={standard_deviation} of the actions must be positive")
         self.in_features = action_size
-        self.log_standard_deviation = nn.Parameter(torch.full((action_size,), math.log(standard_deviation)))
+        self.standard_deviation = standard_deviation
+        self.raw_deviation = nn.Parameter(torch.zeros(action_size))
 
     def forward(self, features: Float[Tensor, "batch action"]) -> Float[Tensor, "batch parameters"]:
-        return torch.cat([features, self.log_standard_deviation.expand_as(features)], dim=1)
+        log_deviation = math.log(2 * self.standard_deviation) + nn.functional.logsigmoid(self.raw_deviation)
+        return torch.cat([features, log_deviation.expand_as(features)], dim=1)
 
     def draw(
         self, parameters: Float[Tensor, "batch parameters"], noise: Float[Tensor, "batch action"]
