@@ -147,3 +147,38 @@ def test_the_toy_expert_is_better_than_chance() -> None:
     """What the toys of other tests rely on."""
     played = play(Environment(id="CartPole-v1"), lean, numbers=range(5), seed=0)
     assert min(episode.total for episode in played.values()) > 100
+
+
+# ---------------------------------------------------------------------- those that come with the package
+
+
+@pytest.mark.parametrize(
+    ("name", "environment", "returns_at_least"),
+    [("cartpole", "CartPole-v1", 500.0), ("pendulum", "Pendulum-v1", -400.0)],
+)
+def test_the_embedded_experts_are_good(name: str, environment: str, returns_at_least: float) -> None:
+    """CartPole pays 500 at most; a swing-up from the worst beginnings costs Pendulum's expert somewhat below 400."""
+    demonstrations = load_demonstrations(name)
+    demonstrations.check_fits(Environment(id=environment), facts_of(Environment(id=environment)))
+    assert demonstrations.environment == Environment(id=environment)
+    assert demonstrations.returns.min() >= returns_at_least
+    assert len(demonstrations.lengths) >= 10
+    assert not demonstrations.terminated.any()
+
+
+def test_embedded_steps_are_steps_of_their_environments() -> None:
+    """From every observation the environment goes where the file says, up to single precision."""
+    cartpole, pendulum = (load_demonstrations(name) for name in ("cartpole", "pendulum"))
+    made: Any = Environment(id="CartPole-v1").make().unwrapped
+    made.reset(seed=0)
+    for row in range(0, len(cartpole), 50):
+        made.state = cartpole.observations[row].astype(np.float64)
+        shown, *_ = made.step(int(cartpole.actions[row].argmax()))
+        np.testing.assert_allclose(shown, cartpole.next_observations[row], atol=1e-5)
+    made = Environment(id="Pendulum-v1").make().unwrapped
+    made.reset(seed=0)
+    for row in range(0, len(pendulum), 20):
+        cosine, sine, speed = pendulum.observations[row].astype(np.float64)
+        made.state = np.array([np.arctan2(sine, cosine), speed])
+        shown, *_ = made.step(pendulum.actions[row])
+        np.testing.assert_allclose(shown, pendulum.next_observations[row], atol=1e-4)

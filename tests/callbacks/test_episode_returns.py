@@ -181,9 +181,12 @@ def test_what_another_run_earned_in_another_environment_is_not_compared(tmp_path
 
 def test_the_latest_of_another_run_is_compared(tmp_path: Path) -> None:
     fitted(tmp_path, EpisodeReturns(every_kimg=0.032, episodes=3))
-    found = earned_elsewhere(tmp_path / "returns.json", Environment(options=SHORT))
-    latest = records(tmp_path)[-1]["metrics"]
-    assert found == MeanReturn(latest["policy"], latest["policy_interval"])
+    earlier = records(tmp_path)
+    for number, record in enumerate(earlier):
+        record["metrics"] |= {"policy": 100.0 * number, "policy_interval": 1.0}
+    (tmp_path / "returns.json").write_text(json.dumps(earlier))
+    assert len(earlier) == 3
+    assert earned_elsewhere(tmp_path / "returns.json", Environment(options=SHORT)) == MeanReturn(200.0, 1.0)
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", "[3]", '[{"metrics": {}}]'])
