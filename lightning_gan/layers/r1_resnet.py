@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, leaky_relu
 
 from lightning_gan.layers.labels import label_vectors
+from lightning_gan.layers.projection import ClassEmbedding
 from lightning_gan.layers.resampling import nearest_upsample
 from lightning_gan.shapes import Images, Labels, Latents, Logits
 
@@ -210,7 +211,7 @@ class Generator(nn.Module):
         self.normalizes_labels = architecture.normalizes_labels
         blocks = architecture.blocks(image_size=image_size, width=width, width_max=width_max)
         self.lowest_resolution = blocks.lowest_resolution
-        self.label_embedding = nn.Embedding(max(number_of_classes, 1), label_dim)
+        self.label_embedding = ClassEmbedding(max(number_of_classes, 1), label_dim)
         self.input = nn.Linear(latent_dim + label_dim, blocks.first * blocks.lowest_resolution**2)
         self.stages, features = stages_of(blocks.generator, first=blocks.first)
         kernel = architecture.image_kernel_size
@@ -218,11 +219,10 @@ class Generator(nn.Module):
 
     def embedded(self, latents: Latents, labels: Labels | None) -> Tensor:
         """`batch label_dim`."""
-        if self.number_of_classes:
-            assert labels is not None
-            embedded = label_vectors(labels, number_of_classes=self.number_of_classes) @ self.label_embedding.weight
-        else:
-            embedded = self.label_embedding.weight.expand(len(latents), -1)
+        if not self.number_of_classes:
+            labels = torch.zeros(len(latents), dtype=torch.int64, device=latents.device)
+        assert labels is not None
+        embedded: Tensor = self.label_embedding(labels)
         return embedded / embedded.norm(dim=1, keepdim=True) if self.normalizes_labels else embedded
 
     def forward(self, latents: Latents, labels: Labels | None = None) -> Images:

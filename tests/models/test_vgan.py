@@ -21,6 +21,7 @@ from lightning_gan.penalties import squared_gradient_norm
 from lightning_gan.turn import Player, Turn
 from tests.models.training import moved_by_one_step, parameters_of, random_loader, trained
 from tests.models.vgan_compiled_worker import CASES
+from tests.models.vgan_worker import STRATEGIES
 from tests.test_resume import Cut, Pictures, assert_equal
 from tests.toys import equal, fast_adam, toy_trainer, weights_of
 from tests.two_ranks import ROOT, assert_same_weights, run_on_one_and_two
@@ -268,12 +269,18 @@ def test_settings_that_do_not_fit_are_refused(settings: dict[str, Any], message:
         small_vgan(**settings)
 
 
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder with the weights of one process, and of two ranks under each strategy."""
+    return run_on_one_and_two("tests.models.vgan_worker", tmp_path_factory.mktemp("weights"))
+
+
 @pytest.mark.slow
-def test_two_ranks_are_one_process(tmp_path: Path) -> None:
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_two_ranks_are_one_process(weights: Path, strategy: str) -> None:
     """The code's noise is that of the whole batch, and the price follows the divergence of all ranks."""
-    run_on_one_and_two("tests.models.vgan_worker", tmp_path)
-    assert_same_weights(tmp_path / "1.pt", tmp_path / "2.pt", tolerance=1e-12)
-    assert abs(torch.load(tmp_path / "1.pt", weights_only=True)["beta"] - 0.1) > 0.01
+    assert_same_weights(weights / "auto.pt", weights / f"{strategy}.pt", tolerance=1e-12)
+    assert abs(torch.load(weights / "auto.pt", weights_only=True)["beta"] - 0.1) > 0.01
 
 
 @pytest.fixture(scope="module")
