@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
 from lightning_gan.adversarial_inference import AdversarialInference
-from lightning_gan.callbacks import EMA, R1
+from lightning_gan.callbacks import EMA, R1, EncoderEvaluation
 from lightning_gan.data import GANData, ImageSource, MemoryImages
 from lightning_gan.image_bytes import to_bytes
 from lightning_gan.loop import Loop
@@ -47,13 +47,13 @@ class WithoutDropout(Architecture):
 
 
 class Pictures(GANData):
-    """Random grey 32x32 images in memory."""
+    """Random grey 32x32 images of three classes in memory."""
 
     def __init__(self) -> None:
         super().__init__(
             image_size=32,
             image_channels=1,
-            number_of_classes=0,
+            number_of_classes=3,
             batch_size=8,
             seed=0,
             mirror=False,
@@ -62,7 +62,7 @@ class Pictures(GANData):
 
     def open_source(self) -> ImageSource:
         images = torch.rand(24, 1, 32, 32, generator=torch.Generator().manual_seed(1)) * 2 - 1
-        return MemoryImages(images=to_bytes(images), labels=None)
+        return MemoryImages(images=to_bytes(images), labels=torch.arange(24) % 3, number_of_classes=3)
 
 
 def untrained(model: str) -> AdversarialInference:
@@ -77,7 +77,7 @@ def untrained(model: str) -> AdversarialInference:
             generator_optimizer=fast_adam,
             discriminator_optimizer=fast_adam,
         )
-    return ALI(
+    module = ALI(
         image_size=32,
         image_channels=1,
         latent_dim=3,
@@ -86,14 +86,22 @@ def untrained(model: str) -> AdversarialInference:
         generator_optimizer=fast_adam,
         discriminator_optimizer=fast_adam,
     )
+    # Features of weights as small as the authors' are so small here that normalizing them magnifies rounding.
+    with torch.no_grad():
+        for weight in (*module.generator.parameters(), *module.discriminator.parameters()):
+            weight.mul_(20.0 if weight.dim() == 4 else 1.0)
+    module.generator_ema.load_state_dict(module.generator.state_dict())
+    return module
 
 
-def train(model: str, *, strategy: str, ranks: int) -> dict[str, Tensor]:
-    """All weights after four batches, in double precision, and codes of some images."""
+def train(model: str, *, strategy: str, ranks: int, folder: Path) -> dict[str, Tensor]:
+    """All weights after four batches, in double precision, and reconstructions of some images."""
     module = untrained(model)
     trainer = toy_trainer(
         R1(gamma=2.0, every_n_turns=2),
         EMA(half_life_kimg=0.02),
+        EncoderEvaluation(),
+        default_root_dir=str(folder),
         max_steps=4,
         max_epochs=-1,
         precision="64-true",
@@ -112,7 +120,7 @@ def main(folder: Path) -> None:
     ranks = int(os.environ.get("WORLD_SIZE", "1"))
     for strategy in STRATEGIES if ranks > 1 else ("auto",):
         for model in MODELS:
-            weights = train(model, strategy=strategy, ranks=ranks)
+            weights = train(model, strategy=strategy, ranks=ranks, folder=folder / f"{strategy}_{model}")
             if int(os.environ.get("RANK", "0")) == 0:
                 torch.save(weights, folder / f"{strategy}_{model}.pt")
     if ranks > 1:

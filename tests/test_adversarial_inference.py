@@ -1,5 +1,6 @@
 """The game of pairs: every gradient written anew, what counts as constant, who is refused, and codes in between."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -323,3 +324,17 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_two_ranks_end_with_the_weights_of_one_process(weights: Path, strategy: str, model: str) -> None:
     """Networks, running statistics, EMA and reconstructions; with R1 and two fakes for each image."""
     assert_same_weights(weights / f"auto_{model}.pt", weights / f"{strategy}_{model}.pt", tolerance=1e-10)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("model", MODELS)
+def test_two_ranks_measure_what_one_process_does(weights: Path, strategy: str, model: str) -> None:
+    """Of all images, each once; codes are compared in fp32."""
+    alone, together = (
+        json.loads((weights / f"{kind}_{model}" / "metrics.json").read_text())[-1] for kind in ("auto", strategy)
+    )
+    assert alone["real_count"] == 24
+    assert set(alone["metrics"]) >= {"reconstruction_error", "code_neighbours", "pixel_neighbours"}
+    assert together.pop("metrics") == pytest.approx(alone.pop("metrics"), rel=1e-6)
+    assert together == alone

@@ -118,8 +118,9 @@ class EncoderEvaluation(Reading):
         assert isinstance(module, Autoencoder)
         images, labels = images_and_labels(batch)
         images = images.to(module.device)
-        images = from_bytes(images) if images.dtype == torch.uint8 else images
         with trainer.precision_plugin.forward_context():
+            is_bytes = images.dtype == torch.uint8
+            images = from_bytes(images) if is_bytes else trainer.precision_plugin.convert_input(images)
             codes = module.encode(images, ema=self.ema)
             reconstructions = module.decode(codes, ema=self.ema)
         # Multi-hot labels are no classes.

@@ -370,7 +370,8 @@ class ALI(AdversarialInference):
         """Before anything is learned, the generator's bias becomes the log-odds of the mean image."""
         if self.images_seen:
             return
-        images, _ = self.prepare(batch)
+        with self.trainer.precision_plugin.train_step_context():
+            images, _ = self.prepare(batch)
         mean = self.trainer.strategy.reduce(images.mean(dim=0), reduce_op="mean")
         assert isinstance(mean, Tensor)
         brightness = ((mean + 1) / 2).clamp(LEAST_BRIGHTNESS, 1 - LEAST_BRIGHTNESS)
