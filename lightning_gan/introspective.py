@@ -136,6 +136,7 @@ class IntrospectiveGAN(GAN, Autoencoder):
         self.vae_warmup_kimg = vae_warmup_kimg
         self.is_warming_up = False
         self._left_behind: list[Tensor] = []
+        self._just_found: Tensor | None = None
 
     # ------------------------------------------------------------------ what a turn is made of
 
@@ -173,7 +174,7 @@ class IntrospectiveGAN(GAN, Autoencoder):
         else:
             real_posterior = self.posterior(real)
             codes = real_posterior.sample(codes)  # of what are standard normal numbers in this turn
-            self._left_behind.append(torch.cat([latents, codes.detach()], dim=1))
+            self._just_found = torch.cat([latents, codes.detach()], dim=1)
         reconstructions = self.generate(codes, None)
         judged = reconstructions if real_posterior is None else reconstructions.detach()
         reconstruction_posterior, fake_posterior = self.posterior(judged), self.posterior(fake)
@@ -196,6 +197,12 @@ class IntrospectiveGAN(GAN, Autoencoder):
             generator=self.generate,
             gradient_scale=self.gradient_scale,
         )
+
+    def on_after_backward(self) -> None:
+        # Slice by slice, and outside of `cost`, whose graph would be another for every slice.
+        if self._just_found is not None:
+            self._left_behind.append(self._just_found)
+            self._just_found = None
 
     def warmup_objective(self, turn: IntrospectiveTurn) -> dict[str, Scalar]:
         """The cost of a variational autoencoder, ``E r(x) + E KL``, of which the decoder has no part in the second."""

@@ -1,5 +1,9 @@
 """The game of an encoder and a decoder: what one turn leaves to the other, callbacks, resuming, several ranks."""
 
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +21,7 @@ from tests.models.introspective_steps import SMALL
 from tests.models.training import random_loader
 from tests.test_resume import Cut, Pictures, assert_equal
 from tests.toys import Spy, equal, fast_adam, toy_trainer, weights_of
-from tests.two_ranks import assert_same_weights, largest_difference, run_on_one_and_two
+from tests.two_ranks import ROOT, assert_same_weights, largest_difference, run_on_one_and_two
 
 MODELS = [IntroVAE, SoftIntroVAE]
 
@@ -303,6 +307,27 @@ def test_ranks_that_ask_their_own_mean_would_train_otherwise(ranks: Path) -> Non
     """The case above tests the mean over ranks: without it the encoder ends elsewhere."""
     own, one = ranks / "introvae_between_own_mean_2.pt", ranks / "introvae_between_1.pt"
     assert largest_difference(own, one, within="discriminator") > 1e-4
+
+
+@pytest.fixture(scope="module")
+def compiled() -> dict[str, Any]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": ""}
+    command = [sys.executable, "-m", "tests.introspective_compile_worker"]
+    finished = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=900)
+    assert finished.returncode == 0, finished.stderr[-3000:]
+    results: dict[str, Any] = json.loads(finished.stdout.splitlines()[-1])
+    return results
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("case", "graphs"), [("introvae", 2), ("slices", 2), ("warmup", 4), ("soft", 2)])
+def test_each_players_cost_is_one_graph_with_the_gradients_of_eager(
+    compiled: dict[str, Any], case: str, graphs: int
+) -> None:
+    """Three batches; what the encoder's turn leaves behind comes out of its graph. Warming up is another cost."""
+    assert compiled[case]["graphs"] == graphs
+    assert compiled[case]["breaks"] == 0
+    assert compiled[case]["largest_relative_error"] < 1e-9
 
 
 def noise_of(turn: IntrospectiveTurn) -> Tensor:
