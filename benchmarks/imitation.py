@@ -26,6 +26,11 @@ ROOT = Path(__file__).parents[1]
 RUNS = Path("runs")
 ENVIRONMENTS = {"cartpole": [], "pendulum": ["--config", "data/pendulum.yaml"]}
 """Environments and the arguments that choose them."""
+EXPERT_REWARDS = {
+    "cartpole": [],
+    "pendulum": ["--model.reward", "lightning_gan.models.ppo.EnvironmentReward", "--model.reward.scale=0.1"],
+}
+"""How an expert is paid there."""
 METHODS = ("vail", "gail", "vairl")
 PHYSICS = {"m": 1.3}
 """How the pendulum differs in the second table."""
@@ -101,7 +106,8 @@ def checkpoint_of(name: str) -> Path:
 
 def expert_of(environment: str) -> Returns:
     """PPO on the environment's own reward."""
-    return fitted("expert.yaml", f"imitation_expert_{environment}", *ENVIRONMENTS[environment], "--seed_everything=0")
+    arguments = [*ENVIRONMENTS[environment], *EXPERT_REWARDS[environment], "--seed_everything=0"]
+    return fitted("expert.yaml", f"imitation_expert_{environment}", *arguments)
 
 
 def imitator_of(method: str, environment: str, *, seed: int) -> Returns:
@@ -131,11 +137,11 @@ def print_imitators(environments: list[str], methods: list[str], seeds: list[int
 
 def print_transfer(seeds: list[int]) -> None:
     """The second table."""
-    pendulum = ENVIRONMENTS["pendulum"]
+    pendulum, paid = ENVIRONMENTS["pendulum"], EXPERT_REWARDS["pendulum"]
     physics = ["--data.physics", json.dumps(PHYSICS)]
     changed = ", ".join(f"{name} = {number}" for name, number in PHYSICS.items())
     expert_of("pendulum")
-    expert = fitted("expert.yaml", "imitation_expert_changed", *pendulum, *physics, "--seed_everything=0")
+    expert = fitted("expert.yaml", "imitation_expert_changed", *pendulum, *paid, *physics, "--seed_everything=0")
     demonstrator = tested(
         "expert.yaml", "imitation_demonstrator_changed", checkpoint_of("imitation_expert_pendulum"), *pendulum, *physics
     )
