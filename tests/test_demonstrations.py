@@ -153,15 +153,15 @@ def test_the_toy_expert_is_better_than_chance() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "environment", "returns_at_least"),
-    [("cartpole", "CartPole-v1", 500.0), ("pendulum", "Pendulum-v1", -400.0)],
+    ("name", "environment", "mean_at_least"),
+    [("cartpole", "CartPole-v1", 500.0), ("pendulum", "Pendulum-v1", -250.0)],
 )
-def test_the_embedded_experts_are_good(name: str, environment: str, returns_at_least: float) -> None:
-    """CartPole pays 500 at most; a swing-up from the worst beginnings costs Pendulum's expert somewhat below 400."""
+def test_the_embedded_experts_are_good(name: str, environment: str, mean_at_least: float) -> None:
+    """CartPole pays 500 at most; chance costs about 1,250 in Pendulum, of which a swing-up saves nearly all."""
     demonstrations = load_demonstrations(name)
     demonstrations.check_fits(Environment(id=environment), facts_of(Environment(id=environment)))
     assert demonstrations.environment == Environment(id=environment)
-    assert demonstrations.returns.min() >= returns_at_least
+    assert demonstrations.returns.mean() >= mean_at_least
     assert len(demonstrations.lengths) >= 10
     assert not demonstrations.terminated.any()
 
