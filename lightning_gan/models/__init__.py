@@ -17,7 +17,8 @@ from lightning_gan.models.semi_supervised_ct_gan import SemiSupervisedCTGAN
 from lightning_gan.models.sngan import SNGAN
 from lightning_gan.models.soft_introvae import SoftIntroVAE
 from lightning_gan.models.stylegan import StyleGAN
-from lightning_gan.models.vail import GAIL, VAIL, VAIRL
+from lightning_gan.models.vail import GAIL, VAIL
+from lightning_gan.models.vairl import VAIRL
 from lightning_gan.models.vgan import VGAN
 
 __all__ = [

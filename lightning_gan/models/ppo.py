@@ -21,7 +21,7 @@ from lightning_gan.gan import unsaved_arguments
 from lightning_gan.imitation import Rollout, Transitions
 from lightning_gan.imitation_game import ImitationGAN, ProximalObjective, policy_network, transitions_of
 from lightning_gan.loop import Loop
-from lightning_gan.models.vail import VAIRL
+from lightning_gan.models.vairl import VAIRL
 from lightning_gan.optimizers import GANAdam
 
 

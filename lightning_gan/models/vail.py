@@ -1,13 +1,11 @@
-"""Imitation by a critic with a bottleneck: VAIL and VAIRL (Peng et al. 2019, arXiv:1810.00821, section 4), and GAIL.
+"""Imitation by a critic with a bottleneck, VAIL (Peng et al. 2019, arXiv:1810.00821, section 4.2), and without: GAIL.
 
 GAIL (Ho and Ermon 2016, arXiv:1606.03476) pays a policy for transitions that a critic takes for an expert's. A critic
 that tells them perfectly says nothing about what is better, so VAIL lets it know only so much of a transition; add
-`Bottleneck` as a callback. VAIRL is AIRL (Fu et al. 2018, arXiv:1710.11248) with bottlenecks: its critic consists of a
-reward and of a shaping potential, both of states alone, so that the reward can train policies where the dynamics differ
-(`models.PPO` with `RecoveredReward`).
+`Bottleneck` as a callback.
 
-GAIL and AIRL take the policy's steps within a trust region (TRPO); all policies here take PPO's, see `imitation_game`.
-The critic's inputs are scaled by the demonstrations' mean and deviation.
+GAIL takes the policy's steps within a trust region (TRPO); all policies here take PPO's, see `imitation_game`. The
+critic's inputs are scaled by the demonstrations' mean and deviation.
 """
 
 from abc import abstractmethod
@@ -26,9 +24,9 @@ from lightning_gan.layers.bottleneck import GaussianCode, reparametrized
 from lightning_gan.layers.policy import RunningScale, multilayer_perceptron
 from lightning_gan.loop import Loop
 from lightning_gan.losses import AdversarialLoss
-from lightning_gan.losses.policy import imitation_reward, policy_relative_logits, shaped_reward
+from lightning_gan.losses.policy import imitation_reward
 from lightning_gan.optimizers import GANAdam
-from lightning_gan.shapes import Images, Logits, PerSample
+from lightning_gan.shapes import Images, Logits
 
 
 def features_of(*, in_features: int, width: int) -> nn.Sequential:
@@ -50,7 +48,19 @@ def coded(
     return mean if noise is None else reparametrized(mean, log_variance, noise)
 
 
-class PlainCritic(nn.Module):
+class ScalesInputs(nn.Module):
+    """A critic that scales what it sees.
+
+    Args:
+        columns: that are scaled.
+    """
+
+    def __init__(self, *, columns: int) -> None:
+        super().__init__()
+        self.scale = RunningScale(size=columns)
+
+
+class PlainCritic(ScalesInputs):
     """GAIL's: columns to a code, and the code to a logit. `BottleneckCritic` without the bottleneck.
 
     Args:
@@ -60,8 +70,7 @@ class PlainCritic(nn.Module):
     """
 
     def __init__(self, *, columns: int, width: int, code_size: int) -> None:
-        super().__init__()
-        self.scale = RunningScale(size=columns)
+        super().__init__(columns=columns)
         self.code = nn.Sequential(features_of(in_features=columns, width=width), nn.Linear(width, code_size))
         self.output = nn.Linear(code_size, 1)
 
@@ -71,7 +80,7 @@ class PlainCritic(nn.Module):
         return logits
 
 
-class BottleneckCritic(nn.Module):
+class BottleneckCritic(ScalesInputs):
     """VAIL's: columns to a Gaussian code, and the code to a logit ``w^T z + b`` (arXiv:1810.00821, section 4).
 
     Args:
@@ -81,8 +90,7 @@ class BottleneckCritic(nn.Module):
     """
 
     def __init__(self, *, columns: int, width: int, code_size: int) -> None:
-        super().__init__()
-        self.scale = RunningScale(size=columns)
+        super().__init__(columns=columns)
         self.bottleneck = nn.Sequential(
             features_of(in_features=columns, width=width), GaussianCode(in_features=width, code_features=code_size)
         )
@@ -96,87 +104,10 @@ class BottleneckCritic(nn.Module):
         return logits
 
 
-class RewardAndShapingCode(nn.Module):
-    """The product encoder ``E(z_g, z_h, z_h' | s, s') = E_g(z_g | s) E_h(z_h | s) E_h(z_h' | s')`` (section 4.3).
-
-    Its divergence from the prior is the sum of the three, which is what one bottleneck around all limits.
-
-    Args:
-        observation_size: numbers in an observation.
-        width: of the two hidden layers of each encoder.
-        code_size: of each code.
-    """
-
-    def __init__(self, *, observation_size: int, width: int, code_size: int) -> None:
-        super().__init__()
-        self.reward, self.shaping = (
-            nn.Sequential(
-                features_of(in_features=observation_size, width=width),
-                GaussianCode(in_features=width, code_features=code_size),
-            )
-            for _ in range(2)
-        )
-
-    def forward(
-        self, states: Float[Tensor, "batch observation"], next_states: Float[Tensor, "batch observation"]
-    ) -> tuple[Float[Tensor, "batch codes"], Float[Tensor, "batch codes"]]:
-        """Means and logarithms of variances of z_g, z_h and z_h', side by side."""
-        codes = [self.reward(states), self.shaping(states), self.shaping(next_states)]
-        means, log_variances = zip(*codes, strict=True)
-        return torch.cat(means, dim=1), torch.cat(log_variances, dim=1)
-
-
-class RewardAndShaping(nn.Module):
-    """VAIRL's: ``f = D_g(z_g) + gamma D_h(z_h') - D_h(z_h)`` of a transition (arXiv:1810.00821, section 4.3).
-
-    Args:
-        observation_size: numbers in an observation.
-        width: of the two hidden layers of each encoder.
-        code_size: of each of the three codes.
-        discount: gamma.
-    """
-
-    def __init__(self, *, observation_size: int, width: int, code_size: int, discount: float) -> None:
-        super().__init__()
-        self.observation_size = observation_size
-        self.discount = discount
-        self.scale = RunningScale(size=observation_size)
-        self.bottleneck = RewardAndShapingCode(observation_size=observation_size, width=width, code_size=code_size)
-        self.reward_output = nn.Linear(code_size, 1)
-        self.shaping_output = nn.Linear(code_size, 1)
-
-    def forward(self, maps: Images, noise: Float[Tensor, "batch codes"] | None = None) -> Logits:
-        """f, `batch 1`.
-
-        Args:
-            maps: observations, next observations, and whether the transition ended in a terminal state, as columns;
-                what stands behind them is not looked at.
-            noise: of the three codes; None for their means.
-        """
-        size = self.observation_size
-        columns = rearrange(maps, "batch columns 1 1 -> batch columns")
-        states, next_states, terminated = columns[:, :size], columns[:, size : 2 * size], columns[:, 2 * size]
-        mean, log_variance = self.bottleneck(self.scale(states), self.scale(next_states))
-        reward, shaping, next_shaping = coded(mean, log_variance, noise).chunk(3, dim=1)
-        return shaped_reward(
-            self.reward_output(reward)[:, 0],
-            self.shaping_output(shaping)[:, 0],
-            self.shaping_output(next_shaping)[:, 0],
-            terminated,
-            discount=self.discount,
-        )[:, None]
-
-    def reward(self, states: Float[Tensor, "batch observation"]) -> PerSample:
-        """g at the mean of its code: the reward that has been recovered."""
-        mean, _ = self.bottleneck.reward(self.scale(states))
-        rewards: Tensor = self.reward_output(mean)[:, 0]
-        return rewards
-
-
 class Imitation(ImitationGAN):
     """What GAIL, VAIL and VAIRL share: a critic that sees the demonstrations before all else, to scale its inputs."""
 
-    discriminator: PlainCritic | BottleneckCritic | RewardAndShaping
+    discriminator: ScalesInputs
 
     @abstractmethod
     def scaled(self, transitions: Transitions) -> Float[Tensor, "batch columns"]:
@@ -353,100 +284,3 @@ class VAIL(StateActionImitation):
         self.states_only = states_only
         unsaved = unsaved_arguments()
         self.save_hyperparameters(ignore=[*unsaved, "proximal"] if unsaved else [])
-
-
-@final
-class VAIRL(Imitation):
-    """Variational adversarial inverse reinforcement learning; add `Bottleneck` as a callback.
-
-    The critic's logit is ``f - log pi(a|s)`` with the policy as it is at that moment, and so is the policy's reward
-    (section 4.3; AIRL, arXiv:1710.11248, section 6). A penalty on the logit's gradient means the whole logit, which is
-    flat where the expert and the policy are alike; f alone is not.
-
-    Args:
-        observation_size: numbers in an observation.
-        action_size: numbers in an action, or how many discrete actions there are.
-        discrete_actions: whether actions are one-hot rows.
-        policy_width: of the two hidden layers of the policy, and of its value function.
-        critic_width: of the two hidden layers of the critic's reward, and of its shaping.
-        code_size: of each of the critic's three codes.
-        action_standard_deviation: of the policy's actions at the beginning, in their own unit, if they are numbers.
-        proximal: what the policy's turn asks for.
-        loss: the critic's objective; None is the logistic one.
-        generator_optimizer: makes the policy's optimizer from its parameters.
-        discriminator_optimizer: makes the critic's optimizer.
-        loop: how the players alternate.
-        seed: of the noise of codes.
-    """
-
-    discriminator: RewardAndShaping
-
-    def __init__(
-        self,
-        *,
-        observation_size: int,
-        action_size: int,
-        discrete_actions: bool,
-        policy_width: int = 64,
-        critic_width: int = 64,
-        code_size: int = 8,
-        action_standard_deviation: float = 1.0,
-        proximal: ProximalObjective = ProximalObjective(),
-        loss: AdversarialLoss | None = None,
-        generator_optimizer: OptimizerCallable = GANAdam,
-        discriminator_optimizer: OptimizerCallable = GANAdam,
-        loop: Loop = Loop(),
-        seed: int = 0,
-    ) -> None:
-        super().__init__(
-            policy=policy_network(
-                observation_size=observation_size,
-                action_size=action_size,
-                discrete_actions=discrete_actions,
-                width=policy_width,
-                action_standard_deviation=action_standard_deviation,
-                proximal=proximal,
-            ),
-            critic=RewardAndShaping(
-                observation_size=observation_size,
-                width=critic_width,
-                code_size=code_size,
-                discount=proximal.discount,
-            ),
-            observation_size=observation_size,
-            action_size=action_size,
-            code_size=3 * code_size,
-            proximal=proximal,
-            loss=loss,
-            generator_optimizer=generator_optimizer,
-            discriminator_optimizer=discriminator_optimizer,
-            loop=loop,
-            seed=seed,
-        )
-        unsaved = unsaved_arguments()
-        self.save_hyperparameters(ignore=[*unsaved, "proximal"] if unsaved else [])
-
-    def columns(self, transitions: Transitions) -> Float[Tensor, "batch columns"]:
-        return torch.cat(
-            [
-                transitions.observations,
-                transitions.next_observations,
-                transitions.terminated[:, None],
-                transitions.actions,
-            ],
-            dim=1,
-        )
-
-    def scaled(self, transitions: Transitions) -> Float[Tensor, "batch columns"]:
-        return transitions.observations
-
-    def logits(self, images: Images, noise: Float[Tensor, "batch code"] | None) -> Float[Tensor, "batch 1"]:
-        columns = rearrange(images, "batch columns 1 1 -> batch columns")
-        observations, actions = columns[:, : self.observation_size], columns[:, -self.action_size :]
-        parameters, _ = self.generator(observations)
-        log_probabilities = self.generator.actions.log_probabilities(parameters, actions)
-        return policy_relative_logits(super().logits(images, noise)[:, 0], log_probabilities)[:, None]
-
-    def rewards(self, rollout: Rollout) -> Float[Tensor, "steps environments"]:
-        maps = rearrange(self.columns(transitions_of(rollout)), "batch columns -> batch columns 1 1")
-        return self.logits(maps, None).reshape(rollout.rewards.shape)
