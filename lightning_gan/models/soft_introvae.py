@@ -53,7 +53,8 @@ class SoftIntroVAE(IntrospectiveGAN):
         kl_weight: beta_kl, of the divergence of real images, and for the decoder of its own.
         negative_weight: beta_neg, of the divergence in the exponential.
         feedback_weight: gamma_r, of the error of reconstructing what the decoder made, for the decoder.
-        vae_warmup_kimg: thousands of images for which it is a variational autoencoder.
+        vae_warmup_kimg: thousands of images for which it is a variational autoencoder, whose cost is scaled like the
+            others.
         batch_norm_across_ranks: take batch norm's statistics over all ranks.
         generator_optimizer: makes the decoder's optimizer from its parameters.
         discriminator_optimizer: makes the encoder's optimizer.
@@ -139,9 +140,10 @@ class SoftIntroVAE(IntrospectiveGAN):
         the fakes, and ``r`` the error of reconstructing an image.
         """
         assert isinstance(turn, IntrospectiveTurn)
-        if self.is_warming_up:
-            return self.warmup_objective(turn)
         scale = 1 / turn.real[0].numel()
+        if self.is_warming_up:
+            # Scaled like all that follows: Adam's second moments would take ten thousand steps to forget a larger cost.
+            return {name: scale * term for name, term in self.warmup_objective(turn).items()}
         of_reconstructions, of_fakes = turn.reconstruction_posterior, turn.fake_posterior
         for_reconstructions, for_fakes = turn.noises
         again = self._errors_again(turn.reconstructions, of_reconstructions, for_reconstructions, turn=turn)

@@ -97,6 +97,20 @@ def test_a_batch_has_the_losses_and_gradients_of_the_authors_order() -> None:
     assert played.terms == pytest.approx({name: term.item() for name, term in expected.items()}, rel=1e-9)
 
 
+def test_warming_up_is_a_variational_autoencoder_for_both() -> None:
+    """Error and divergence with weight 1 each, both scaled by one over the number of an image's values."""
+    played = play(SoftIntroVAE, vae_warmup_kimg=0.001, **WEIGHTS)
+    real_code = codes_of(played.encoder, played.images)
+    codes = sampled(real_code, played.noise[0][1])
+    error = errors(played.images, images_of(played.decoder, codes)).mean() / 64
+    kl = divergences(real_code).mean() / 64
+    (error + kl).backward()
+    assert_gradients(played.encoder, played.gradients["discriminator"])
+    assert_gradients(played.decoder, played.gradients["generator"])
+    expected = {"discriminator/reconstruction": error, "discriminator/kl": kl, "generator/reconstruction": error}
+    assert played.terms == pytest.approx({name: term.item() for name, term in expected.items()}, rel=1e-9)
+
+
 def test_a_step_moves_every_parameter() -> None:
     moved = moved_by_one_step(SoftIntroVAE(**SMALL), size=8)
     assert [name for name, has_moved in moved.items() if not has_moved] == []
