@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from lightning_gan.gan import GAN, evaluation_mode
 from lightning_gan.imitation import Agent, Rollout, Transitions
+from lightning_gan.layers.memory import Memory
 from lightning_gan.layers.policy import ActionDistribution, CategoricalActions, GaussianActions, Policy
 from lightning_gan.loop import Loop
 from lightning_gan.losses import AdversarialLoss
@@ -33,6 +34,7 @@ from lightning_gan.losses.policy import (
     value_error,
 )
 from lightning_gan.precision import full_precision
+from lightning_gan.seeds import derived_seed
 from lightning_gan.shapes import FakeImages, FakeLabels, FakeLatents, Images, Labels, Latents, Scalar
 from lightning_gan.turn import Player, Turn
 
@@ -133,7 +135,7 @@ def policy_network(
     action_size: int,
     discrete_actions: bool,
     width: int,
-    action_standard_deviation: float,
+    action_bound: float,
     proximal: ProximalObjective,
 ) -> Policy:
     """The policy of all models here.
@@ -143,14 +145,14 @@ def policy_network(
         action_size: numbers in an action, or how many discrete actions there are.
         discrete_actions: whether actions are one-hot rows.
         width: of the two hidden layers.
-        action_standard_deviation: of actions that are numbers, at the beginning.
+        action_bound: actions that are numbers lie within plus and minus this.
         proximal: has the unit of the values.
     """
     actions: ActionDistribution
     if discrete_actions:
         actions = CategoricalActions(action_size=action_size)
     else:
-        actions = GaussianActions(action_size=action_size, standard_deviation=action_standard_deviation)
+        actions = GaussianActions(action_size=action_size, bound=action_bound)
     return Policy(
         observation_size=observation_size,
         actions=actions,
@@ -172,6 +174,9 @@ class ImitationGAN(GAN, Agent):
         observation_size: numbers in an observation.
         action_size: numbers in an action.
         code_size: numbers of noise that the critic's code takes for a transition; 0 for a critic without a bottleneck.
+        memory_size: so many transitions of all policies so far are kept, and half of the critic's fakes are drawn from
+            them; 0 shows it the latest policy alone. A critic that sees only that forgets what was wrong with the
+            first ones, and in the end pays for it again.
         proximal: what the policy's turn asks for.
         loss: the critic's objective; None is the logistic one, eq. 1 of the first GAN, which GAIL has. Only its
             discriminator's half is used.
@@ -198,6 +203,7 @@ class ImitationGAN(GAN, Agent):
         observation_size: int,
         action_size: int,
         code_size: int,
+        memory_size: int,
         proximal: ProximalObjective,
         loss: AdversarialLoss | None,
         generator_optimizer: OptimizerCallable,
@@ -219,6 +225,8 @@ class ImitationGAN(GAN, Agent):
         self.action_size = action_size
         self.code_size = code_size
         self.proximal = proximal
+        columns = 2 * observation_size + action_size + 5
+        self.memory = Memory(size=memory_size, columns=columns) if memory_size else None
         self._policy_rows: Tensor | None = None
 
     # ------------------------------------------------------------------ what models say
@@ -259,7 +267,21 @@ class ImitationGAN(GAN, Agent):
                 f"generator_batch_multiple={self.loop.generator_batch_multiple} asks for {len(noise)} transitions of "
                 f"the policy and a batch has {end}; lower it to the number of turns that share a batch"
             )
-        return torch.cat([self._policy_rows[end - len(noise) : end], noise], dim=1), None
+        rows = self._policy_rows[end - len(noise) : end]
+        if player == "discriminator" and self.memory is not None and self.memory.seen:
+            rows = self._half_remembered(rows, self.memory, turn=turn)
+        return torch.cat([rows, noise], dim=1), None
+
+    def _half_remembered(
+        self, rows: Float[Tensor, "batch columns"], memory: Memory, *, turn: int
+    ) -> Float[Tensor, "batch columns"]:
+        """Memories in the place of every second row, so that slices have their share."""
+        count, ranks = len(rows[::2]), self.trainer.world_size
+        random = torch.Generator().manual_seed(derived_seed(self.seed, "remembered", self.images_seen, turn))
+        drawn = memory.draw(count * ranks, random)  # for all ranks, of which each takes its own
+        rows = rows.clone()
+        rows[::2] = drawn[self.global_rank * count : (self.global_rank + 1) * count].to(rows)
+        return rows
 
     def generate(self, latents: Latents, labels: Labels | None) -> Images:
         """What the critic sees of transitions of the policy."""
@@ -362,9 +384,13 @@ class ImitationGAN(GAN, Agent):
         )
         transitions = transitions_of(rollout)
         self.generator.scale.observe(transitions.observations)
-        return replace(
+        judged = replace(
             transitions, advantages=normalized(advantages).flatten(), returns=(advantages + rollout.values).flatten()
         )
+        if self.memory is not None:
+            random = torch.Generator().manual_seed(derived_seed(self.seed, "kept", int(self.memory.seen)))
+            self.memory.keep(judged.packed(), random)
+        return judged
 
     @torch.no_grad()
     def decide(self, observations: Float[Tensor, "environments observation"]) -> Float[Tensor, "environments action"]:

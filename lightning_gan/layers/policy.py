@@ -51,28 +51,30 @@ class ActionDistribution(nn.Module, ABC):
 class GaussianActions(ActionDistribution):
     """Independent normals whose deviations are the same in every state (arXiv:1707.06347, section 6.1).
 
-    Actions are not squashed: an environment clips them to its bounds, and the density stays that of the normal. So
-    deviations have a limit, because noise beyond the bounds would earn entropy and do nothing else.
+    Means are squashed into the environment's bounds. Samples are not: the environment clips them, and the density
+    stays that of the normal. Deviations have a limit, because noise beyond the bounds would earn entropy and do nothing
+    else.
 
     Args:
         action_size: numbers in an action.
-        standard_deviation: at the beginning, in the unit of the actions; it stays below twice as much.
+        bound: the largest absolute value of a mean, and the deviation at the beginning, which stays below twice as
+            much.
 
     Raises:
-        ValueError: for a deviation that is not positive.
+        ValueError: for a bound that is not positive.
     """
 
-    def __init__(self, *, action_size: int, standard_deviation: float = 1.0) -> None:
+    def __init__(self, *, action_size: int, bound: float = 1.0) -> None:
         super().__init__()
-        if standard_deviation <= 0:
-            raise ValueError(f"standard_deviation={standard_deviation} of the actions must be positive")
+        if bound <= 0:
+            raise ValueError(f"the bound of the actions {bound} must be positive")
         self.in_features = action_size
-        self.standard_deviation = standard_deviation
+        self.bound = bound
         self.raw_deviation = nn.Parameter(torch.zeros(action_size))
 
     def forward(self, features: Float[Tensor, "batch action"]) -> Float[Tensor, "batch parameters"]:
-        log_deviation = math.log(2 * self.standard_deviation) + nn.functional.logsigmoid(self.raw_deviation)
-        return torch.cat([features, log_deviation.expand_as(features)], dim=1)
+        log_deviation = math.log(2 * self.bound) + nn.functional.logsigmoid(self.raw_deviation)
+        return torch.cat([self.bound * features.tanh(), log_deviation.expand_as(features)], dim=1)
 
     def draw(
         self, parameters: Float[Tensor, "batch parameters"], noise: Float[Tensor, "batch action"]

@@ -98,7 +98,7 @@ class PPO(ImitationGAN):
         discrete_actions: whether actions are one-hot rows.
         reward: `EnvironmentReward` or `RecoveredReward`; None is the environment's.
         policy_width: of the two hidden layers of the policy, and of its value function.
-        action_standard_deviation: of the policy's actions at the beginning, in their own unit, if they are numbers.
+        action_bound: actions that are numbers lie within plus and minus this.
         proximal: what the policy's turn asks for.
         generator_optimizer: makes the policy's optimizer from its parameters.
         loop: how turns are worked through.
@@ -118,7 +118,7 @@ class PPO(ImitationGAN):
         discrete_actions: bool,
         reward: Reward | None = None,
         policy_width: int = 64,
-        action_standard_deviation: float = 1.0,
+        action_bound: float = 1.0,
         proximal: ProximalObjective = ProximalObjective(),
         generator_optimizer: OptimizerCallable = GANAdam,
         loop: Loop = Loop(discriminator_turns=0),
@@ -135,13 +135,14 @@ class PPO(ImitationGAN):
                 action_size=action_size,
                 discrete_actions=discrete_actions,
                 width=policy_width,
-                action_standard_deviation=action_standard_deviation,
+                action_bound=action_bound,
                 proximal=proximal,
             ),
             critic=EnvironmentReward() if reward is None else reward,
             observation_size=observation_size,
             action_size=action_size,
             code_size=0,
+            memory_size=0,
             proximal=proximal,
             loss=None,
             generator_optimizer=generator_optimizer,

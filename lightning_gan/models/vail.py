@@ -132,11 +132,15 @@ class StateActionImitation(Imitation):
     discriminator: PlainCritic | BottleneckCritic
     states_only: bool
     """Whether the critic sees states alone, and not actions."""
+    action_bound: float
+    """Actions count as far as this, in both directions."""
 
     def columns(self, transitions: Transitions) -> Float[Tensor, "batch columns"]:
         if self.states_only:
             return transitions.observations
-        return torch.cat([transitions.observations, transitions.actions], dim=1)
+        # As the environment takes them: what it clips says nothing about who acts.
+        taken = transitions.actions.clamp(-self.action_bound, self.action_bound)
+        return torch.cat([transitions.observations, taken], dim=1)
 
     def scaled(self, transitions: Transitions) -> Float[Tensor, "batch columns"]:
         return self.columns(transitions)
@@ -158,7 +162,8 @@ class GAIL(StateActionImitation):
         policy_width: of the two hidden layers of the policy, and of its value function.
         critic_width: of the critic's two hidden layers.
         code_size: of the critic's code.
-        action_standard_deviation: of the policy's actions at the beginning, in their own unit, if they are numbers.
+        memory_size: transitions of earlier policies that half of the critic's fakes are drawn from; 0 for none.
+        action_bound: actions that are numbers lie within plus and minus this.
         proximal: what the policy's turn asks for.
         loss: the critic's objective; None is the logistic one.
         generator_optimizer: makes the policy's optimizer from its parameters.
@@ -179,7 +184,8 @@ class GAIL(StateActionImitation):
         policy_width: int = 64,
         critic_width: int = 64,
         code_size: int = 8,
-        action_standard_deviation: float = 1.0,
+        memory_size: int = 0,
+        action_bound: float = 1.0,
         proximal: ProximalObjective = ProximalObjective(),
         loss: AdversarialLoss | None = None,
         generator_optimizer: OptimizerCallable = GANAdam,
@@ -193,7 +199,7 @@ class GAIL(StateActionImitation):
                 action_size=action_size,
                 discrete_actions=discrete_actions,
                 width=policy_width,
-                action_standard_deviation=action_standard_deviation,
+                action_bound=action_bound,
                 proximal=proximal,
             ),
             critic=PlainCritic(
@@ -204,6 +210,7 @@ class GAIL(StateActionImitation):
             observation_size=observation_size,
             action_size=action_size,
             code_size=0,
+            memory_size=memory_size,
             proximal=proximal,
             loss=loss,
             generator_optimizer=generator_optimizer,
@@ -212,6 +219,7 @@ class GAIL(StateActionImitation):
             seed=seed,
         )
         self.states_only = states_only
+        self.action_bound = action_bound
         unsaved = unsaved_arguments()
         self.save_hyperparameters(ignore=[*unsaved, "proximal"] if unsaved else [])
 
@@ -228,7 +236,8 @@ class VAIL(StateActionImitation):
         policy_width: of the two hidden layers of the policy, and of its value function.
         critic_width: of the critic's two hidden layers.
         code_size: of the critic's code.
-        action_standard_deviation: of the policy's actions at the beginning, in their own unit, if they are numbers.
+        memory_size: transitions of earlier policies that half of the critic's fakes are drawn from; 0 for none.
+        action_bound: actions that are numbers lie within plus and minus this.
         proximal: what the policy's turn asks for.
         loss: the critic's objective; None is the logistic one.
         generator_optimizer: makes the policy's optimizer from its parameters.
@@ -249,7 +258,8 @@ class VAIL(StateActionImitation):
         policy_width: int = 64,
         critic_width: int = 64,
         code_size: int = 8,
-        action_standard_deviation: float = 1.0,
+        memory_size: int = 0,
+        action_bound: float = 1.0,
         proximal: ProximalObjective = ProximalObjective(),
         loss: AdversarialLoss | None = None,
         generator_optimizer: OptimizerCallable = GANAdam,
@@ -263,7 +273,7 @@ class VAIL(StateActionImitation):
                 action_size=action_size,
                 discrete_actions=discrete_actions,
                 width=policy_width,
-                action_standard_deviation=action_standard_deviation,
+                action_bound=action_bound,
                 proximal=proximal,
             ),
             critic=BottleneckCritic(
@@ -274,6 +284,7 @@ class VAIL(StateActionImitation):
             observation_size=observation_size,
             action_size=action_size,
             code_size=code_size,
+            memory_size=memory_size,
             proximal=proximal,
             loss=loss,
             generator_optimizer=generator_optimizer,
@@ -282,5 +293,6 @@ class VAIL(StateActionImitation):
             seed=seed,
         )
         self.states_only = states_only
+        self.action_bound = action_bound
         unsaved = unsaved_arguments()
         self.save_hyperparameters(ignore=[*unsaved, "proximal"] if unsaved else [])

@@ -3,10 +3,6 @@
 It is AIRL (Fu et al. 2018, arXiv:1710.11248) with bottlenecks: the critic consists of a reward and of a shaping
 potential, both of states alone, so that the reward can train policies where the dynamics differ (`models.PPO` with
 `RecoveredReward`).
-
-Half of what the critic is shown as the policy's is what earlier policies did, from all of training. A critic that sees
-the latest policy alone forgets what was wrong with the first ones, and its reward would lead no new policy past their
-mistakes.
 """
 
 from typing import final
@@ -26,44 +22,7 @@ from lightning_gan.losses import AdversarialLoss
 from lightning_gan.losses.policy import policy_relative_logits, shaped_reward
 from lightning_gan.models.vail import Imitation, ScalesInputs, coded, features_of
 from lightning_gan.optimizers import GANAdam
-from lightning_gan.seeds import derived_seed
-from lightning_gan.shapes import FakeLabels, FakeLatents, Images, Labels, Logits, PerSample
-from lightning_gan.turn import Player
-
-
-class Memory(nn.Module):
-    """Rows of the past, each as likely to be kept as any other (reservoir sampling, Vitter 1985).
-
-    Args:
-        size: most rows that are kept.
-        columns: of a row.
-    """
-
-    rows: Tensor
-    seen: Tensor
-
-    def __init__(self, *, size: int, columns: int) -> None:
-        super().__init__()
-        self.register_buffer("rows", torch.zeros(size, columns))
-        self.register_buffer("seen", torch.zeros((), dtype=torch.int64))
-
-    @torch.no_grad()
-    def keep(self, rows: Float[Tensor, "batch columns"], random: torch.Generator) -> None:
-        """Let some rows take the place of others: row number n of all with probability `size / n`."""
-        size, seen = len(self.rows), int(self.seen)
-        numbers = torch.arange(seen, seen + len(rows))
-        # A row goes to its own number while there is room, then to a random one up to it, if there is such a place.
-        drawn = (torch.rand(len(rows), generator=random, dtype=torch.float64) * (numbers + 1)).long()
-        places = torch.where(numbers < size, numbers, drawn)
-        for row, place in zip(rows, places.tolist(), strict=True):
-            if place < size:
-                self.rows[place] = row
-        self.seen += len(rows)
-
-    def draw(self, count: int, random: torch.Generator) -> Float[Tensor, "{count} columns"]:
-        """Rows that are kept, each as likely as any other."""
-        held = min(int(self.seen), len(self.rows))
-        return self.rows[torch.randint(held, (count,), generator=random).to(self.rows.device)]
+from lightning_gan.shapes import Images, Logits, PerSample
 
 
 class RewardAndShapingCode(nn.Module):
@@ -157,8 +116,8 @@ class VAIRL(Imitation):
         policy_width: of the two hidden layers of the policy, and of its value function.
         critic_width: of the two hidden layers of the critic's reward, and of its shaping.
         code_size: of each of the critic's three codes.
-        memory_size: how many transitions of earlier policies the critic remembers.
-        action_standard_deviation: of the policy's actions at the beginning, in their own unit, if they are numbers.
+        memory_size: transitions of earlier policies that half of the critic's fakes are drawn from; 0 for none.
+        action_bound: actions that are numbers lie within plus and minus this.
         proximal: what the policy's turn asks for.
         loss: the critic's objective; None is the logistic one.
         generator_optimizer: makes the policy's optimizer from its parameters.
@@ -179,7 +138,7 @@ class VAIRL(Imitation):
         critic_width: int = 64,
         code_size: int = 8,
         memory_size: int = 20_000,
-        action_standard_deviation: float = 1.0,
+        action_bound: float = 1.0,
         proximal: ProximalObjective = ProximalObjective(),
         loss: AdversarialLoss | None = None,
         generator_optimizer: OptimizerCallable = GANAdam,
@@ -193,7 +152,7 @@ class VAIRL(Imitation):
                 action_size=action_size,
                 discrete_actions=discrete_actions,
                 width=policy_width,
-                action_standard_deviation=action_standard_deviation,
+                action_bound=action_bound,
                 proximal=proximal,
             ),
             critic=RewardAndShaping(
@@ -205,6 +164,7 @@ class VAIRL(Imitation):
             observation_size=observation_size,
             action_size=action_size,
             code_size=3 * code_size,
+            memory_size=memory_size,
             proximal=proximal,
             loss=loss,
             generator_optimizer=generator_optimizer,
@@ -212,29 +172,8 @@ class VAIRL(Imitation):
             loop=loop,
             seed=seed,
         )
-        self.memory = Memory(size=memory_size, columns=2 * observation_size + action_size + 5)
         unsaved = unsaved_arguments()
         self.save_hyperparameters(ignore=[*unsaved, "proximal"] if unsaved else [])
-
-    def judge(self, rollout: Rollout) -> Transitions:
-        judged = super().judge(rollout)
-        random = torch.Generator().manual_seed(derived_seed(self.seed, "kept", int(self.memory.seen)))
-        self.memory.keep(judged.packed(), random)
-        return judged
-
-    def draw_fakes(
-        self, player: Player, labels: Labels | None, *, images: int, turn: int
-    ) -> tuple[FakeLatents, FakeLabels | None]:
-        latents, _ = super().draw_fakes(player, labels, images=images, turn=turn)
-        if player == "generator" or not self.memory.seen:
-            return latents, None
-        # Every second row, so that slices have their share; drawn for all ranks, of which each takes its own.
-        mine, ranks = latents[::2], self.trainer.world_size
-        random = torch.Generator().manual_seed(derived_seed(self.seed, "remembered", self.images_seen, turn))
-        drawn = self.memory.draw(len(mine) * ranks, random)
-        remembered = drawn[self.global_rank * len(mine) : (self.global_rank + 1) * len(mine)].to(latents)
-        latents[::2] = torch.cat([remembered, mine[:, remembered.shape[1] :]], dim=1)
-        return latents, None
 
     def columns(self, transitions: Transitions) -> Float[Tensor, "batch columns"]:
         return torch.cat(

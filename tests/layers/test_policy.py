@@ -28,7 +28,7 @@ def uniform(count: int, size: int, *, seed: int = 0) -> Tensor:
 
 def gaussian() -> tuple[GaussianActions, Tensor]:
     """Two numbers with deviations 2 and 0.5, and the parameters for five observations."""
-    actions = GaussianActions(action_size=2, standard_deviation=2.0).double()
+    actions = GaussianActions(action_size=2, bound=2.0).double()
     with torch.no_grad():
         actions.raw_deviation[1] = math.log(1 / 7)  # sigmoid 1/8
     return actions, actions(torch.randn(5, 2, dtype=torch.float64)).detach()
@@ -45,7 +45,7 @@ def test_gaussian_densities_and_entropies_are_those_of_torch() -> None:
 
 def test_a_gaussian_density_by_hand() -> None:
     """At one deviation from the mean: -(1/2 + log(1/2) + log(2 pi) / 2)."""
-    actions = GaussianActions(action_size=1, standard_deviation=0.5)
+    actions = GaussianActions(action_size=1, bound=0.5)
     density = actions.log_probabilities(actions(torch.zeros(1, 1)), tensor([[0.5]]))
     assert density.item() == pytest.approx(-0.5 + math.log(2) - 0.5 * math.log(2 * math.pi))
 
@@ -64,17 +64,23 @@ def test_noise_that_rounds_to_0_or_1_is_not_infinitely_far_out() -> None:
         assert drawn.isfinite().all()
 
 
+def test_means_stay_within_the_bounds() -> None:
+    actions = GaussianActions(action_size=1, bound=2.0)
+    means = actions.likeliest(actions(tensor([[-100.0], [0.0], [0.5], [100.0]])))
+    assert means.flatten().tolist() == pytest.approx([-2.0, 0.0, 2 * math.tanh(0.5), 2.0])
+
+
 def test_deviations_stay_below_twice_what_they_were() -> None:
-    actions = GaussianActions(action_size=3, standard_deviation=0.5).double()
+    actions = GaussianActions(action_size=3, bound=0.5).double()
     with torch.no_grad():
         actions.raw_deviation.copy_(tensor([-50.0, 0.0, 50.0]))
     deviations = actions(torch.zeros(1, 3, dtype=torch.float64))[0, 3:].exp()
     assert deviations.tolist() == pytest.approx([0.0, 0.5, 1.0])
 
 
-def test_a_deviation_that_is_not_positive_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"standard_deviation=0\.0"):
-        GaussianActions(action_size=1, standard_deviation=0.0)
+def test_a_bound_that_is_not_positive_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"bound of the actions 0\.0"):
+        GaussianActions(action_size=1, bound=0.0)
 
 
 # ---------------------------------------------------------------------- discrete actions

@@ -56,7 +56,7 @@ def test_the_policys_step_is_ppos(kind: type[ImitationGAN], discrete: bool) -> N
         distribution: Any = torch.distributions.OneHotCategorical(logits=features)
     else:
         deviation = 2 * torch.sigmoid(policy.actions.raw_deviation)
-        distribution = torch.distributions.Independent(torch.distributions.Normal(features, deviation), 1)
+        distribution = torch.distributions.Independent(torch.distributions.Normal(torch.tanh(features), deviation), 1)
     ratio = torch.exp(distribution.log_prob(steps.actions) - steps.log_probabilities)
     gain = torch.min(ratio * steps.advantages, torch.clip(ratio, 0.9, 1.1) * steps.advantages)
     # In units of 1 / (1 - 0.75) = 4.

@@ -62,7 +62,15 @@ def test_a_step_moves_every_parameter(kind: type[ImitationGAN], discrete: bool) 
 def test_states_alone_hide_the_actions() -> None:
     steps = transitions(4, seed=1)
     assert torch.equal(small(VAIL, states_only=True).columns(steps), steps.observations)
-    assert torch.equal(small(VAIL).columns(steps), torch.cat([steps.observations, steps.actions], dim=1))
+    assert torch.equal(
+        small(VAIL, action_bound=9.0).columns(steps), torch.cat([steps.observations, steps.actions], dim=1)
+    )
+
+
+def test_what_the_environment_clips_is_no_clue() -> None:
+    steps = transitions(20, seed=1)
+    assert steps.actions.abs().max() > 1
+    assert torch.equal(small(GAIL).columns(steps)[:, OBSERVATIONS:], steps.actions.clamp(-1, 1))
 
 
 @pytest.mark.parametrize("kind", LEARNING)
