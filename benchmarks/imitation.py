@@ -26,11 +26,14 @@ ROOT = Path(__file__).parents[1]
 RUNS = Path("runs")
 ENVIRONMENTS = {"cartpole": [], "pendulum": ["--config", "data/pendulum.yaml"]}
 """Environments and the arguments that choose them."""
-EXPERT_REWARDS = {
+EXPERTS = {
     "cartpole": [],
-    "pendulum": ["--model.reward", "lightning_gan.models.ppo.EnvironmentReward", "--model.reward.scale=0.1"],
+    "pendulum": [
+        *("--model.reward", "lightning_gan.models.ppo.EnvironmentReward", "--model.reward.scale=0.1"),
+        "--model.proximal.discount=0.9",
+    ],
 }
-"""How an expert is paid there."""
+"""How an expert is trained there."""
 METHODS = ("vail", "gail", "vairl")
 PHYSICS = {"m": 1.3}
 """How the pendulum differs in the second table."""
@@ -106,7 +109,7 @@ def checkpoint_of(name: str) -> Path:
 
 def expert_of(environment: str) -> Returns:
     """PPO on the environment's own reward."""
-    arguments = [*ENVIRONMENTS[environment], *EXPERT_REWARDS[environment], "--seed_everything=1"]
+    arguments = [*ENVIRONMENTS[environment], *EXPERTS[environment], "--seed_everything=1"]
     return fitted("expert.yaml", f"imitation_expert_{environment}", *arguments)
 
 
@@ -137,7 +140,7 @@ def print_imitators(environments: list[str], methods: list[str], seeds: list[int
 
 def print_transfer(seeds: list[int]) -> None:
     """The second table."""
-    pendulum, paid = ENVIRONMENTS["pendulum"], EXPERT_REWARDS["pendulum"]
+    pendulum, paid = ENVIRONMENTS["pendulum"], EXPERTS["pendulum"]
     physics = ["--data.physics", json.dumps(PHYSICS)]
     changed = ", ".join(f"{name} = {number}" for name, number in PHYSICS.items())
     expert_of("pendulum")

@@ -32,6 +32,7 @@ def main(folder: Path) -> None:
             policy_width=5,
             critic_width=4,
             code_size=2,
+            memory_size=30,
             generator_optimizer=fast_adam,
             discriminator_optimizer=fast_adam,
         )

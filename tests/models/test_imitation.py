@@ -32,7 +32,12 @@ def run(kind: type[ImitationGAN], folder: Path, *, cut: int = TOTAL, resume: boo
     """Train until `cut` rows, from the beginning or from the last checkpoint; returns the final checkpoint."""
     toy_demonstrations(folder / "expert.npz")
     torch.manual_seed(11 if resume else 5)  # what the global generator was is no matter
-    critic: dict[str, Any] = {"critic_width": 4, "code_size": 2, "discriminator_optimizer": fast_adam}
+    critic: dict[str, Any] = {
+        "critic_width": 4,
+        "code_size": 2,
+        "memory_size": 30,
+        "discriminator_optimizer": fast_adam,
+    }
     settings: dict[str, Any] = {
         "observation_size": 4,
         "action_size": 2,
@@ -64,6 +69,7 @@ def test_a_cut_run_ends_like_a_whole_one(tmp_path: Path, kind: type[ImitationGAN
     """Cut within the first rollout, at its end, and within the second: all scales, averages and beta go on."""
     whole = run(kind, tmp_path / "whole")
     assert whole["state_dict"]["generator.scale.count"] == 2 * 24  # the third rollout has not been adopted yet
+    assert kind is PPO or whole["state_dict"]["memory.seen"] == 3 * 24
     for cut in (2, 6, 9):
         run(kind, tmp_path / str(cut), cut=cut * BATCH)
         resumed = run(kind, tmp_path / str(cut), resume=True)

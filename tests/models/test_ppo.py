@@ -100,9 +100,13 @@ def test_the_policys_cost_has_no_adversarial_term(kind: type[ImitationGAN]) -> N
 # ---------------------------------------------------------------------- who gets which rows
 
 
-def rows_of_turns(loop: Loop, *, batches: int = 1) -> tuple[dict[str, list[Tensor]], list[tuple[Tensor, Tensor]]]:
+def rows_of_turns(
+    loop: Loop, *, batches: int = 1, remembered: int = 0
+) -> tuple[dict[str, list[Tensor]], list[tuple[Tensor, Tensor]]]:
     """The policy's rows of every look, by player, and the batches."""
-    model, looked = small(VAIL, loop=loop), {"discriminator": [], "generator": []}
+    model, looked = small(VAIL, loop=loop, memory_size=20), {"discriminator": [], "generator": []}
+    if remembered:
+        model.judge(rollout(remembered, 1, seed=4))
     original = model.look
 
     def look(player: Any, **arguments: Any) -> Any:
@@ -139,6 +143,25 @@ def test_slices_together_are_the_batch() -> None:
     for rows in looked.values():
         assert [len(piece) for piece in rows] == [4, 4]
         assert torch.equal(torch.cat(rows), policy)
+
+
+def test_every_second_fake_of_the_critic_is_remembered_and_none_of_the_policys() -> None:
+    """Transitions of the judged rollout, also in slices; they are drawn anew for every batch."""
+    past = transitions_of(rollout(6, 1, seed=4)).observations
+    looked, batches = rows_of_turns(Loop(accumulate_slices=2), batches=2, remembered=6)
+    fakes, own = (torch.cat(looked[player]) for player in ("discriminator", "generator"))
+    policy = torch.cat([rows for _, rows in batches])
+    assert torch.equal(own, policy)
+    assert torch.equal(fakes[1::2], policy[1::2])
+    remembered = unpacked(fakes[::2]).observations
+    numbers = (remembered[:, None] == past).all(2)  # of the eight memories, which of the six rows
+    assert numbers.any(1).all()
+    assert not torch.equal(numbers[:4], numbers[4:])
+
+
+def test_nothing_is_remembered_before_the_first_rollout() -> None:
+    looked, [(_, policy)] = rows_of_turns(Loop())
+    assert torch.equal(looked["discriminator"][0], policy)
 
 
 def test_batches_need_as_many_rows_of_either() -> None:
