@@ -35,7 +35,7 @@ EXPERTS = {
 }
 """How an expert is trained there."""
 METHODS = ("vail", "gail", "vairl")
-PHYSICS = {"m": 1.3}
+PHYSICS = {"l": 1.4}
 """How the pendulum differs in the second table."""
 
 
