@@ -1,5 +1,6 @@
 """Figures of models with an encoder: real images beside their reconstructions, and ways from one image to another."""
 
+import math
 from abc import ABC
 from collections.abc import Iterator
 from typing import Any
@@ -21,8 +22,9 @@ from lightning_gan.shapes import ImageBytes, Images
 
 
 class FigureOfReals(Figure, ABC):
-    """A figure that needs some real images: the first that training or, without training, evaluation meets.
+    """A figure that needs some real images: the first that training meets.
 
+    In `validate` and `test` of a run that has kept none it is some of the whole set, which may be sorted by classes.
     They are kept in checkpoints, so that the figures of a run show the same images all along, in `test` as well.
 
     Args:
@@ -50,7 +52,7 @@ class FigureOfReals(Figure, ABC):
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         super().on_train_batch_start(trainer, pl_module, batch, batch_idx)
-        self._keep(batch)
+        self._keep(batch, until=self.count)
 
     def on_validation_batch_end(
         self,
@@ -62,7 +64,7 @@ class FigureOfReals(Figure, ABC):
         dataloader_idx: int = 0,
     ) -> None:
         if trainer.state.fn != TrainerFn.FITTING:
-            self._keep(batch)
+            self._keep(batch, until=self._share(batch_idx, batches=trainer.num_val_batches[0]))
 
     def on_test_batch_end(
         self,
@@ -73,7 +75,7 @@ class FigureOfReals(Figure, ABC):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        self._keep(batch)
+        self._keep(batch, until=self._share(batch_idx, batches=trainer.num_test_batches[0]))
 
     def shown_reals(self, module: GAN) -> Images:
         """The real images in [-1, 1], on the module's device; fewer than `count` if there were not more.
@@ -92,8 +94,12 @@ class FigureOfReals(Figure, ABC):
         super().load_state_dict(state_dict)
         self.reals = state_dict["reals"].cpu()
 
-    def _keep(self, batch: Any) -> None:
-        missing = self.count - len(self.reals)
+    def _share(self, batch_idx: int, *, batches: int | float) -> int:
+        """How many images there should be after a batch, of a set that is as long as this."""
+        return self.count if math.isinf(batches) else math.ceil(self.count * (batch_idx + 1) / batches)
+
+    def _keep(self, batch: Any, *, until: int) -> None:
+        missing = until - len(self.reals)
         if missing > 0:
             images = images_of(batch)[:missing]
             images = (images if images.dtype == torch.uint8 else to_bytes(images)).cpu()

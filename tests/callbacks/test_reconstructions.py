@@ -102,10 +102,12 @@ def test_a_resumed_run_and_its_test_show_the_same_images(tmp_path: Path) -> None
     assert torch.equal(figure.reals, first_images(2))
 
 
-def test_a_test_without_training_shows_its_own_images(tmp_path: Path) -> None:
+@pytest.mark.parametrize("loop", ["validate", "test"])
+def test_an_evaluation_without_training_shows_images_from_all_over_its_set(tmp_path: Path, loop: str) -> None:
     figure = grid(tmp_path)
-    toy_trainer(figure, limit_test_batches=1).test(MirrorGAN(), toy_loader(), verbose=False)
-    assert torch.equal(figure.reals, first_images(2))
+    getattr(toy_trainer(figure), loop)(MirrorGAN(), toy_loader(count=32), verbose=False)
+    # Of eight batches of four: one when the set begins, one when its second half does.
+    assert torch.equal(figure.reals, first_images(32)[[0, 16]])
     assert (tmp_path / "reconstructions" / "kimg_000000.000.png").exists()
 
 
