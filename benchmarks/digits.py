@@ -58,7 +58,9 @@ def budget_file(folder: Path, *, kimg: float) -> Path:
 
 def row(name: str, folder: Path) -> str:
     """One line of the table."""
-    record: dict[str, Any] = json.loads((folder / "metrics.json").read_text())[-1]
+    records: list[dict[str, Any]] = json.loads((folder / "metrics.json").read_text())
+    # Others may have measured beside `Evaluation`.
+    record = [record for record in records if "frechet_distance" in record["metrics"]][-1]
     metrics = record["metrics"]
     asked = metrics.get("asked_class")
     cells = [
