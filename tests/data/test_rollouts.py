@@ -7,9 +7,12 @@ import gymnasium
 import numpy as np
 import pytest
 import torch
+import yaml
 from lightning.pytorch import Callback
 from torch import Tensor
 
+from lightning_gan.cli import main
+from lightning_gan.cli.configs import shipped_configs, shipped_folder
 from lightning_gan.data import Rollouts
 from lightning_gan.data.acting import act, action_noise
 from lightning_gan.data.rollout_plan import RolloutPlan
@@ -413,3 +416,23 @@ def test_what_they_are_can_be_printed_without_acting() -> None:
 def test_a_model_without_a_policy_is_refused() -> None:
     with pytest.raises(ValueError, match="by a model with a policy, which GAN is not"):
         toy_trainer(max_steps=1).fit(toy_gan(), toy_rollouts())
+
+
+ENVIRONMENTS = [
+    name
+    for name in shipped_configs()
+    if name.startswith("data/") and "data.Rollouts" in (shipped_folder() / name).read_text()
+]
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_a_fragment_puts_an_environment_in_place_of_a_configurations_own(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        main(["fit", "--config", "vail.yaml", "--config", name, "--print_config"])
+    assert exit_.value.code == 0
+    printed = yaml.safe_load(capsys.readouterr().out)
+    asked = yaml.safe_load((shipped_folder() / name).read_text())["data"]["init_args"]["environment"]
+    assert printed["data"]["init_args"]["environment"] == asked
+    assert printed["model"]["class_path"].endswith("VAIL")
