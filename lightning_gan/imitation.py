@@ -125,5 +125,14 @@ class Agent(ABC):
         """
 
     @abstractmethod
-    def decide(self, observations: Float[Tensor, "environments observation"]) -> Float[Tensor, "environments action"]:
-        """The likeliest actions, by the policy that is evaluated (the averaged one, if a callback averages it)."""
+    def decide(
+        self,
+        observations: Float[Tensor, "environments observation"],
+        noise: Float[Tensor, "environments action"] | None = None,
+    ) -> Float[Tensor, "environments action"]:
+        """Actions by the policy that is evaluated (the averaged one, if a callback averages it).
+
+        Args:
+            observations: as the environments give them.
+            noise: uniform in (0, 1), for random actions; None for the likeliest.
+        """

@@ -11,7 +11,7 @@ A batch is `(real_rows, policy_rows)`, both `imitation.Transitions.packed`; `dat
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import ClassVar
 
 import torch
@@ -22,93 +22,16 @@ from torch import Tensor, nn
 
 from lightning_gan.gan import GAN, evaluation_mode
 from lightning_gan.imitation import Agent, Rollout, Transitions
-from lightning_gan.layers.memory import Memory
 from lightning_gan.layers.policy import ActionDistribution, CategoricalActions, GaussianActions, Policy
+from lightning_gan.layers.replay import Replay, ReplayBuffer
 from lightning_gan.loop import Loop
 from lightning_gan.losses import AdversarialLoss
-from lightning_gan.losses.policy import (
-    clipped_surrogate,
-    clipped_value_error,
-    generalized_advantages,
-    normalized,
-    value_error,
-)
+from lightning_gan.losses.policy import generalized_advantages, normalized
+from lightning_gan.losses.proximal import ProximalObjective
 from lightning_gan.precision import full_precision
 from lightning_gan.seeds import derived_seed
 from lightning_gan.shapes import FakeImages, FakeLabels, FakeLatents, Images, Labels, Latents, Scalar
 from lightning_gan.turn import Player, Turn
-
-
-@dataclass(frozen=True, kw_only=True)
-class ProximalObjective:
-    """What a policy's turn asks for (PPO, arXiv:1707.06347, eq. 9), and how far ahead it looks.
-
-    Args:
-        discount: gamma, in [0, 1); what is earned a step later counts so much less. Values are learned in units of
-            ``1 / (1 - gamma)``, the sum of a reward of 1 for ever, so that the network's output is about one reward.
-        trace_decay: lambda of generalized advantages, in [0, 1].
-        ratio_clip: epsilon: how far a probability may move from the policy that acted.
-        value_clip: how far a value may move from what it was, in the units above; None for no limit, as in the paper.
-        value_weight: of the error of the values.
-        entropy_weight: of the policy's entropy, which is paid for.
-
-    Raises:
-        ValueError: for settings out of range.
-    """
-
-    discount: float = 0.99
-    trace_decay: float = 0.95
-    ratio_clip: float = 0.2
-    value_clip: float | None = None
-    value_weight: float = 0.5
-    entropy_weight: float = 0.0
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.discount < 1:
-            raise ValueError(f"discount={self.discount} must be at least 0 and less than 1")
-        if not 0 <= self.trace_decay <= 1:
-            raise ValueError(f"trace_decay={self.trace_decay} must be between 0 and 1")
-        if self.ratio_clip <= 0 or (self.value_clip is not None and self.value_clip <= 0):
-            raise ValueError(f"ratio_clip={self.ratio_clip} and value_clip={self.value_clip} must be positive")
-        if self.value_weight < 0 or self.entropy_weight < 0:
-            raise ValueError(
-                f"value_weight={self.value_weight} and entropy_weight={self.entropy_weight} must not be negative"
-            )
-
-    @property
-    def value_unit(self) -> float:
-        """What a reward of 1 in every step is worth."""
-        return 1 / (1 - self.discount)
-
-    def terms(
-        self,
-        transitions: Transitions,
-        *,
-        log_probabilities: Float[Tensor, " batch"],
-        entropy: Float[Tensor, " batch"],
-        values: Float[Tensor, " batch"],
-    ) -> dict[str, Scalar]:
-        """The weighted terms of a turn.
-
-        Args:
-            transitions: what happened, and what it was worth.
-            log_probabilities: of the actions, by the policy in training.
-            entropy: of the policy in training, at the observations.
-            values: of the observations, by the network in training.
-        """
-        unit = self.value_unit
-        values, returns = values / unit, transitions.returns / unit
-        if self.value_clip is None:
-            error = value_error(values, returns)
-        else:
-            error = clipped_value_error(values, transitions.values / unit, returns, clip=self.value_clip)
-        return {
-            "surrogate": clipped_surrogate(
-                log_probabilities, transitions.log_probabilities, transitions.advantages, clip=self.ratio_clip
-            ),
-            "value": self.value_weight * error,
-            "entropy": -self.entropy_weight * entropy.mean(),
-        }
 
 
 def transitions_of(rollout: Rollout) -> Transitions:
@@ -174,9 +97,7 @@ class ImitationGAN(GAN, Agent):
         observation_size: numbers in an observation.
         action_size: numbers in an action.
         code_size: numbers of noise that the critic's code takes for a transition; 0 for a critic without a bottleneck.
-        memory_size: so many transitions of all policies so far are kept, and half of the critic's fakes are drawn from
-            them; 0 shows it the latest policy alone. A critic that sees only that forgets what was wrong with the
-            first ones, and in the end pays for it again.
+        replay: which transitions of earlier policies the critic goes on seeing.
         proximal: what the policy's turn asks for.
         loss: the critic's objective; None is the logistic one, eq. 1 of the first GAN, which GAIL has. Only its
             discriminator's half is used.
@@ -203,7 +124,7 @@ class ImitationGAN(GAN, Agent):
         observation_size: int,
         action_size: int,
         code_size: int,
-        memory_size: int,
+        replay: Replay,
         proximal: ProximalObjective,
         loss: AdversarialLoss | None,
         generator_optimizer: OptimizerCallable,
@@ -226,7 +147,8 @@ class ImitationGAN(GAN, Agent):
         self.code_size = code_size
         self.proximal = proximal
         columns = 2 * observation_size + action_size + 5
-        self.memory = Memory(size=memory_size, columns=columns) if memory_size else None
+        self.replay = replay
+        self.replay_buffer = ReplayBuffer(size=replay.size, columns=columns) if replay.size else None
         self._policy_rows: Tensor | None = None
 
     # ------------------------------------------------------------------ what models say
@@ -268,19 +190,20 @@ class ImitationGAN(GAN, Agent):
                 f"the policy and a batch has {end}; lower it to the number of turns that share a batch"
             )
         rows = self._policy_rows[end - len(noise) : end]
-        if player == "discriminator" and self.memory is not None and self.memory.seen:
-            rows = self._half_remembered(rows, self.memory, turn=turn)
+        if player == "discriminator" and self.replay_buffer is not None and self.replay_buffer.seen:
+            rows = self._with_replayed(rows, self.replay_buffer, turn=turn)
         return torch.cat([rows, noise], dim=1), None
 
-    def _half_remembered(
-        self, rows: Float[Tensor, "batch columns"], memory: Memory, *, turn: int
+    def _with_replayed(
+        self, rows: Float[Tensor, "batch columns"], buffer: ReplayBuffer, *, turn: int
     ) -> Float[Tensor, "batch columns"]:
-        """Memories in the place of every second row, so that slices have their share."""
-        count, ranks = len(rows[::2]), self.trainer.world_size
-        random = torch.Generator().manual_seed(derived_seed(self.seed, "remembered", self.images_seen, turn))
-        drawn = memory.draw(count * ranks, random)  # for all ranks, of which each takes its own
+        """Rows of earlier policies in the place of a share of these, evenly spread, so that slices have their share."""
+        places = self.replay.places(len(rows))
+        count, ranks = len(places), self.trainer.world_size
+        random = torch.Generator().manual_seed(derived_seed(self.seed, "replayed", self.images_seen, turn))
+        drawn = buffer.draw(count * ranks, random)  # for all ranks, of which each takes its own
         rows = rows.clone()
-        rows[::2] = drawn[self.global_rank * count : (self.global_rank + 1) * count].to(rows)
+        rows[places] = drawn[self.global_rank * count : (self.global_rank + 1) * count].to(rows)
         return rows
 
     def generate(self, latents: Latents, labels: Labels | None) -> Images:
@@ -387,12 +310,17 @@ class ImitationGAN(GAN, Agent):
         judged = replace(
             transitions, advantages=normalized(advantages).flatten(), returns=(advantages + rollout.values).flatten()
         )
-        if self.memory is not None:
-            random = torch.Generator().manual_seed(derived_seed(self.seed, "kept", int(self.memory.seen)))
-            self.memory.keep(judged.packed(), random)
+        if self.replay_buffer is not None and self.replay.keeps_at(self.images_seen):
+            random = torch.Generator().manual_seed(derived_seed(self.seed, "kept", int(self.replay_buffer.seen)))
+            self.replay_buffer.keep(judged.packed(), random)
         return judged
 
     @torch.no_grad()
-    def decide(self, observations: Float[Tensor, "environments observation"]) -> Float[Tensor, "environments action"]:
+    def decide(
+        self,
+        observations: Float[Tensor, "environments observation"],
+        noise: Float[Tensor, "environments action"] | None = None,
+    ) -> Float[Tensor, "environments action"]:
         parameters, _ = self.sampling_generator(observations)
-        return self.generator.actions.likeliest(parameters)
+        actions = self.generator.actions
+        return actions.likeliest(parameters) if noise is None else actions.draw(parameters, noise)

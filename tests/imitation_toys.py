@@ -121,11 +121,13 @@ class ToyAgent(GAN, Agent):
             values=rows(rollout.values),
         )
 
-    def decide(self, observations: Tensor) -> Tensor:
+    def decide(self, observations: Tensor, noise: Tensor | None = None) -> Tensor:
         policy = self.sampling_generator
         outputs: Tensor = policy(observations / self.scale)[:, :-1]
         if not self.discrete_actions:
-            return outputs
+            return outputs if noise is None else outputs + torch.special.ndtri(noise)
+        if noise is not None:
+            outputs = outputs - (-noise.log()).log()
         return nn.functional.one_hot(outputs.argmax(1), self.action_size).to(outputs)
 
     # ------------------------------------------------------------------ the game

@@ -1,9 +1,11 @@
 """What callbacks need that let a model's policy play in the environment of its data."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
+from torch import Tensor
 
 from lightning_gan.demonstrations import ProvidesEnvironment
 from lightning_gan.environments import Actions, Decide, Observations
@@ -49,13 +51,20 @@ def agent_of(title: str, module: LightningModule) -> Agent:
     return module
 
 
-def policy_of(agent: Agent, module: LightningModule) -> Decide:
-    """The agent's likeliest actions, decided on the module's device."""
+def policy_of(agent: Agent, module: LightningModule, *, noise: Callable[[int], Tensor] | None = None) -> Decide:
+    """The agent's actions, decided on the module's device.
+
+    Args:
+        agent: decides.
+        module: the same, as a module.
+        noise: of so many actions, see `Agent.decide`; None for the likeliest.
+    """
     dtype = module.dtype
     assert isinstance(dtype, torch.dtype)
 
     def decide(observations: Observations) -> Actions:
-        actions = agent.decide(torch.from_numpy(observations).to(module.device, dtype))
+        drawn = None if noise is None else noise(len(observations)).to(module.device, dtype)
+        actions = agent.decide(torch.from_numpy(observations).to(module.device, dtype), drawn)
         decided: Actions = actions.cpu().double().numpy()
         return decided
 

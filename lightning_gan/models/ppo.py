@@ -19,8 +19,10 @@ from torch import Tensor, nn
 
 from lightning_gan.gan import unsaved_arguments
 from lightning_gan.imitation import Rollout, Transitions
-from lightning_gan.imitation_game import ImitationGAN, ProximalObjective, policy_network, transitions_of
+from lightning_gan.imitation_game import ImitationGAN, policy_network, transitions_of
+from lightning_gan.layers.replay import Replay
 from lightning_gan.loop import Loop
+from lightning_gan.losses.proximal import ProximalObjective
 from lightning_gan.models.vairl import VAIRL
 from lightning_gan.optimizers import GANAdam
 
@@ -35,18 +37,29 @@ class Reward(nn.Module, ABC):
 
 @final
 class EnvironmentReward(Reward):
-    """The environment's own.
+    """The environment's own, and the entropy that is still to come: ``scale r - entropy_weight log pi(a|s)``.
+
+    With an entropy weight the policy learns the maximum-entropy optimum of ``scale / entropy_weight`` times the reward:
+    as random as it can afford. Adversarial inverse reinforcement learning assumes such experts (AIRL, arXiv:1710.11248,
+    section 3). `ProximalObjective.entropy_weight` pays for the entropy at the same moment only.
 
     Args:
-        scale: what it is multiplied by. Values are learned best if it is about 1 per step then.
+        scale: what the reward is multiplied by. Values are learned best if it is about 1 per step then.
+        entropy_weight: what a nat is worth.
+
+    Raises:
+        ValueError: for a negative weight.
     """
 
-    def __init__(self, *, scale: float = 1.0) -> None:
+    def __init__(self, *, scale: float = 1.0, entropy_weight: float = 0.0) -> None:
         super().__init__()
+        if entropy_weight < 0:
+            raise ValueError(f"EnvironmentReward: entropy_weight={entropy_weight} must not be negative")
         self.scale = scale
+        self.entropy_weight = entropy_weight
 
     def forward(self, rollout: Rollout) -> Float[Tensor, "steps environments"]:
-        return self.scale * rollout.rewards
+        return self.scale * rollout.rewards - self.entropy_weight * rollout.log_probabilities
 
 
 @final
@@ -142,7 +155,7 @@ class PPO(ImitationGAN):
             observation_size=observation_size,
             action_size=action_size,
             code_size=0,
-            memory_size=0,
+            replay=Replay(),
             proximal=proximal,
             loss=None,
             generator_optimizer=generator_optimizer,

@@ -19,12 +19,14 @@ from torch import Tensor, nn
 
 from lightning_gan.gan import unsaved_arguments
 from lightning_gan.imitation import Rollout, Transitions
-from lightning_gan.imitation_game import ImitationGAN, ProximalObjective, policy_network, transitions_of
+from lightning_gan.imitation_game import ImitationGAN, policy_network, transitions_of
 from lightning_gan.layers.bottleneck import GaussianCode, reparametrized
 from lightning_gan.layers.policy import RunningScale, multilayer_perceptron
+from lightning_gan.layers.replay import Replay
 from lightning_gan.loop import Loop
 from lightning_gan.losses import AdversarialLoss
 from lightning_gan.losses.policy import imitation_reward
+from lightning_gan.losses.proximal import ProximalObjective
 from lightning_gan.optimizers import GANAdam
 from lightning_gan.shapes import Images, Logits
 
@@ -162,7 +164,7 @@ class GAIL(StateActionImitation):
         policy_width: of the two hidden layers of the policy, and of its value function.
         critic_width: of the critic's two hidden layers.
         code_size: of the critic's code.
-        memory_size: transitions of earlier policies that half of the critic's fakes are drawn from; 0 for none.
+        replay: which transitions of earlier policies the critic goes on seeing.
         action_bound: actions that are numbers lie within plus and minus this.
         proximal: what the policy's turn asks for.
         loss: the critic's objective; None is the logistic one.
@@ -184,7 +186,7 @@ class GAIL(StateActionImitation):
         policy_width: int = 64,
         critic_width: int = 64,
         code_size: int = 8,
-        memory_size: int = 0,
+        replay: Replay = Replay(),
         action_bound: float = 1.0,
         proximal: ProximalObjective = ProximalObjective(),
         loss: AdversarialLoss | None = None,
@@ -210,7 +212,7 @@ class GAIL(StateActionImitation):
             observation_size=observation_size,
             action_size=action_size,
             code_size=0,
-            memory_size=memory_size,
+            replay=replay,
             proximal=proximal,
             loss=loss,
             generator_optimizer=generator_optimizer,
@@ -221,7 +223,7 @@ class GAIL(StateActionImitation):
         self.states_only = states_only
         self.action_bound = action_bound
         unsaved = unsaved_arguments()
-        self.save_hyperparameters(ignore=[*unsaved, "proximal"] if unsaved else [])
+        self.save_hyperparameters(ignore=[*unsaved, "proximal", "replay"] if unsaved else [])
 
 
 @final
@@ -236,7 +238,7 @@ class VAIL(StateActionImitation):
         policy_width: of the two hidden layers of the policy, and of its value function.
         critic_width: of the critic's two hidden layers.
         code_size: of the critic's code.
-        memory_size: transitions of earlier policies that half of the critic's fakes are drawn from; 0 for none.
+        replay: which transitions of earlier policies the critic goes on seeing.
         action_bound: actions that are numbers lie within plus and minus this.
         proximal: what the policy's turn asks for.
         loss: the critic's objective; None is the logistic one.
@@ -258,7 +260,7 @@ class VAIL(StateActionImitation):
         policy_width: int = 64,
         critic_width: int = 64,
         code_size: int = 8,
-        memory_size: int = 0,
+        replay: Replay = Replay(),
         action_bound: float = 1.0,
         proximal: ProximalObjective = ProximalObjective(),
         loss: AdversarialLoss | None = None,
@@ -284,7 +286,7 @@ class VAIL(StateActionImitation):
             observation_size=observation_size,
             action_size=action_size,
             code_size=code_size,
-            memory_size=memory_size,
+            replay=replay,
             proximal=proximal,
             loss=loss,
             generator_optimizer=generator_optimizer,
@@ -295,4 +297,4 @@ class VAIL(StateActionImitation):
         self.states_only = states_only
         self.action_bound = action_bound
         unsaved = unsaved_arguments()
-        self.save_hyperparameters(ignore=[*unsaved, "proximal"] if unsaved else [])
+        self.save_hyperparameters(ignore=[*unsaved, "proximal", "replay"] if unsaved else [])

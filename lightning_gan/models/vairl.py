@@ -15,11 +15,13 @@ from torch import Tensor, nn
 
 from lightning_gan.gan import unsaved_arguments
 from lightning_gan.imitation import Rollout, Transitions
-from lightning_gan.imitation_game import ProximalObjective, policy_network, transitions_of
+from lightning_gan.imitation_game import policy_network, transitions_of
 from lightning_gan.layers.bottleneck import GaussianCode
+from lightning_gan.layers.replay import Replay
 from lightning_gan.loop import Loop
 from lightning_gan.losses import AdversarialLoss
 from lightning_gan.losses.policy import policy_relative_logits, shaped_reward
+from lightning_gan.losses.proximal import ProximalObjective
 from lightning_gan.models.vail import Imitation, ScalesInputs, coded, features_of
 from lightning_gan.optimizers import GANAdam
 from lightning_gan.shapes import Images, Logits, PerSample
@@ -116,7 +118,7 @@ class VAIRL(Imitation):
         policy_width: of the two hidden layers of the policy, and of its value function.
         critic_width: of the two hidden layers of the critic's reward, and of its shaping.
         code_size: of each of the critic's three codes.
-        memory_size: transitions of earlier policies that half of the critic's fakes are drawn from; 0 for none.
+        replay: which transitions of earlier policies the critic goes on seeing.
         action_bound: actions that are numbers lie within plus and minus this.
         proximal: what the policy's turn asks for.
         loss: the critic's objective; None is the logistic one.
@@ -137,7 +139,7 @@ class VAIRL(Imitation):
         policy_width: int = 64,
         critic_width: int = 64,
         code_size: int = 8,
-        memory_size: int = 20_000,
+        replay: Replay = Replay(size=20_000),
         action_bound: float = 1.0,
         proximal: ProximalObjective = ProximalObjective(),
         loss: AdversarialLoss | None = None,
@@ -164,7 +166,7 @@ class VAIRL(Imitation):
             observation_size=observation_size,
             action_size=action_size,
             code_size=3 * code_size,
-            memory_size=memory_size,
+            replay=replay,
             proximal=proximal,
             loss=loss,
             generator_optimizer=generator_optimizer,
@@ -173,7 +175,7 @@ class VAIRL(Imitation):
             seed=seed,
         )
         unsaved = unsaved_arguments()
-        self.save_hyperparameters(ignore=[*unsaved, "proximal"] if unsaved else [])
+        self.save_hyperparameters(ignore=[*unsaved, "proximal", "replay"] if unsaved else [])
 
     def columns(self, transitions: Transitions) -> Float[Tensor, "batch columns"]:
         return torch.cat(

@@ -247,6 +247,26 @@ def test_the_recorded_expert_is_the_policy(tmp_path: Path, capsys: Any) -> None:
     assert f"mean return {mean:.1f} ± {interval:.1f}" in shown
 
 
+def recorded(path: Path, **settings: Any) -> Any:
+    """Demonstrations with random actions, and the likeliest ones in their place."""
+    module = agent()
+    trainer = toy_trainer(RecordDemonstrations(path=str(path), episodes=6, random_actions=True, **settings))
+    trainer.test(module, datamodule=toy_rollouts(environment_options=SHORT), verbose=False)
+    found = load_demonstrations(str(path))
+    with torch.no_grad():
+        return found, module.decide(torch.from_numpy(found.observations)).numpy()
+
+
+def test_a_recorded_expert_may_draw_its_actions(tmp_path: Path) -> None:
+    """The toy's logits are near 0, so that about half of the two actions differ; equal seeds, equal files."""
+    first, likeliest = recorded(tmp_path / "first.npz", seed=2)
+    assert 0.2 < (first.actions != likeliest).any(axis=1).mean() < 0.8
+    again, _ = recorded(tmp_path / "again.npz", seed=2)
+    assert np.array_equal(again.observations, first.observations) and np.array_equal(again.actions, first.actions)
+    other, _ = recorded(tmp_path / "other.npz", seed=3)
+    assert not np.array_equal(other.actions[: len(first)], first.actions[: len(other)])
+
+
 def test_recorded_demonstrations_can_be_learnt_from(tmp_path: Path) -> None:
     path = str(tmp_path / "expert.npz")
     trainer = toy_trainer(RecordDemonstrations(path=path, episodes=3))

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from lightning_gan.callbacks import EMA, Bottleneck
+from lightning_gan.layers.replay import Replay
 from lightning_gan.models import VAIL, VAIRL
 from tests.imitation_toys import toy_demonstrations, toy_rollouts
 from tests.toys import fast_adam, toy_trainer
@@ -32,7 +33,7 @@ def main(folder: Path) -> None:
             policy_width=5,
             critic_width=4,
             code_size=2,
-            memory_size=30,
+            replay=Replay(size=30),
             generator_optimizer=fast_adam,
             discriminator_optimizer=fast_adam,
         )

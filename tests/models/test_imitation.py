@@ -10,6 +10,7 @@ import torch
 from lightning_gan.callbacks import EMA, Bottleneck, KimgCheckpoint, StopAtKimg
 from lightning_gan.cli import main
 from lightning_gan.imitation_game import ImitationGAN
+from lightning_gan.layers.replay import Replay
 from lightning_gan.models import PPO, VAIL, VAIRL
 from tests.imitation_toys import toy_demonstrations, toy_rollouts
 from tests.models.imitation_rows import KINDS
@@ -36,7 +37,7 @@ def run(kind: type[ImitationGAN], folder: Path, *, cut: int = TOTAL, resume: boo
     critic: dict[str, Any] = {
         "critic_width": 4,
         "code_size": 2,
-        "memory_size": 30,
+        "replay": Replay(size=30),
         "discriminator_optimizer": fast_adam,
     }
     settings: dict[str, Any] = {
@@ -70,7 +71,7 @@ def test_a_cut_run_ends_like_a_whole_one(tmp_path: Path, kind: type[ImitationGAN
     """Cut within the first rollout, at its end, and within the second: all scales, averages and beta go on."""
     whole = run(kind, tmp_path / "whole")
     assert whole["state_dict"]["generator.scale.count"] == 2 * 24  # the third rollout has not been adopted yet
-    assert kind is PPO or whole["state_dict"]["memory.seen"] == 3 * 24
+    assert kind is PPO or whole["state_dict"]["replay_buffer.seen"] == 3 * 24
     for cut in (2, 6, 9):
         run(kind, tmp_path / str(cut), cut=cut * BATCH)
         resumed = run(kind, tmp_path / str(cut), resume=True)

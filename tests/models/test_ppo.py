@@ -10,9 +10,11 @@ from torch import Tensor, nn
 from lightning_gan.callbacks import R1, SampleGrid
 from lightning_gan.gan import GAN
 from lightning_gan.imitation import Transitions
-from lightning_gan.imitation_game import ImitationGAN, ProximalObjective, transitions_of
+from lightning_gan.imitation_game import ImitationGAN, transitions_of
+from lightning_gan.layers.replay import Replay
 from lightning_gan.loop import Loop
 from lightning_gan.losses.policy import generalized_advantages
+from lightning_gan.losses.proximal import ProximalObjective
 from lightning_gan.models import GAIL, PPO, VAIL, VAIRL
 from lightning_gan.models.ppo import EnvironmentReward, RecoveredReward
 from tests.models.imitation_rows import KINDS, OBSERVATIONS, loader, rollout, small, trained, transitions
@@ -101,12 +103,12 @@ def test_the_policys_cost_has_no_adversarial_term(kind: type[ImitationGAN]) -> N
 
 
 def rows_of_turns(
-    loop: Loop, *, batches: int = 1, remembered: int = 0
+    loop: Loop, *, batches: int = 1, past: int = 0, replay: Replay = Replay(size=20)
 ) -> tuple[dict[str, list[Tensor]], list[tuple[Tensor, Tensor]]]:
-    """The policy's rows of every look, by player, and the batches."""
-    model, looked = small(VAIL, loop=loop, memory_size=20), {"discriminator": [], "generator": []}
-    if remembered:
-        model.judge(rollout(remembered, 1, seed=4))
+    """The policy's rows of every look, by player, and the batches, after a rollout of `past` steps."""
+    model, looked = small(VAIL, loop=loop, replay=replay), {"discriminator": [], "generator": []}
+    if past:
+        model.judge(rollout(past, 1, seed=4))
     original = model.look
 
     def look(player: Any, **arguments: Any) -> Any:
@@ -145,21 +147,38 @@ def test_slices_together_are_the_batch() -> None:
         assert torch.equal(torch.cat(rows), policy)
 
 
-def test_every_second_fake_of_the_critic_is_remembered_and_none_of_the_policys() -> None:
+def test_every_second_fake_of_the_critic_is_replayed_and_none_of_the_policys() -> None:
     """Transitions of the judged rollout, also in slices; they are drawn anew for every batch."""
     past = transitions_of(rollout(6, 1, seed=4)).observations
-    looked, batches = rows_of_turns(Loop(accumulate_slices=2), batches=2, remembered=6)
+    looked, batches = rows_of_turns(Loop(accumulate_slices=2), batches=2, past=6)
     fakes, own = (torch.cat(looked[player]) for player in ("discriminator", "generator"))
     policy = torch.cat([rows for _, rows in batches])
     assert torch.equal(own, policy)
     assert torch.equal(fakes[1::2], policy[1::2])
-    remembered = unpacked(fakes[::2]).observations
-    numbers = (remembered[:, None] == past).all(2)  # of the eight memories, which of the six rows
+    replayed = unpacked(fakes[::2]).observations
+    numbers = (replayed[:, None] == past).all(2)  # of the eight that are replayed, which of the six rows
     assert numbers.any(1).all()
     assert not torch.equal(numbers[:4], numbers[4:])
 
 
-def test_nothing_is_remembered_before_the_first_rollout() -> None:
+def test_three_of_four_fakes_are_replayed_if_that_is_their_share() -> None:
+    looked, [(_, policy)] = rows_of_turns(Loop(), past=6, replay=Replay(size=20, share=0.75))
+    [fakes] = looked["discriminator"]
+    assert torch.equal(fakes[3::4], policy[3::4])
+    past = transitions_of(rollout(6, 1, seed=4)).observations
+    others = unpacked(fakes[[0, 1, 2, 4, 5, 6]]).observations
+    assert (others[:, None] == past).all(2).any(1).all()
+
+
+def test_transitions_are_kept_until_then() -> None:
+    model = small(VAIL, replay=Replay(size=20, until_kimg=0.012))
+    for seen, kept in ((0, 6), (11, 12), (12, 12), (500, 12)):
+        model.images_seen = seen
+        model.judge(rollout(6, 1, seed=seen))
+        assert model.replay_buffer.seen == kept
+
+
+def test_nothing_is_replayed_before_the_first_rollout() -> None:
     looked, [(_, policy)] = rows_of_turns(Loop())
     assert torch.equal(looked["discriminator"][0], policy)
 
@@ -224,6 +243,14 @@ def test_the_environments_own_reward_is_scaled() -> None:
     seen = rollout()
     assert torch.equal(small(PPO).rewards(seen), seen.rewards)
     assert torch.equal(small(PPO, reward=EnvironmentReward(scale=0.1)).rewards(seen), 0.1 * seen.rewards)
+
+
+def test_entropy_is_paid_for_with_the_environments_own_reward() -> None:
+    seen = rollout()
+    reward = EnvironmentReward(scale=2.0, entropy_weight=0.5)
+    torch.testing.assert_close(reward(seen), 2 * seen.rewards - 0.5 * seen.log_probabilities)
+    with pytest.raises(ValueError, match=r"entropy_weight=-0\.1 must not be negative"):
+        EnvironmentReward(entropy_weight=-0.1)
 
 
 def test_nothing_but_the_policy_is_trained() -> None:

@@ -11,9 +11,10 @@ from torch.nn.functional import softplus
 from lightning_gan.callbacks import EMA, R1, Bottleneck, GradientPenalty
 from lightning_gan.gan import evaluation_mode
 from lightning_gan.imitation import Transitions
-from lightning_gan.imitation_game import ImitationGAN, ProximalObjective, transitions_of
+from lightning_gan.imitation_game import ImitationGAN, transitions_of
 from lightning_gan.loop import Loop
 from lightning_gan.losses import LeastSquares
+from lightning_gan.losses.proximal import ProximalObjective
 from lightning_gan.models import GAIL, VAIL, VAIRL
 from lightning_gan.penalties.bottleneck import kl_to_standard_normal
 from tests.models.imitation_rows import (
@@ -223,11 +224,11 @@ def test_the_critics_turn_is_the_logistic_loss_of_both_looks(kind: type[Imitatio
     noises: list[Tensor] = []
     original = model.draw_noise
 
-    def remembered(count: int, random: torch.Generator) -> Tensor:
+    def noted(count: int, random: torch.Generator) -> Tensor:
         noises.append(original(count, random).double())
         return noises[-1]
 
-    model.draw_noise = remembered
+    model.draw_noise = noted
     twin = small(kind).double()
     trained(model, precision="64-true")
     looks = [maps_of(twin, Transitions.unpacked(rows, observation_size=3, action_size=2)) for rows in (expert, policy)]
