@@ -8,9 +8,9 @@ Every run is fitted as a user would (`python cli.py fit --config vail.yaml ...`)
 `runs/imitation_.../`; one that has written its `returns.json` is read instead of repeated, and one that was interrupted
 is trained anew. The first table has the mean return of 100 episodes with the policy's likeliest actions, the same
 beginnings for all, and the normalised score: 0 for random actions, 1 for an expert that PPO trained on the
-environment's own reward. The second one has Pendulum with other physics: an expert trained there, the policy that made
-the demonstrations, VAIRL's own policy, and a new one that PPO trained there on the reward that VAIRL has recovered from
-the demonstrations, without the environment's reward.
+environment's own reward. VAIL and GAIL learn from ten demonstrations, VAIRL from fifty. The second table has Pendulum
+with other physics (`transfer.yaml`): an expert trained there, the policy of an expert from here, VAIRL's own policy,
+and new ones that PPO trained there on the reward that VAIRL has recovered, without the environment's own.
 """
 
 import argparse
@@ -24,19 +24,20 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 RUNS = Path("runs")
-ENVIRONMENTS = {"cartpole": [], "pendulum": ["--config", "data/pendulum.yaml"]}
-"""Environments and the arguments that choose them."""
-EXPERTS = {
-    "cartpole": [],
-    "pendulum": [
-        *("--model.reward", "lightning_gan.models.ppo.EnvironmentReward", "--model.reward.scale=0.1"),
-        "--model.proximal.discount=0.9",
-    ],
-}
-"""How an expert is trained there."""
+EXPERTS = {"cartpole": "expert.yaml", "pendulum": "expert_pendulum.yaml"}
+"""Environments, and the configurations of their experts."""
 METHODS = ("vail", "gail", "vairl")
+IMITATORS = {
+    "cartpole": {"vail": ["vail.yaml"], "gail": ["gail.yaml"]},
+    "pendulum": {
+        "vail": ["vail.yaml", "data/pendulum.yaml"],
+        "gail": ["gail.yaml", "data/pendulum.yaml"],
+        "vairl": ["vairl.yaml"],
+    },
+}
+"""Environments, and the configurations of those who imitate there."""
 PHYSICS = {"l": 1.4}
-"""How the pendulum differs in the second table."""
+"""How the pendulum differs in the second table, as in `transfer.yaml`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,30 +64,32 @@ class Returns:
         return f"{self.mean:.1f} ± {self.interval:.1f}"
 
 
-def command_line(command: str, config: str, name: str, *arguments: str) -> None:
+def command_line(command: str, configs: list[str], name: str, *arguments: str) -> None:
     """`python cli.py COMMAND ...`, on one core."""
-    line = [sys.executable, str(ROOT / "cli.py"), command, "--config", config, *arguments]
-    line += ["--name", name, "--config", "hardware/cpu.yaml", "--trainer.default_root_dir", str(RUNS / name)]
+    line = [sys.executable, str(ROOT / "cli.py"), command]
+    for config in [*configs, "hardware/cpu.yaml"]:
+        line += ["--config", config]
+    line += [*arguments, "--name", name, "--trainer.default_root_dir", str(RUNS / name)]
     RUNS.mkdir(exist_ok=True)
     with (RUNS / f"{name}.log").open("w") as log:
         subprocess.run(line, check=True, stdout=log, stderr=log)
 
 
-def fitted(config: str, name: str, *arguments: str) -> Returns:
+def fitted(configs: list[str], name: str, *arguments: str) -> Returns:
     """The returns of a run; it is trained now if there is none."""
     folder = RUNS / name
     if not (folder / "minutes.json").exists():
         shutil.rmtree(folder, ignore_errors=True)
         started = time.monotonic()
-        command_line("fit", config, name, *arguments)
+        command_line("fit", configs, name, *arguments)
         (folder / "minutes.json").write_text(json.dumps((time.monotonic() - started) / 60))
     return read(folder)
 
 
-def tested(config: str, name: str, checkpoint: Path, *arguments: str) -> Returns:
+def tested(configs: list[str], name: str, checkpoint: Path, *arguments: str) -> Returns:
     """The returns of a trained policy elsewhere."""
     if not (RUNS / name / "returns.json").exists():
-        command_line("test", config, name, *arguments, "--ckpt_path", str(checkpoint))
+        command_line("test", configs, name, *arguments, "--ckpt_path", str(checkpoint))
     return read(RUNS / name)
 
 
@@ -109,14 +112,13 @@ def checkpoint_of(name: str) -> Path:
 
 def expert_of(environment: str) -> Returns:
     """PPO on the environment's own reward."""
-    arguments = [*ENVIRONMENTS[environment], *EXPERTS[environment], "--seed_everything=1"]
-    return fitted("expert.yaml", f"imitation_expert_{environment}", *arguments)
+    return fitted([EXPERTS[environment]], f"imitation_expert_{environment}", "--seed_everything=1")
 
 
 def imitator_of(method: str, environment: str, *, seed: int) -> Returns:
     """A method on the demonstrations that come with the package."""
     name = f"imitation_{method}_{environment}_{seed}"
-    return fitted(f"{method}.yaml", name, *ENVIRONMENTS[environment], f"--seed_everything={seed}")
+    return fitted(IMITATORS[environment][method], name, f"--seed_everything={seed}")
 
 
 def print_imitators(environments: list[str], methods: list[str], seeds: list[int]) -> None:
@@ -128,6 +130,8 @@ def print_imitators(environments: list[str], methods: list[str], seeds: list[int
         print(f"| {environment} | random | | {expert.random:.1f} | 0.00 | |")
         print(f"| {environment} | expert (PPO) | 1 | {expert} | 1.00 | {expert.minutes:.1f} |", flush=True)
         for method in methods:
+            if method not in IMITATORS[environment]:
+                continue
             scores = []
             for seed in seeds:
                 run = imitator_of(method, environment, seed=seed)
@@ -140,34 +144,32 @@ def print_imitators(environments: list[str], methods: list[str], seeds: list[int
 
 def print_transfer(seeds: list[int]) -> None:
     """The second table."""
-    pendulum, paid = ENVIRONMENTS["pendulum"], EXPERTS["pendulum"]
     physics = ["--data.physics", json.dumps(PHYSICS)]
     changed = ", ".join(f"{name} = {number}" for name, number in PHYSICS.items())
     expert_of("pendulum")
-    expert = fitted("expert.yaml", "imitation_expert_changed", *pendulum, *paid, *physics, "--seed_everything=1")
-    demonstrator = tested(
-        "expert.yaml", "imitation_demonstrator_changed", checkpoint_of("imitation_expert_pendulum"), *pendulum, *physics
+    expert = fitted([EXPERTS["pendulum"]], "imitation_expert_changed", *physics, "--seed_everything=1")
+    elsewhere = tested(
+        [EXPERTS["pendulum"]], "imitation_expert_elsewhere", checkpoint_of("imitation_expert_pendulum"), *physics
     )
     print(f"\n| Pendulum-v1 with {changed} | seed | return | score |")
     print("|---|---|---|---|")
     print(f"| random | | {expert.random:.1f} | 0.00 |")
     print(f"| expert, trained there (PPO) | 1 | {expert} | 1.00 |")
-    print(f"| the demonstrations' policy | 1 | {demonstrator} | {demonstrator.score(expert):.2f} |", flush=True)
+    print(f"| expert of l = 1 | 1 | {elsewhere} | {elsewhere.score(expert):.2f} |", flush=True)
     for seed in seeds:
         imitator_of("vairl", "pendulum", seed=seed)
         source = checkpoint_of(f"imitation_vairl_pendulum_{seed}")
-        policy = tested("vairl.yaml", f"imitation_vairl_changed_{seed}", source, *pendulum, *physics)
+        policy = tested(["vairl.yaml"], f"imitation_vairl_changed_{seed}", source, *physics)
         print(f"| VAIRL's policy | {seed} | {policy} | {policy.score(expert):.2f} |", flush=True)
-        reward = ["--model.reward", "lightning_gan.models.ppo.RecoveredReward", f"--model.reward.checkpoint={source}"]
-        name = f"imitation_transfer_{seed}"
-        new = fitted("expert.yaml", name, *pendulum, *physics, *reward, f"--seed_everything={seed}")
+        reward = f"--model.reward.init_args.checkpoint={source}"
+        new = fitted(["transfer.yaml"], f"imitation_transfer_{seed}", *physics, reward, f"--seed_everything={seed}")
         print(f"| new policy on VAIRL's reward | {seed} | {new} | {new.score(expert):.2f} |", flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--environments", nargs="*", choices=list(ENVIRONMENTS), default=list(ENVIRONMENTS))
-    parser.add_argument("--methods", nargs="*", choices=METHODS, default=["vail", "gail"])
+    parser.add_argument("--environments", nargs="*", choices=list(EXPERTS), default=list(EXPERTS))
+    parser.add_argument("--methods", nargs="*", choices=METHODS, default=list(METHODS))
     parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2])
     parser.add_argument("--transfer", action=argparse.BooleanOptionalAction, default=True, help="the second table")
     arguments = parser.parse_args()

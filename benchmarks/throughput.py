@@ -24,21 +24,26 @@ import torch
 from lightning.pytorch import Callback, Trainer
 from torch.utils.data import DataLoader, TensorDataset
 
-from lightning_gan.callbacks import R1, Drift, GradientPenalty
+from lightning_gan.callbacks import R1, Bottleneck, Drift, GradientPenalty
 from lightning_gan.gan import GAN
 from lightning_gan.loop import Loop
 from lightning_gan.models import (
+    ALI,
     DCGAN,
     PGGAN,
     SAGAN,
     SNGAN,
+    VGAN,
     BigGAN,
     BigGANDeep,
+    IntroVAE,
     LayerNormResNetGAN,
     R1ResNet,
     ResNetGAN,
+    SoftIntroVAE,
     StyleGAN,
 )
+from lightning_gan.models.ali import CelebATables
 
 WARM_UP = 2
 """Batches that are not counted; the first of them compiles."""
@@ -70,6 +75,16 @@ PAPERS: dict[str, tuple[int, Maker]] = {
     "BigGAN-deep": (128, lambda loop: (BigGANDeep(image_size=128, number_of_classes=1000, loop=loop), [])),
     "PGGAN": (256, lambda loop: MODELS["pggan"](256, {}, loop)),
     "StyleGAN": (256, lambda loop: MODELS["stylegan"](256, {}, loop)),
+    "VGAN": (
+        128,
+        lambda loop: (
+            VGAN(image_size=128, width=64, width_max=1024, code_features=1024, loop=loop),
+            [Bottleneck(information_constraint=0.2, beta_step_size=1e-5)],
+        ),
+    ),
+    "IntroVAE": (256, lambda loop: (IntroVAE(image_size=256, loop=loop), [])),
+    "Soft-IntroVAE": (256, lambda loop: (SoftIntroVAE(image_size=256, loop=loop), [])),
+    "ALI": (64, lambda loop: (ALI(image_size=64, architecture=CelebATables(), loop=loop), [])),
 }
 """Models as in their papers: the size of the images, and how they are made."""
 
