@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-RUNS = Path("runs")
+RUNS = Path("runs").resolve()
 EXPERTS = {"cartpole": "expert.yaml", "pendulum": "expert_pendulum.yaml"}
 """Environments, and the configurations of their experts."""
 METHODS = ("vail", "gail", "vairl")
@@ -70,9 +70,10 @@ def command_line(command: str, configs: list[str], name: str, *arguments: str) -
     for config in [*configs, "hardware/cpu.yaml"]:
         line += ["--config", config]
     line += [*arguments, "--name", name, "--trainer.default_root_dir", str(RUNS / name)]
-    RUNS.mkdir(exist_ok=True)
+    (RUNS / name).mkdir(parents=True, exist_ok=True)
     with (RUNS / f"{name}.log").open("w") as log:
-        subprocess.run(line, check=True, stdout=log, stderr=log)
+        # There, because an expert's `test` writes its demonstrations where it is run.
+        subprocess.run(line, check=True, stdout=log, stderr=log, cwd=RUNS / name)
 
 
 def fitted(configs: list[str], name: str, *arguments: str) -> Returns:

@@ -8,6 +8,8 @@ import yaml
 
 from lightning_gan.cli import main
 from lightning_gan.cli.configs import shipped_configs, shipped_folder
+from lightning_gan.models import VAIRL
+from tests.toys import toy_trainer
 
 CONFIGS = shipped_configs()
 COMPLETE = [
@@ -58,8 +60,17 @@ def test_it_parses(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert set(yaml.safe_load(capsys.readouterr().out)) >= {"model", "data", "trainer"}
 
 
+def save_a_vairl(path: Path) -> None:
+    """What `transfer.yaml` follows, for Pendulum, untrained."""
+    trainer = toy_trainer(limit_train_batches=0)
+    trainer.strategy.connect(VAIRL(observation_size=3, action_size=1, discrete_actions=False))
+    trainer.save_checkpoint(path, weights_only=True)
+
+
 @pytest.mark.parametrize("name", SMALL)
 def test_it_trains_for_two_steps(name: str) -> None:
+    if name == "transfer.yaml":
+        save_a_vairl(Path("runs/vairl/checkpoints/last.ckpt"))
     # Small batches; a config whose callbacks schedule batch sizes keeps its own.
     main(["fit", "--config", name, "--config", "hardware/cpu", "--trainer.fast_dev_run=2", "--data.batch_size=4"])
 
