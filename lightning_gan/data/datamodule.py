@@ -11,6 +11,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 from lightning_gan.data.images import ImageSource
+from lightning_gan.data.position import batches_trained, rank_and_world_size
 from lightning_gan.data.stream import Batch, Stream, StreamLoader, position_after, share_of_rank, unchanged
 from lightning_gan.schedules.growth import GrowthSchedule
 
@@ -176,7 +177,7 @@ class GANData(LightningDataModule, ABC):
     @property
     def position(self) -> int:
         """Images handed to completed training batches, over all processes: where the stream goes on."""
-        batches = self._batches_trained()
+        batches = batches_trained(self.trainer)
         # Fewer than we know of: a checkpoint was loaded into this object, and Lightning's own counters follow later.
         if batches > self._reached.batches:
             position = position_after(
@@ -187,7 +188,7 @@ class GANData(LightningDataModule, ABC):
 
     def setup(self, stage: str) -> None:
         """Opens the images, so that what is wrong with them is told before anything begins."""
-        if stage == "fit" and self._batches_trained() < self._reached.batches:
+        if stage == "fit" and batches_trained(self.trainer) < self._reached.batches:
             self._reached = _BEGINNING  # another trainer, another training; a checkpoint is loaded after this hook
         assert len(self.source) > 0
 
@@ -197,7 +198,7 @@ class GANData(LightningDataModule, ABC):
         Raises:
             ValueError: if a batch size cannot be shared equally by the processes.
         """
-        rank, world_size = self._rank_and_world_size()
+        rank, world_size = rank_and_world_size(self.trainer)
         scheduled = [] if self.schedule is None else self.schedule.batch_sizes.values()
         for batch_size in (self.batch_size, *scheduled):
             share_of_rank(batch_size, rank=rank, world_size=world_size)
@@ -220,7 +221,7 @@ class GANData(LightningDataModule, ABC):
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """All images once, in order, at full resolution, never mirrored."""
-        rank, world_size = self._rank_and_world_size()
+        rank, world_size = rank_and_world_size(self.trainer)
         images = Pass(
             source=self.source,
             resolution=self.image_size,
@@ -264,18 +265,6 @@ class GANData(LightningDataModule, ABC):
                 "so training cannot go on in the same order; give the same data, or start anew with the saved weights"
             )
         self._reached = _Reached(batches=state_dict["batches"], position=state_dict["position"])
-
-    def _batches_trained(self) -> int:
-        """Training batches that are done, over the whole training."""
-        if self.trainer is None:
-            return 0
-        # `completed` lags by one within on_train_batch_end, `ready` leads after a crash within a step.
-        return int(self.trainer.fit_loop.epoch_loop.batch_progress.state_dict()["total"]["processed"])
-
-    def _rank_and_world_size(self) -> tuple[int, int]:
-        # Not the trainer's global rank: under a model-parallel strategy several ranks take the same data.
-        kwargs = None if self.trainer is None else self.trainer.distributed_sampler_kwargs
-        return (0, 1) if kwargs is None else (int(kwargs["rank"]), int(kwargs["num_replicas"]))
 
     def _trains_on_cuda(self) -> bool:
         return self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"

@@ -15,12 +15,13 @@ from typing import Any, TypeAlias, final
 
 import torch
 from jaxtyping import Float
-from lightning.pytorch import LightningDataModule, LightningModule, Trainer
+from lightning.pytorch import LightningDataModule, LightningModule
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor
 
 from lightning_gan.data.acting import act, action_noise, of_all_processes
+from lightning_gan.data.position import batches_trained, rank_and_world_size
 from lightning_gan.data.rollout_plan import RolloutPlan
 from lightning_gan.data.stream import indices_at, share_of_rank
 from lightning_gan.demonstrations import Demonstrations, ProvidesEnvironment, load_demonstrations
@@ -144,14 +145,14 @@ class Rollouts(LightningDataModule, ProvidesEnvironment):
         if stage != "fit":
             return
         self._acting()
-        rank, world_size = _rank_and_world_size(self.trainer)
+        rank, world_size = rank_and_world_size(self.trainer)
         share_of_rank(self.batch_size, rank=rank, world_size=world_size)
         if self.plan.number_of_environments % world_size:
             raise ValueError(
                 f"number_of_environments={self.plan.number_of_environments} cannot be shared equally by {world_size} "
                 f"processes; give a multiple of {world_size}"
             )
-        if _batches_trained(self.trainer) == 0:
+        if batches_trained(self.trainer) == 0:
             self._current = None  # another trainer, another training; a checkpoint is loaded after this hook
 
     def train_dataloader(self) -> "MinibatchLoader":
@@ -175,7 +176,7 @@ class Rollouts(LightningDataModule, ProvidesEnvironment):
 
     def state_dict(self) -> dict[str, Any]:
         """The current rollout, unless training goes on with a new one, and what it belongs to."""
-        rollout = _batches_trained(self.trainer) // self.plan.batches
+        rollout = batches_trained(self.trainer) // self.plan.batches
         current = self._current if self._current is not None and self._current.number == rollout else None
         return {"settings": self._settings(), "rollout": rollout, "rows": None if current is None else current.rows}
 
@@ -220,7 +221,7 @@ class Rollouts(LightningDataModule, ProvidesEnvironment):
     def _drawn(self, rows: Float[Tensor, "rows columns"], stream: str, batch: int) -> Rows:
         """This process's rows of a batch, from an endless sequence of permutations of all rows."""
         size, seed = self.batch_size, derived_seed(self.seed, stream)
-        rank, world_size = _rank_and_world_size(self.trainer)
+        rank, world_size = rank_and_world_size(self.trainer)
         share = share_of_rank(size, rank=rank, world_size=world_size)
         return rows[indices_at(batch * size, count=size, length=len(rows), seed=seed)[share]]
 
@@ -250,7 +251,7 @@ class Rollouts(LightningDataModule, ProvidesEnvironment):
     def _act(self, agent: Agent, module: LightningModule, rollout: int) -> Rollout:
         """Steps this process's environments, and gathers those of all."""
         assert self.trainer is not None
-        rank, world_size = _rank_and_world_size(self.trainer)
+        rank, world_size = rank_and_world_size(self.trainer)
         environments = self.plan.number_of_environments
         share = share_of_rank(environments, rank=rank, world_size=world_size)
         mine = range(environments)[share]
@@ -287,7 +288,7 @@ class MinibatchLoader:
 
     def __iter__(self) -> Iterator[Minibatch]:
         # Lightning iterates anew for every epoch, which `limit_train_batches` ends.
-        return (self.data.batch(number) for number in count(_batches_trained(self.data.trainer)))
+        return (self.data.batch(number) for number in count(batches_trained(self.data.trainer)))
 
 
 @final
@@ -307,17 +308,3 @@ class OneBatch:
 def _dtype_of(module: LightningModule) -> torch.dtype:
     assert isinstance(module.dtype, torch.dtype)
     return module.dtype
-
-
-def _batches_trained(trainer: Trainer | None) -> int:
-    """Training batches that are done, over the whole training."""
-    if trainer is None:
-        return 0
-    # `completed` lags by one within on_train_batch_end, `ready` leads after a crash within a step.
-    return int(trainer.fit_loop.epoch_loop.batch_progress.state_dict()["total"]["processed"])
-
-
-def _rank_and_world_size(trainer: Trainer | None) -> tuple[int, int]:
-    # Not the trainer's global rank: under a model-parallel strategy several ranks take the same data.
-    sampler = None if trainer is None else trainer.distributed_sampler_kwargs
-    return (0, 1) if sampler is None else (int(sampler["rank"]), int(sampler["num_replicas"]))

@@ -404,7 +404,7 @@ def test_a_number_of_demonstrations_needs_demonstrations() -> None:
 def test_what_processes_cannot_share_equally_is_refused(
     batch_size: int, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lightning_gan.data.rollouts._rank_and_world_size", lambda trainer: (0, 3))
+    monkeypatch.setattr("lightning_gan.data.rollouts.rank_and_world_size", lambda trainer: (0, 3))
     with pytest.raises(ValueError, match=f"{message} cannot be shared equally by 3 processes; give a multiple of 3"):
         toy_trainer(max_steps=1).fit(ToyAgent(), toy_rollouts(batch_size=batch_size))
 
