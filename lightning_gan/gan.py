@@ -50,10 +50,13 @@ from lightning_gan.shapes import (
 PLAYERS: tuple[Player, Player] = ("discriminator", "generator")
 
 
-def unsaved_arguments() -> list[str]:
+def unsaved_arguments(*of_the_model: str) -> list[str]:
     """Arguments that checkpoints leave out: modules, callables and dataclasses would have to be unpickled.
 
     Under the command line every argument is plain data and is saved.
+
+    Args:
+        of_the_model: those that are not every model's.
     """
     if _given_hyperparameters.get() is not None:
         return []
@@ -65,6 +68,7 @@ def unsaved_arguments() -> list[str]:
         "discriminator_optimizer",
         "loop",
         "auxiliary_classifier",
+        *of_the_model,
     ]
 
 

@@ -362,8 +362,7 @@ class ALI(AdversarialInference):
             loop=loop,
             seed=seed,
         )
-        unsaved = unsaved_arguments()
-        self.save_hyperparameters(ignore=[*unsaved, "architecture"] if unsaved else [])
+        self.save_hyperparameters(ignore=unsaved_arguments("architecture"))
 
     @torch.no_grad()
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:

@@ -264,8 +264,7 @@ class BiGAN(AdversarialInference):
             loop=loop,
             seed=seed,
         )
-        unsaved = unsaved_arguments()
-        self.save_hyperparameters(ignore=[*unsaved, "architecture"] if unsaved else [])
+        self.save_hyperparameters(ignore=unsaved_arguments("architecture"))
 
     def prior(self, count: int, random: torch.Generator) -> Latents:
         """Uniform in [-1, 1)."""

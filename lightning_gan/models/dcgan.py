@@ -250,6 +250,5 @@ class AuxiliaryClassifierDCGAN(AuxiliaryClassifierGAN):
             loop=loop,
             seed=seed,
         )
-        unsaved = unsaved_arguments()
-        self.save_hyperparameters(ignore=[*unsaved, "auxiliary_classifier"] if unsaved else [])
+        self.save_hyperparameters(ignore=unsaved_arguments())
         self.auxiliary_classifier = auxiliary_classifier

@@ -130,8 +130,7 @@ class IntroVAE(IntrospectiveGAN):
             loop=loop,
             seed=seed,
         )
-        unsaved = unsaved_arguments()
-        self.save_hyperparameters(ignore=[*unsaved, "learned_shortcuts"] if unsaved else [])
+        self.save_hyperparameters(ignore=unsaved_arguments("learned_shortcuts"))
         self.margin = margin
         self.reconstruction_weight = reconstruction_weight
         self.kl_weight = kl_weight

@@ -10,7 +10,7 @@ The reward takes the critic's place, and the critic takes no turns.
 from abc import ABC, abstractmethod
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import final
+from typing import Any, final
 
 import torch
 from jaxtyping import Float
@@ -96,7 +96,12 @@ def vairl_from(checkpoint: Path) -> VAIRL:
             "runs/vairl/checkpoints/last.ckpt"
         )
     try:
-        return VAIRL.load_from_checkpoint(checkpoint, map_location="cpu", weights_only=True)
+        saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        given: dict[str, Any] = {}
+        if "replay" not in saved["hyper_parameters"]:  # made in Python: dataclasses are not saved, and the buffer is
+            rows = saved["state_dict"].get("replay_buffer.rows", ())
+            given["replay"] = Replay(size=len(rows))
+        return VAIRL.load_from_checkpoint(checkpoint, map_location="cpu", weights_only=True, **given)
     except (RuntimeError, UnpicklingError, EOFError, KeyError, TypeError) as error:
         raise ValueError(f"RecoveredReward: {checkpoint} is no checkpoint of a VAIRL: {error}") from error
 
@@ -163,8 +168,7 @@ class PPO(ImitationGAN):
             loop=loop,
             seed=seed,
         )
-        unsaved = unsaved_arguments()
-        self.save_hyperparameters(ignore=[*unsaved, "proximal", "reward"] if unsaved else [])
+        self.save_hyperparameters(ignore=unsaved_arguments("proximal", "reward"))
 
     def columns(self, transitions: Transitions) -> Float[Tensor, "batch columns"]:
         return torch.cat([transitions.observations, transitions.actions], dim=1)

@@ -153,5 +153,4 @@ class R1ResNet(GAN):
             loop=loop,
             seed=seed,
         )
-        unsaved = unsaved_arguments()
-        self.save_hyperparameters(ignore=[*unsaved, "architecture"] if unsaved else [])
+        self.save_hyperparameters(ignore=unsaved_arguments("architecture"))

@@ -368,6 +368,5 @@ class ResNetGAN(AuxiliaryClassifierGAN):
             loop=loop,
             seed=seed,
         )
-        unsaved = unsaved_arguments()
-        self.save_hyperparameters(ignore=[*unsaved, "auxiliary_classifier"] if unsaved else [])
+        self.save_hyperparameters(ignore=unsaved_arguments())
         self.auxiliary_classifier = auxiliary_classifier

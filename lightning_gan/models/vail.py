@@ -222,8 +222,7 @@ class GAIL(StateActionImitation):
         )
         self.states_only = states_only
         self.action_bound = action_bound
-        unsaved = unsaved_arguments()
-        self.save_hyperparameters(ignore=[*unsaved, "proximal", "replay"] if unsaved else [])
+        self.save_hyperparameters(ignore=unsaved_arguments("proximal", "replay"))
 
 
 @final
@@ -296,5 +295,4 @@ class VAIL(StateActionImitation):
         )
         self.states_only = states_only
         self.action_bound = action_bound
-        unsaved = unsaved_arguments()
-        self.save_hyperparameters(ignore=[*unsaved, "proximal", "replay"] if unsaved else [])
+        self.save_hyperparameters(ignore=unsaved_arguments("proximal", "replay"))

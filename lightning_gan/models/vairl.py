@@ -174,8 +174,7 @@ class VAIRL(Imitation):
             loop=loop,
             seed=seed,
         )
-        unsaved = unsaved_arguments()
-        self.save_hyperparameters(ignore=[*unsaved, "proximal", "replay"] if unsaved else [])
+        self.save_hyperparameters(ignore=unsaved_arguments("proximal", "replay"))
 
     def columns(self, transitions: Transitions) -> Float[Tensor, "batch columns"]:
         return torch.cat(

@@ -288,6 +288,14 @@ def test_a_recovered_reward_looks_at_states_alone(tmp_path: Path) -> None:
     assert not torch.equal(reward(first), reward(second))
 
 
+@pytest.mark.parametrize("size", [0, 7])
+def test_a_recovered_reward_does_not_ask_what_was_replayed(tmp_path: Path, size: int) -> None:
+    source = small(VAIRL, replay=Replay(size=size))
+    reward, seen = RecoveredReward(checkpoint=saved(source, tmp_path / "vairl.ckpt")), rollout()
+    g = source.discriminator.reward(transitions_of(seen).observations).unflatten(0, (4, 3))
+    torch.testing.assert_close(reward(seen), g.detach())
+
+
 def test_a_recovered_reward_comes_from_a_checkpoint_of_vairl(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"there is no file .*nowhere\.ckpt; train a VAIRL"):
         RecoveredReward(checkpoint=str(tmp_path / "nowhere.ckpt"))
