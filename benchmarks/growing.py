@@ -25,8 +25,8 @@ from lightning.pytorch import Callback
 from throughput import MODELS, quiet, seconds_per_batch
 
 from lightning_gan.callbacks import R1
-from lightning_gan.gan import GAN
-from lightning_gan.loop import Loop
+from lightning_gan.loop.gan import GAN
+from lightning_gan.loop.settings import Loop
 from lightning_gan.models import StyleGAN
 from lightning_gan.schedules.growth import GrowthSchedule
 

@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, pad
 
 from lightning_gan.data.digits import load_digits
-from lightning_gan.gan import GAN
-from lightning_gan.image_bytes import to_bytes
+from lightning_gan.loop.gan import GAN
 from lightning_gan.metrics import frechet_distance, gaussian
 from lightning_gan.models import StyleGAN
+from lightning_gan.tensors.image_bytes import to_bytes
 
 SAMPLES = 2500
 

@@ -35,8 +35,8 @@ from lightning_gan.callbacks import (
     ZCRDiscriminator,
     ZeroCenteredGradientPenalty,
 )
-from lightning_gan.game import Penalty
-from lightning_gan.gan import GAN
+from lightning_gan.foreign.penalty import Penalty
+from lightning_gan.loop.gan import GAN
 from lightning_gan.optimizers import GANAdam
 
 LATENT = 128

@@ -17,7 +17,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import torch
 
-from lightning_gan.models.ppo import vairl_from
+from lightning_gan.imitation.ppo import vairl_from
 
 POINTS = 101
 

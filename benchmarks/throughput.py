@@ -25,8 +25,8 @@ from lightning.pytorch import Callback, Trainer
 from torch.utils.data import DataLoader, TensorDataset
 
 from lightning_gan.callbacks import R1, Bottleneck, Drift, GradientPenalty
-from lightning_gan.gan import GAN
-from lightning_gan.loop import Loop
+from lightning_gan.loop.gan import GAN
+from lightning_gan.loop.settings import Loop
 from lightning_gan.models import (
     ALI,
     DCGAN,

@@ -8,8 +8,8 @@ from lightning.pytorch import Callback
 from torch import Tensor, nn
 
 from lightning_gan import callbacks
-from lightning_gan.gan import GAN
-from lightning_gan.layers.bottleneck import GaussianCode, reparametrized
+from lightning_gan.layers.gaussian_code import GaussianCode, reparametrized
+from lightning_gan.loop.gan import GAN
 from lightning_gan.losses import (
     FGAN,
     AdversarialLoss,

@@ -8,7 +8,7 @@ import yaml
 
 from lightning_gan.cli import main
 from lightning_gan.cli.configs import shipped_configs, shipped_folder
-from lightning_gan.models import VAIRL
+from lightning_gan.imitation import VAIRL
 from tests.toys import toy_trainer
 
 CONFIGS = shipped_configs()

@@ -8,7 +8,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from lightning_gan.gan import GAN
+from lightning_gan.loop.gan import GAN
 from lightning_gan.optimizers import GANAdam
 
 LATENT = 4

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def run(worker: str, target: Path, *, ranks: int) -> None:
-    """Run the module `worker`, such as `tests.distributed_worker`, as `ranks` processes, with `target` as argument."""
+    """Run `worker`, such as `tests.loop.distributed_worker`, as `ranks` processes; `target` is its argument."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": ""}
     launcher = ["torch.distributed.run", "--standalone", f"--nproc_per_node={ranks}", "-m"] if ranks > 1 else []
     command = [sys.executable, "-m", *launcher, worker, str(target)]

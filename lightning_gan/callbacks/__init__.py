@@ -1,21 +1,24 @@
 """Regularizers, and what stands around the loop: average, growing, samples, progress, checkpoints, the end."""
 
-from lightning_gan.callbacks.bottleneck import Bottleneck
-from lightning_gan.callbacks.checkpoint import KimgCheckpoint
-from lightning_gan.callbacks.clock import ImageClock
-from lightning_gan.callbacks.consistency import BCR, CR, ZCRDiscriminator, ZCRGenerator
-from lightning_gan.callbacks.consistency_term import ConsistencyTerm
-from lightning_gan.callbacks.ema import EMA
-from lightning_gan.callbacks.encoder_evaluation import EncoderEvaluation
-from lightning_gan.callbacks.episode_returns import EpisodeReturns
-from lightning_gan.callbacks.evaluation import Evaluation
-from lightning_gan.callbacks.figures import SampleSheets, TruncationSweep
-from lightning_gan.callbacks.game_dynamics import (
+from lightning_gan.callbacks.evaluation.encoder_evaluation import EncoderEvaluation
+from lightning_gan.callbacks.evaluation.evaluation import Evaluation
+from lightning_gan.callbacks.evaluation.latent_metrics import LinearSeparability, PerceptualPathLength
+from lightning_gan.callbacks.evaluation.sample_metrics import MultiScaleSimilarity, SlicedWasserstein
+from lightning_gan.callbacks.evaluation.singular_values import SingularValues
+from lightning_gan.callbacks.figures.growing_grid import GrowingGrid
+from lightning_gan.callbacks.figures.reconstructions import InterpolationGrid, ReconstructionGrid
+from lightning_gan.callbacks.figures.sample_sheets import SampleSheets, TruncationSweep
+from lightning_gan.callbacks.figures.samples import SampleGrid
+from lightning_gan.callbacks.figures.style_figures import NoiseComparison, StyleMixingGrid, StyleRange
+from lightning_gan.callbacks.regularizers.bottleneck import Bottleneck
+from lightning_gan.callbacks.regularizers.consistency_regularization import BCR, CR, ZCRDiscriminator, ZCRGenerator
+from lightning_gan.callbacks.regularizers.consistency_term import ConsistencyTerm
+from lightning_gan.callbacks.regularizers.game_dynamics import (
     ConsensusOptimization,
     NagarajanKolter,
     SymplecticGradientAdjustment,
 )
-from lightning_gan.callbacks.gradient_penalty import (
+from lightning_gan.callbacks.regularizers.gradient_penalty import (
     DRAGAN,
     R1,
     R2,
@@ -26,28 +29,24 @@ from lightning_gan.callbacks.gradient_penalty import (
     LipschitzPenalty,
     ZeroCenteredGradientPenalty,
 )
-from lightning_gan.callbacks.growing_grid import GrowingGrid
-from lightning_gan.callbacks.instance_noise import InstanceNoise
-from lightning_gan.callbacks.latent_metrics import LinearSeparability, PerceptualPathLength
-from lightning_gan.callbacks.learning_rate import LearningRate
-from lightning_gan.callbacks.lecam import LeCam
-from lightning_gan.callbacks.orthogonal import OrthogonalDiscriminator, OrthogonalGenerator
-from lightning_gan.callbacks.path_length import PathLength
-from lightning_gan.callbacks.progress import KimgProgressBar
-from lightning_gan.callbacks.progressive_growing import ProgressiveGrowing
-from lightning_gan.callbacks.quadratic_potential import QuadraticPotential
-from lightning_gan.callbacks.reconstructions import InterpolationGrid, ReconstructionGrid
-from lightning_gan.callbacks.record_demonstrations import RecordDemonstrations
-from lightning_gan.callbacks.roth import Roth, RothFGAN
-from lightning_gan.callbacks.sample_metrics import MultiScaleSimilarity, SlicedWasserstein
-from lightning_gan.callbacks.samples import SampleGrid
-from lightning_gan.callbacks.singular_values import SingularValues
-from lightning_gan.callbacks.spectral_norm import SpectralNorm
-from lightning_gan.callbacks.standing_statistics import StandingStatistics
-from lightning_gan.callbacks.stopping import StopAtKimg
-from lightning_gan.callbacks.style_figures import NoiseComparison, StyleMixingGrid, StyleRange
-from lightning_gan.callbacks.top_k import TopKSchedule
-from lightning_gan.callbacks.weight_clipping import WeightClipping
+from lightning_gan.callbacks.regularizers.instance_noise import InstanceNoise
+from lightning_gan.callbacks.regularizers.lecam import LeCam
+from lightning_gan.callbacks.regularizers.orthogonal import OrthogonalDiscriminator, OrthogonalGenerator
+from lightning_gan.callbacks.regularizers.path_length import PathLength
+from lightning_gan.callbacks.regularizers.quadratic_potential import QuadraticPotential
+from lightning_gan.callbacks.regularizers.roth import Roth, RothFGAN
+from lightning_gan.callbacks.regularizers.spectral_norm import SpectralNorm
+from lightning_gan.callbacks.regularizers.weight_clipping import WeightClipping
+from lightning_gan.callbacks.training.checkpoint import KimgCheckpoint
+from lightning_gan.callbacks.training.clock import ImageClock
+from lightning_gan.callbacks.training.ema import EMA
+from lightning_gan.callbacks.training.learning_rate import LearningRate
+from lightning_gan.callbacks.training.progress import KimgProgressBar
+from lightning_gan.callbacks.training.progressive_growing import ProgressiveGrowing
+from lightning_gan.callbacks.training.standing_statistics import StandingStatistics
+from lightning_gan.callbacks.training.stopping import StopAtKimg
+from lightning_gan.callbacks.training.top_k_schedule import TopKSchedule
+from lightning_gan.foreign.penalty import Penalty
 
 __all__ = [
     "BCR",
@@ -62,7 +61,6 @@ __all__ = [
     "DivergencePenalty",
     "Drift",
     "EncoderEvaluation",
-    "EpisodeReturns",
     "Evaluation",
     "FiniteDifferenceR1",
     "GradientPenalty",
@@ -82,11 +80,11 @@ __all__ = [
     "OrthogonalDiscriminator",
     "OrthogonalGenerator",
     "PathLength",
+    "Penalty",
     "PerceptualPathLength",
     "ProgressiveGrowing",
     "QuadraticPotential",
     "ReconstructionGrid",
-    "RecordDemonstrations",
     "Roth",
     "RothFGAN",
     "SampleGrid",

@@ -14,13 +14,14 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveCon
 
 import lightning_gan.callbacks
 import lightning_gan.data
-import lightning_gan.models  # noqa: F401  (all three: imported classes can be named without their module)
+import lightning_gan.imitation
+import lightning_gan.models  # noqa: F401  (all four: imported classes can be named without their module)
 from lightning_gan.cli.configs import read_config
 from lightning_gan.cli.errors import CommandLineError, explain
 from lightning_gan.cli.invocation import Invocation, take_values
 from lightning_gan.cli.runs import CONFIG, new_run, run_of_checkpoint
 from lightning_gan.cli.trainer_settings import TRAINER_DEFAULTS, silence_remarks, trainer_settings
-from lightning_gan.gan import GAN
+from lightning_gan.loop.gan import GAN
 
 FACTS_OF_DATA = (
     "image_size",

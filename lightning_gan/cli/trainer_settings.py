@@ -14,7 +14,7 @@ from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.strategies import FSDPStrategy, ModelParallelStrategy, Strategy, StrategyRegistry
 
 from lightning_gan.callbacks import KimgCheckpoint, KimgProgressBar
-from lightning_gan.checkpointing import AtomicCheckpointIO
+from lightning_gan.loop.checkpointing import AtomicCheckpointIO
 
 TRAINER_DEFAULTS: dict[str, Any] = {
     "num_sanity_val_steps": 0,  # validation makes samples, which of an untrained generator say nothing

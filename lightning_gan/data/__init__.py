@@ -11,7 +11,6 @@ from lightning_gan.data.imagenet import ImageNet, ImageNetSplit
 from lightning_gan.data.images import ImageSource, MemoryImages, box_mean
 from lightning_gan.data.lsun import LSUN
 from lightning_gan.data.resolution_cache import CachedImages
-from lightning_gan.data.rollouts import Rollouts
 from lightning_gan.data.stl10 import STL10, STL10Split
 from lightning_gan.data.stream import Stream, StreamLoader
 
@@ -36,7 +35,6 @@ __all__ = [
     "Pace",
     "Pass",
     "Resize",
-    "Rollouts",
     "STL10Split",
     "Stream",
     "StreamLoader",

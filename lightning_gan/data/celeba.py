@@ -12,7 +12,7 @@ from PIL import Image
 from lightning_gan.data.datamodule import GANData
 from lightning_gan.data.images import ClassLabels, ImageSource, Indices, box_mean, factor_between
 from lightning_gan.data.torchvision_datasets import PublicDataset, channels_first, resized
-from lightning_gan.shapes import ImageBytes
+from lightning_gan.tensors.shapes import ImageBytes
 
 ATTRIBUTES = (
     *("5_o_Clock_Shadow", "Arched_Eyebrows", "Attractive", "Bags_Under_Eyes", "Bald", "Bangs", "Big_Lips", "Big_Nose"),

@@ -12,7 +12,7 @@ from torch.nn.functional import pad
 
 from lightning_gan.data.datamodule import GANData
 from lightning_gan.data.images import ClassLabels, ImageSource, MemoryImages, box_mean, grey_to_channels
-from lightning_gan.shapes import ImageBytes
+from lightning_gan.tensors.shapes import ImageBytes
 
 _FULL_SIZE = 32  # 28 and a margin of 2 on each side: a power of two, as growing networks need
 _SIZES = (4, 8, 16, 32)

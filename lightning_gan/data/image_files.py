@@ -19,7 +19,7 @@ from PIL import Image, UnidentifiedImageError
 from lightning_gan.data.decoding import IMAGE_SUFFIXES, Resize, check_header, decode, mode_of
 from lightning_gan.data.images import ClassLabels, ImageSource, Indices, MemoryImages, factor_between
 from lightning_gan.data.listing import files_at, labels_of
-from lightning_gan.shapes import ImageBytes
+from lightning_gan.tensors.shapes import ImageBytes
 
 Pixels: TypeAlias = UInt8[np.ndarray, "height width channels"]
 """One decoded image."""

@@ -9,7 +9,7 @@ from einops import rearrange, reduce
 from jaxtyping import Int, UInt8
 from torch import Tensor
 
-from lightning_gan.shapes import ImageBytes
+from lightning_gan.tensors.shapes import ImageBytes
 
 ClassLabels: TypeAlias = Int[Tensor, " batch"]
 """One class index 0..K-1 per image, int64."""

@@ -16,7 +16,7 @@ from lightning_gan.data.datamodule import GANData
 from lightning_gan.data.decoding import Resize, decode
 from lightning_gan.data.images import ClassLabels, ImageSource, Indices, factor_between
 from lightning_gan.data.torchvision_datasets import channels_first
-from lightning_gan.shapes import ImageBytes
+from lightning_gan.tensors.shapes import ImageBytes
 
 
 @final

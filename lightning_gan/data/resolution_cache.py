@@ -24,7 +24,7 @@ from lightning.pytorch.utilities import rank_zero_info
 
 from lightning_gan.data.image_files import ImageFiles
 from lightning_gan.data.images import ClassLabels, ImageSource, Indices
-from lightning_gan.shapes import ImageBytes
+from lightning_gan.tensors.shapes import ImageBytes
 
 _UNFINISHED = "unfinished-"
 _MANIFEST = "manifest.json"

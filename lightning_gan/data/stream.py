@@ -15,8 +15,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from lightning_gan.data.images import ClassLabels, ImageSource, Indices
-from lightning_gan.seeds import derived_seed
-from lightning_gan.shapes import ImageBytes
+from lightning_gan.tensors.seeds import derived_seed
+from lightning_gan.tensors.shapes import ImageBytes
 
 Batch: TypeAlias = tuple[ImageBytes, ClassLabels]
 """What loaders yield: uint8 images and int64 class indices (zeros when there are no classes)."""

@@ -15,7 +15,7 @@ from einops import rearrange
 from filelock import FileLock
 from PIL import Image
 
-from lightning_gan.shapes import ImageBytes
+from lightning_gan.tensors.shapes import ImageBytes
 
 _LOCK = ".download.lock"
 

@@ -26,11 +26,11 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset
 
 from lightning_gan.callbacks import EMA, R1, R2
-from lightning_gan.callbacks.game_dynamics import ConsensusOptimization
-from lightning_gan.gan import GAN
+from lightning_gan.callbacks.regularizers.game_dynamics import ConsensusOptimization
+from lightning_gan.loop.gan import GAN
 from lightning_gan.optimizers import GANAdam
-from lightning_gan.seeds import derived_seed
-from lightning_gan.shapes import Images, Latents, Logits
+from lightning_gan.tensors.seeds import derived_seed
+from lightning_gan.tensors.shapes import Images, Latents, Logits
 
 LATENT_DIM = 2
 BATCH_SIZE = 256

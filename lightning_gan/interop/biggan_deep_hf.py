@@ -17,9 +17,9 @@ from lightning_gan.layers.attention import SelfAttention
 from lightning_gan.layers.batch_norm import BatchNorm, ConditionalBatchNorm
 from lightning_gan.layers.biggan import BOTTOM
 from lightning_gan.layers.projection import ClassEmbedding
-from lightning_gan.layers.spectral_norm import spectrally_normalized
+from lightning_gan.layers.spectral_normalization import spectrally_normalized
 from lightning_gan.models.biggan_deep import GeneratorBlock
-from lightning_gan.shapes import Images, Labels, Latents
+from lightning_gan.tensors.shapes import Images, Labels, Latents
 
 
 class BatchNormByTruncation(BatchNorm):

@@ -5,7 +5,7 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn.functional import max_pool2d
 
-from lightning_gan.precision import full_precision
+from lightning_gan.tensors.precision import full_precision
 
 
 class SelfAttention(nn.Module):

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
 from torch.nn.functional import batch_norm, embedding
 
-from lightning_gan.precision import full_precision
-from lightning_gan.shapes import Labels
+from lightning_gan.tensors.precision import full_precision
+from lightning_gan.tensors.shapes import Labels
 
 
 class _SumOverRanks(torch.autograd.Function):

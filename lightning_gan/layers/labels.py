@@ -3,7 +3,7 @@
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from lightning_gan.shapes import Labels
+from lightning_gan.tensors.shapes import Labels
 
 
 def label_vectors(labels: Labels, *, number_of_classes: int) -> Tensor:

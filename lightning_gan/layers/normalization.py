@@ -5,7 +5,7 @@ from einops import rearrange, repeat
 from torch import Tensor, nn
 from torch.nn.functional import instance_norm
 
-from lightning_gan.precision import full_precision
+from lightning_gan.tensors.precision import full_precision
 
 
 def pixel_norm(features: Tensor, *, eps: float = 1e-8) -> Tensor:

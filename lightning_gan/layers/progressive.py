@@ -9,7 +9,7 @@ from lightning_gan.layers.equalized import EqualizedConv2d, EqualizedLinear
 from lightning_gan.layers.growing import Growing, stage_of
 from lightning_gan.layers.normalization import MinibatchStddev
 from lightning_gan.layers.resampling import box_downsample, nearest_upsample
-from lightning_gan.shapes import Images
+from lightning_gan.tensors.shapes import Images
 
 
 def channels_of_stages(image_size: int, *, channel_base: int, channel_max: int) -> list[int]:

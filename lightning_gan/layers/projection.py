@@ -4,8 +4,8 @@ from torch import Tensor, nn
 from torch.nn.functional import relu
 
 from lightning_gan.layers.batch_norm import rows_of
-from lightning_gan.precision import full_precision
-from lightning_gan.shapes import Labels, Logits
+from lightning_gan.tensors.precision import full_precision
+from lightning_gan.tensors.shapes import Labels, Logits
 
 
 class ClassEmbedding(nn.Embedding):

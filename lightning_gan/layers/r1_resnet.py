@@ -16,7 +16,7 @@ from torch.nn.functional import avg_pool2d, leaky_relu
 from lightning_gan.layers.labels import label_vectors
 from lightning_gan.layers.projection import ClassEmbedding
 from lightning_gan.layers.resampling import nearest_upsample
-from lightning_gan.shapes import Images, Labels, Latents, Logits
+from lightning_gan.tensors.shapes import Images, Labels, Latents, Logits
 
 
 @dataclass(frozen=True, kw_only=True)

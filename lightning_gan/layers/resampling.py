@@ -4,7 +4,7 @@ from einops import repeat
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
-from lightning_gan.shapes import Images
+from lightning_gan.tensors.shapes import Images
 
 
 def box_downsample(images: Tensor, *, factor: int) -> Tensor:

@@ -10,7 +10,7 @@ from torch.nn.functional import relu
 from lightning_gan.layers.batch_norm import BatchNorm, ClassConditionalBatchNorm
 from lightning_gan.layers.resampling import box_downsample, nearest_upsample
 from lightning_gan.layers.resampling_convolutions import DownsampledConv2d, UpsampledConv2d
-from lightning_gan.shapes import Labels
+from lightning_gan.tensors.shapes import Labels
 
 
 class LabelledBatchNorm(nn.Module):

@@ -6,7 +6,7 @@ networks that the authors published take something else: normals resampled at 2,
 
 import math
 
-from lightning_gan.shapes import Latents
+from lightning_gan.tensors.shapes import Latents
 
 
 def truncated_normal(latents: Latents, *, threshold: float) -> Latents:

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
-from lightning_gan.shapes import Logits, Scalar
+from lightning_gan.tensors.shapes import Logits, Scalar
 
 
 class AdversarialLoss(ABC):

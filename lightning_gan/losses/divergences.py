@@ -19,7 +19,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from lightning_gan.shapes import Logits
+from lightning_gan.tensors.shapes import Logits
 
 Ratios: TypeAlias = Float[Tensor, "batch ..."]
 """Density ratios u = p/q of real to generated images, positive."""

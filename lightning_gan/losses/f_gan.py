@@ -2,7 +2,7 @@
 
 from lightning_gan.losses.base import AdversarialLoss
 from lightning_gan.losses.divergences import Divergence
-from lightning_gan.shapes import Logits, Scalar
+from lightning_gan.tensors.shapes import Logits, Scalar
 
 
 class FGAN(AdversarialLoss):

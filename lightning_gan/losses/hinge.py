@@ -3,7 +3,7 @@
 from torch.nn.functional import relu
 
 from lightning_gan.losses.base import AdversarialLoss
-from lightning_gan.shapes import Logits, Scalar
+from lightning_gan.tensors.shapes import Logits, Scalar
 
 
 class Hinge(AdversarialLoss):

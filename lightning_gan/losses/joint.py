@@ -6,7 +6,7 @@ arXiv:1605.09782; ALI, Dumoulin et al. 2017, arXiv:1606.00704).
 """
 
 from lightning_gan.losses.base import AdversarialLoss
-from lightning_gan.shapes import FakeLogits, Logits, Scalar
+from lightning_gan.tensors.shapes import FakeLogits, Logits, Scalar
 
 
 def mirrored_generator_cost(loss: AdversarialLoss, real_logits: Logits) -> Scalar:

@@ -1,7 +1,7 @@
 """Least squares (Mao et al. 2017, arXiv:1611.04076, eq. 9): targets 1 for real, 0 for fake, with the paper's halves."""
 
 from lightning_gan.losses.base import AdversarialLoss
-from lightning_gan.shapes import Logits, Scalar
+from lightning_gan.tensors.shapes import Logits, Scalar
 
 
 class LeastSquares(AdversarialLoss):

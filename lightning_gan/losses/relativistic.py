@@ -10,7 +10,7 @@ from typing import ClassVar, final
 from torch.nn.functional import relu, softplus
 
 from lightning_gan.losses.base import AdversarialLoss
-from lightning_gan.shapes import Logits, Scalar
+from lightning_gan.tensors.shapes import Logits, Scalar
 
 
 def paired_difference(favoured: Logits, other: Logits) -> Logits:

@@ -1,7 +1,7 @@
 """Top-k training: the generator learns from its best fakes alone (Sinha et al. 2020, arXiv:2002.06224)."""
 
 from lightning_gan.losses.base import AdversarialLoss
-from lightning_gan.shapes import Logits, Scalar
+from lightning_gan.tensors.shapes import Logits, Scalar
 
 
 class TopK(AdversarialLoss):

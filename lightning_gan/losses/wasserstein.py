@@ -4,7 +4,7 @@ The critic's Lipschitz bound comes from elsewhere.
 """
 
 from lightning_gan.losses.base import AdversarialLoss
-from lightning_gan.shapes import Logits, Scalar
+from lightning_gan.tensors.shapes import Logits, Scalar
 
 
 class Wasserstein(AdversarialLoss):

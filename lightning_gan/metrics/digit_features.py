@@ -16,7 +16,7 @@ from einops import reduce
 from torch import nn
 from torch.nn.functional import interpolate
 
-from lightning_gan.shapes import Features, ImageBytes, Logits
+from lightning_gan.tensors.shapes import Features, ImageBytes, Logits
 
 IMAGE_SIZE = 32
 NUMBER_OF_FEATURES = 64
@@ -73,7 +73,7 @@ class DigitFeatures(nn.Module):
         if images.dtype != torch.uint8 or images.shape[1] not in (1, 3):
             raise ValueError(
                 f"DigitFeatures takes uint8 images with 1 or 3 channels, but got {images.dtype} of shape "
-                f"{tuple(images.shape)}; convert images in [-1, 1] with lightning_gan.image_bytes.to_bytes"
+                f"{tuple(images.shape)}; convert images in [-1, 1] with lightning_gan.tensors.image_bytes.to_bytes"
             )
         grey = reduce(images.float() / 127.5 - 1.0, "batch channels height width -> batch 1 height width", "mean")
         if grey.shape[-2:] != (IMAGE_SIZE, IMAGE_SIZE):

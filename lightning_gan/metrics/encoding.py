@@ -9,8 +9,8 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from lightning_gan.metrics.neighbours import distances_in_blocks
-from lightning_gan.precision import full_precision
-from lightning_gan.shapes import Features, Images, PerSample
+from lightning_gan.tensors.precision import full_precision
+from lightning_gan.tensors.shapes import Features, Images, PerSample
 
 
 def squared_errors(images: Images, reconstructions: Images) -> PerSample:

@@ -8,7 +8,7 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
-from lightning_gan.shapes import Features
+from lightning_gan.tensors.shapes import Features
 
 RealFeatures: TypeAlias = Float[Tensor, "reals features"]
 """One feature vector per real image."""

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lightning_gan.shapes import Features
+from lightning_gan.tensors.shapes import Features
 
 
 class Gaussian(NamedTuple):

@@ -12,7 +12,7 @@ from einops import repeat
 from torch import nn
 from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3, FeatureExtractorInceptionV3
 
-from lightning_gan.shapes import Features, ImageBytes
+from lightning_gan.tensors.shapes import Features, ImageBytes
 
 
 class InceptionFeatures(nn.Module):

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lightning_gan.metrics.feature_set import FakeFeatures, RealFeatures
-from lightning_gan.shapes import Features, Scalar
+from lightning_gan.tensors.shapes import Features, Scalar
 
 
 def _kernel_sum(first: Tensor, second: Tensor) -> Scalar:

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from lightning_gan.shapes import Latents, Scalar
+from lightning_gan.tensors.shapes import Latents, Scalar
 
 LARGEST_STEPS = 100
 """Newton's method ends after a dozen steps or so; each one solves the problem exactly for the samples in the margin."""

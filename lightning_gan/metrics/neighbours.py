@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from lightning_gan.metrics.feature_set import FakeFeatures, RealFeatures
-from lightning_gan.shapes import Features, PerSample
+from lightning_gan.tensors.shapes import Features, PerSample
 
 BLOCK_ELEMENTS = 2**24
 """Distances held at once: 128 MiB."""

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, normalize
 
 from lightning_gan.metrics.digit_features import IMAGE_SIZE, DigitFeatures
-from lightning_gan.shapes import Images, Latents, PerSample, Scalar
+from lightning_gan.tensors.shapes import Images, Latents, PerSample, Scalar
 
 Distance: TypeAlias = Callable[[Images, Images], PerSample]
 """A perceptual distance of pairs of images in [-1, 1], one number per pair, growing with the square of a change.

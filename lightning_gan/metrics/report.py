@@ -15,7 +15,7 @@ from lightning_gan.metrics.feature_set import FakeFeatures, RealFeatures
 from lightning_gan.metrics.frechet import frechet_distance, gaussian
 from lightning_gan.metrics.kernel import kernel_distances
 from lightning_gan.metrics.neighbours import precision_recall
-from lightning_gan.shapes import Logits
+from lightning_gan.tensors.shapes import Logits
 
 Record: TypeAlias = dict[str, Any]
 """One evaluation: under "metrics" its numbers, and beside them everything they depend on."""

@@ -17,8 +17,8 @@ from torch import Tensor
 from torch.nn.functional import conv2d, normalize, pad
 
 from lightning_gan.metrics.feature_set import FakeFeatures, RealFeatures
-from lightning_gan.seeds import derived_seed
-from lightning_gan.shapes import Features, Images, Scalar
+from lightning_gan.tensors.seeds import derived_seed
+from lightning_gan.tensors.shapes import Features, Images, Scalar
 
 SMALLEST_LEVEL = 16
 """Side of the coarsest level."""

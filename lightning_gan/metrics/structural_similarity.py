@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv2d
 
-from lightning_gan.shapes import Images, PerSample
+from lightning_gan.tensors.shapes import Images, PerSample
 
 LEVEL_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 """Exponents of the five levels, finest first (Wang et al. 2003)."""

@@ -9,7 +9,6 @@ from lightning_gan.models.dcgan import DCGAN, AuxiliaryClassifierDCGAN
 from lightning_gan.models.introvae import IntroVAE
 from lightning_gan.models.layer_norm_resnet_gan import LayerNormResNetGAN
 from lightning_gan.models.pggan import PGGAN
-from lightning_gan.models.ppo import PPO
 from lightning_gan.models.r1_resnet import R1ResNet
 from lightning_gan.models.resnet_gan import ResNetGAN
 from lightning_gan.models.sagan import SAGAN
@@ -17,20 +16,14 @@ from lightning_gan.models.semi_supervised_ct_gan import SemiSupervisedCTGAN
 from lightning_gan.models.sngan import SNGAN
 from lightning_gan.models.soft_introvae import SoftIntroVAE
 from lightning_gan.models.stylegan import StyleGAN
-from lightning_gan.models.vail import GAIL, VAIL
-from lightning_gan.models.vairl import VAIRL
 from lightning_gan.models.vgan import VGAN
 
 __all__ = [
     "ALI",
     "DCGAN",
-    "GAIL",
     "PGGAN",
-    "PPO",
     "SAGAN",
     "SNGAN",
-    "VAIL",
-    "VAIRL",
     "VGAN",
     "AuxiliaryClassifierDCGAN",
     "BiGAN",

@@ -1,7 +1,7 @@
 """ALI, "Adversarially Learned Inference": a GAN with an encoder of which every code is a draw.
 
 Dumoulin et al. 2017, arXiv:1606.00704; layers by the tables of its appendix and the authors' code. The game is in
-`lightning_gan.adversarial_inference`. What is ALI's own:
+`lightning_gan.models.adversarial_inference`. What is ALI's own:
 - the encoder is Gaussian, ``z = mu(x) + exp(s(x)) e`` with e ~ N(0, I), and latents are N(0, I);
 - both players' costs are sums of two terms;
 - convolutions are without padding, down to 1x1 and up from it; the last ones of encoder and generator have a bias for
@@ -25,14 +25,14 @@ from einops import rearrange, reduce
 from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
 
-from lightning_gan.adversarial_inference import AdversarialInference, Encoder, Noise
-from lightning_gan.batches import Batch
-from lightning_gan.gan import unsaved_arguments
 from lightning_gan.layers.batch_norm import BatchNorm
-from lightning_gan.loop import Loop
+from lightning_gan.loop.batches import Batch
+from lightning_gan.loop.gan import unsaved_arguments
+from lightning_gan.loop.settings import Loop
 from lightning_gan.losses import AdversarialLoss
+from lightning_gan.models.adversarial_inference import AdversarialInference, Encoder, Noise
 from lightning_gan.optimizers import GANAdam
-from lightning_gan.shapes import Images, Latents, Logits
+from lightning_gan.tensors.shapes import Images, Latents, Logits
 
 WEIGHT_DEVIATION = 0.01
 LEAST_BRIGHTNESS = 0.5 / 255

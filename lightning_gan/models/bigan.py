@@ -1,7 +1,7 @@
 """BiGAN, "Adversarial Feature Learning": a GAN with an encoder that learns to invert the generator.
 
 Donahue et al. 2017, arXiv:1605.09782; constants and layers as in the authors' code. The game is in
-`lightning_gan.adversarial_inference`. Here are the paper's perceptrons for permutation-invariant MNIST; the
+`lightning_gan.models.adversarial_inference`. Here are the paper's perceptrons for permutation-invariant MNIST; the
 convolutional networks for ImageNet are in `models/bigan_alexnet.py`.
 
 As in the authors' code:
@@ -25,13 +25,13 @@ from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
-from lightning_gan.adversarial_inference import AdversarialInference, Encoder, Noise
-from lightning_gan.gan import unsaved_arguments
 from lightning_gan.layers.batch_norm import BatchNorm
-from lightning_gan.loop import Loop
+from lightning_gan.loop.gan import unsaved_arguments
+from lightning_gan.loop.settings import Loop
 from lightning_gan.losses import AdversarialLoss
+from lightning_gan.models.adversarial_inference import AdversarialInference, Encoder, Noise
 from lightning_gan.optimizers import GANAdam
-from lightning_gan.shapes import Images, Latents, Logits
+from lightning_gan.tensors.shapes import Images, Latents, Logits
 
 WEIGHT_DEVIATION = 0.02
 NORM_EPS = 1e-8

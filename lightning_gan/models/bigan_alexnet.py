@@ -21,10 +21,10 @@ from typing import final
 from torch import Tensor, nn
 from torch.nn.functional import max_pool2d
 
-from lightning_gan.adversarial_inference import Encoder, Noise
 from lightning_gan.layers.growing import doublings
+from lightning_gan.models.adversarial_inference import Encoder, Noise
 from lightning_gan.models.bigan import LEAK, Architecture, Layer, Output, centred_sigmoid, norm
-from lightning_gan.shapes import Images, Latents, Logits
+from lightning_gan.tensors.shapes import Images, Latents, Logits
 
 WIDTHS = (96, 256, 384, 384, 256)
 """AlexNet's feature maps."""

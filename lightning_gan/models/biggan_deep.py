@@ -17,7 +17,6 @@ from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, relu
 
-from lightning_gan.gan import GAN, unsaved_arguments
 from lightning_gan.layers.attention import SelfAttention
 from lightning_gan.layers.batch_norm import BatchNorm, ConditionalBatchNorm
 from lightning_gan.layers.biggan import BOTTOM, DISCRIMINATOR_WIDTHS, GENERATOR_WIDTHS, check_sizes, keeps_resolution
@@ -25,12 +24,13 @@ from lightning_gan.layers.initialization import Initialization, Orthogonal, init
 from lightning_gan.layers.projection import ClassEmbedding, ProjectionHead
 from lightning_gan.layers.resampling import nearest_upsample
 from lightning_gan.layers.resampling_convolutions import UpsampledConv2d
-from lightning_gan.layers.spectral_norm import spectrally_normalized
+from lightning_gan.layers.spectral_normalization import spectrally_normalized
 from lightning_gan.layers.truncated_normal import truncated_latents
-from lightning_gan.loop import Loop
+from lightning_gan.loop.gan import GAN, unsaved_arguments
+from lightning_gan.loop.settings import Loop
 from lightning_gan.losses import AdversarialLoss, Hinge
 from lightning_gan.optimizers import GANAdam
-from lightning_gan.shapes import Images, Labels, Latents, Logits
+from lightning_gan.tensors.shapes import Images, Labels, Latents, Logits
 
 
 def check_base(base_channels: int) -> None:

@@ -15,14 +15,14 @@ from itertools import pairwise
 from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
 
-from lightning_gan.gan import GAN, unsaved_arguments
 from lightning_gan.layers.batch_norm import BatchNorm
 from lightning_gan.layers.growing import doublings
-from lightning_gan.loop import Loop
+from lightning_gan.loop.gan import GAN, unsaved_arguments
+from lightning_gan.loop.settings import Loop
 from lightning_gan.losses import AdversarialLoss, Wasserstein
 from lightning_gan.models.resnet_gan import Linear
 from lightning_gan.optimizers import GANAdam
-from lightning_gan.shapes import Images, Latents, Logits
+from lightning_gan.tensors.shapes import Images, Latents, Logits
 
 
 def initialize(layer: nn.Conv2d | nn.ConvTranspose2d) -> None:

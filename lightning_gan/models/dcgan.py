@@ -16,15 +16,15 @@ import torch
 from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
 
-from lightning_gan.auxiliary_classifier import AuxiliaryClassifier, AuxiliaryClassifierGAN
-from lightning_gan.gan import GAN, unsaved_arguments
 from lightning_gan.layers import label_vectors
 from lightning_gan.layers.batch_norm import BatchNorm
 from lightning_gan.layers.growing import doublings
-from lightning_gan.loop import Loop
+from lightning_gan.loop.gan import GAN, unsaved_arguments
+from lightning_gan.loop.settings import Loop
 from lightning_gan.losses import AdversarialLoss
+from lightning_gan.models.auxiliary_classifier import AuxiliaryClassifier, AuxiliaryClassifierGAN
 from lightning_gan.optimizers import GANAdam
-from lightning_gan.shapes import Images, Labels, Latents, Logits
+from lightning_gan.tensors.shapes import Images, Labels, Latents, Logits
 
 
 def initialize(layer: nn.Module) -> None:

@@ -15,9 +15,11 @@ from collections.abc import Mapping, Sequence
 
 from lightning.pytorch.cli import OptimizerCallable
 
-from lightning_gan.gan import unsaved_arguments
-from lightning_gan.introspective import IntrospectiveGAN, IntrospectiveTurn
-from lightning_gan.layers.introspective import (
+from lightning_gan.loop.gan import unsaved_arguments
+from lightning_gan.loop.settings import Loop
+from lightning_gan.loop.turn import Turn
+from lightning_gan.models.introspective import IntrospectiveGAN, IntrospectiveTurn
+from lightning_gan.models.introspective_networks import (
     Decoder,
     Encoder,
     LearnedShortcuts,
@@ -26,11 +28,9 @@ from lightning_gan.layers.introspective import (
     channels_or_authors,
     mean_over_ranks,
 )
-from lightning_gan.loop import Loop
 from lightning_gan.optimizers import GANAdam
-from lightning_gan.penalties.introspective import margin_shortfall
-from lightning_gan.shapes import PerSample, Scalar
-from lightning_gan.turn import Turn
+from lightning_gan.penalties.reconstruction import margin_shortfall
+from lightning_gan.tensors.shapes import PerSample, Scalar
 
 CHANNELS: Mapping[int, Sequence[int]] = {
     # The authors' code begins at 256x256; the smaller ones are Soft-IntroVAE's.

@@ -11,21 +11,13 @@ from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
-from lightning_gan.auxiliary_classifier import AuxiliaryClassifier, AuxiliaryClassifierGAN
-from lightning_gan.gan import unsaved_arguments
 from lightning_gan.layers import box_downsample
 from lightning_gan.layers.growing import doublings
-from lightning_gan.loop import Loop
+from lightning_gan.loop.gan import unsaved_arguments
+from lightning_gan.loop.settings import Loop
 from lightning_gan.losses import AdversarialLoss, Wasserstein
-from lightning_gan.models.resnet_gan import (
-    GLOROT,
-    HE,
-    Conv2d,
-    Critic,
-    DownConv2d,
-    Generator,
-    widths_or_default,
-)
+from lightning_gan.models.auxiliary_classifier import AuxiliaryClassifier, AuxiliaryClassifierGAN
+from lightning_gan.models.resnet_gan import GLOROT, HE, Conv2d, Critic, DownConv2d, Generator, widths_or_default
 from lightning_gan.optimizers import GANAdam
 
 

@@ -17,8 +17,6 @@ from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
-from lightning_gan.auxiliary_classifier import AuxiliaryClassifier, AuxiliaryClassifierGAN
-from lightning_gan.gan import unsaved_arguments
 from lightning_gan.layers import (
     DownsamplingConv2d,
     EqualizedConv2d,
@@ -31,10 +29,12 @@ from lightning_gan.layers import (
 )
 from lightning_gan.layers.normalization import PixelNorm
 from lightning_gan.layers.progressive import GrowingGenerator, GrowingSizes
-from lightning_gan.loop import Loop
+from lightning_gan.loop.gan import unsaved_arguments
+from lightning_gan.loop.settings import Loop
 from lightning_gan.losses import AdversarialLoss, Wasserstein
+from lightning_gan.models.auxiliary_classifier import AuxiliaryClassifier, AuxiliaryClassifierGAN
 from lightning_gan.optimizers import GANAdam
-from lightning_gan.shapes import Images, Labels, Latents
+from lightning_gan.tensors.shapes import Images, Labels, Latents
 
 
 class FirstBlock(nn.Module):

@@ -14,7 +14,6 @@ from lightning.pytorch.cli import OptimizerCallable
 from torch import nn
 from torch.nn.functional import leaky_relu
 
-from lightning_gan.gan import GAN, unsaved_arguments
 from lightning_gan.layers.r1_resnet import (
     Architecture,
     Critic,
@@ -25,10 +24,11 @@ from lightning_gan.layers.r1_resnet import (
     ResNet3,
     ResNet4,
 )
-from lightning_gan.loop import Loop
+from lightning_gan.loop.gan import GAN, unsaved_arguments
+from lightning_gan.loop.settings import Loop
 from lightning_gan.losses import AdversarialLoss
 from lightning_gan.optimizers import GANAdam
-from lightning_gan.shapes import Images, Labels, Logits
+from lightning_gan.tensors.shapes import Images, Labels, Logits
 
 __all__ = [
     "Architecture",

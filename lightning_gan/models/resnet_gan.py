@@ -22,16 +22,16 @@ from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
-from lightning_gan.auxiliary_classifier import AuxiliaryClassifier, AuxiliaryClassifierGAN
-from lightning_gan.gan import unsaved_arguments
 from lightning_gan.layers import box_downsample, nearest_upsample
 from lightning_gan.layers.batch_norm import BatchNorm, ClassConditionalBatchNorm
 from lightning_gan.layers.growing import doublings
 from lightning_gan.layers.resampling_convolutions import downsampled_convolution, upsampled_convolution
-from lightning_gan.loop import Loop
+from lightning_gan.loop.gan import unsaved_arguments
+from lightning_gan.loop.settings import Loop
 from lightning_gan.losses import AdversarialLoss, Wasserstein
+from lightning_gan.models.auxiliary_classifier import AuxiliaryClassifier, AuxiliaryClassifierGAN
 from lightning_gan.optimizers import GANAdam
-from lightning_gan.shapes import Images, Labels, Latents, Logits
+from lightning_gan.tensors.shapes import Images, Labels, Latents, Logits
 
 GLOROT, HE = 1.0, math.sqrt(2.0)
 """Factors on ``sqrt(2 / (fan_in + fan_out))``, the standard deviation of uniform weights in the authors' code."""

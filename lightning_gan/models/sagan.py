@@ -17,16 +17,16 @@ from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
-from lightning_gan.gan import GAN, unsaved_arguments
 from lightning_gan.layers.attention import SelfAttention
 from lightning_gan.layers.batch_norm import BatchNorm
 from lightning_gan.layers.projection import ProjectionHead
 from lightning_gan.layers.residual import LabelledBatchNorm, ResidualDownBlock, ResidualUpBlock, start_uniformly
-from lightning_gan.layers.spectral_norm import spectrally_normalized
-from lightning_gan.loop import Loop
+from lightning_gan.layers.spectral_normalization import spectrally_normalized
+from lightning_gan.loop.gan import GAN, unsaved_arguments
+from lightning_gan.loop.settings import Loop
 from lightning_gan.losses import AdversarialLoss, Hinge
 from lightning_gan.optimizers import GANAdam
-from lightning_gan.shapes import Images, Labels, Latents, Logits
+from lightning_gan.tensors.shapes import Images, Labels, Latents, Logits
 
 BOTTOM = 4
 """Height and width that the generator begins with and the discriminator ends with."""

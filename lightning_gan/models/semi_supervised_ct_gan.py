@@ -23,16 +23,16 @@ from torch.nn.functional import log_softmax, mse_loss
 from torch.nn.utils.parametrizations import weight_norm
 from torchmetrics import MeanMetric
 
-from lightning_gan.batches import Batch
-from lightning_gan.gan import GAN, unsaved_arguments
 from lightning_gan.layers import label_vectors
 from lightning_gan.layers.batch_norm import BatchNorm
 from lightning_gan.layers.growing import doublings
-from lightning_gan.loop import Loop
+from lightning_gan.loop.batches import Batch
+from lightning_gan.loop.gan import GAN, unsaved_arguments
+from lightning_gan.loop.settings import Loop
+from lightning_gan.loop.turn import Player, Turn
 from lightning_gan.optimizers import GANAdam
-from lightning_gan.precision import full_precision
-from lightning_gan.shapes import Features, Images, Labels, Latents, Logits, Scalar
-from lightning_gan.turn import Player, Turn
+from lightning_gan.tensors.precision import full_precision
+from lightning_gan.tensors.shapes import Features, Images, Labels, Latents, Logits, Scalar
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,20 +14,20 @@ from typing import ClassVar
 
 from lightning.pytorch.cli import OptimizerCallable
 
-from lightning_gan.gan import unsaved_arguments
-from lightning_gan.introspective import IntrospectiveGAN, IntrospectiveTurn, Posterior
-from lightning_gan.layers.introspective import (
+from lightning_gan.loop.gan import unsaved_arguments
+from lightning_gan.loop.settings import Loop
+from lightning_gan.loop.turn import Turn
+from lightning_gan.models.introspective import IntrospectiveGAN, IntrospectiveTurn, Posterior
+from lightning_gan.models.introspective_networks import (
     Decoder,
     Encoder,
     NormalizedBranch,
     WhereWidthsChange,
     channels_or_authors,
 )
-from lightning_gan.loop import Loop
 from lightning_gan.optimizers import GANAdam
-from lightning_gan.penalties.introspective import exponential_evidence, reconstruction_error
-from lightning_gan.shapes import Images, Latents, PerSample, Scalar
-from lightning_gan.turn import Turn
+from lightning_gan.penalties.reconstruction import exponential_evidence, reconstruction_error
+from lightning_gan.tensors.shapes import Images, Latents, PerSample, Scalar
 
 CHANNELS: Mapping[int, Sequence[int]] = {
     28: (64, 128),

@@ -25,7 +25,6 @@ from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
-from lightning_gan.gan import GAN, evaluation_mode, unsaved_arguments
 from lightning_gan.layers import (
     DownsamplingConv2d,
     EqualizedConv2d,
@@ -39,11 +38,12 @@ from lightning_gan.layers.blur import Blur
 from lightning_gan.layers.equalized import SQRT2
 from lightning_gan.layers.normalization import InstanceNorm, PixelNorm
 from lightning_gan.layers.progressive import GrowingGenerator, GrowingSizes
-from lightning_gan.loop import Loop
+from lightning_gan.loop.gan import GAN, evaluation_mode, unsaved_arguments
+from lightning_gan.loop.settings import Loop
 from lightning_gan.losses import AdversarialLoss
 from lightning_gan.optimizers import GANAdam
-from lightning_gan.precision import full_precision
-from lightning_gan.shapes import Images, Labels, Latents, Logits
+from lightning_gan.tensors.precision import full_precision
+from lightning_gan.tensors.shapes import Images, Labels, Latents, Logits
 
 Styles: TypeAlias = Float[Tensor, "batch layers style_dim"]
 """w for every layer that takes a style: one layer if none is modulated."""

@@ -18,15 +18,15 @@ from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
-from lightning_gan.gan import GAN, unsaved_arguments
-from lightning_gan.layers.bottleneck import reparametrized
+from lightning_gan.layers.gaussian_code import reparametrized
 from lightning_gan.layers.r1_resnet import Critic, Generator, ResNet
-from lightning_gan.loop import Loop
+from lightning_gan.loop.gan import GAN, unsaved_arguments
+from lightning_gan.loop.settings import Loop
+from lightning_gan.loop.turn import Player, Turn
 from lightning_gan.losses import AdversarialLoss
 from lightning_gan.optimizers import GANAdam
-from lightning_gan.precision import full_precision
-from lightning_gan.shapes import FakeImages, FakeLabels, FakeLatents, Images, Labels, Latents, Logits
-from lightning_gan.turn import Player, Turn
+from lightning_gan.tensors.precision import full_precision
+from lightning_gan.tensors.shapes import FakeImages, FakeLabels, FakeLatents, Images, Labels, Latents, Logits
 
 
 class CodeMap(nn.Module):

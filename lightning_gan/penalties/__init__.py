@@ -1,17 +1,12 @@
 """Regularizers as pure functions: tensors in, one unweighted number out."""
 
-from lightning_gan.penalties.bottleneck import dual_ascent, kl_to_standard_normal
+from lightning_gan.penalties.f_gan_regularizer import f_gan_regularizer, jensen_shannon_regularizer
+from lightning_gan.penalties.gan_qp import ImageDistance, MeanAbsolute, RootMeanSquare, quadratic_potential
 from lightning_gan.penalties.gradient import gradient_at, gradient_norm, squared_gradient_norm, zero_centered
 from lightning_gan.penalties.interpolation import distance_to_target, excess_over_one, interpolated
-from lightning_gan.penalties.lecam import lecam_divergence
-from lightning_gan.penalties.orthogonal import off_diagonal_orthogonality, orthogonality
-from lightning_gan.penalties.quadratic_potential import (
-    ImageDistance,
-    MeanAbsolute,
-    RootMeanSquare,
-    quadratic_potential,
-)
-from lightning_gan.penalties.roth import f_gan_regularizer, jensen_shannon_regularizer
+from lightning_gan.penalties.kl_divergence import dual_ascent, kl_to_standard_normal
+from lightning_gan.penalties.lecam_divergence import lecam_divergence
+from lightning_gan.penalties.orthogonality import off_diagonal_orthogonality, orthogonality
 
 __all__ = [
     "ImageDistance",

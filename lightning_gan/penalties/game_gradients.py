@@ -13,7 +13,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from lightning_gan.shapes import Scalar
+from lightning_gan.tensors.shapes import Scalar
 
 Gradients: TypeAlias = Sequence[Tensor]
 """The gradient of one cost by all weights of one player, a tensor for each of its parameters."""

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import torch
 from einops import rearrange, reduce
 
-from lightning_gan.precision import full_precision
-from lightning_gan.shapes import Images, Logits, PerSample, Scalar
+from lightning_gan.tensors.precision import full_precision
+from lightning_gan.tensors.shapes import Images, Logits, PerSample, Scalar
 
 
 def squared_gradient_norm(logits: Logits, images: Images) -> PerSample:

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import relu
 
-from lightning_gan.shapes import Images, PerSample
+from lightning_gan.tensors.shapes import Images, PerSample
 
 
 def interpolated(real: Images, fake: Tensor, *, between: tuple[float, float] = (0.0, 1.0)) -> Images:

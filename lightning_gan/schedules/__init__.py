@@ -1,7 +1,7 @@
 """Pure functions of images seen: how a network grows, what happens to learning rates."""
 
 from lightning_gan.schedules.growth import Growth, GrowthSchedule
-from lightning_gan.schedules.learning_rate import (
+from lightning_gan.schedules.rates import (
     Constant,
     CosineDecay,
     ExponentialDecay,

@@ -5,8 +5,8 @@ from pathlib import Path
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from lightning_gan.callbacks import KimgCheckpoint
-from lightning_gan.checkpointing import AtomicCheckpointIO
 from lightning_gan.cli.trainer_settings import trainer_settings
+from lightning_gan.loop.checkpointing import AtomicCheckpointIO
 from tests.cli.command_line import TRAINER
 
 

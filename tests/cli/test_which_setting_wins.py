@@ -7,16 +7,9 @@ import pytest
 import torch
 import yaml
 
-from lightning_gan.gan import GAN
+from lightning_gan.loop.gan import GAN
 from lightning_gan.models import StyleGAN
-from tests.cli.command_line import (
-    TINY,
-    hyperparameters,
-    message_of,
-    read,
-    run,
-    write,
-)
+from tests.cli.command_line import TINY, hyperparameters, message_of, read, run, write
 
 
 def test_the_model_takes_size_channels_and_classes_from_its_data() -> None:

@@ -11,10 +11,10 @@ from lightning.pytorch import Callback, LightningModule
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from lightning_gan.callbacks.consistency_term import ConsistencyTerm
-from lightning_gan.callbacks.gradient_penalty import R1, R2, GradientPenalty
-from lightning_gan.callbacks.roth import Roth
-from lightning_gan.game import Penalty
+from lightning_gan.callbacks.regularizers.consistency_term import ConsistencyTerm
+from lightning_gan.callbacks.regularizers.gradient_penalty import R1, R2, GradientPenalty
+from lightning_gan.callbacks.regularizers.roth import Roth
+from lightning_gan.foreign.penalty import Penalty
 from tests.foreign.augmenting import AugmentingGAN
 from tests.foreign.automatic import AutomaticCritic
 from tests.foreign.detaching import DetachingGAN

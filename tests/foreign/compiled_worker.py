@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from lightning.pytorch import LightningModule
 
-from lightning_gan.callbacks.gradient_penalty import R1, R2
+from lightning_gan.callbacks.regularizers.gradient_penalty import R1, R2
 from tests.foreign.comparison import MODULES, error, r1, r2, trained
 
 

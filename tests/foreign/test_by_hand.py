@@ -8,8 +8,8 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.plugins.precision import MixedPrecision
 
-from lightning_gan.callbacks.gradient_penalty import R1, R2
-from lightning_gan.game import Penalty
+from lightning_gan.callbacks.regularizers.gradient_penalty import R1, R2
+from lightning_gan.foreign.penalty import Penalty
 from tests.foreign.comparison import MODULES, PENALTIES, critic_of, error, loader_for, r1, r2, trained
 from tests.toys import toy_trainer
 

@@ -8,8 +8,8 @@ from jsonargparse import ArgumentParser
 from lightning.pytorch import LightningModule
 from torch import Tensor
 
-from lightning_gan.callbacks.gradient_penalty import R1, R2
-from lightning_gan.game import Penalty
+from lightning_gan.callbacks.regularizers.gradient_penalty import R1, R2
+from lightning_gan.foreign.penalty import Penalty
 from tests.foreign.automatic import AutomaticCritic
 from tests.foreign.comparison import loader_for
 from tests.foreign.detaching import DetachingGAN

@@ -14,8 +14,8 @@ import torch.distributed
 from lightning.pytorch import LightningModule
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
-from lightning_gan.distributed import shard
-from lightning_gan.game import Penalty
+from lightning_gan.foreign.penalty import Penalty
+from lightning_gan.loop.distributed import shard
 from tests.foreign.comparison import MODULES, PENALTIES, ByHand, trained
 
 Weights: TypeAlias = dict[str, Any]

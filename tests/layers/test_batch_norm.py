@@ -17,7 +17,7 @@ from lightning_gan.layers.batch_norm import (
     batch_norms_of,
     standing_statistics,
 )
-from lightning_gan.layers.spectral_norm import spectrally_normalized
+from lightning_gan.layers.spectral_normalization import spectrally_normalized
 from tests.layers.batch_norm_worker import differentiate, inputs
 
 ROOT = Path(__file__).parents[2]

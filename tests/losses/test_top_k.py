@@ -8,13 +8,13 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor, tensor
 
-from lightning_gan.callbacks.top_k import TopKSchedule
-from lightning_gan.gan import GAN
-from lightning_gan.loop import Loop
+from lightning_gan.callbacks.training.top_k_schedule import TopKSchedule
+from lightning_gan.loop.gan import GAN
+from lightning_gan.loop.settings import Loop
 from lightning_gan.losses import AdversarialLoss, Hinge, LeastSquares, Minimax, NonSaturating, Wasserstein
 from lightning_gan.losses.relativistic import RelativisticStandard
 from lightning_gan.losses.top_k import TopK
-from tests.callbacks.growing_toys import ForeignGAN, assert_same_state, fit, growing_gan
+from tests.callbacks.training.growing_toys import ForeignGAN, assert_same_state, fit, growing_gan
 from tests.toys import equal, fast_adam, toy_gan, toy_loader, toy_trainer, weights_of
 
 EVERY_LOSS = [NonSaturating(), Minimax(), Hinge(), Wasserstein(), LeastSquares()]

@@ -5,9 +5,9 @@ import torch
 from torch.nn.functional import avg_pool2d, pad
 
 from lightning_gan.data.digits import load_digits
-from lightning_gan.image_bytes import to_bytes
 from lightning_gan.metrics import DigitFeatures, frechet_distance, frechet_floor, gaussian
 from lightning_gan.metrics.digit_features import WEIGHTS
+from lightning_gan.tensors.image_bytes import to_bytes
 
 
 @pytest.fixture(scope="module")

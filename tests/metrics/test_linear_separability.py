@@ -6,11 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from lightning_gan.metrics.linear_separability import (
-    conditional_entropy,
-    linear_separability,
-    support_vector_machine,
-)
+from lightning_gan.metrics.linear_separability import conditional_entropy, linear_separability, support_vector_machine
 
 
 def normal(count: int, latent: int, *, seed: int = 0) -> Tensor:

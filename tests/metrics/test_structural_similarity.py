@@ -6,11 +6,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d
 from torchmetrics.functional.image import structural_similarity_index_measure
 
-from lightning_gan.metrics.structural_similarity import (
-    LEVEL_WEIGHTS,
-    multi_scale_similarity,
-    structural_similarity,
-)
+from lightning_gan.metrics.structural_similarity import LEVEL_WEIGHTS, multi_scale_similarity, structural_similarity
 
 
 def pair(side: int, *, channels: int = 1, likeness: float = 0.7) -> tuple[Tensor, Tensor]:

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lightning_gan.introspective import IntrospectiveGAN
-from lightning_gan.seeds import derived_seed
+from lightning_gan.models.introspective import IntrospectiveGAN
+from lightning_gan.tensors.seeds import derived_seed
 from tests.models.training import random_loader
 from tests.toys import Spy, toy_trainer
 

@@ -10,7 +10,7 @@ from torch.nn.functional import batch_norm, conv2d, conv_transpose2d, leaky_relu
 
 from lightning_gan.callbacks import EMA
 from lightning_gan.models.ali import ALI, Architecture, CelebATables, CIFAR10Tables, Maxout, SVHNTables
-from tests.adversarial_inference_worker import WithoutDropout
+from tests.models.adversarial_inference_worker import WithoutDropout
 from tests.models.training import parameters_of, random_loader, trained
 from tests.toys import Spy, equal, toy_trainer, weights_of
 

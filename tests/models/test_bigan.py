@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import batch_norm, conv2d, conv_transpose2d, leaky_relu, linear, max_pool2d, softplus
 
-from lightning_gan.adversarial_inference import GeneratorAndEncoder
 from lightning_gan.callbacks import EMA
+from lightning_gan.models.adversarial_inference import GeneratorAndEncoder
 from lightning_gan.models.bigan import BiGAN, Perceptrons
 from lightning_gan.models.bigan_alexnet import AlexNet
 from tests.models.training import parameters_of, random_loader, trained

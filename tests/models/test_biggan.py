@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from lightning_gan.callbacks import R1
 from lightning_gan.layers.initialization import Normal
-from lightning_gan.layers.spectral_norm import parametrizations_of
+from lightning_gan.layers.spectral_normalization import parametrizations_of
 from lightning_gan.layers.truncated_normal import truncated_latents
-from lightning_gan.loop import Loop
+from lightning_gan.loop.settings import Loop
 from lightning_gan.models.biggan import BigGAN, Discriminator, Generator
 from tests.toys import Spy, equal, toy_trainer, weights_of
 

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from lightning_gan.layers.truncated_normal import truncated_latents
-from lightning_gan.loop import Loop
+from lightning_gan.loop.settings import Loop
 from lightning_gan.models.biggan_deep import BigGANDeep, Discriminator, DiscriminatorBlock, Generator, GeneratorBlock
 from tests.toys import equal, toy_trainer, weights_of
 

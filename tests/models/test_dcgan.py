@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import batch_norm, conv2d, conv_transpose2d, leaky_relu
 
-from lightning_gan.auxiliary_classifier import AuxiliaryClassifier
+from lightning_gan.models.auxiliary_classifier import AuxiliaryClassifier
 from lightning_gan.models.dcgan import DCGAN, AuxiliaryClassifierDCGAN, Discriminator, Generator
 from tests.models.training import moved_by_one_step, parameters_of, trained
 

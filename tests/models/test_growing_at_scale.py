@@ -10,7 +10,7 @@ from lightning.pytorch import Callback
 from torch.utils.data import DataLoader, TensorDataset
 
 from lightning_gan.callbacks import R1, GradientPenalty
-from lightning_gan.gan import GAN
+from lightning_gan.loop.gan import GAN
 from lightning_gan.models import PGGAN, StyleGAN
 from tests.toys import Spy, toy_trainer
 

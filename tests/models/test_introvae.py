@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from lightning_gan.layers.introspective import AsIntroVAEWasRun
+from lightning_gan.models.introspective_networks import AsIntroVAEWasRun
 from lightning_gan.models.introvae import IntroVAE
 from tests.models.introspective_steps import (
     SMALL,

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, batch_norm, conv2d, interpolate, linear, max_pool2d, relu
 
-from lightning_gan.layers.spectral_norm import parametrizations_of
-from lightning_gan.loop import Loop
+from lightning_gan.layers.spectral_normalization import parametrizations_of
+from lightning_gan.loop.settings import Loop
 from lightning_gan.losses import Hinge, NonSaturating
 from lightning_gan.models.sagan import SAGAN, Discriminator, Generator
 from tests.toys import equal, toy_trainer, weights_of

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from lightning_gan.layers.residual import ResidualDownBlock
-from lightning_gan.layers.spectral_norm import parametrizations_of
-from lightning_gan.loop import Loop
+from lightning_gan.layers.spectral_normalization import parametrizations_of
+from lightning_gan.loop.settings import Loop
 from lightning_gan.losses import Hinge, NonSaturating
 from lightning_gan.models.sngan import SNGAN, Discriminator, Generator
 from tests.toys import equal, toy_trainer, weights_of

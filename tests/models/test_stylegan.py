@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from lightning_gan.callbacks import R1
-from lightning_gan.game import Player
 from lightning_gan.layers import box_downsample, nearest_upsample
 from lightning_gan.layers.blur import Blur
+from lightning_gan.loop.turn import Player
 from lightning_gan.models.stylegan import Discriminator, Generator, StyleGAN
 from tests.toys import equal, toy_trainer, weights_of
 

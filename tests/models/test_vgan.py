@@ -14,15 +14,15 @@ from torch import Tensor
 from torch.nn.functional import leaky_relu
 
 from lightning_gan.callbacks import EMA, R1, Bottleneck, KimgCheckpoint, SampleGrid, StopAtKimg
-from lightning_gan.loop import Loop
+from lightning_gan.loop.settings import Loop
+from lightning_gan.loop.turn import Player, Turn
 from lightning_gan.losses import RelativisticStandard
 from lightning_gan.models.vgan import VGAN, CodeMap, Discriminator
 from lightning_gan.penalties import squared_gradient_norm
-from lightning_gan.turn import Player, Turn
+from tests.loop.test_resume import Cut, Pictures, assert_equal
 from tests.models.training import moved_by_one_step, parameters_of, random_loader, trained
 from tests.models.vgan_compiled_worker import CASES
 from tests.models.vgan_worker import STRATEGIES
-from tests.test_resume import Cut, Pictures, assert_equal
 from tests.toys import equal, fast_adam, toy_trainer, weights_of
 from tests.two_ranks import ROOT, assert_same_weights, run_on_one_and_two
 

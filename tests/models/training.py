@@ -7,7 +7,7 @@ from lightning.pytorch import Callback
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from lightning_gan.gan import GAN
+from lightning_gan.loop.gan import GAN
 from tests.toys import toy_trainer
 
 

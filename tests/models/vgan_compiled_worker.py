@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from lightning_gan.callbacks import R1, Bottleneck
-from lightning_gan.game import Penalty, Player
-from lightning_gan.gan import GAN
+from lightning_gan.foreign.penalty import Penalty
+from lightning_gan.loop.gan import GAN
+from lightning_gan.loop.turn import Player
 from lightning_gan.models import VGAN, R1ResNet
 from tests.toys import toy_trainer
 

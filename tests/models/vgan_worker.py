@@ -13,8 +13,8 @@ from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_
 
 from lightning_gan.callbacks import EMA, R1, Bottleneck
 from lightning_gan.data import GANData, ImageSource, MemoryImages
-from lightning_gan.image_bytes import to_bytes
 from lightning_gan.models import VGAN
+from lightning_gan.tensors.image_bytes import to_bytes
 from tests.toys import fast_adam, toy_trainer
 
 STRATEGIES = ("gan_ddp", "gan_fsdp")

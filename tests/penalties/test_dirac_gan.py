@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
+from lightning_gan.penalties.f_gan_regularizer import jensen_shannon_regularizer
 from lightning_gan.penalties.gradient import zero_centered
-from lightning_gan.penalties.roth import jensen_shannon_regularizer
-from lightning_gan.shapes import Images, Logits, Scalar
+from lightning_gan.tensors.shapes import Images, Logits, Scalar
 
 Regularizer: TypeAlias = Callable[[Logits, Images, Logits, Images], Scalar]
 

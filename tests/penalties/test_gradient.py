@@ -5,7 +5,8 @@ import torch
 from torch import Tensor, nn
 
 from lightning_gan.callbacks import R1, R2
-from lightning_gan.game import Penalty, Turn
+from lightning_gan.foreign.penalty import Penalty
+from lightning_gan.loop.turn import Turn
 from lightning_gan.penalties import squared_gradient_norm, zero_centered
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lightning_gan.callbacks.gradient_penalty import (
+from lightning_gan.callbacks.regularizers.gradient_penalty import (
     DRAGAN,
     R1,
     R2,
@@ -17,7 +17,7 @@ from lightning_gan.callbacks.gradient_penalty import (
     LipschitzPenalty,
     ZeroCenteredGradientPenalty,
 )
-from lightning_gan.game import Penalty
+from lightning_gan.foreign.penalty import Penalty
 from lightning_gan.losses import Wasserstein
 from lightning_gan.penalties.gradient import gradient_at, gradient_norm
 from lightning_gan.penalties.interpolation import distance_to_target, interpolated, noised

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from lightning_gan.game import Player, Turn
+from lightning_gan.loop.turn import Player, Turn
 
 
 def turn_of(

@@ -1,0 +1,138 @@
+"""Evaluation: how close a generator's images are to the real ones, while it trains, and in `validate` and `test`.
+
+The feature extractor sees every image once; all numbers come from those features (`lightning_gan.metrics`).
+"""
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Int64
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.utilities import rank_zero_warn
+from torch import Tensor, nn
+
+from lightning_gan.callbacks.evaluation.comparison import Comparing, Described, Reals
+from lightning_gan.metrics import DigitFeatures, frechet_floor
+from lightning_gan.metrics.report import Record, class_counts, compare_features, share_of_class
+from lightning_gan.tensors.seeds import derived_seed
+from lightning_gan.tensors.shapes import Features, ImageBytes
+
+
+class Evaluation(Comparing):
+    """Compares generated with real images, and logs, prints and writes what it finds.
+
+    While fitting it evaluates every `every_kimg` thousand images and at the end, against the images of the validation
+    dataloader, whose features it computes once. In `validate` and `test` the reals are those of the loop's own batches.
+    Of several dataloaders it reads the first.
+
+    Results: `metrics/...` in the loggers and in `trainer.callback_metrics` (a checkpoint may monitor
+    `metrics/frechet_distance`), `metrics.json` in `trainer.default_root_dir`, and a table on the terminal. Evaluating
+    leaves training as it was: random state and modes of the networks are put back. A `fast_dev_run` is not evaluated.
+
+    It works on a `GAN`, and with `sampler` on any LightningModule. Real images are a batch's first tensor with four
+    dimensions, uint8 or float in [-1, 1]. Its place among the callbacks is behind those that average weights.
+
+    Args:
+        extractor: makes features `[batch, features]` of uint8 images with 1 or 3 channels. It is frozen, and no part of
+            checkpoints.
+        every_kimg: thousands of real images between evaluations while fitting; None evaluates at the end only.
+        fake_count: images to generate. Distances of different counts are not comparable.
+        batch_size: images to generate at once, on each rank. Where networks draw noise, it changes the images.
+        seed: latents, noise and random subsets are a function of it.
+        truncation: passed to `GAN.sample`.
+        ema: passed to `GAN.sample`. Other modules are always evaluated with the weights that `EMA` averages.
+        neighbours: k of precision, recall, density and coverage.
+        kernel_subsets: how many random subsets the kernel distance averages over.
+        kernel_subset_size: samples per subset; all of them where there are fewer, as the record then says.
+        sampler: gives images `[count, channels, height, width]` in about [-1, 1] of a module that is no `GAN`, from
+            (module, count, seed). It is called per batch, with networks in evaluation mode and without gradients.
+        name: what the loggers' names begin with, and the name of the JSON file; two evaluations in one run need two.
+
+    Raises:
+        ValueError: for settings that cannot be evaluated, and before training starts for a run that cannot be.
+    """
+
+    def __init__(
+        self,
+        *,
+        extractor: nn.Module,
+        every_kimg: float | None = None,
+        fake_count: int = 2500,
+        batch_size: int = 100,
+        seed: int = 0,
+        truncation: float = 1.0,
+        ema: bool = True,
+        neighbours: int = 3,
+        kernel_subsets: int = 100,
+        kernel_subset_size: int = 1000,
+        sampler: Callable[[LightningModule, int, int], Tensor] | None = None,
+        name: str = "metrics",
+    ) -> None:
+        super().__init__(
+            every_kimg=every_kimg,
+            fake_count=fake_count,
+            batch_size=batch_size,
+            seed=seed,
+            truncation=truncation,
+            ema=ema,
+            sampler=sampler,
+            name=name,
+        )
+        self.check_counts(neighbours=neighbours, kernel_subsets=kernel_subsets)
+        if fake_count <= neighbours:
+            raise ValueError(f"Evaluation: fake_count={fake_count} must be above neighbours={neighbours}")
+        if kernel_subset_size < 2:
+            raise ValueError(f"Evaluation: kernel_subset_size={kernel_subset_size} must be at least 2")
+        self.extractor = extractor.requires_grad_(False).eval()
+        self.neighbours = neighbours
+        self.kernel_subsets = kernel_subsets
+        self.kernel_subset_size = kernel_subset_size
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        super().setup(trainer, pl_module, stage)
+        features = self.extractor.cpu()(torch.zeros(1, 3, 32, 32, dtype=torch.uint8)).shape[1]
+        if self.fake_count <= features:
+            rank_zero_warn(
+                f"Evaluation: the covariance of {features} features needs more than fake_count={self.fake_count} "
+                f"images; Frechet distances will be far too large. Set fake_count to several times {features}"
+            )
+
+    def describe(self, images: ImageBytes, positions: Int64[Tensor, " batch"]) -> list[Described]:
+        return [Described(self.extractor.to(images.device)(images), positions)]
+
+    def floors(self, reals: list[Features]) -> dict[str, float]:
+        return {"frechet": frechet_floor(reals[0], seed=derived_seed(self.seed, "halves")).item()}
+
+    def compare(self, reals: Reals, fakes: list[Features], *, asked: Tensor | None, drawn: Record) -> Record:
+        (real,), (fake,) = reals.parts, fakes
+        subset_size = min(self.kernel_subset_size, len(real), len(fake))
+        numbers = compare_features(
+            real,
+            fake,
+            floor=reals.floors["frechet"],
+            neighbours=self.neighbours,
+            kernel_subsets=self.kernel_subsets,
+            kernel_subset_size=subset_size,
+            seed=derived_seed(self.seed, "subsets"),
+        )
+        if isinstance(self.extractor, DigitFeatures):
+            logits = self.extractor.to(fake.device).classify_features(fake)
+            numbers |= class_counts(logits)
+            # A class is a digit here: data with other classes have features of their own.
+            if asked is not None:
+                numbers["asked_class"] = share_of_class(logits, asked)
+        return {
+            "extractor": type(self.extractor).__name__,
+            "real_count": len(real),
+            **drawn,
+            "neighbours": self.neighbours,
+            "kernel_subsets": self.kernel_subsets,
+            "kernel_subset_size": subset_size,
+            "metrics": numbers,
+        }
+
+    def headline(self, numbers: dict[str, float]) -> str:
+        return (
+            f"Frechet distance {numbers['frechet_distance']:.2f}, {numbers['frechet_to_floor']:.1f} times the floor; "
+            f"precision {numbers['precision']:.3f}, recall {numbers['recall']:.3f}"
+        )

@@ -1,0 +1,210 @@
+"""What PGGAN was measured by (Karras et al. 2018, arXiv:1710.10196, section 5): patches at every scale, and variety.
+
+The mathematics is in `lightning_gan.metrics`; when and where is `Comparing`'s.
+"""
+
+from collections.abc import Callable, Iterator
+
+import torch
+from jaxtyping import Int64
+from lightning.pytorch import LightningModule
+from torch import Tensor
+
+from lightning_gan.callbacks.evaluation.comparison import Comparing, Described, Reals
+from lightning_gan.callbacks.evaluation.measurement import where_doubles_are
+from lightning_gan.metrics.report import Record
+from lightning_gan.metrics.sliced_wasserstein import PATCH_SIZE, descriptors, level_sides, patch_distance_x1000
+from lightning_gan.metrics.structural_similarity import multi_scale_similarity
+from lightning_gan.tensors.seeds import derived_seed
+from lightning_gan.tensors.shapes import Features, ImageBytes
+
+
+class SlicedWasserstein(Comparing):
+    """Sliced Wasserstein distance of 7 x 7 patches at every level of the Laplacian pyramid, the papers' SWD x 1000.
+
+    As many reals as fakes are compared, drawn at random if there are more. The floor beside it is the same distance
+    between two disjoint sets of reals, each of as many images, or of half the reals if there are too few.
+
+    Patches are kept in main memory, images are not: 0.5 MiB per colour image of 1024 x 1024 pixels.
+    `limit_val_batches` bounds the number of reals.
+
+    Args:
+        every_kimg: thousands of real images between measurements while fitting; None measures at the end only.
+        fake_count: images to generate; 16,384 in the paper. Distances of different counts are not comparable.
+        batch_size: images to generate at once, on each rank. Where networks draw noise, it changes the images.
+        patches_per_image: at each level.
+        repeats: bundles of random directions, one after the other.
+        directions: directions in a bundle.
+        seed: latents, noise, patches and directions are a function of it.
+        truncation: passed to `GAN.sample`.
+        ema: passed to `GAN.sample`.
+        sampler: see `Evaluation`.
+        name: see `Evaluation`.
+
+    Raises:
+        ValueError: for settings that cannot be measured, and for images below 16 pixels or of sides that cannot be
+            halved, at the first of them.
+    """
+
+    def __init__(
+        self,
+        *,
+        every_kimg: float | None = None,
+        fake_count: int = 16384,
+        batch_size: int = 128,
+        patches_per_image: int = 128,
+        repeats: int = 4,
+        directions: int = 128,
+        seed: int = 0,
+        truncation: float = 1.0,
+        ema: bool = True,
+        sampler: Callable[[LightningModule, int, int], Tensor] | None = None,
+        name: str = "metrics",
+    ) -> None:
+        super().__init__(
+            every_kimg=every_kimg,
+            fake_count=fake_count,
+            batch_size=batch_size,
+            seed=seed,
+            truncation=truncation,
+            ema=ema,
+            sampler=sampler,
+            name=name,
+        )
+        self.check_counts(
+            fake_count=fake_count, patches_per_image=patches_per_image, repeats=repeats, directions=directions
+        )
+        self.patches_per_image = patches_per_image
+        self.repeats = repeats
+        self.directions = directions
+        self._device = torch.device("cpu")
+        self._sides: list[int] = []
+
+    def describe(self, images: ImageBytes, positions: Int64[Tensor, " batch"]) -> list[Described]:
+        # Kept in main memory, and sorted where the images were.
+        self._device, self._sides = images.device, level_sides(*images.shape[-2:])
+        levels = descriptors(images.float(), positions, per_image=self.patches_per_image, seed=self.seed)
+        return [Described(level.cpu(), positions) for level in levels]
+
+    def floors(self, reals: list[Features]) -> dict[str, float]:
+        order = self._order(reals[0])
+        count = self._floor_count(len(order))
+        if not count:
+            raise ValueError(
+                f"SlicedWasserstein: {len(order)} real images are too few to compare; at least 2 are needed"
+            )
+        pairs = ((level[order[:count]], level[order[count : 2 * count]]) for level in reals)
+        return self._distances(pairs, name="sliced_wasserstein_floor_x1000")
+
+    def compare(self, reals: Reals, fakes: list[Features], *, asked: Tensor | None, drawn: Record) -> Record:
+        order = self._order(reals.parts[0])[: self.fake_count]
+        pairs = ((real[order], fake[: len(order)]) for real, fake in zip(reals.parts, fakes, strict=True))
+        return {
+            "real_count": len(reals.parts[0]),
+            **drawn,
+            "compared_count": len(order),
+            "floor_count": self._floor_count(len(reals.parts[0])),
+            "patches_per_image": self.patches_per_image,
+            "repeats": self.repeats,
+            "directions": self.directions,
+            "metrics": self._distances(pairs, name="sliced_wasserstein_x1000") | reals.floors,
+        }
+
+    def headline(self, numbers: dict[str, float]) -> str:
+        return (
+            f"sliced Wasserstein distance x 1000 {numbers['sliced_wasserstein_x1000']:.2f}, "
+            f"floor {numbers['sliced_wasserstein_floor_x1000']:.2f}"
+        )
+
+    def _distances(self, pairs: Iterator[tuple[Features, Features]], *, name: str) -> dict[str, float]:
+        """The mean over levels under `name`, and every level's beside it, finest first."""
+        distances = {}
+        for level, pair in enumerate(pairs):
+            first, second = (described.to(self._device) for described in pair)
+            distances[self._sides[level]] = patch_distance_x1000(
+                first,
+                second,
+                channels=first.shape[1] // (self.patches_per_image * PATCH_SIZE**2),
+                repeats=self.repeats,
+                directions=self.directions,
+                seed=derived_seed(self.seed, "directions", level),
+            )
+        mean = sum(distances.values()) / len(distances)
+        return {name: mean, **{f"{name}_at_{side}": distance for side, distance in distances.items()}}
+
+    def _floor_count(self, reals: int) -> int:
+        return min(self.fake_count, reals // 2)
+
+    def _order(self, reals: Features) -> Tensor:
+        generator = torch.Generator().manual_seed(derived_seed(self.seed, "order of reals"))
+        return torch.randperm(len(reals), generator=generator)
+
+
+class MultiScaleSimilarity(Comparing):
+    """MS-SSIM among pairs of samples, where less means more variety, and the same among pairs of reals.
+
+    It says nothing of quality, and something of variety only if fakes resemble each other more than reals do. Fakes are
+    paired as they are drawn; reals with their neighbour in the batch: data sorted by class should be shuffled.
+
+    Args:
+        every_kimg: thousands of real images between measurements while fitting; None measures at the end only.
+        fake_count: images to generate, an even number; 20,000 in the paper, which are 10,000 pairs.
+        batch_size: images to generate at once, on each rank, an even number.
+        seed: latents and noise are a function of it.
+        truncation: passed to `GAN.sample`.
+        ema: passed to `GAN.sample`.
+        sampler: see `Evaluation`.
+        name: see `Evaluation`.
+
+    Raises:
+        ValueError: for odd counts, and for images below 16 pixels, at the first of them.
+    """
+
+    def __init__(
+        self,
+        *,
+        every_kimg: float | None = None,
+        fake_count: int = 20000,
+        batch_size: int = 100,
+        seed: int = 0,
+        truncation: float = 1.0,
+        ema: bool = True,
+        sampler: Callable[[LightningModule, int, int], Tensor] | None = None,
+        name: str = "metrics",
+    ) -> None:
+        super().__init__(
+            every_kimg=every_kimg,
+            fake_count=fake_count,
+            batch_size=batch_size,
+            seed=seed,
+            truncation=truncation,
+            ema=ema,
+            sampler=sampler,
+            name=name,
+        )
+        self.check_counts(fake_count=fake_count)
+        if fake_count % 2 or batch_size % 2:
+            raise ValueError(
+                f"MultiScaleSimilarity: fake_count={fake_count} and batch_size={batch_size} must be even, for pairs"
+            )
+
+    def describe(self, images: ImageBytes, positions: Int64[Tensor, " batch"]) -> list[Described]:
+        paired = len(images) // 2 * 2
+        first, second = slice(0, paired, 2), slice(1, paired, 2)
+        images = where_doubles_are(images)
+        # A duplicate is in the set already: a pair with one is left out.
+        places = torch.where(positions[second] < 0, positions[second], positions[first])
+        similarities = multi_scale_similarity(images[first].double(), images[second].double())
+        return [Described(similarities[:, None], places)]
+
+    def floors(self, reals: list[Features]) -> dict[str, float]:
+        if not len(reals[0]):
+            raise ValueError("MultiScaleSimilarity: no pair of real images; give batches of at least 2")
+        return {"ms_ssim_of_reals": reals[0].double().mean().item()}
+
+    def compare(self, reals: Reals, fakes: list[Features], *, asked: Tensor | None, drawn: Record) -> Record:
+        numbers = {"ms_ssim": fakes[0].double().mean().item(), **reals.floors}
+        return {"real_pairs": len(reals.parts[0]), **drawn, "fake_pairs": len(fakes[0]), "metrics": numbers}
+
+    def headline(self, numbers: dict[str, float]) -> str:
+        return f"MS-SSIM {numbers['ms_ssim']:.3f}, of reals {numbers['ms_ssim_of_reals']:.3f}"

@@ -1,0 +1,86 @@
+"""The top singular values of every layer, as BigGAN's authors log them (arXiv:1809.11096, section 4).
+
+They found that the generator's first singular value of most layers grows throughout training and explodes at collapse,
+the discriminator's is noisy, with spikes. Neither is a remedy: they are there to be looked at.
+"""
+
+from typing import Any
+
+from lightning.pytorch import LightningModule, Trainer
+from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
+
+from lightning_gan.callbacks.training.clock import ImageClock, crosses_multiple, images_of_kimg, network_of
+from lightning_gan.layers.top_singular_values import top_singular_values
+from lightning_gan.loop.gan import GAN
+
+
+class SingularValues(ImageClock):
+    """Hands `singular_values/NETWORK.LAYER/0` and so on to the loggers, of stored weights (before spectral norm).
+
+    It works in any LightningModule, and leaves training as it is.
+
+    Args:
+        every_kimg: thousands of images between looks.
+        networks: attribute paths of the networks.
+        count: how many of each layer.
+        exact_up_to: matrices whose smaller side is at most this are decomposed exactly, larger ones nearly.
+
+    Raises:
+        ValueError: for settings out of range, networks that are not there, or that have no weights of two dimensions.
+    """
+
+    def __init__(
+        self,
+        *,
+        every_kimg: float = 100.0,
+        networks: tuple[str, ...] = ("generator", "discriminator"),
+        count: int = 3,
+        exact_up_to: int = 512,
+    ) -> None:
+        if count < 1:
+            raise ValueError(f"SingularValues: count={count} must be at least 1")
+        self.every_kimg = every_kimg
+        self.networks = networks
+        self.count = count
+        self.exact_up_to = exact_up_to
+        self._every_images = images_of_kimg("SingularValues: every_kimg", every_kimg)
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        for path in self.networks:
+            if not self._weights(pl_module, path):
+                raise ValueError(f"SingularValues: network {path!r} has no weights of two or more dimensions")
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+        if not crosses_multiple(self.images_before, self.images_seen, every_images=self._every_images):
+            return
+        values = self.measure(pl_module)
+        step = int(self.kimg) if isinstance(pl_module, GAN) else trainer.global_step
+        for logger in trainer.loggers:
+            logger.log_metrics(values | {"kimg": self.kimg}, step=step)
+
+    def measure(self, pl_module: LightningModule) -> dict[str, float]:
+        """All values by the names they are logged under."""
+        values: dict[str, float] = {}
+        for path in self.networks:
+            for name, weight in self._weights(pl_module, path).items():
+                whole = weight.full_tensor() if isinstance(weight, DTensor) else weight
+                top = top_singular_values(whole, count=self.count, exact_up_to=self.exact_up_to)
+                values |= {f"singular_values/{path}.{name}/{rank}": value for rank, value in enumerate(top.tolist())}
+        return values
+
+    def _weights(self, pl_module: LightningModule, path: str) -> dict[str, Tensor]:
+        """Weights by their layers' names; parametrized ones as they are stored."""
+        network: nn.Module = network_of(pl_module, path, setting="SingularValues(networks=...)")
+        return {
+            name.replace(".parametrizations.weight.original", "").removesuffix(".weight"): weight.detach()
+            for name, weight in network.named_parameters()
+            if weight.dim() >= 2
+        }
+
+    @property
+    def state_key(self) -> str:
+        return self._generate_state_key(networks=list(self.networks))

@@ -1,0 +1,318 @@
+"""Figures of StyleGAN (Karras et al. 2019, arXiv:1812.04948) that take an image's styles and noise apart.
+
+Style mixing is the paper's figure 3, what noise does are its figures 4 and 5.
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Protocol, TypeAlias, runtime_checkable
+
+import torch
+from einops import reduce, repeat
+from jaxtyping import Float, UInt8
+from lightning.pytorch import LightningModule, Trainer
+from torch import Tensor
+
+from lightning_gan.callbacks.figures.figure import few_at_a_time
+from lightning_gan.callbacks.figures.pictures import Table
+from lightning_gan.callbacks.figures.sample_sheets import Figure, Picture, check_counts
+from lightning_gan.loop.gan import GAN
+from lightning_gan.tensors.image_bytes import to_bytes
+from lightning_gan.tensors.shapes import ImageBytes, Images, Labels, Latents
+
+Styles: TypeAlias = Float[Tensor, "batch layers style_dim"]
+"""The styles of images, one for each layer of the synthesis network."""
+
+PAPER_FINE_RESOLUTION = 64
+"""From here on the paper calls styles and noise fine."""
+
+
+@runtime_checkable
+class StyleBased(Protocol):
+    """A GAN whose images are made from a style for each layer, and from noise."""
+
+    @property
+    def style_resolutions(self) -> list[int]:
+        """The resolution of every layer that is active: 4, 4, 8, 8 ..."""
+
+    def styles(
+        self, latents: Latents, labels: Labels | None = None, *, truncation: float = 1.0, ema: bool = True
+    ) -> Styles:
+        """Latents to styles, by a network in evaluation mode."""
+
+    def synthesize(self, styles: Styles, *, noisy_layers: Collection[int] | None = None, ema: bool = True) -> Images:
+        """Styles to images, with fresh noise for each image in these layers, None being all, and none in the others."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StyleRange:
+    """Neighbouring layers that take their styles from source B.
+
+    Args:
+        name: what the figure calls them.
+        lowest: resolution of the first.
+        highest: resolution of the last.
+        rows: images of source A that the figure shows them with.
+    """
+
+    name: str
+    lowest: int
+    highest: int
+    rows: int = 2
+
+
+def default_ranges(style_resolutions: Sequence[int]) -> list[StyleRange]:
+    """The paper's coarse (4 and 8), middle (16 and 32) and fine styles (64 and more); in small networks, as alike.
+
+    Example:
+        >>> [(part.name, part.lowest, part.highest) for part in default_ranges([4, 4, 8, 8, 16, 16, 32, 32])]
+        [('coarse', 4, 4), ('middle', 8, 8), ('fine', 16, 32)]
+    """
+    levels = sorted(set(style_resolutions))
+    middle, fine = (2, 4) if levels[-1] >= PAPER_FINE_RESOLUTION else (1, 2 if len(levels) > 2 else 1)
+    parts = {"coarse": (levels[:middle], 3), "middle": (levels[middle:fine], 2), "fine": (levels[fine:], 1)}
+    return [
+        StyleRange(name=name, lowest=part[0], highest=part[-1], rows=rows)
+        for name, (part, rows) in parts.items()
+        if part
+    ]
+
+
+def default_fine_resolution(style_resolutions: Sequence[int]) -> int:
+    """Where fine layers begin: at 64x64 as in the paper; in small networks, with the upper half of their resolutions.
+
+    Example:
+        >>> [default_fine_resolution([4 * 2**stage for stage in range(stages)]) for stages in (2, 3, 4, 5, 9)]
+        [8, 8, 16, 64, 64]
+    """
+    levels = sorted(set(style_resolutions))
+    return PAPER_FINE_RESOLUTION if levels[-1] >= PAPER_FINE_RESOLUTION else levels[len(levels) // 2]
+
+
+class StyleFigure(Figure):
+    """A figure of a GAN that is `StyleBased`, with truncated styles."""
+
+    def __init__(
+        self, *, truncation: float, name: str, every_kimg: float | None, seed: int, ema: bool, directory: str | None
+    ) -> None:
+        super().__init__(name=name, every_kimg=every_kimg, seed=seed, ema=ema, directory=directory)
+        self.truncation = truncation
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        super().setup(trainer, pl_module, stage)
+        if not isinstance(pl_module, StyleBased):
+            raise ValueError(
+                f"{type(self).__name__}: {type(pl_module).__name__} has no styles to take apart; leave this figure "
+                "out, train a StyleGAN, or give the module style_resolutions, styles and synthesize as "
+                "lightning_gan.models.StyleGAN has them"
+            )
+
+    def _draw_styles(self, module: GAN, *, count: int) -> Styles:
+        assert isinstance(module, StyleBased)
+        latents, labels = module.draw_latents(count, seed=self.seed)
+        # FSDP2 takes the first module that is run for the root: that must be the whole network, and not its mapping.
+        module.sample(latents[:1], None if labels is None else labels[:1], ema=self.ema)
+        return module.styles(latents, labels, truncation=self.truncation, ema=self.ema)
+
+    def _synthesize(self, module: GAN, styles: Styles, *, noisy_layers: Collection[int] | None = None) -> ImageBytes:
+        """Images, a few at a time, as bytes in main memory."""
+        assert isinstance(module, StyleBased)
+        parts = (
+            module.synthesize(styles[few], noisy_layers=noisy_layers, ema=self.ema)
+            for few in few_at_a_time(len(styles))
+        )
+        return torch.cat([to_bytes(part).cpu() for part in parts])
+
+
+class StyleMixingGrid(StyleFigure):
+    """Style mixing, figure 3 of StyleGAN: images of sources A (left) with some styles from sources B (top).
+
+    Each band of rows takes the styles of other layers from B. The noise is the same in every row. A class is part of
+    the styles: sources go through the classes in turn.
+
+    Args:
+        ranges: the bands, from coarse to fine; None takes the paper's, or similar ones in networks below 64x64.
+            Resolutions that are not active are left out, and so are bands without any.
+        columns: how many sources B.
+        truncation: of all styles; 1 leaves them alone.
+        name: see `Figure`.
+        every_kimg: see `Figure`.
+        seed: see `Figure`.
+        ema: see `Figure`.
+        directory: see `Figure`.
+
+    Raises:
+        ValueError: for counts below 1, empty ranges, and before training for a module without styles.
+    """
+
+    def __init__(
+        self,
+        *,
+        ranges: list[StyleRange] | None = None,
+        columns: int = 6,
+        truncation: float = 1.0,
+        name: str = "style_mixing",
+        every_kimg: float | None = None,
+        seed: int = 0,
+        ema: bool = True,
+        directory: str | None = None,
+    ) -> None:
+        check_counts(type(self).__name__, columns=columns)
+        for part in ranges or []:
+            check_counts(f"{type(self).__name__}: range {part.name!r}", rows=part.rows)
+            if part.lowest > part.highest:
+                raise ValueError(f"StyleMixingGrid: {part} is empty; lowest must not be above highest")
+        super().__init__(
+            truncation=truncation, name=name, every_kimg=every_kimg, seed=seed, ema=ema, directory=directory
+        )
+        self.ranges = ranges
+        self.columns = columns
+
+    def pictures(self, module: GAN) -> Iterator[Picture]:
+        assert isinstance(module, StyleBased)
+        resolutions = torch.tensor(module.style_resolutions)
+        ranges = self.ranges or default_ranges(module.style_resolutions)
+        bands = [(part, (part.lowest <= resolutions) & (resolutions <= part.highest)) for part in ranges]
+        bands = [(part, from_b) for part, from_b in bands if from_b.any()]
+        all_styles = self._draw_styles(module, count=self.columns + sum(part.rows for part, _ in bands))
+        sources_b, sources_a = all_styles[: self.columns], all_styles[self.columns :]
+        rows = [self._row(module, torch.cat([sources_b[:1], sources_b]))]  # the first is the corner, not to be seen
+        labels_left = [""]
+        taken_by_rows = [(part, from_b) for part, from_b in bands for _ in range(part.rows)]
+        for source_a, (part, from_b) in zip(sources_a, taken_by_rows, strict=True):
+            mixed = torch.where(from_b.to(source_a.device)[:, None], sources_b, source_a)
+            rows.append(self._row(module, torch.cat([source_a[None], mixed])))
+            labels_left.append(f"{part.name} styles\n({_span(resolutions[from_b].tolist())})\nfrom B")
+        table = Table(
+            rows=rows,
+            row_labels=labels_left,
+            column_labels=["", *["source B"] * self.columns],
+            gaps_above=list(accumulate([1, *(part.rows for part, _ in bands[:-1])])),
+            gaps_left=[1],
+            corner="source A",
+        )
+        yield Picture(pixels=table.drawn())
+
+    def _row(self, module: GAN, styles: Styles) -> ImageBytes:
+        """The images of a row, with the noise of every other row."""
+        self.seed_noise()
+        return self._synthesize(module, styles)
+
+
+def _span(resolutions: Sequence[int]) -> str:
+    """The first and the last resolution, in characters that the font has."""
+    lowest, highest = min(resolutions), max(resolutions)
+    return f"{lowest}" if lowest == highest else f"{lowest}-{highest}"
+
+
+class NoiseComparison(StyleFigure):
+    """What noise does, figures 4 and 5 of StyleGAN, in two pictures with a row for each latent.
+
+    `..._realizations.png`: images of the same styles under different noise, and the standard deviation of each pixel
+    over many of them, averaged over channels; white is the largest one, in units of 1/255 of the range of pixels.
+    `..._layers.png`: noise in all layers, in none, in the fine ones and in the coarse ones. A layer's noise without is
+    zero.
+
+    Args:
+        rows: how many latents.
+        realizations: how many are shown side by side.
+        measured_realizations: how many the standard deviation is over; 100 in the paper.
+        fine_resolution: fine layers are those from here on; None is 64, or less in networks below 64x64.
+        truncation: of all styles; 1 leaves them alone.
+        name: see `Figure`.
+        every_kimg: see `Figure`.
+        seed: see `Figure`.
+        ema: see `Figure`.
+        directory: see `Figure`.
+
+    Raises:
+        ValueError: for counts below 1, a single measured realization, and before training for a module without styles.
+    """
+
+    def __init__(
+        self,
+        *,
+        rows: int = 3,
+        realizations: int = 4,
+        measured_realizations: int = 100,
+        fine_resolution: int | None = None,
+        truncation: float = 1.0,
+        name: str = "noise",
+        every_kimg: float | None = None,
+        seed: int = 0,
+        ema: bool = True,
+        directory: str | None = None,
+    ) -> None:
+        check_counts(type(self).__name__, rows=rows, realizations=realizations, fine_resolution=fine_resolution)
+        if measured_realizations < max(2, realizations):
+            raise ValueError(
+                f"NoiseComparison: measured_realizations={measured_realizations} must be at least 2, and no less than "
+                f"realizations={realizations}"
+            )
+        super().__init__(
+            truncation=truncation, name=name, every_kimg=every_kimg, seed=seed, ema=ema, directory=directory
+        )
+        self.rows = rows
+        self.realizations = realizations
+        self.measured_realizations = measured_realizations
+        self.fine_resolution = fine_resolution
+
+    def pictures(self, module: GAN) -> Iterator[Picture]:
+        assert isinstance(module, StyleBased)
+        all_styles = self._draw_styles(module, count=self.rows)
+        yield self._realizations(module, all_styles)
+        yield self._layers(module, all_styles, resolutions=module.style_resolutions)
+
+    def _realizations(self, module: GAN, all_styles: Styles) -> Picture:
+        shown, deviations = [], []
+        for row, styles in enumerate(all_styles):
+            self.seed_noise("realizations", row)
+            repeated = repeat(styles, "layers dim -> count layers dim", count=self.measured_realizations)
+            images = self._synthesize(module, repeated)
+            shown.append(images[: self.realizations])
+            deviations.append(noise_deviation(images))
+        largest = float(max(deviation.max() for deviation in deviations))
+        rows = [
+            torch.cat([images, _as_images(deviation, like=images, largest=largest)])
+            for images, deviation in zip(shown, deviations, strict=True)
+        ]
+        above = [f"noise {index + 1}" for index in range(self.realizations)]
+        deviation_label = f"standard deviation, up to {largest:.1f} of 255"
+        table = Table(rows=rows, column_labels=[*above, deviation_label], gaps_left=[self.realizations])
+        return Picture(pixels=table.drawn(), part="_realizations")
+
+    def _layers(self, module: GAN, all_styles: Styles, *, resolutions: list[int]) -> Picture:
+        fine_from = self.fine_resolution or default_fine_resolution(resolutions)
+        fine = [layer for layer, resolution in enumerate(resolutions) if resolution >= fine_from]
+        coarse = [layer for layer, resolution in enumerate(resolutions) if resolution < fine_from]
+        noisy = {
+            "noise in all layers": [*coarse, *fine],
+            "no noise": [],
+            f"noise in fine layers ({fine_from} and more)": fine,
+            f"noise in coarse layers (below {fine_from})": coarse,
+        }
+        columns = []
+        for layers in noisy.values():
+            self.seed_noise("layers")
+            columns.append(self._synthesize(module, all_styles, noisy_layers=layers))
+        table = Table(rows=list(torch.stack(columns, dim=1)), column_labels=list(noisy))
+        return Picture(pixels=table.drawn(), part="_layers")
+
+
+def noise_deviation(images: ImageBytes) -> Float[Tensor, "height width"]:
+    """Standard deviation of each pixel over the batch, averaged over channels, on the scale 0..255."""
+    # By channel, because the batch of large images in fp32 is four times their bytes.
+    deviations = torch.stack([channel.float().std(dim=0, correction=0) for channel in images.unbind(1)])
+    return reduce(deviations, "channels height width -> height width", "mean")
+
+
+def _as_images(
+    deviation: Float[Tensor, "height width"], *, like: ImageBytes, largest: float
+) -> UInt8[Tensor, "1 c h w"]:
+    """One grey image with as many channels as the others have, the largest deviation in white."""
+    grey = (deviation * (255 / max(largest, 1e-9))).round().to(torch.uint8)
+    image = repeat(grey, "h w -> 1 c h w", c=like.shape[1])
+    if like.shape[1] == 4:
+        image[:, 3] = 255  # opaque
+    return image

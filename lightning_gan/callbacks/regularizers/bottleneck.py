@@ -1,0 +1,192 @@
+"""The variational discriminator bottleneck (Peng et al. 2019, arXiv:1810.00821): its penalty, and the bottleneck."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.strategies import Strategy
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.utils.hooks import RemovableHandle
+
+from lightning_gan.callbacks.regularizers.running_penalty import MeasuringPenalty
+from lightning_gan.callbacks.training.clock import network_of
+from lightning_gan.layers.gaussian_code import LINEAR, Bottlenecked
+from lightning_gan.loop.turn import Player, Turn
+from lightning_gan.penalties.kl_divergence import dual_ascent, kl_to_standard_normal
+from lightning_gan.tensors.shapes import PerSample, Scalar
+
+
+@dataclass(kw_only=True, eq=False)
+class Bottleneck(MeasuringPenalty):
+    """``beta * KL(E(z|x) || N(0, I))`` over real and fake images, beta rising while the KL exceeds I_c.
+
+    The discriminator's. An encoder in it returns `(mean, log_variance)`, each `batch code` or a map of codes, like
+    `layers.bottleneck.GaussianCode`; this penalty listens to it while the discriminator looks at the batch and costs
+    no second look. Any other discriminator gets a bottleneck in front of a `layer` of its own. The paper's
+    ``- beta * I_c`` has no gradient and is left out.
+
+    Logged are the KL, averaged over the turns since it was last logged (`bottleneck_kl`), I_c beside it
+    (`bottleneck_constraint`), beta (`bottleneck_beta`), and beta times the KL among the terms of the turn. Of a map of
+    codes the KL is that of a position, averaged over all.
+
+    With `layer`, every look draws its own sample, and ranks draw different ones; checkpoints hold the bottleneck's
+    weights, so that they load where this callback is among the trainer's.
+
+    Args:
+        information_constraint: I_c in nats; infinite lets everything through.
+        beta_step_size: alpha_beta, how far a step moves beta per nat of excess.
+        initial_beta: where beta starts; 0.1 in the authors' settings.
+        encoder: attribute path of the module that returns `(mean, log_variance)`; None is `bottleneck` in the
+            discriminator, or the one that is put in front of `layer`.
+        layer: attribute path of a layer of the discriminator, usually its last, that gets a Gaussian code of its
+            features from now on, a sample in training and the mean in evaluation: a linear layer, a convolution or a
+            module that begins with one. None for discriminators that have an encoder.
+        code_features: dimensions of that code, None for as many as the layer takes.
+        every_n_turns: interval in the discriminator's turns.
+
+    Raises:
+        ValueError: for negative settings, an unknown layer or encoder, or one that returns something else or is not
+            called.
+    """
+
+    name: ClassVar[str] = "bottleneck"
+    player: ClassVar[Player] = "discriminator"
+    state_names: ClassVar[tuple[str, ...]] = ("beta",)
+
+    information_constraint: float = 0.1
+    beta_step_size: float = 1e-5
+    initial_beta: float = 0.0
+    encoder: str | None = None
+    layer: str | None = None
+    code_features: int | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if min(self.information_constraint, self.beta_step_size, self.initial_beta) < 0:
+            raise ValueError(
+                f"Bottleneck: information_constraint={self.information_constraint}, "
+                f"beta_step_size={self.beta_step_size} and initial_beta={self.initial_beta} must not be negative"
+            )
+        if self.layer is not None and self.encoder is not None:
+            raise ValueError(
+                f"Bottleneck: give encoder={self.encoder!r} for a discriminator that has one, or layer={self.layer!r} "
+                "for one that gets it, and not both"
+            )
+        if self.code_features is not None and (self.layer is None or self.code_features < 1):
+            raise ValueError(
+                f"Bottleneck: code_features={self.code_features} must be at least 1 and goes with layer=..., "
+                f"which is {self.layer!r}"
+            )
+        self.state.fill_(self.initial_beta)
+        # Of the first two looks since the last backward: those at a turn's real and fake images. Other penalties may
+        # look again afterwards.
+        self._divergences: list[PerSample] = []
+        self._unlogged_sum, self._unlogged_turns = torch.zeros(()), 0
+        self._hook: RemovableHandle | None = None
+
+    @property
+    def weight(self) -> float:
+        return 1.0  # beta is a part of the penalty, because it moves
+
+    @property
+    def beta(self) -> Scalar:
+        """The price of a nat."""
+        return self.state[0]
+
+    @property
+    def encoder_path(self) -> str:
+        """Where the module is that returns `(mean, log_variance)`."""
+        if self.layer is not None:
+            return f"{self.layer}.code"
+        return self.encoder if self.encoder is not None else f"{self.discriminator}.bottleneck"
+
+    def penalty(self, turn: Turn) -> Scalar:
+        assert turn.real_logits is not None and turn.fake_logits is not None  # both looks have happened, or happen now
+        if len(self._divergences) < 2:
+            raise ValueError(
+                f"Bottleneck: encoder={self.encoder_path!r} was not called for real and for fake images in the "
+                "discriminator's turn; name the module that returns (mean, log_variance)"
+            )
+        divergence = torch.cat(self._divergences).mean()
+        self._divergences = []
+        self.measure(divergence)
+        return self.beta * divergence
+
+    def moved(self, state: Tensor, measured: Tensor) -> Tensor:
+        self._unlogged_sum, self._unlogged_turns = self._unlogged_sum + measured[0], self._unlogged_turns + 1
+        return dual_ascent(
+            state[0], measured[0], information_constraint=self.information_constraint, step_size=self.beta_step_size
+        )[None]
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        super().setup(trainer, pl_module, stage)
+        if self.layer is not None:  # in every stage, because checkpoints fit only networks with the same bottleneck
+            self._insert(pl_module, self.layer)
+        encoder = network_of(pl_module, self.encoder_path, setting="Bottleneck(encoder=...)")
+        self._remove_hook()
+        if stage == "fit":
+            self._hook = encoder.register_forward_hook(self._listen)
+
+    def _insert(self, pl_module: LightningModule, path: str) -> None:
+        """Put a bottleneck in front of the layer at `path`, unless it has one."""
+        critic = network_of(pl_module, self.discriminator, setting="Bottleneck(discriminator=...)")
+        layers = {f"{self.discriminator}.{name}": module for name, module in critic.named_modules() if name}
+        if isinstance(layers.get(path), Bottlenecked):
+            return
+        try:
+            bottlenecked = Bottlenecked(layers[path], code_features=self.code_features)
+        except (KeyError, ValueError):
+            linear = [name for name, module in layers.items() if isinstance(module, LINEAR)]
+            raise ValueError(
+                f"Bottleneck: layer={path!r} is no linear layer or convolution of {self.discriminator!r}, which has "
+                f"{', '.join(linear) or 'none'}; the last one is usual"
+            ) from None
+        weight = next(bottlenecked.layer.parameters())
+        pl_module.set_submodule(path, bottlenecked.to(weight).train(bottlenecked.layer.training))
+
+    def after_step(self, strategy: Strategy) -> None:
+        super().after_step(strategy)
+        self._divergences = []  # callbacks that bend the game have looked right before the step
+
+    def on_after_backward(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._divergences = []
+
+    def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
+        self._divergences = []  # where penalties are settled here, others may have looked just now
+        super().on_before_optimizer_step(trainer, pl_module, optimizer)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+        if self._unlogged_turns and (batch_idx + 1) % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
+            title, kl = f"{self.player}/{self.name}", self._unlogged_sum / self._unlogged_turns
+            pl_module.log_dict({f"{title}_kl": kl, f"{title}_constraint": self.information_constraint})
+            self._unlogged_sum, self._unlogged_turns = torch.zeros(()), 0
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        super().teardown(trainer, pl_module, stage)
+        self._remove_hook()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        super().on_exception(trainer, pl_module, exception)
+        self._remove_hook()
+
+    def _remove_hook(self) -> None:
+        self._divergences = []
+        if self._hook is not None:
+            self._hook.remove()
+            self._hook = None
+
+    def _listen(self, encoder: nn.Module, arguments: Any, output: Any) -> None:
+        if not encoder.training or len(self._divergences) == 2:
+            return
+        if not (isinstance(output, tuple) and len(output) == 2):
+            raise ValueError(
+                f"Bottleneck: encoder={self.encoder_path!r} returns a {type(output).__name__} instead of "
+                "(mean, log_variance); name the module that returns them"
+            )
+        mean, log_variance = output
+        self._divergences.append(kl_to_standard_normal(mean, log_variance))

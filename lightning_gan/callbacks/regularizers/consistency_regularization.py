@@ -1,0 +1,165 @@
+"""Consistency regularization: CR (arXiv:1910.12027), and bCR, zCR and their sum ICR (arXiv:2002.04724)."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from lightning_gan.foreign.penalty import Penalty
+from lightning_gan.loop.turn import Player, Turn
+from lightning_gan.penalties.augmented_difference import mean_squared_difference, randomly_flipped_and_shifted
+from lightning_gan.tensors.shapes import Latents, Scalar
+
+
+@dataclass(kw_only=True, eq=False)
+class CR(Penalty):
+    """``weight * E (D(x) - D(T(x)))^2`` on real images, T being a flip and a shift (Zhang et al. 2020).
+
+    Args:
+        weight: lambda.
+        largest_shift: pixels that an image is moved by at most.
+        every_n_turns: interval in the discriminator's turns.
+
+    Raises:
+        ValueError: for a negative shift.
+    """
+
+    name: ClassVar[str] = "cr"
+    player: ClassVar[Player] = "discriminator"
+
+    weight: float = 10.0
+    largest_shift: int = 4
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_shift(self, self.largest_shift)
+
+    def penalty(self, turn: Turn) -> Scalar:
+        return _real_inconsistency(turn, largest_shift=self.largest_shift)
+
+
+@dataclass(kw_only=True, eq=False)
+class BCR(Penalty):
+    """``real_weight * E (D(x) - D(T(x)))^2 + fake_weight * E (D(G(z)) - D(T(G(z))))^2`` (Zhao et al. 2020).
+
+    Together with `ZCRDiscriminator` and `ZCRGenerator` it is the paper's ICR.
+
+    Args:
+        real_weight: lambda_real.
+        fake_weight: lambda_fake; with 0 this is `CR`.
+        largest_shift: pixels that an image is moved by at most.
+        every_n_turns: interval in the discriminator's turns.
+
+    Raises:
+        ValueError: for negative weights or a negative shift.
+    """
+
+    name: ClassVar[str] = "bcr"
+    player: ClassVar[Player] = "discriminator"
+
+    real_weight: float = 10.0
+    fake_weight: float = 10.0
+    largest_shift: int = 4
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.real_weight < 0 or self.fake_weight < 0:
+            raise ValueError(
+                f"BCR: real_weight={self.real_weight} and fake_weight={self.fake_weight} must not be negative"
+            )
+        _check_shift(self, self.largest_shift)
+
+    @property
+    def weight(self) -> float:
+        return 1.0  # the two terms bring their own
+
+    def penalty(self, turn: Turn) -> Scalar:
+        cost = self.real_weight * _real_inconsistency(turn, largest_shift=self.largest_shift)
+        if not self.fake_weight:
+            return cost
+        moved = randomly_flipped_and_shifted(turn.fake, largest_shift=self.largest_shift)
+        fake = mean_squared_difference(turn.fake_logits, turn.critic(moved, turn.fake_labels))
+        return cost + self.fake_weight * fake
+
+
+@dataclass(kw_only=True, eq=False)
+class ZCRDiscriminator(Penalty):
+    """``weight * E (D(G(z)) - D(G(z')))^2``: the critic should not see a small step in latent space.
+
+    z' is z plus a little noise. The generator feels nothing of it; its own part is `ZCRGenerator`.
+
+    Args:
+        weight: lambda_dis.
+        noise: standard deviation of the step.
+        every_n_turns: interval in the discriminator's turns.
+
+    Raises:
+        ValueError: for a negative weight or noise.
+    """
+
+    name: ClassVar[str] = "zcr"
+    player: ClassVar[Player] = "discriminator"
+
+    weight: float = 20.0
+    noise: float = 0.05
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_noise(self, self.noise)
+
+    def penalty(self, turn: Turn) -> Scalar:
+        with torch.no_grad():
+            stepped = turn.generator(_stepped(turn.latents, noise=self.noise), turn.fake_labels)
+        return mean_squared_difference(turn.fake_logits, turn.critic(stepped.detach(), turn.fake_labels))
+
+
+@dataclass(kw_only=True, eq=False)
+class ZCRGenerator(Penalty):
+    """``-weight * E (G(z) - G(z'))^2``: the generator should show a small step in latent space.
+
+    A reward, not a cost: the weight is given without its sign, and what joins the generator's cost is negative. Squares
+    are averaged over pixels.
+
+    Args:
+        weight: lambda_gen, not negative.
+        noise: standard deviation of the step.
+        every_n_turns: interval in the generator's turns.
+
+    Raises:
+        ValueError: for a negative weight or noise.
+    """
+
+    name: ClassVar[str] = "zcr"
+    player: ClassVar[Player] = "generator"
+
+    weight: float = 0.5
+    noise: float = 0.05
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_noise(self, self.noise)
+
+    def penalty(self, turn: Turn) -> Scalar:
+        stepped = turn.generator(_stepped(turn.latents, noise=self.noise), turn.fake_labels)
+        return -mean_squared_difference(turn.fake, stepped)
+
+
+def _real_inconsistency(turn: Turn, *, largest_shift: int) -> Scalar:
+    assert turn.real_logits is not None
+    moved = randomly_flipped_and_shifted(turn.real, largest_shift=largest_shift)
+    return mean_squared_difference(turn.real_logits, turn.critic(moved, turn.labels))
+
+
+def _stepped(latents: Latents, *, noise: float) -> Tensor:
+    return latents + noise * torch.randn_like(latents)
+
+
+def _check_shift(penalty: Penalty, largest_shift: int) -> None:
+    if largest_shift < 0:
+        raise ValueError(f"{type(penalty).__name__}: largest_shift={largest_shift} must not be negative")
+
+
+def _check_noise(penalty: Penalty, noise: float) -> None:
+    if noise < 0:
+        raise ValueError(f"{type(penalty).__name__}: noise={noise} is a standard deviation and must not be negative")

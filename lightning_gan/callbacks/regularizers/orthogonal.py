@@ -1,0 +1,119 @@
+"""Orthogonal regularization of a network's weights (arXiv:1609.07093; BigGAN, arXiv:1809.11096)."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
+
+from lightning_gan.callbacks.training.clock import network_of
+from lightning_gan.foreign.penalty import Penalty
+from lightning_gan.loop.turn import Player, Turn
+from lightning_gan.penalties.orthogonality import off_diagonal_orthogonality, orthogonality
+from lightning_gan.tensors.shapes import Scalar
+
+
+@dataclass(kw_only=True, eq=False)
+class OrthogonalPenalty(Penalty):
+    """What `OrthogonalDiscriminator` and `OrthogonalGenerator` share: a sum over all weights of two or more dimensions.
+
+    Layers with an equalized learning rate count with their stored, standard normal weights: beta there means
+    1 / fan_in^2 of what it means elsewhere.
+
+    Args:
+        beta: strength; BigGAN's 1e-4 is 2e-4 in BigGAN-PyTorch, which takes half the gradient.
+        off_diagonal: BigGAN's form, which leaves the filters' norms free; False also draws norms to 1.
+        excluded: names within the network, of layers or weights, that are left alone; BigGAN leaves out the
+            shared class embedding.
+        every_n_turns: interval in the player's turns.
+    """
+
+    name: ClassVar[str] = "orthogonal"
+
+    beta: float = 1e-4
+    off_diagonal: bool = True
+    excluded: tuple[str, ...] = ()
+
+    @property
+    def weight(self) -> float:
+        return self.beta
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        super().setup(trainer, pl_module, stage)
+        self._weights = self._find_weights(pl_module)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        super().on_train_start(trainer, pl_module)
+        self._weights = self._find_weights(pl_module)  # again, because sharding replaces parameters
+
+    def penalty(self, turn: Turn) -> Scalar:
+        measure = off_diagonal_orthogonality if self.off_diagonal else orthogonality
+        return torch.stack([measure(_filters_first(weight, axis)) for weight, axis in self._weights]).sum()
+
+    def _find_weights(self, pl_module: LightningModule) -> list[tuple[Tensor, int]]:
+        """Every weight, and the dimension of its output filters.
+
+        Raises:
+            ValueError: if there is no such network, no such excluded name, or nothing to regularize.
+        """
+        name = type(self).__name__
+        network = network_of(pl_module, self._path, setting=f"{name}({self.player}=...)")
+        weights = {path: weight for path, weight in network.named_parameters() if weight.dim() >= 2}
+        for excluded in self.excluded:
+            matching = [weight for weight in weights if f"{weight}.".startswith(f"{excluded}.")]
+            if not matching:
+                raise ValueError(
+                    f"{name}: excluded={excluded!r} is no weight of {self._path!r}; its weights are "
+                    f"{', '.join(weights)}"
+                )
+            for weight in matching:
+                del weights[weight]
+        if not weights:
+            raise ValueError(f"{name}: {self._path!r} has no weights of two or more dimensions to regularize")
+        return [(weight, _filter_axis(network, path)) for path, weight in weights.items()]
+
+
+@dataclass(kw_only=True, eq=False)
+class OrthogonalDiscriminator(OrthogonalPenalty):
+    """``beta * ||WW' (1 - I)||^2`` (or ``||WW' - I||^2``) over the discriminator's weights.
+
+    Args:
+        beta: strength; BigGAN's 1e-4 is 2e-4 in BigGAN-PyTorch, which takes half the gradient.
+        off_diagonal: BigGAN's form, which leaves the filters' norms free; False also draws norms to 1.
+        excluded: names within the network, of layers or weights, that are left alone.
+        every_n_turns: interval in the discriminator's turns.
+    """
+
+    player: ClassVar[Player] = "discriminator"
+
+
+@dataclass(kw_only=True, eq=False)
+class OrthogonalGenerator(OrthogonalPenalty):
+    """``beta * ||WW' (1 - I)||^2`` (or ``||WW' - I||^2``) over the generator's weights, as BigGAN trains.
+
+    Args:
+        beta: strength; BigGAN's 1e-4 is 2e-4 in BigGAN-PyTorch, which takes half the gradient.
+        off_diagonal: BigGAN's form, which leaves the filters' norms free; False also draws norms to 1.
+        excluded: names within the network, of layers or weights, that are left alone; BigGAN leaves out the
+            shared class embedding.
+        every_n_turns: interval in the generator's turns.
+    """
+
+    player: ClassVar[Player] = "generator"
+
+
+def _filter_axis(network: nn.Module, weight_path: str) -> int:
+    """The dimension of a weight's output filters: 1 in transposed convolutions, else 0."""
+    path = weight_path.split(".")
+    # A re-parametrized weight is stored as LAYER.parametrizations.weight.original.
+    end = path.index("parametrizations") if "parametrizations" in path else -1
+    layer = network.get_submodule(".".join(path[:end]))
+    return 1 if isinstance(layer, nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d) else 0
+
+
+def _filters_first(weight: Tensor, axis: int) -> Tensor:
+    """A whole weight with its output filters in dimension 0."""
+    whole: Tensor = weight.full_tensor() if isinstance(weight, DTensor) else weight
+    return whole.transpose(0, axis)

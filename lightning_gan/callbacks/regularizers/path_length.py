@@ -1,0 +1,94 @@
+"""Path length regularization of style-based generators (Karras et al. 2020, arXiv:1912.04958, section 3.2)."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Protocol, runtime_checkable
+
+from einops import repeat
+from lightning.pytorch import LightningModule, Trainer
+from torch import Tensor
+
+from lightning_gan.callbacks.regularizers.running_penalty import MeasuringPenalty
+from lightning_gan.callbacks.training.clock import network_of
+from lightning_gan.loop.turn import Player, Turn
+from lightning_gan.penalties.path_jacobian import deviation_from_mean, image_noise, path_lengths
+from lightning_gan.tensors.shapes import Labels, Scalar
+
+
+@runtime_checkable
+class LayeredSynthesis(Protocol):
+    """A synthesis network that says how many layers take a style."""
+
+    @property
+    def active_layers(self) -> int:
+        """Layers at the active resolution."""
+
+
+@dataclass(kw_only=True, eq=False)
+class PathLength(MeasuringPenalty):
+    """``weight * E (||J'y|| - a)^2`` (eq. 4): the generator's, `a` being the running mean of the lengths.
+
+    It looks at its own images of a part of the turn's latents, made without style mixing. Unlike in the authors' code
+    the running mean is the same on all ranks and is saved.
+
+    The networks are called `mapping(latents)`, or `mapping(latents, labels)` with classes, and `synthesis(styles)`
+    with one style per layer, `batch layers style`. A mapping that gives one style for all layers needs a synthesis
+    network with `active_layers`.
+
+    Args:
+        mapping: attribute path of the mapping network.
+        synthesis: attribute path of the synthesis network.
+        weight: gamma_pl; 2 in the authors' code.
+        decay: how fast the running mean moves.
+        batch_shrink: the penalty looks at one in so many of the turn's latents, to save memory.
+        every_n_turns: interval in the generator's turns.
+
+    Raises:
+        ValueError: for settings out of range, unknown networks, or styles that cannot be given to layers.
+    """
+
+    name: ClassVar[str] = "path_length"
+    player: ClassVar[Player] = "generator"
+    state_names: ClassVar[tuple[str, ...]] = ("mean",)
+
+    mapping: str = "generator.mapping"
+    synthesis: str = "generator.synthesis"
+    weight: float = 2.0
+    decay: float = 0.01
+    batch_shrink: int = 2
+    every_n_turns: int = 4
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0.0 < self.decay <= 1.0:
+            raise ValueError(f"PathLength: decay={self.decay} must be above 0 and at most 1")
+        if self.batch_shrink < 1:
+            raise ValueError(f"PathLength: batch_shrink={self.batch_shrink} must be at least 1")
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        super().setup(trainer, pl_module, stage)
+        self._mapping = network_of(pl_module, self.mapping, setting="PathLength(mapping=...)")
+        self._synthesis = network_of(pl_module, self.synthesis, setting="PathLength(synthesis=...)")
+
+    def penalty(self, turn: Turn) -> Scalar:
+        count = max(len(turn.latents) // self.batch_shrink, 1)
+        styles = self._styles(turn.latents[:count], None if turn.fake_labels is None else turn.fake_labels[:count])
+        images = self._synthesis(styles)
+        lengths = path_lengths(images, styles, image_noise(images))
+        penalty, mean = deviation_from_mean(lengths, self.state[0], decay=self.decay)
+        self.measure(mean)
+        return penalty
+
+    def _styles(self, latents: Tensor, labels: Labels | None) -> Tensor:
+        """`batch layers style`, part of the mapping network's graph."""
+        styles: Tensor = self._mapping(latents) if labels is None else self._mapping(latents, labels)
+        if styles.dim() == 3:
+            return styles
+        if not isinstance(self._synthesis, LayeredSynthesis):
+            raise ValueError(
+                f"PathLength: mapping={self.mapping!r} gives one style for all, but synthesis={self.synthesis!r} "
+                "has no active_layers to say how many layers that is; add it, or let the mapping repeat its style"
+            )
+        return repeat(styles, "batch style -> batch layers style", layers=self._synthesis.active_layers)
+
+    def moved(self, state: Tensor, measured: Tensor) -> Tensor:
+        return measured  # the new means of slices and ranks, whose average is the new mean of them all

@@ -1,0 +1,75 @@
+"""Penalties with a state of a few numbers that follows what their looks measure."""
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from jaxtyping import Float
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.strategies import Strategy
+from torch import Tensor
+
+from lightning_gan.foreign.penalty import Penalty
+
+
+@dataclass(kw_only=True, eq=False)
+class MeasuringPenalty(Penalty):
+    """A penalty that measures numbers in every look and moves its state by their average after the step.
+
+    The average is over the slices of a turn and over ranks, so that every rank goes on with the same state. State and
+    measurements are tensors of the device: nothing here waits for it, except saving.
+
+    A subclass names its numbers, reads `self.state` and calls `self.measure` in `penalty`, and says in `moved` where
+    the state goes.
+    """
+
+    state_names: ClassVar[tuple[str, ...]]
+    """What the numbers of the state are; they are saved and logged under these names, and start at 0."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.state = torch.zeros(len(self.state_names))
+        self._sum, self._looks = torch.zeros_like(self.state), torch.zeros_like(self.state[0])
+
+    @abstractmethod
+    def moved(self, state: Float[Tensor, " numbers"], measured: Float[Tensor, " measured"]) -> Tensor:
+        """The next state, from the present one and the averaged measurements of one turn."""
+
+    def measure(self, *values: Tensor) -> None:
+        """Remember what one look measured: as many numbers as the state has."""
+        assert len(values) == len(self.state_names)
+        detached = torch.stack([value.detach() for value in values])
+        self._sum = self._sum + detached.to(self._sum)
+        self._looks = self._looks + 1
+
+    def after_step(self, strategy: Strategy) -> None:
+        measured = strategy.reduce(self._sum / self._looks, reduce_op="mean")
+        assert isinstance(measured, Tensor)
+        self.state = self.moved(self.state, measured)
+        self._reset_measurements()
+
+    def _reset_measurements(self) -> None:
+        self._sum, self._looks = torch.zeros_like(self.state), torch.zeros_like(self.state[0])
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        super().on_train_start(trainer, pl_module)
+        assert isinstance(pl_module.dtype, torch.dtype)
+        precision = torch.promote_types(pl_module.dtype, torch.float32)
+        self.state = self.state.to(device=pl_module.device, dtype=precision)
+        self._reset_measurements()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+        if (batch_idx + 1) % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
+            names = (f"{self.player}/{self.name}_{name}" for name in self.state_names)
+            pl_module.log_dict(dict(zip(names, self.state.unbind(), strict=True)))
+
+    def state_dict(self) -> dict[str, Any]:
+        return super().state_dict() | dict(zip(self.state_names, self.state.tolist(), strict=True))
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict(state_dict)
+        self.state = torch.tensor([state_dict[name] for name in self.state_names], dtype=torch.float64)

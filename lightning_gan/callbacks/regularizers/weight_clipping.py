@@ -1,0 +1,82 @@
+"""Weight clipping: the critic of the first WGAN (Arjovsky et al. 2017, arXiv:1701.07875, algorithm 1)."""
+
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import nn
+from torch.distributed.tensor import DTensor
+from torch.optim import Optimizer
+from torch.utils.hooks import RemovableHandle
+
+from lightning_gan.callbacks.training.clock import network_of
+
+
+@torch.no_grad()
+def clip_parameters(network: nn.Module, *, limit: float) -> None:
+    """Clamp every parameter to [-limit, limit], in place: biases and normalizations' too, as the authors do."""
+    parameters = [p.to_local() if isinstance(p, DTensor) else p for p in network.parameters()]
+    torch._foreach_clamp_min_(parameters, -limit)
+    torch._foreach_clamp_max_(parameters, limit)
+
+
+class WeightClipping(Callback):
+    """Clips a network's parameters before training and right after each step of the optimizer that owns them.
+
+    As in the paper; the authors' code clips before every turn of the critic, so that the generator meets an unclipped
+    one. Use it with `Wasserstein` and an optimizer without momentum, such as
+    RMSprop.
+
+    It works in any LightningModule, under manual and automatic optimization.
+
+    Args:
+        limit: c, the largest absolute value of a parameter.
+        network: attribute path of the network.
+
+    Raises:
+        ValueError: for a limit that is not positive, an unknown network, or one that no optimizer trains.
+    """
+
+    def __init__(self, *, limit: float = 0.01, network: str = "discriminator") -> None:
+        if limit <= 0:
+            raise ValueError(f"WeightClipping: limit={limit} must be positive")
+        self.limit = limit
+        self.network = network
+        self._hooks: list[RemovableHandle] = []
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        network_of(pl_module, self.network, setting="WeightClipping(network=...)")
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        network = network_of(pl_module, self.network, setting="WeightClipping(network=...)")
+        own = {id(parameter) for parameter in network.parameters()}
+        owners = [
+            optimizer
+            for optimizer in trainer.optimizers
+            if any(id(parameter) in own for group in optimizer.param_groups for parameter in group["params"])
+        ]
+        if not owners:
+            raise ValueError(f"WeightClipping: no optimizer has parameters of network={self.network!r}")
+
+        def clip(optimizer: Optimizer, arguments: Any, keywords: Any) -> None:
+            clip_parameters(network, limit=self.limit)
+
+        self._remove_hooks()
+        # PyTorch's own hook, because Lightning has none between a step and the next look.
+        self._hooks = [optimizer.register_step_post_hook(clip) for optimizer in owners]
+        clip_parameters(network, limit=self.limit)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._remove_hooks()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        self._remove_hooks()
+
+    def _remove_hooks(self) -> None:
+        for hook in self._hooks:
+            hook.remove()
+        self._hooks = []
+
+    @property
+    def state_key(self) -> str:
+        return self._generate_state_key(network=self.network)

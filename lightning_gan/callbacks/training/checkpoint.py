@@ -1,0 +1,119 @@
+"""Checkpoints by images seen. Lightning's own triggers count optimizer steps, or never fire in manual optimization."""
+
+import os
+from typing import Any
+
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.utilities import rank_zero_info
+
+from lightning_gan.callbacks.training.clock import ImageClock, crosses_multiple, images_of_kimg
+
+
+class KimgCheckpoint(ImageClock, ModelCheckpoint):
+    """Writes `last.ckpt` every `every_kimg` thousand images and at the end of fit; `--ckpt_path last` finds it.
+
+    There is one `last.ckpt`, which is overwritten, between two batches only. When a run that does not continue it
+    starts in the same directory, the old one is renamed to `earlier_run_1.ckpt`, `earlier_run_2.ckpt` ...
+
+    Args:
+        every_kimg: thousands of images between two saves.
+        keep_every_kimg: thousands of images between files that stay, such as `kimg_000500.000.ckpt`; None keeps none.
+        dirpath: where to; None is `checkpoints` in the trainer's `default_root_dir`.
+
+    Raises:
+        ValueError: if an interval is less than one image.
+    """
+
+    def __init__(
+        self, *, every_kimg: float = 10.0, keep_every_kimg: float | None = None, dirpath: str | None = None
+    ) -> None:
+        # Intervals of 0 switch Lightning's triggers off.
+        ModelCheckpoint.__init__(
+            self,
+            dirpath=dirpath,
+            save_last=True,
+            save_top_k=0,
+            every_n_train_steps=0,
+            every_n_epochs=0,
+        )
+        self.every_kimg = every_kimg
+        self.keep_every_kimg = keep_every_kimg
+        self._every_images = images_of_kimg("KimgCheckpoint: every_kimg", every_kimg)
+        self._keep_every_images = (
+            None if keep_every_kimg is None else images_of_kimg("KimgCheckpoint: keep_every_kimg", keep_every_kimg)
+        )
+        self._trained = False
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        self._choose_directory(trainer)
+        super().setup(trainer, pl_module, stage)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        super().on_train_start(trainer, pl_module)
+        self._trained = False
+        if trainer.is_global_zero and not _saves_nothing(trainer):
+            self._keep_earlier_run(trainer)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        ImageClock.on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx)
+        self._trained = True
+        if _saves_nothing(trainer):
+            return
+        if self._keep_every_images is not None and self._crosses(self._keep_every_images):
+            self._save_checkpoint(trainer, self._path(f"kimg_{self.kimg:010.3f}"))
+        if self._crosses(self._every_images):
+            self._save_last(trainer)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Nothing: only images count."""
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Nothing: only images count."""
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        # Also when the last batch was saved: since then validation and other callbacks may have come to their end.
+        if self._trained and not _saves_nothing(trainer):
+            self._save_last(trainer)
+
+    def _crosses(self, every_images: int) -> bool:
+        return crosses_multiple(self.images_before, self.images_seen, every_images=every_images)
+
+    def _path(self, name: str) -> str:
+        return os.path.join(str(self.dirpath), f"{name}{self.FILE_EXTENSION}")
+
+    def _save_last(self, trainer: Trainer) -> None:
+        self.last_model_path = self._path(self.CHECKPOINT_NAME_LAST)
+        self._save_checkpoint(trainer, self.last_model_path)
+
+    def _keep_earlier_run(self, trainer: Trainer) -> None:
+        """Rename the `last.ckpt` of a run that this one does not continue."""
+        last = self._path(self.CHECKPOINT_NAME_LAST)
+        continued = (str(trainer.ckpt_path or ""), self.last_model_path)  # the second by an earlier fit of this trainer
+        if os.path.realpath(last) in (os.path.realpath(path) for path in continued if path) or not self._fs.exists(
+            last
+        ):
+            return
+        number = 1
+        while self._fs.exists(kept := self._path(f"earlier_run_{number}")):
+            number += 1
+        self._fs.mv(last, kept, recursive=True)
+        rank_zero_info(f"KimgCheckpoint: {last} is of a run that this one does not continue; it is now {kept}")
+
+    # ------------------------------------------------------------------ what Lightning asks of a checkpoint callback
+
+    def _choose_directory(self, trainer: Trainer) -> None:
+        if self.dirpath is None:
+            self.dirpath = os.path.join(trainer.default_root_dir, "checkpoints")
+
+    def _find_last_checkpoints(self, trainer: Trainer) -> set[str]:
+        # Lightning asks for `--ckpt_path last` before `setup`.
+        self._choose_directory(trainer)
+        return super()._find_last_checkpoints(trainer)
+
+
+def _saves_nothing(trainer: Trainer) -> bool:
+    """Whether this is a trial run, which leaves no files."""
+    return bool(trainer.fast_dev_run)  # type: ignore[attr-defined]

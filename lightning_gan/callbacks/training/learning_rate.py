@@ -1,0 +1,60 @@
+"""Learning rates as functions of images seen. Lightning does not step schedulers of modules that optimize by hand."""
+
+import math
+from typing import Any
+
+from lightning.pytorch import LightningModule, Trainer
+from torch.optim import Optimizer
+
+from lightning_gan.callbacks.training.clock import ImageClock, network_of
+from lightning_gan.schedules.rates import LearningRateSchedule
+
+
+class LearningRate(ImageClock):
+    """Multiplies the optimizers' own learning rates by schedules, before every batch.
+
+    Args:
+        schedules: factors; several are multiplied, as in a ramp-up and a later decay.
+        network: schedules the optimizers of this network alone: an attribute path such as "discriminator"; None
+            schedules all. One callback for each network schedules them differently.
+
+    Raises:
+        ValueError: if there is no schedule, no such network, or no optimizer that owns its parameters.
+    """
+
+    def __init__(self, *, schedules: list[LearningRateSchedule], network: str | None = None) -> None:
+        if not schedules:
+            raise ValueError("LearningRate: schedules=[] is empty; leave the callback out for constant learning rates")
+        self.schedules = schedules
+        self.network = network
+
+    def factor_at(self, images_seen: int) -> float:
+        """The product of all schedules."""
+        return math.prod(schedule.at(images_seen) for schedule in self.schedules)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        super().on_train_start(trainer, pl_module)
+        if not self._optimizers(trainer, pl_module):
+            raise ValueError(f"LearningRate: no optimizer has parameters of network={self.network!r}")
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        super().on_train_batch_start(trainer, pl_module, batch, batch_idx)
+        factor = self.factor_at(self.images_seen)
+        for optimizer in self._optimizers(trainer, pl_module):
+            for group in optimizer.param_groups:
+                # Saved with the optimizer, so that a resumed run multiplies the same rate.
+                group["lr"] = group.setdefault("initial_lr", group["lr"]) * factor
+
+    def _optimizers(self, trainer: Trainer, pl_module: LightningModule) -> list[Optimizer]:
+        if self.network is None:
+            return list(trainer.optimizers)
+        own = {id(p) for p in network_of(pl_module, self.network, setting="LearningRate(network=...)").parameters()}
+        return [
+            optimizer
+            for optimizer in trainer.optimizers
+            if any(id(parameter) in own for group in optimizer.param_groups for parameter in group["params"])
+        ]
+
+    @property
+    def state_key(self) -> str:
+        return self._generate_state_key(network=self.network)

@@ -1,0 +1,120 @@
+"""Standing statistics: the batch statistics that a generator is sampled with (BigGAN, Brock et al. 2019, 1809.11096).
+
+Running averages are of many past generators. BigGAN instead takes the averages of the means and variances of fresh
+batches, by the very weights that are sampled: "standing" statistics. No image depends on the batch it is in.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities.seed import isolate_rng
+from torch import nn
+from torch.utils.hooks import RemovableHandle
+
+from lightning_gan.layers.batch_norm import batch_norms_of, standing_statistics
+from lightning_gan.loop.gan import GAN, evaluation_mode
+from lightning_gan.tensors.seeds import derived_seed
+
+
+class StandingStatistics(Callback):
+    """Accumulates standing statistics whenever the generator is sampled for the first time since its weights moved.
+
+    So grids, metrics and whatever else samples need not know. Checkpoints hold the statistics too, and so does the
+    module after the fit, for use without this callback. They are the averaged generator's, if there is an `EMA`; where
+    something samples with `ema=False`, also the other's.
+
+    Training stays as it is: random state, running averages and singular vectors are left alone. Every rank accumulates
+    the same batches, so that the statistics do not depend on their number.
+
+    Args:
+        forwards: batches that are averaged over; 16 in BigGAN's public code, 100 in the paper.
+        batch_size: images of each; large batches have truer variances.
+        seed: latents and classes, which are drawn uniformly, are a function of it.
+
+    Raises:
+        ValueError: for counts below 1, and a module that is no `GAN`, or has no `layers.batch_norm.BatchNorm`.
+    """
+
+    def __init__(self, *, forwards: int = 16, batch_size: int = 64, seed: int = 0) -> None:
+        if forwards < 1 or batch_size < 1:
+            raise ValueError(f"StandingStatistics: forwards={forwards} and batch_size={batch_size} must be at least 1")
+        self.forwards = forwards
+        self.batch_size = batch_size
+        self.seed = seed
+        self._up_to_date: list[nn.Module] = []
+        self._is_accumulating = False
+        self._hooks: list[RemovableHandle] = []
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        if not isinstance(pl_module, GAN):
+            raise ValueError(f"StandingStatistics: {type(pl_module).__name__} is no lightning_gan.GAN")
+        if not batch_norms_of(pl_module.generator):
+            raise ValueError(
+                f"StandingStatistics: {type(pl_module.generator).__name__} has no lightning_gan.layers.batch_norm."
+                "BatchNorm; leave this callback out"
+            )
+        self._remove_hooks()
+        self._up_to_date = []
+        for network in (pl_module.generator, pl_module.generator_ema):
+            before: Callable[[nn.Module, Any], None] = partial(self._before_forward, pl_module)
+            self._hooks.append(network.register_forward_pre_hook(before))
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        assert isinstance(pl_module, GAN)
+        for network in self._up_to_date:
+            for layer in batch_norms_of(network):
+                layer.forget_standing()
+        self._up_to_date = []
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        assert isinstance(pl_module, GAN)
+        with trainer.precision_plugin.forward_context():
+            self.update(pl_module, pl_module.sampling_generator)
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        assert isinstance(pl_module, GAN)
+        network = pl_module.sampling_generator
+        with trainer.precision_plugin.forward_context():
+            self.update(pl_module, network)
+        prefix = "generator_ema" if network is pl_module.generator_ema else "generator"
+        for name, buffer in network.named_buffers():
+            # Again, because the state was taken before; on some strategies only one rank has it.
+            if f"{prefix}.{name}" in checkpoint.get("state_dict", {}):
+                checkpoint["state_dict"][f"{prefix}.{name}"] = buffer.detach().clone()
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        self._remove_hooks()
+
+    @torch.no_grad()
+    def update(self, module: GAN, network: nn.Module) -> None:
+        """Accumulate anew, unless the network's weights are those of the last time."""
+        if any(known is network for known in self._up_to_date):
+            return
+        dtype = next(network.parameters()).dtype
+        self._is_accumulating = True
+        try:
+            with isolate_rng(), evaluation_mode(network), standing_statistics(network):
+                for index in range(self.forwards):
+                    random = torch.Generator().manual_seed(derived_seed(self.seed, "standing statistics", index))
+                    latents = torch.randn(self.batch_size, module.latent_dim, generator=random, dtype=torch.float32)
+                    latents = latents.to(module.device, dtype)
+                    if module.number_of_classes:
+                        labels = torch.randint(module.number_of_classes, (self.batch_size,), generator=random)
+                        network(latents, labels.to(module.device))
+                    else:
+                        network(latents)
+        finally:
+            self._is_accumulating = False
+        self._up_to_date.append(network)
+
+    def _before_forward(self, module: GAN, network: nn.Module, inputs: Any) -> None:
+        if not network.training and not self._is_accumulating:
+            self.update(module, network)
+
+    def _remove_hooks(self) -> None:
+        for hook in self._hooks:
+            hook.remove()
+        self._hooks = []

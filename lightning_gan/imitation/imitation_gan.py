@@ -1,0 +1,326 @@
+"""The game of imitation: a critic tells an expert's steps from a policy's, and its opinion is the policy's reward.
+
+GAIL (Ho and Ermon 2016, arXiv:1606.03476), VAIL and VAIRL (Peng et al. 2019, arXiv:1810.00821). The generator is the
+policy with its value function. No gradient flows from the critic to it, because the environment lies between them: the
+policy's turn is a step of proximal policy optimization (PPO, arXiv:1707.06347) on advantages that `judge` computed from
+what the critic thought of a whole rollout. So its cost has no "adversarial" term, but "surrogate", "value" and
+"entropy".
+
+A batch is `(real_rows, policy_rows)`, both `imitation.Transitions.packed`; `data.Rollouts` yields them.
+"""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import ClassVar
+
+import torch
+from einops import rearrange
+from jaxtyping import Float
+from lightning.pytorch.cli import OptimizerCallable
+from torch import Tensor, nn
+
+from lightning_gan.imitation.policy import ActionDistribution, CategoricalActions, GaussianActions, Policy
+from lightning_gan.imitation.policy_losses import generalized_advantages, normalized
+from lightning_gan.imitation.proximal import ProximalObjective
+from lightning_gan.imitation.replay import Replay, ReplayBuffer
+from lightning_gan.imitation.transitions import Agent, Rollout, Transitions
+from lightning_gan.loop.gan import GAN, evaluation_mode
+from lightning_gan.loop.settings import Loop
+from lightning_gan.loop.turn import Player, Turn
+from lightning_gan.losses import AdversarialLoss
+from lightning_gan.tensors.precision import full_precision
+from lightning_gan.tensors.seeds import derived_seed
+from lightning_gan.tensors.shapes import FakeImages, FakeLabels, FakeLatents, Images, Labels, Latents, Scalar
+
+
+def transitions_of(rollout: Rollout) -> Transitions:
+    """The steps of a rollout, the environments of the first step first; advantages and returns are not known yet."""
+    return Transitions(
+        observations=rearrange(
+            rollout.observations, "steps environments observation -> (steps environments) observation"
+        ),
+        actions=rearrange(rollout.actions, "steps environments action -> (steps environments) action"),
+        next_observations=rearrange(
+            rollout.next_observations, "steps environments observation -> (steps environments) observation"
+        ),
+        terminated=rollout.terminated.flatten().to(rollout.rewards),
+        log_probabilities=rollout.log_probabilities.flatten(),
+        advantages=torch.zeros_like(rollout.values).flatten(),
+        returns=torch.zeros_like(rollout.values).flatten(),
+        values=rollout.values.flatten(),
+    )
+
+
+def policy_network(
+    *,
+    observation_size: int,
+    action_size: int,
+    discrete_actions: bool,
+    width: int,
+    action_bound: float,
+    proximal: ProximalObjective,
+) -> Policy:
+    """The policy of all models here.
+
+    Args:
+        observation_size: numbers in an observation.
+        action_size: numbers in an action, or how many discrete actions there are.
+        discrete_actions: whether actions are one-hot rows.
+        width: of the two hidden layers.
+        action_bound: actions that are numbers lie within plus and minus this.
+        proximal: has the unit of the values.
+    """
+    actions: ActionDistribution
+    if discrete_actions:
+        actions = CategoricalActions(action_size=action_size)
+    else:
+        actions = GaussianActions(action_size=action_size, bound=action_bound)
+    return Policy(
+        observation_size=observation_size,
+        actions=actions,
+        width=width,
+        value_unit=proximal.value_unit,
+    )
+
+
+class ImitationGAN(GAN, Agent):
+    """A policy, and a critic of transitions whose opinion it is paid for.
+
+    A model says which columns of a transition the critic sees, and what it pays for a rollout. The critic takes maps
+    `batch columns 1 1`, as all vectors here that stand for images, and returns `batch 1`; a critic with a bottleneck
+    takes the noise of its code as a second argument and uses the code's mean where there is none.
+
+    Args:
+        policy: the generator.
+        critic: the discriminator.
+        observation_size: numbers in an observation.
+        action_size: numbers in an action.
+        code_size: numbers of noise that the critic's code takes for a transition; 0 for a critic without a bottleneck.
+        replay: which transitions of earlier policies the critic goes on seeing.
+        proximal: what the policy's turn asks for.
+        loss: the critic's objective; None is the logistic one, eq. 1 of the first GAN, which GAIL has. Only its
+            discriminator's half is used.
+        generator_optimizer: makes the policy's optimizer.
+        discriminator_optimizer: makes the critic's optimizer.
+        loop: how the players alternate.
+        seed: of the codes' noise.
+
+    Raises:
+        ValueError: for batches that do not hold two sets of transitions.
+    """
+
+    makes_images: ClassVar[bool] = False
+    turns_are_independent: ClassVar[bool] = False
+
+    generator: Policy
+    generator_ema: Policy
+
+    def __init__(
+        self,
+        *,
+        policy: Policy,
+        critic: nn.Module,
+        observation_size: int,
+        action_size: int,
+        code_size: int,
+        replay: Replay,
+        proximal: ProximalObjective,
+        loss: AdversarialLoss | None,
+        generator_optimizer: OptimizerCallable,
+        discriminator_optimizer: OptimizerCallable,
+        loop: Loop,
+        seed: int,
+    ) -> None:
+        super().__init__(
+            generator=policy,
+            discriminator=critic,
+            latent_dim=2 * code_size,
+            loss=loss,
+            generator_optimizer=generator_optimizer,
+            discriminator_optimizer=discriminator_optimizer,
+            loop=loop,
+            seed=seed,
+        )
+        self.observation_size = observation_size
+        self.action_size = action_size
+        self.code_size = code_size
+        self.proximal = proximal
+        columns = 2 * observation_size + action_size + 5
+        self.replay = replay
+        self.replay_buffer = ReplayBuffer(size=replay.size, columns=columns) if replay.size else None
+        self._policy_rows: Tensor | None = None
+
+    # ------------------------------------------------------------------ what models say
+
+    @abstractmethod
+    def columns(self, transitions: Transitions) -> Float[Tensor, "batch columns"]:
+        """What the critic sees of transitions."""
+
+    @abstractmethod
+    def rewards(self, rollout: Rollout) -> Float[Tensor, "steps environments"]:
+        """What the policy is paid for each step. The critic is in evaluation mode."""
+
+    # ------------------------------------------------------------------ the game
+
+    def prepare(self, batch: Sequence[Tensor]) -> tuple[Images, None]:  # type: ignore[override]
+        """The expert's transitions as the critic sees them; the policy's wait for `draw_fakes`."""
+        real_rows, self._policy_rows = batch
+        if len(real_rows) != len(self._policy_rows):
+            raise ValueError(
+                f"a batch holds {len(real_rows)} transitions of an expert and {len(self._policy_rows)} of the policy; "
+                "it needs as many of either"
+            )
+        return self._maps(real_rows), None
+
+    def draw_fakes(
+        self, player: Player, labels: Labels | None, *, images: int, turn: int
+    ) -> tuple[FakeLatents, FakeLabels | None]:
+        """The policy's transitions for a turn, packed, and behind them the noise of the critic's codes.
+
+        Turns that share a batch get a piece of it each; the policy's turn gets the last piece, or the last
+        `generator_batch_multiple` pieces.
+        """
+        noise, _ = super().draw_fakes(player, None, images=images, turn=turn)
+        assert self._policy_rows is not None
+        end = min(turn + 1, self.loop.pieces) * images
+        if end < len(noise):
+            raise ValueError(
+                f"generator_batch_multiple={self.loop.generator_batch_multiple} asks for {len(noise)} transitions of "
+                f"the policy and a batch has {end}; lower it to the number of turns that share a batch"
+            )
+        rows = self._policy_rows[end - len(noise) : end]
+        if player == "discriminator" and self.replay_buffer is not None and self.replay_buffer.seen:
+            rows = self._with_replayed(rows, self.replay_buffer, turn=turn)
+        return torch.cat([rows, noise], dim=1), None
+
+    def _with_replayed(
+        self, rows: Float[Tensor, "batch columns"], buffer: ReplayBuffer, *, turn: int
+    ) -> Float[Tensor, "batch columns"]:
+        """Rows of earlier policies in the place of a share of these, evenly spread, so that slices have their share."""
+        places = self.replay.places(len(rows))
+        count, ranks = len(places), self.trainer.world_size
+        random = torch.Generator().manual_seed(derived_seed(self.seed, "replayed", self.images_seen, turn))
+        drawn = buffer.draw(count * ranks, random)  # for all ranks, of which each takes its own
+        rows = rows.clone()
+        rows[places] = drawn[self.global_rank * count : (self.global_rank + 1) * count].to(rows)
+        return rows
+
+    def generate(self, latents: Latents, labels: Labels | None) -> Images:
+        """What the critic sees of transitions of the policy."""
+        return self._maps(latents[:, : latents.shape[1] - self.latent_dim])
+
+    def score(self, images: Images, labels: Labels | None) -> Tensor:
+        """Logits of one more look, with fresh noise in the critic's code while it trains."""
+        noise = None
+        if self.code_size and self.discriminator.training:
+            noise = torch.randn(len(images), self.code_size, dtype=images.dtype, device=images.device)
+        return self.logits(images, noise)
+
+    def logits(self, images: Images, noise: Float[Tensor, "batch code"] | None) -> Float[Tensor, "batch 1"]:
+        """Logits of transitions; at the mean of the critic's code where there is no noise."""
+        return full_precision(self.discriminator(images) if noise is None else self.discriminator(images, noise))
+
+    def look(
+        self,
+        player: Player,
+        *,
+        real: Images,
+        labels: Labels | None,
+        latents: FakeLatents,
+        fake: FakeImages | None,
+        fake_labels: FakeLabels | None,
+    ) -> Turn:
+        real_logits = None
+        if fake is None:
+            fake = self.generate(latents, None)
+            with torch.no_grad():  # nothing that the policy does now changes what has happened
+                fake_logits = self.logits(fake, None)
+        else:
+            noise = latents[:, latents.shape[1] - self.latent_dim :]
+            real_noise, fake_noise = noise.chunk(2, dim=1) if self.code_size else (None, None)
+            real_logits, fake_logits = self.logits(real, real_noise), self.logits(fake, fake_noise)
+        return Turn(
+            player=player,
+            real=real,
+            labels=None,
+            latents=latents,
+            fake=fake,
+            fake_labels=None,
+            real_logits=real_logits,
+            fake_logits=fake_logits,
+            critic=self.score,
+            generator=self.generate,
+        )
+
+    def objective(self, turn: Turn) -> dict[str, Scalar]:
+        if turn.player == "discriminator":
+            return super().objective(turn)
+        transitions = self._transitions(turn.latents[:, : turn.latents.shape[1] - self.latent_dim])
+        parameters, values = self.generator(transitions.observations)
+        return self.proximal.terms(
+            transitions,
+            log_probabilities=self.generator.actions.log_probabilities(parameters, transitions.actions),
+            entropy=self.generator.actions.entropy(parameters),
+            values=values,
+        )
+
+    def _maps(self, rows: Float[Tensor, "batch columns"]) -> Images:
+        return rearrange(self.columns(self._transitions(rows)), "batch columns -> batch columns 1 1")
+
+    def _transitions(self, rows: Float[Tensor, "batch columns"]) -> Transitions:
+        return Transitions.unpacked(rows, observation_size=self.observation_size, action_size=self.action_size)
+
+    # ------------------------------------------------------------------ the agent
+
+    def study(self, demonstrations: Transitions) -> None:
+        """Nothing; a critic that scales its inputs learns from demonstrations how."""
+
+    def begin_rollout(self) -> None:
+        self.generator.scale.adopt()
+
+    @torch.no_grad()
+    def act(
+        self, observations: Float[Tensor, "environments observation"], noise: Float[Tensor, "environments action"]
+    ) -> tuple[Float[Tensor, "environments action"], Float[Tensor, " environments"], Float[Tensor, " environments"]]:
+        parameters, values = self.generator(observations)
+        actions = self.generator.actions.draw(parameters, noise)
+        return actions, self.generator.actions.log_probabilities(parameters, actions), values
+
+    @torch.no_grad()
+    def value(self, observations: Float[Tensor, "environments observation"]) -> Float[Tensor, " environments"]:
+        values: Tensor = self.generator(observations)[1]
+        return values
+
+    @torch.no_grad()
+    def judge(self, rollout: Rollout) -> Transitions:
+        with evaluation_mode(self.discriminator):
+            rewards = self.rewards(rollout)
+        advantages = generalized_advantages(
+            rewards,
+            rollout.values,
+            rollout.next_values,
+            rollout.terminated,
+            rollout.truncated,
+            discount=self.proximal.discount,
+            trace_decay=self.proximal.trace_decay,
+        )
+        transitions = transitions_of(rollout)
+        self.generator.scale.observe(transitions.observations)
+        judged = replace(
+            transitions, advantages=normalized(advantages).flatten(), returns=(advantages + rollout.values).flatten()
+        )
+        if self.replay_buffer is not None and self.replay.keeps_at(self.images_seen):
+            random = torch.Generator().manual_seed(derived_seed(self.seed, "kept", int(self.replay_buffer.seen)))
+            self.replay_buffer.keep(judged.packed(), random)
+        return judged
+
+    @torch.no_grad()
+    def decide(
+        self,
+        observations: Float[Tensor, "environments observation"],
+        noise: Float[Tensor, "environments action"] | None = None,
+    ) -> Float[Tensor, "environments action"]:
+        parameters, _ = self.sampling_generator(observations)
+        actions = self.generator.actions
+        return actions.likeliest(parameters) if noise is None else actions.draw(parameters, noise)

@@ -1,0 +1,96 @@
+"""The authors' IntroVAE (PyTorch, `hhb072/IntroVAE`) to ours.
+
+The encoder is `main.0`, `main.1` (convolution and norm), `main.res_in_128`, `main.res_in_64` ... named by the height of
+what a block takes, and `fc`; the decoder is `fc.0`, `main.res_in_4`, `main.res_in_8` ... and `main.predict`. Networks
+that were built from the command line's channels have 1x1 convolutions (`conv_expand`) between equal widths above 256:
+the weights tell.
+
+Images of theirs are in [0, 1], ours in [-1, 1].
+"""
+
+import re
+from typing import Any
+
+from torch import Tensor, nn
+
+from lightning_gan.models.introspective_networks import (
+    AsIntroVAEWasRun,
+    Decoder,
+    Encoder,
+    LearnedShortcuts,
+    NormalizedSum,
+    WhereWidthsChange,
+)
+
+_BLOCK = re.compile(r"main\.res_in_(?P<size>\d+)\.(?P<layer>\w+)\.(?P<variable>\w+)")
+_IN_BLOCK = {"conv_expand": "shortcut", "conv1": "conv1", "bn1": "norm1", "conv2": "conv2", "bn2": "norm2"}
+_ENCODER = {"main.0": "input", "main.1": "norm", "fc": "code.parameters_of_code"}
+_DECODER = {"fc.0": "input", "main.predict": "output"}
+_OF_NORM = {
+    "weight": "gain",
+    "bias": "bias",
+    "running_mean": "running_mean",
+    "running_var": "running_variance",
+}
+
+
+def networks(state: dict[str, dict[str, Tensor]], config: dict[str, Any]) -> dict[str, nn.Module]:
+    """The encoder "E" and the decoder "G", those that there is a state of, in evaluation mode.
+
+    Args:
+        state: weights by network, `E` and `G`, and by the authors' names, with or without "module." before them.
+        config: the authors' keyword arguments: `image_size`, `cdim`, `hdim` and `channels`.
+
+    Raises:
+        ValueError: for names that are none of the authors', and blocks that are not those of the size.
+        RuntimeError: if weights are missing, left over, or of the wrong shape.
+    """
+    imported: dict[str, nn.Module] = {}
+    for name, build, heads in (("E", Encoder, _ENCODER), ("G", Decoder, _DECODER)):
+        if name in state:
+            weights = {variable.removeprefix("module."): value for variable, value in state[name].items()}
+            network = build(
+                image_size=config["image_size"],
+                image_channels=config["cdim"],
+                latent_dim=config["hdim"],
+                channels=config["channels"],
+                residual_sum=NormalizedSum(),
+                learned_shortcuts=_shortcuts(weights),
+            )
+            _load(network, weights, heads=heads, ascending=name == "G")
+            imported[name] = network.eval()
+    return imported
+
+
+def _shortcuts(weights: dict[str, Tensor]) -> LearnedShortcuts:
+    """Those of `!=` or those of `is not`, whichever the weights are of."""
+    convolutions = [value for name, value in weights.items() if ".conv_expand." in name]
+    same = any(value.shape[0] == value.shape[1] for value in convolutions)
+    return AsIntroVAEWasRun() if same else WhereWidthsChange()
+
+
+def _load(network: Encoder | Decoder, weights: dict[str, Tensor], *, heads: dict[str, str], ascending: bool) -> None:
+    """Load the authors' weights; blocks are matched in the order they run in."""
+    matches = {name: _BLOCK.fullmatch(name) for name in weights}
+    sizes = sorted({int(match["size"]) for match in matches.values() if match is not None}, reverse=not ascending)
+    if len(sizes) != len(network.blocks):
+        raise ValueError(
+            f"the weights have {len(sizes)} residual blocks, {type(network).__name__} with these channels "
+            f"{len(network.blocks)}; give the channels that they were trained with"
+        )
+    renamed: dict[str, Tensor] = {}
+    for name, match in matches.items():
+        if name.endswith(".num_batches_tracked"):
+            continue
+        if match is not None and match["layer"] in _IN_BLOCK:
+            layer, variable = f"blocks.{sizes.index(int(match['size']))}.{_IN_BLOCK[match['layer']]}", match["variable"]
+        else:
+            theirs, _, variable = name.rpartition(".")
+            if theirs not in heads:
+                raise ValueError(f"{name!r} is no variable of the {type(network).__name__} in IntroVAE's code")
+            layer = heads[theirs]
+        is_norm = "norm" in layer.rpartition(".")[2]
+        renamed[f"{layer}.{_OF_NORM.get(variable, variable) if is_norm else variable}"] = weights[name]
+    # Statistics that ours can gather for sampling; the authors' code has none.
+    standing = {name: value for name, value in network.state_dict().items() if ".standing_" in name}
+    network.load_state_dict({**standing, **renamed})

@@ -1,0 +1,123 @@
+"""GANs whose discriminator also names the class of an image (AC-GAN; Odena et al. 2017, arXiv:1610.09585, eq. 2 and 3).
+
+Both players want the class of an image to be recognised. PGGAN, DCGAN and WGAN-GP's ResNet use it when there are
+labels.
+"""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from lightning_gan.layers import label_vectors
+from lightning_gan.loop.gan import GAN
+from lightning_gan.loop.turn import Player, Turn
+from lightning_gan.tensors.precision import full_precision
+from lightning_gan.tensors.shapes import FakeImages, FakeLabels, FakeLatents, FakeLogits, Images, Labels, Logits, Scalar
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuxiliaryClassifier:
+    """Weights of the cross-entropy of the classes.
+
+    Args:
+        real: of real images, in the discriminator's turn.
+        fake: of generated images, in the discriminator's turn; 0 in WGAN-GP's code, 1 in the paper and in PGGAN.
+        generator: of generated images, in the generator's turn; 0.1 in WGAN-GP's code.
+
+    Raises:
+        ValueError: for a negative weight.
+    """
+
+    real: float = 1.0
+    fake: float = 1.0
+    generator: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name, weight in (("real", self.real), ("fake", self.fake), ("generator", self.generator)):
+            if weight < 0:
+                raise ValueError(f"the auxiliary classifier's weight {name}={weight} must not be negative")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifiedTurn(Turn):
+    """A turn with what the discriminator takes the classes to be.
+
+    Attributes:
+        real_class_logits: `batch classes`, of the real images; None in the generator's turn and without classes.
+        fake_class_logits: `batch classes`, of the fakes; None without classes.
+    """
+
+    real_class_logits: Logits | None
+    fake_class_logits: FakeLogits | None
+
+
+def classification_cost(class_logits: Logits, labels: Labels) -> Scalar:
+    """Cross-entropy of the classes, averaged over the batch; multi-hot labels are targets as they are."""
+    targets = label_vectors(labels, number_of_classes=class_logits.shape[1]).to(class_logits)
+    return cross_entropy(class_logits, targets)
+
+
+class AuxiliaryClassifierGAN(GAN):
+    """A GAN whose discriminator returns `batch 1 + classes`: the score, then a logit per class; labels are no input.
+
+    Models with such a discriminator derive from it and set `auxiliary_classifier`. Without classes it is a `GAN`.
+    """
+
+    auxiliary_classifier: AuxiliaryClassifier = AuxiliaryClassifier()
+
+    def score(self, images: Images, labels: Labels | None) -> Logits:
+        return self._score_and_classify(images)[0]
+
+    def look(
+        self,
+        player: Player,
+        *,
+        real: Images,
+        labels: Labels | None,
+        latents: FakeLatents,
+        fake: FakeImages | None,
+        fake_labels: FakeLabels | None,
+    ) -> ClassifiedTurn:
+        real_logits, real_class_logits = None, None
+        if fake is not None or self.loss.generator_needs_real:
+            real_logits, real_class_logits = self._score_and_classify(real)
+        if fake is None:
+            fake = self.generate(latents, fake_labels)
+        fake_logits, fake_class_logits = self._score_and_classify(fake)
+        return ClassifiedTurn(
+            player=player,
+            real=real,
+            labels=labels,
+            latents=latents,
+            fake=fake,
+            fake_labels=fake_labels,
+            real_logits=real_logits,
+            fake_logits=fake_logits,
+            real_class_logits=real_class_logits,
+            fake_class_logits=fake_class_logits,
+            critic=self.score,
+            generator=self.generate,
+            gradient_scale=self.gradient_scale,
+        )
+
+    def objective(self, turn: Turn) -> dict[str, Scalar]:
+        terms = super().objective(turn)
+        if not self.number_of_classes:
+            return terms
+        assert isinstance(turn, ClassifiedTurn)
+        assert turn.fake_class_logits is not None and turn.fake_labels is not None and turn.labels is not None
+        weights = self.auxiliary_classifier
+        of_fakes = classification_cost(turn.fake_class_logits, turn.fake_labels)
+        if turn.player == "generator":
+            return {**terms, "classification": weights.generator * of_fakes}
+        real_class_logits = turn.real_class_logits
+        if real_class_logits is None:  # a look of the generator's, judged by the discriminator's objective
+            real_class_logits = self._score_and_classify(turn.real)[1]
+        assert real_class_logits is not None
+        of_reals = classification_cost(real_class_logits, turn.labels)
+        return {**terms, "classification": weights.real * of_reals + weights.fake * of_fakes}
+
+    def _score_and_classify(self, images: Images) -> tuple[Logits, Tensor | None]:
+        outputs = full_precision(self.discriminator(images))
+        return outputs[:, :1], outputs[:, 1:] if self.number_of_classes else None

@@ -1,0 +1,235 @@
+"""The game of IntroVAE (arXiv:1807.06358) and Soft-IntroVAE (arXiv:2012.13253): an encoder is the discriminator.
+
+It tells real images from the decoder's by the divergence of their codes from the standard normal. The decoder makes
+images of random latents, fakes, and of the codes of real images, reconstructions; the encoder is shown both.
+
+The decoder's turn goes on where the encoder's left off: it has the same fakes, and reconstructions from the codes that
+the encoder gave *before* its step. So the encoder's turn leaves latents and codes behind, which `draw_fakes` hands to
+the decoder's turn.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
+
+import torch
+from lightning.pytorch.cli import OptimizerCallable
+from torch import Tensor, nn
+
+from lightning_gan.layers.gaussian_code import reparametrized
+from lightning_gan.loop.autoencoder import Autoencoder
+from lightning_gan.loop.gan import GAN, evaluation_mode
+from lightning_gan.loop.settings import Loop
+from lightning_gan.loop.turn import Player, Turn
+from lightning_gan.penalties.kl_divergence import kl_to_standard_normal
+from lightning_gan.penalties.reconstruction import reconstruction_error
+from lightning_gan.tensors.shapes import (
+    FakeImages,
+    FakeLabels,
+    FakeLatents,
+    Images,
+    Labels,
+    Latents,
+    Logits,
+    PerSample,
+    Scalar,
+)
+
+
+class Posterior(NamedTuple):
+    """The normal distributions of images' codes, ``q(z|x)``.
+
+    Attributes:
+        mean: `batch latent_dim`.
+        log_variance: `batch latent_dim`.
+    """
+
+    mean: Latents
+    log_variance: Latents
+
+    @property
+    def energies(self) -> PerSample:
+        """``KL(q(z|x) || N(0, I))`` in nats."""
+        return kl_to_standard_normal(self.mean, self.log_variance)
+
+    def sample(self, noise: Latents) -> Latents:
+        """A code of each image."""
+        return reparametrized(self.mean, self.log_variance, noise)
+
+
+@dataclass(frozen=True, kw_only=True)
+class IntrospectiveTurn(Turn):
+    """A turn with what the encoder and the decoder make of real images, and of their own.
+
+    Attributes:
+        reconstructions: of the real images.
+        errors: of the reconstructions, in the authors' units.
+        real_posterior: of the real images' codes; None in the decoder's turn.
+        reconstruction_posterior: of the reconstructions' codes; without gradient to the decoder in the encoder's turn.
+        fake_posterior: of the fakes' codes; likewise.
+        noises: standard normal, for codes that only a model's objective needs, `batch latent_dim` each.
+    """
+
+    reconstructions: Images
+    errors: PerSample
+    real_posterior: Posterior | None
+    reconstruction_posterior: Posterior
+    fake_posterior: Posterior
+    noises: tuple[Latents, ...]
+
+
+class IntrospectiveGAN(GAN, Autoencoder):
+    """An encoder and a decoder that train each other; models derive from it and override `objective`.
+
+    The score of an image is minus the divergence of its code. Until `vae_warmup_kimg` both players minimize the cost of
+    a variational autoencoder, the error and the divergence with weight 1 each.
+
+    Args:
+        generator: the decoder, latents to images.
+        discriminator: the encoder, images to mean and logarithm of the variance of their codes.
+        latent_dim: size of a latent and of a code.
+        vae_warmup_kimg: thousands of images for which it is a variational autoencoder.
+        generator_optimizer: makes the decoder's optimizer from its parameters.
+        discriminator_optimizer: makes the encoder's optimizer.
+        loop: how the players alternate. With slices (`accumulate_slices`) means over a batch are means over a slice.
+        seed: of latents and of the codes' noise.
+
+    Raises:
+        ValueError: for a negative warm-up, and for a loop in which the decoder's turn does not follow the encoder's on
+            the same images.
+    """
+
+    turns_are_independent: ClassVar[bool] = False
+    extra_noises: ClassVar[int] = 0
+    """How many codes an objective samples in each turn beside those of the real images."""
+
+    def __init__(
+        self,
+        *,
+        generator: nn.Module,
+        discriminator: nn.Module,
+        latent_dim: int,
+        vae_warmup_kimg: float,
+        generator_optimizer: OptimizerCallable,
+        discriminator_optimizer: OptimizerCallable,
+        loop: Loop,
+        seed: int,
+    ) -> None:
+        name = type(self).__name__
+        if vae_warmup_kimg < 0:
+            raise ValueError(f"{name}: vae_warmup_kimg={vae_warmup_kimg} must not be negative; 0 is no warm-up")
+        if loop.discriminator_turns == 0:
+            raise ValueError(f"{name}: discriminator_turns=0 leaves no codes for the decoder's turn; take 1 or more")
+        if loop.generator_batch_multiple != 1:
+            raise ValueError(
+                f"{name}: generator_batch_multiple={loop.generator_batch_multiple} must be 1, because the decoder's "
+                "turn is on the codes of the encoder's images"
+            )
+        super().__init__(
+            generator=generator,
+            discriminator=discriminator,
+            latent_dim=latent_dim,
+            generator_optimizer=generator_optimizer,
+            discriminator_optimizer=discriminator_optimizer,
+            loop=loop,
+            seed=seed,
+        )
+        self.vae_warmup_kimg = vae_warmup_kimg
+        self.is_warming_up = False
+        self._left_behind: list[Tensor] = []
+        self._just_found: Tensor | None = None
+
+    # ------------------------------------------------------------------ what a turn is made of
+
+    def draw_noise(self, count: int, random: torch.Generator) -> FakeLatents:
+        """Latents, and behind them the noise of the real images' codes and of those that the objective samples."""
+        width = self.latent_dim * (2 + self.extra_noises)
+        return torch.randn(count, width, generator=random, device=random.device)
+
+    def draw_fakes(
+        self, player: Player, labels: Labels | None, *, images: int, turn: int
+    ) -> tuple[FakeLatents, FakeLabels | None]:
+        """In the decoder's turn latents and codes, in place of the codes' noise, are those of the encoder's last."""
+        rows, _ = super().draw_fakes(player, labels, images=images, turn=turn)
+        # Outside of `cost`, whose graph would be another for every number of images.
+        self.is_warming_up = self.kimg < self.vae_warmup_kimg
+        left_behind, self._left_behind = self._left_behind, []
+        if player == "generator":
+            rows = torch.cat([torch.cat(left_behind), rows[:, 2 * self.latent_dim :]], dim=1)
+        return rows, None
+
+    def look(
+        self,
+        player: Player,
+        *,
+        real: Images,
+        labels: Labels | None,
+        latents: FakeLatents,
+        fake: FakeImages | None,
+        fake_labels: FakeLabels | None,
+    ) -> IntrospectiveTurn:
+        latents, codes, *noises = torch.split(latents, self.latent_dim, dim=1)
+        real_posterior: Posterior | None = None
+        if fake is None:
+            fake = self.generate(latents, None)
+        else:
+            real_posterior = self.posterior(real)
+            codes = real_posterior.sample(codes)  # of what are standard normal numbers in this turn
+            self._just_found = torch.cat([latents, codes.detach()], dim=1)
+        reconstructions = self.generate(codes, None)
+        judged = reconstructions if real_posterior is None else reconstructions.detach()
+        reconstruction_posterior, fake_posterior = self.posterior(judged), self.posterior(fake)
+        return IntrospectiveTurn(
+            player=player,
+            real=real,
+            labels=None,
+            latents=latents,
+            fake=fake,
+            fake_labels=None,
+            real_logits=None if real_posterior is None else -real_posterior.energies[:, None],
+            fake_logits=-fake_posterior.energies[:, None],
+            reconstructions=reconstructions,
+            errors=reconstruction_error(real, reconstructions),
+            real_posterior=real_posterior,
+            reconstruction_posterior=reconstruction_posterior,
+            fake_posterior=fake_posterior,
+            noises=tuple(noises),
+            critic=self.score,
+            generator=self.generate,
+            gradient_scale=self.gradient_scale,
+        )
+
+    def on_after_backward(self) -> None:
+        # Slice by slice, and outside of `cost`, whose graph would be another for every slice.
+        if self._just_found is not None:
+            self._left_behind.append(self._just_found)
+            self._just_found = None
+
+    def warmup_objective(self, turn: IntrospectiveTurn) -> dict[str, Scalar]:
+        """The cost of a variational autoencoder, ``E r(x) + E KL``, of which the decoder has no part in the second."""
+        terms = {"reconstruction": turn.errors.mean()}
+        if turn.real_posterior is not None:
+            terms["kl"] = turn.real_posterior.energies.mean()
+        return terms
+
+    def posterior(self, images: Images) -> Posterior:
+        """What the encoder in training makes of images."""
+        return Posterior(*self.discriminator(images))
+
+    def generate(self, latents: Latents, labels: Labels | None) -> Images:
+        """Images of the decoder in training; whatever stands behind the latents is left aside."""
+        return super().generate(latents[:, : self.latent_dim], None)
+
+    def score(self, images: Images, labels: Labels | None) -> Logits:
+        """Minus the divergence of the images' codes from the standard normal, `batch 1`."""
+        return -self.posterior(images).energies[:, None]
+
+    # ------------------------------------------------------------------ the autoencoder
+
+    @torch.no_grad()
+    def encode(self, images: Images, *, ema: bool = True) -> Latents:
+        """The means of the codes; the encoder has no averaged weights."""
+        with evaluation_mode(self.discriminator):
+            return self.posterior(images).mean
+
+    def decode(self, codes: Latents, *, ema: bool = True) -> Images:
+        return self.sample(codes, ema=ema)

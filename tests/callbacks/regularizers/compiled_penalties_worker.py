@@ -1,0 +1,101 @@
+"""Compares each penalty of the critic in one compiled graph with eager, for `test_compiled_penalties.py`.
+
+A process of its own, run as `python -m tests.callbacks.regularizers.compiled_penalties_worker FILE`, because the checks
+of shapes that are on while tests run cannot be part of a graph.
+"""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lightning_gan.callbacks.regularizers.consistency_term import ConsistencyTerm
+from lightning_gan.callbacks.regularizers.gradient_penalty import (
+    DRAGAN,
+    R1,
+    R2,
+    DivergencePenalty,
+    Drift,
+    FiniteDifferenceR1,
+    GradientPenalty,
+    LipschitzPenalty,
+    ZeroCenteredGradientPenalty,
+)
+from lightning_gan.callbacks.regularizers.roth import AnnealedNoisePenalty, Roth, RothFGAN
+from lightning_gan.foreign.penalty import Penalty
+from lightning_gan.loop.gan import GAN
+from lightning_gan.losses.divergences import GoodfellowDivergence
+from tests.callbacks.regularizers.test_consistency_term import DropoutCritic
+from tests.toys import ToyGenerator
+
+CASES: dict[str, Penalty] = {
+    "r1": R1(),
+    "r2": R2(),
+    "finite_difference_r1": FiniteDifferenceR1(),
+    "wgan_gp": GradientPenalty(),
+    "wgan_lp": LipschitzPenalty(),
+    "zero_gp": ZeroCenteredGradientPenalty(),
+    "wgan_div": DivergencePenalty(),
+    "dragan": DRAGAN(),
+    "drift": Drift(weight=1.0),
+    "roth": Roth(),
+    "roth_f_gan": RothFGAN(divergence=GoodfellowDivergence()),
+    "ct": ConsistencyTerm(weight=20.0),
+    "ct_with_features": ConsistencyTerm(weight=20.0, features="hidden", dropout={"conv": 0.2}),
+}
+
+
+def gradients(module: GAN, due: tuple[Penalty, ...], cost: Callable[..., dict[str, Tensor]]) -> list[Tensor]:
+    """Of the critic's parameters, after one look at fixed inputs."""
+    torch.manual_seed(5)
+    latents, real, fake = torch.randn(4, 4), torch.randn(4, 1, 4, 4), torch.randn(4, 1, 4, 4)
+    real.requires_grad_(any(penalty.differentiates_real for penalty in due))
+    fake.requires_grad_(any(penalty.differentiates_fake for penalty in due))
+    module.discriminator.zero_grad()
+    terms = cost("discriminator", due, real, None, latents, fake, None)
+    torch.stack(list(terms.values())).sum().backward()
+    return [p.grad.clone() for p in module.discriminator.parameters() if p.grad is not None]
+
+
+def distance(first: list[Tensor], second: list[Tensor]) -> float:
+    """Largest difference, relative to each parameter's largest gradient."""
+    return max(((a - b).abs().max() / b.abs().max()).item() for a, b in zip(first, second, strict=True))
+
+
+def compare(penalty: Penalty) -> dict[str, Any]:
+    """Errors and numbers of graphs for one penalty."""
+    torch._dynamo.reset()
+    torch._dynamo.utils.counters.clear()
+    torch.manual_seed(3)
+    critic = DropoutCritic()
+    critic.dropout.p = 0.5 if isinstance(penalty, ConsistencyTerm) else 0.0
+    with torch.no_grad():
+        for parameter in critic.parameters():  # slopes above 1
+            parameter.mul_(4)
+    module = GAN(generator=ToyGenerator(), discriminator=critic, latent_dim=4)
+    if isinstance(penalty, ConsistencyTerm):
+        penalty.watch(module.discriminator)
+    graph = torch.compile(module.cost, fullgraph=True, dynamic=False, backend="aot_eager")
+    compiled = torch._dynamo.config.patch(trace_autograd_ops=True)(graph)
+    eager = gradients(module, (penalty,), module.cost)
+    result = {
+        "error": distance(gradients(module, (penalty,), compiled), eager),
+        "effect": distance(gradients(module, (), module.cost), eager),
+    }
+    if isinstance(penalty, AnnealedNoisePenalty):
+        penalty._factor.fill_(0.5)  # gamma falls, without another graph
+        annealed = gradients(module, (penalty,), module.cost)
+        result["annealed_error"] = distance(gradients(module, (penalty,), compiled), annealed)
+        result["annealed_effect"] = distance(eager, annealed)
+    result["graphs"] = torch._dynamo.utils.counters["stats"]["unique_graphs"]
+    result["breaks"] = len(torch._dynamo.utils.counters["graph_break"])
+    return result
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    Path(sys.argv[1]).write_text(json.dumps({name: compare(penalty) for name, penalty in CASES.items()}))

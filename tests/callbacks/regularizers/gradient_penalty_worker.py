@@ -1,0 +1,64 @@
+"""Trains toys with penalties at fixed points on every rank, for `test_distributed_penalties.py`.
+
+Run as `python -m tests.callbacks.regularizers.gradient_penalty_worker FOLDER`, with or without `torch.distributed.run`.
+Points that are drawn would be each rank's own, so here all lie in the middle.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
+
+from lightning_gan.callbacks.regularizers.gradient_penalty import R1, DivergencePenalty, Drift, GradientPenalty
+from lightning_gan.callbacks.regularizers.roth import Roth
+from lightning_gan.foreign.penalty import Penalty
+from lightning_gan.loop.gan import GAN
+from tests.loop.distributed_worker import Deep, Toys
+from tests.toys import ToyGenerator, fast_adam, toy_trainer
+
+MIDDLE = (0.5, 0.5)
+CASES: dict[str, Callable[[], list[Penalty]]] = {
+    "plain": lambda: [],
+    "wgan_gp": lambda: [GradientPenalty(weight=5.0, between=MIDDLE)],
+    "wgan_div": lambda: [DivergencePenalty(weight=5.0, power=3.0, between=MIDDLE)],
+    "roth_annealed": lambda: [Roth(gamma=50.0, annealing_kimg=0.05)],
+    "three_together": lambda: [GradientPenalty(every_n_turns=2, between=MIDDLE), R1(gamma=3.0), Drift(weight=1.0)],
+}
+STRATEGIES = ("gan_ddp", "gan_fsdp")
+
+
+def train(case: str, *, strategy: str, ranks: int) -> dict[str, Tensor]:
+    """All weights after six batches, in double precision."""
+    torch.manual_seed(7)
+    module = GAN(
+        generator=ToyGenerator(),
+        discriminator=Deep(),
+        latent_dim=4,
+        generator_optimizer=fast_adam,
+        discriminator_optimizer=fast_adam,
+    )
+    trainer = toy_trainer(
+        *CASES[case](), max_steps=6, max_epochs=-1, precision="64-true", devices=ranks, strategy=strategy
+    )
+    trainer.fit(module, Toys())
+    assert trainer.world_size == ranks
+    return get_model_state_dict(module, options=StateDictOptions(full_state_dict=True))
+
+
+def main(folder: Path) -> None:
+    ranks = int(os.environ.get("WORLD_SIZE", "1"))
+    for strategy in STRATEGIES if ranks > 1 else ("auto",):
+        for case in CASES:
+            weights = train(case, strategy=strategy, ranks=ranks)
+            if int(os.environ.get("RANK", "0")) == 0:
+                torch.save(weights, folder / f"{strategy}_{case}.pt")
+    if ranks > 1:
+        torch.distributed.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

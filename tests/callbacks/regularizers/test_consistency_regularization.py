@@ -1,0 +1,134 @@
+"""CR, bCR and zCR: whom they move, what costs nothing, and their signs."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from lightning_gan.callbacks.regularizers.consistency_regularization import BCR, CR, ZCRDiscriminator, ZCRGenerator
+from lightning_gan.foreign.penalty import Penalty
+from lightning_gan.loop.turn import Player, Turn
+from tests.callbacks.regularizers.regularizers import assert_resumes, fast_gan, moved_by
+from tests.penalties.turns import turn_of
+from tests.toys import equal
+
+SHIFT = {"largest_shift": 1}
+PENALTIES: list[Callable[[], Penalty]] = [
+    lambda: CR(**SHIFT),
+    lambda: BCR(**SHIFT),
+    lambda: ZCRDiscriminator(noise=0.5),
+    lambda: ZCRGenerator(noise=0.5, weight=5.0),
+]
+NAMES = ["CR", "BCR", "ZCRDiscriminator", "ZCRGenerator"]
+
+
+def turn(
+    player: Player = "discriminator",
+    *,
+    critic: Callable[[Tensor], Tensor] = lambda images: images[:, :, 0, 0],
+    generator: Callable[[Tensor], Tensor] = lambda latents: latents.view(-1, 1, 2, 3),
+) -> Turn:
+    random = torch.Generator().manual_seed(0)
+    return turn_of(
+        player,
+        critic=critic,
+        generator=generator,
+        real=torch.randn(64, 1, 2, 3, generator=random),
+        latents=torch.randn(64, 6, generator=random).requires_grad_(player == "generator"),
+    )
+
+
+def test_a_constant_critic_loses_nothing() -> None:
+    constant = turn(critic=lambda images: torch.zeros_like(images[:, 0, 0, :1]))
+    for penalty in (CR(**SHIFT), BCR(largest_shift=1), ZCRDiscriminator()):
+        assert penalty.penalty(constant) == 0
+
+
+def test_bcr_without_its_fake_part_is_cr() -> None:
+    values = []
+    for penalty in (CR(weight=3.0, **SHIFT), BCR(real_weight=3.0, fake_weight=0.0, **SHIFT)):
+        torch.manual_seed(5)
+        values.append(penalty.weighted(turn()).item())
+    assert values[0] == values[1] > 0
+
+
+def test_bcr_adds_the_fakes_with_their_own_weight() -> None:
+    values = []
+    for weights in [(2.0, 3.0), (2.0, 0.0), (0.0, 3.0)]:
+        torch.manual_seed(5)
+        penalty = BCR(real_weight=weights[0], fake_weight=weights[1], largest_shift=1)
+        values.append(penalty.weighted(turn()).item())
+    assert values[0] == pytest.approx(values[1] + values[2])
+
+
+def test_gradients_flow_through_both_looks() -> None:
+    """With D = w * pixel, both scores grow with w: the penalty is w^2 times a constant."""
+    slope = torch.tensor(2.0, requires_grad=True)
+    cost = CR(**SHIFT).penalty(turn(critic=lambda images: slope * images[:, :, 0, 0]))
+    (gradient,) = torch.autograd.grad(cost, slope)
+    assert gradient.item() == pytest.approx(cost.item())  # d(w^2 c)/dw = 2 w c, and w = 2
+
+
+def test_a_step_of_nothing_costs_and_earns_nothing() -> None:
+    assert ZCRDiscriminator(noise=0.0).penalty(turn()) == 0
+    assert ZCRGenerator(noise=0.0).penalty(turn("generator")) == 0
+
+
+def test_the_generators_part_is_a_reward_that_joins_with_a_minus() -> None:
+    """G(z) = z: the mean squared step is the noise's variance."""
+    reward = ZCRGenerator(weight=0.5, noise=2.0).weighted(turn("generator"))
+    assert reward.item() == pytest.approx(-0.5 * 4.0, rel=0.15)
+
+
+def test_the_discriminators_part_sees_the_same_step_through_the_critic() -> None:
+    cost = ZCRDiscriminator(weight=20.0, noise=2.0).weighted(turn(critic=lambda images: 3 * images[:, :, 0, 0]))
+    assert cost.item() == pytest.approx(20 * 9 * 4.0, rel=0.4)
+
+
+def test_the_generator_feels_nothing_of_the_discriminators_part() -> None:
+    scale = torch.ones((), requires_grad=True)
+    slope = torch.ones((), requires_grad=True)
+    cost = ZCRDiscriminator().penalty(
+        turn(
+            critic=lambda images: slope * images[:, :, 0, 0],
+            generator=lambda latents: scale * latents.view(-1, 1, 2, 3),
+        )
+    )
+    assert torch.autograd.grad(cost, [scale, slope], allow_unused=True)[0] is None
+
+
+@pytest.mark.parametrize("penalty", PENALTIES, ids=NAMES)
+def test_it_moves_its_own_player_in_that_players_turns(penalty: Callable[[], Penalty]) -> None:
+    own = penalty().player
+    plain = moved_by(module=fast_gan(), batches=1)
+    regular = moved_by(penalty(), module=fast_gan(), batches=1)
+    assert not equal(plain[own], regular[own])
+    if own == "generator":
+        assert equal(plain["discriminator"], regular["discriminator"])
+    lazy = penalty()
+    lazy.every_n_turns = 2
+    players: list[Player] = ["discriminator", "generator"] * 2
+    assert [lazy.is_due(player) for player in players] == [player == own for player in players[:2]] + [False] * 2
+
+
+@pytest.mark.parametrize("penalty", PENALTIES, ids=NAMES)
+def test_it_survives_a_resume(tmp_path: Path, penalty: Callable[[], Penalty]) -> None:
+    assert_resumes(penalty, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("make", "settings", "message"),
+    [
+        (CR, {"weight": -1.0}, r"CR: its weight -1\.0"),
+        (CR, {"largest_shift": -1}, "CR: largest_shift=-1"),
+        (BCR, {"fake_weight": -2.0}, r"BCR: real_weight=10\.0 and fake_weight=-2\.0"),
+        (ZCRGenerator, {"weight": -0.5}, r"ZCRGenerator: its weight -0\.5"),
+        (ZCRDiscriminator, {"noise": -0.1}, r"ZCRDiscriminator: noise=-0\.1"),
+    ],
+)
+def test_settings_out_of_range_are_refused(make: Any, settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make(**settings)

@@ -1,0 +1,95 @@
+"""The clock counts images over all ranks, in a GAN and in any other module."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from lightning_gan.callbacks.training.clock import ImageClock, crosses_multiple, images_of_kimg, network_of
+from lightning_gan.foreign.observer import tensors_of
+from tests.callbacks.training.growing_toys import ForeignGAN, ToyData, fit, growing_gan
+from tests.toys import toy_trainer
+
+
+class Diary(ImageClock):
+    """Writes the clock down after every batch."""
+
+    def __init__(self) -> None:
+        self.pages: list[tuple[int, int]] = []
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+        self.pages.append((self.images_before, self.images_seen))
+
+
+def test_a_multiple_is_crossed_by_the_batch_that_reaches_it() -> None:
+    crossed = [seen for seen in range(0, 40, 4) if crosses_multiple(seen, seen + 4, every_images=8)]
+    assert crossed == [4, 12, 20, 28, 36]
+    assert crosses_multiple(0, 100, every_images=8)
+    assert not crosses_multiple(8, 15, every_images=8)
+
+
+def test_an_interval_of_no_image_is_refused_by_name() -> None:
+    assert images_of_kimg("every_kimg", 0.001) == 1
+    with pytest.raises(ValueError, match=r"every_kimg=0\.0 is less than one image"):
+        images_of_kimg("every_kimg", 0.0)
+
+
+def test_tensors_are_found_in_order_in_nested_batches() -> None:
+    first, second, third = torch.zeros(1), torch.ones(2), torch.ones(3)
+    batch = ["name", {"a": (first, 3), "b": [second]}, third]
+    assert [len(tensor) for tensor in tensors_of(batch)] == [1, 2, 3]
+
+
+def test_the_clock_of_a_gan_is_its_own() -> None:
+    diary = Diary()
+    module = growing_gan()
+    fit(module, diary, images=12)
+    assert diary.pages == [(0, 4), (4, 8), (8, 12)] and module.images_seen == 12
+    assert diary.state_dict() == {}
+
+
+def test_a_foreign_module_is_counted_by_its_batches_and_goes_on_after_a_resume(tmp_path: Path) -> None:
+    """Two optimizers step per batch: Lightning's global step would count twice."""
+    fit(ForeignGAN(), Diary(), images=8, save=tmp_path / "cut.ckpt")
+    diary = Diary()
+    trainer = fit(ForeignGAN(), diary, images=16, resume=tmp_path / "cut.ckpt")
+    assert diary.pages == [(8, 12), (12, 16)] and trainer.global_step == 8
+
+
+def test_batches_of_other_sizes_count_what_they_hold() -> None:
+    diary = Diary()
+    loader: DataLoader[Any] = DataLoader([torch.zeros(1, 8, 8) for _ in range(10)], batch_size=4)
+    toy_trainer(diary).fit(ForeignGAN(), loader)
+    assert diary.pages == [(0, 4), (4, 8), (8, 10)]
+
+
+def test_a_batch_without_tensors_is_refused() -> None:
+    class Wordy(ForeignGAN):
+        def training_step(self, batch: Any, batch_idx: int) -> None:
+            """Nothing."""
+
+    def words(batch: list[Tensor]) -> list[str]:
+        return ["words"]
+
+    loader: DataLoader[Any] = DataLoader([torch.zeros(1)], collate_fn=words)
+    with pytest.raises(ValueError, match="Diary counts images by the first tensor of a batch, but the batch, a list"):
+        toy_trainer(Diary()).fit(Wordy(), loader)
+
+
+def test_a_wrong_network_name_lists_the_right_ones() -> None:
+    with pytest.raises(ValueError, match=r"EMA.*: ForeignGAN has no network 'generator'; its networks are netG, netD"):
+        network_of(ForeignGAN(), "generator", setting="EMA(generator=...)")
+
+
+def test_the_clock_leaves_training_as_it_is() -> None:
+    alone, watched = growing_gan(), growing_gan()
+    fit(alone, images=12)
+    fit(watched, Diary(), images=12, data=ToyData())
+    torch.testing.assert_close(dict(alone.state_dict()), dict(watched.state_dict()), rtol=0, atol=0)
