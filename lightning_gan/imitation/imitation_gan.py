@@ -11,7 +11,7 @@ A batch is `(real_rows, policy_rows)`, both `imitation.Transitions.packed`; `dat
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
@@ -25,13 +25,15 @@ from lightning_gan.imitation.policy_losses import generalized_advantages, normal
 from lightning_gan.imitation.proximal import ProximalObjective
 from lightning_gan.imitation.replay import Replay, ReplayBuffer
 from lightning_gan.imitation.transitions import Agent, Rollout, Transitions
-from lightning_gan.loop.gan import GAN, evaluation_mode
+from lightning_gan.loop.draws import Draws, Leftover, Reals
+from lightning_gan.loop.gan import GAN
+from lightning_gan.loop.sampling import evaluation_mode
 from lightning_gan.loop.settings import Loop
-from lightning_gan.loop.turn import Player, Turn
+from lightning_gan.loop.turn import Player, Scores, Turn
 from lightning_gan.losses import AdversarialLoss
 from lightning_gan.tensors.precision import full_precision
 from lightning_gan.tensors.seeds import derived_seed
-from lightning_gan.tensors.shapes import FakeImages, FakeLabels, FakeLatents, Images, Labels, Latents, Scalar
+from lightning_gan.tensors.shapes import FakeImages, FakeLatents, Images, Labels, Latents, Scalar
 
 
 def transitions_of(rollout: Rollout) -> Transitions:
@@ -84,6 +86,41 @@ def policy_network(
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class ExpertAndPolicy(Reals):
+    """A batch: the expert's transitions as the critic sees them, and as many of the policy.
+
+    Attributes:
+        policy: what the policy did.
+    """
+
+    policy: Transitions
+
+
+@dataclass(frozen=True, kw_only=True)
+class CodeNoise(Draws):
+    """Standard normal noise for the critic's codes; None for a critic without a code.
+
+    Attributes:
+        real_code_noise: of the expert's transitions, `batch code_size`.
+        fake_code_noise: of the policy's.
+    """
+
+    real_code_noise: FakeLatents | None
+    fake_code_noise: FakeLatents | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransitionDraws(CodeNoise):
+    """What a turn is about: steps of the policy.
+
+    Attributes:
+        transitions: what the policy did, in part earlier policies.
+    """
+
+    transitions: Transitions
+
+
 class ImitationGAN(GAN, Agent):
     """A policy, and a critic of transitions whose opinion it is paid for.
 
@@ -111,6 +148,7 @@ class ImitationGAN(GAN, Agent):
     """
 
     makes_images: ClassVar[bool] = False
+    counted: ClassVar[str] = "transitions"
     turns_are_independent: ClassVar[bool] = False
 
     generator: Policy
@@ -135,7 +173,7 @@ class ImitationGAN(GAN, Agent):
         super().__init__(
             generator=policy,
             discriminator=critic,
-            latent_dim=2 * code_size,
+            latent_dim=0,
             loss=loss,
             generator_optimizer=generator_optimizer,
             discriminator_optimizer=discriminator_optimizer,
@@ -149,7 +187,6 @@ class ImitationGAN(GAN, Agent):
         columns = 2 * observation_size + action_size + 5
         self.replay = replay
         self.replay_buffer = ReplayBuffer(size=replay.size, columns=columns) if replay.size else None
-        self._policy_rows: Tensor | None = None
 
     # ------------------------------------------------------------------ what models say
 
@@ -163,36 +200,46 @@ class ImitationGAN(GAN, Agent):
 
     # ------------------------------------------------------------------ the game
 
-    def prepare(self, batch: Sequence[Tensor]) -> tuple[Images, None]:  # type: ignore[override]
-        """The expert's transitions as the critic sees them; the policy's wait for `draw_fakes`."""
-        real_rows, self._policy_rows = batch
-        if len(real_rows) != len(self._policy_rows):
+    def prepare(self, batch: Sequence[Tensor]) -> ExpertAndPolicy:  # type: ignore[override]
+        """The expert's transitions as the critic sees them, and the policy's as they are."""
+        expert, policy = batch
+        if len(expert) != len(policy):
             raise ValueError(
-                f"a batch holds {len(real_rows)} transitions of an expert and {len(self._policy_rows)} of the policy; "
+                f"a batch holds {len(expert)} transitions of an expert and {len(policy)} of the policy; "
                 "it needs as many of either"
             )
-        return self._maps(real_rows), None
+        return ExpertAndPolicy(images=self._maps(self._unpacked(expert)), labels=None, policy=self._unpacked(policy))
 
-    def draw_fakes(
-        self, player: Player, labels: Labels | None, *, images: int, turn: int
-    ) -> tuple[FakeLatents, FakeLabels | None]:
-        """The policy's transitions for a turn, packed, and behind them the noise of the critic's codes.
+    def draw_rows(self, count: int, random: torch.Generator) -> CodeNoise:
+        """No latents: a policy's fakes are what it did. For critics with a code the noise of real and fake codes."""
+        noise = torch.randn(count, 2 * self.code_size, generator=random, device=random.device)
+        of_real, of_fake = torch.split(noise, self.code_size, dim=1) if self.code_size else (None, None)
+        return CodeNoise(latents=noise[:, :0], labels=None, real_code_noise=of_real, fake_code_noise=of_fake)
+
+    def draw(self, player: Player, reals: Reals, *, batch: Reals, turn: int, left: Leftover) -> TransitionDraws:
+        """The policy's transitions for a turn.
 
         Turns that share a batch get a piece of it each; the policy's turn gets the last piece, or the last
         `generator_batch_multiple` pieces.
         """
-        noise, _ = super().draw_fakes(player, None, images=images, turn=turn)
-        assert self._policy_rows is not None
-        end = min(turn + 1, self.loop.pieces) * images
+        noise = super().draw(player, reals, batch=batch, turn=turn, left=left)
+        assert isinstance(noise, CodeNoise) and isinstance(batch, ExpertAndPolicy)
+        end = min(turn + 1, self.loop.pieces) * len(reals)
         if end < len(noise):
             raise ValueError(
                 f"generator_batch_multiple={self.loop.generator_batch_multiple} asks for {len(noise)} transitions of "
                 f"the policy and a batch has {end}; lower it to the number of turns that share a batch"
             )
-        rows = self._policy_rows[end - len(noise) : end]
+        transitions = batch.policy.rows(end - len(noise), end)
         if player == "discriminator" and self.replay_buffer is not None and self.replay_buffer.seen:
-            rows = self._with_replayed(rows, self.replay_buffer, turn=turn)
-        return torch.cat([rows, noise], dim=1), None
+            transitions = self._unpacked(self._with_replayed(transitions.packed(), self.replay_buffer, turn=turn))
+        return TransitionDraws(
+            latents=noise.latents,
+            labels=None,
+            real_code_noise=noise.real_code_noise,
+            fake_code_noise=noise.fake_code_noise,
+            transitions=transitions,
+        )
 
     def _with_replayed(
         self, rows: Float[Tensor, "batch columns"], buffer: ReplayBuffer, *, turn: int
@@ -202,13 +249,24 @@ class ImitationGAN(GAN, Agent):
         count, ranks = len(places), self.trainer.world_size
         random = torch.Generator().manual_seed(derived_seed(self.seed, "replayed", self.images_seen, turn))
         drawn = buffer.draw(count * ranks, random)  # for all ranks, of which each takes its own
-        rows = rows.clone()
         rows[places] = drawn[self.global_rank * count : (self.global_rank + 1) * count].to(rows)
         return rows
 
-    def generate(self, latents: Latents, labels: Labels | None) -> Images:
+    def fakes(self, draws: Draws) -> FakeImages:
         """What the critic sees of transitions of the policy."""
-        return self._maps(latents[:, : latents.shape[1] - self.latent_dim])
+        assert isinstance(draws, TransitionDraws)
+        return self._maps(draws.transitions)
+
+    def generate(self, latents: Latents, labels: Labels | None) -> Images:
+        """There are no fakes of latents.
+
+        Raises:
+            ValueError: always.
+        """
+        raise ValueError(
+            f"the fakes of {type(self).__name__} are transitions of its policy, and a penalty makes other fakes from "
+            "latents, which there are none of; leave that callback out"
+        )
 
     def score(self, images: Images, labels: Labels | None) -> Tensor:
         """Logits of one more look, with fresh noise in the critic's code while it trains."""
@@ -219,44 +277,24 @@ class ImitationGAN(GAN, Agent):
 
     def logits(self, images: Images, noise: Float[Tensor, "batch code"] | None) -> Float[Tensor, "batch 1"]:
         """Logits of transitions; at the mean of the critic's code where there is no noise."""
-        return full_precision(self.discriminator(images) if noise is None else self.discriminator(images, noise))
+        return full_precision(self.discriminate(images) if noise is None else self.discriminate(images, noise))
 
-    def look(
-        self,
-        player: Player,
-        *,
-        real: Images,
-        labels: Labels | None,
-        latents: FakeLatents,
-        fake: FakeImages | None,
-        fake_labels: FakeLabels | None,
-    ) -> Turn:
-        real_logits = None
-        if fake is None:
-            fake = self.generate(latents, None)
+    def score_turn(self, player: Player, reals: Reals, draws: Draws, fake: FakeImages) -> Scores:
+        assert isinstance(draws, TransitionDraws)
+        if player == "generator":
             with torch.no_grad():  # nothing that the policy does now changes what has happened
-                fake_logits = self.logits(fake, None)
-        else:
-            noise = latents[:, latents.shape[1] - self.latent_dim :]
-            real_noise, fake_noise = noise.chunk(2, dim=1) if self.code_size else (None, None)
-            real_logits, fake_logits = self.logits(real, real_noise), self.logits(fake, fake_noise)
-        return Turn(
-            player=player,
-            real=real,
-            labels=None,
-            latents=latents,
-            fake=fake,
-            fake_labels=None,
-            real_logits=real_logits,
-            fake_logits=fake_logits,
+                return Scores(real_logits=None, fake_logits=self.logits(fake, None), critic=self.score)
+        return Scores(
+            real_logits=self.logits(reals.images, draws.real_code_noise),
+            fake_logits=self.logits(fake, draws.fake_code_noise),
             critic=self.score,
-            generator=self.generate,
         )
 
     def objective(self, turn: Turn) -> dict[str, Scalar]:
         if turn.player == "discriminator":
             return super().objective(turn)
-        transitions = self._transitions(turn.latents[:, : turn.latents.shape[1] - self.latent_dim])
+        assert isinstance(turn.draws, TransitionDraws)
+        transitions = turn.draws.transitions
         parameters, values = self.generator(transitions.observations)
         return self.proximal.terms(
             transitions,
@@ -265,10 +303,10 @@ class ImitationGAN(GAN, Agent):
             values=values,
         )
 
-    def _maps(self, rows: Float[Tensor, "batch columns"]) -> Images:
-        return rearrange(self.columns(self._transitions(rows)), "batch columns -> batch columns 1 1")
+    def _maps(self, transitions: Transitions) -> Images:
+        return rearrange(self.columns(transitions), "batch columns -> batch columns 1 1")
 
-    def _transitions(self, rows: Float[Tensor, "batch columns"]) -> Transitions:
+    def _unpacked(self, rows: Float[Tensor, "batch columns"]) -> Transitions:
         return Transitions.unpacked(rows, observation_size=self.observation_size, action_size=self.action_size)
 
     # ------------------------------------------------------------------ the agent

@@ -10,7 +10,7 @@ from lightning_gan.imitation.environments import facts_of, play
 from lightning_gan.imitation.episode_returns import formatted
 from lightning_gan.imitation.returns import mean_return
 from lightning_gan.imitation.stage import agent_of, policy_of, stage_of
-from lightning_gan.loop.gan import evaluation_mode
+from lightning_gan.loop.sampling import evaluation_mode
 from lightning_gan.tensors.seeds import derived_seed
 
 

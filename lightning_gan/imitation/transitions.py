@@ -11,6 +11,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from lightning_gan.loop.draws import Rows
+
 
 @dataclass(frozen=True, kw_only=True)
 class Rollout:
@@ -41,7 +43,7 @@ class Rollout:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Transitions:
+class Transitions(Rows):
     """Single steps, in any order, with what a turn of the policy needs; `batch` first, in every tensor.
 
     Attributes:
@@ -64,11 +66,8 @@ class Transitions:
     returns: Float[Tensor, " batch"]
     values: Float[Tensor, " batch"]
 
-    def __len__(self) -> int:
-        return len(self.observations)
-
     def packed(self) -> Float[Tensor, "batch columns"]:
-        """All tensors side by side in the order above, one row per step: the loop deals out tensors."""
+        """All tensors side by side in the order above, one row per step: data loaders deal out tensors."""
         columns = [getattr(self, field.name) for field in fields(self)]
         return torch.cat([column.reshape(len(self), -1) for column in columns], dim=1)
 

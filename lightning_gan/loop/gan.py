@@ -1,16 +1,17 @@
 """The only loop of the package: an alternating game of a generator and a discriminator.
 
 A *turn* is one player's move: look, add up what the look costs, one backward, one step. Nothing else in the package
-zeroes gradients, calls backward or steps. A model with another game overrides `look` and `cost`, never `training_step`.
+zeroes gradients, calls backward or steps. A model with another game says what it draws (`draw_rows`), what its
+discriminator makes of the images (`score_turn`) and what that costs (`objective`); it never overrides `training_step`.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from copy import deepcopy
+from dataclasses import replace
+from functools import partial
 from typing import Any, ClassVar, cast, final
 
 import torch
-from lightning.pytorch import LightningModule
 from lightning.pytorch.cli import OptimizerCallable
 from lightning.pytorch.core.mixins.hparams_mixin import _given_hyperparameters
 from lightning.pytorch.core.optimizer import LightningOptimizer
@@ -29,18 +30,29 @@ from lightning_gan.loop.distributed import (
     register_strategies,
     shard,
 )
+from lightning_gan.loop.draws import Draws, Leftover, Reals, joined
 from lightning_gan.loop.growable import Growable
 from lightning_gan.loop.penalty import AsksPenalties, AveragesGenerator, PenaltyTerm, named
+from lightning_gan.loop.sampling import GeneratorSampling
 from lightning_gan.loop.settings import Loop
-from lightning_gan.loop.turn import Player, Turn
+from lightning_gan.loop.transforms import Transform
+from lightning_gan.loop.turn import PLAYERS, Player, Scores, Turn
 from lightning_gan.losses import AdversarialLoss, NonSaturating
 from lightning_gan.optimizers import GANAdam
 from lightning_gan.tensors.image_bytes import from_bytes
 from lightning_gan.tensors.precision import full_precision
 from lightning_gan.tensors.seeds import derived_seed
-from lightning_gan.tensors.shapes import FakeImages, FakeLabels, FakeLatents, Images, Labels, Latents, Logits, Scalar
-
-PLAYERS: tuple[Player, Player] = ("discriminator", "generator")
+from lightning_gan.tensors.shapes import (
+    FakeImages,
+    FakeLabels,
+    FakeLatents,
+    FakeLogits,
+    Images,
+    Labels,
+    Latents,
+    Logits,
+    Scalar,
+)
 
 
 def unsaved_arguments(*of_the_model: str) -> list[str]:
@@ -68,19 +80,7 @@ def unsaved_arguments(*of_the_model: str) -> list[str]:
 register_strategies()
 
 
-@contextmanager
-def evaluation_mode(module: nn.Module) -> Iterator[None]:
-    """Inside, every submodule is in evaluation mode; afterwards each is in the mode it was in."""
-    modes = {submodule: submodule.training for submodule in module.modules()}
-    module.eval()
-    try:
-        yield
-    finally:
-        for submodule, training in modes.items():
-            submodule.training = training
-
-
-class GAN(LightningModule, AsksPenalties, AveragesGradients):
+class GAN(GeneratorSampling, AsksPenalties, AveragesGradients):
     """Any two networks, trained against each other.
 
     Networks are called `generator(latents)` and `discriminator(images)`, with the labels as a second argument when
@@ -104,6 +104,8 @@ class GAN(LightningModule, AsksPenalties, AveragesGradients):
 
     makes_images: ClassVar[bool] = True
     """False for games about something else, which callbacks that draw or measure images refuse."""
+    counted: ClassVar[str] = "images"
+    """What the clock counts, in the plural, for people to read."""
     turns_are_independent: ClassVar[bool] = True
     """False where a player's turn needs what the other's has left, so that no callback can look on its own at what both
     players' turns cost."""
@@ -148,6 +150,8 @@ class GAN(LightningModule, AsksPenalties, AveragesGradients):
         self.averaged = False
         self._latest_terms: dict[str, Tensor] = {}
         self._play_cost = self.cost
+        self.image_transforms = nn.ModuleList()
+        self.latent_transforms = nn.ModuleList()
         # The counters live in Python, where reading them costs no synchronisation, and pass through this buffer to be
         # saved.
         self.register_buffer("_counts", torch.zeros(5, dtype=torch.int64))
@@ -156,36 +160,20 @@ class GAN(LightningModule, AsksPenalties, AveragesGradients):
 
     # ------------------------------------------------------------------ the game: what models override
 
-    def look(
-        self,
-        player: Player,
-        *,
-        real: Images,
-        labels: Labels | None,
-        latents: FakeLatents,
-        fake: FakeImages | None,
-        fake_labels: FakeLabels | None,
-    ) -> Turn:
-        """Run the networks for one turn. `fake` is given, without graph, in the discriminator's turn alone."""
-        real_logits: Logits | None = None
-        if fake is None:
-            fake = self.generate(latents, fake_labels)
-            if self.loss.generator_needs_real:
-                real_logits = self.score(real, labels)
-        else:
-            real_logits = self.score(real, labels)
-        return Turn(
-            player=player,
-            real=real,
-            labels=labels,
-            latents=latents,
-            fake=fake,
-            fake_labels=fake_labels,
-            real_logits=real_logits,
-            fake_logits=self.score(fake, fake_labels),
+    def score_turn(self, player: Player, reals: Reals, draws: Draws, fake: FakeImages) -> Scores:
+        """What the discriminator makes of a turn's images; a model that calls it in another way overrides this.
+
+        Args:
+            player: whose turn it is.
+            reals: the real samples of the turn.
+            draws: what the fakes were made from.
+            fake: the fakes; without a graph to the generator in the discriminator's turn.
+        """
+        needs_real = player == "discriminator" or self.loss.generator_needs_real
+        return Scores(
+            real_logits=self.score(reals.images, reals.labels) if needs_real else None,
+            fake_logits=self.score(fake, draws.labels),
             critic=self.score,
-            generator=self.generate,
-            gradient_scale=self.gradient_scale,
         )
 
     def objective(self, turn: Turn) -> dict[str, Scalar]:
@@ -195,23 +183,42 @@ class GAN(LightningModule, AsksPenalties, AveragesGradients):
             return {"adversarial": self.loss.discriminator(turn.real_logits, turn.fake_logits)}
         return {"adversarial": self.loss.generator(turn.real_logits, turn.fake_logits)}
 
-    def cost(
-        self,
-        player: Player,
-        due: tuple[PenaltyTerm, ...],
-        real: Images,
-        labels: Labels | None,
-        latents: FakeLatents,
-        fake: FakeImages | None,
-        fake_labels: FakeLabels | None,
-    ) -> dict[str, Scalar]:
-        """Everything a turn costs, by name. Tensors in, tensors out: it compiles into one graph."""
-        turn = self.look(player, real=real, labels=labels, latents=latents, fake=fake, fake_labels=fake_labels)
-        penalties = {name: penalty.weighted(turn) for name, penalty in named(due).items()}
-        return {**self.objective(turn), **penalties}
+    def leftover(self, turn: Turn) -> Leftover:
+        """What a turn leaves for the next turn of the same batch, which gets it in `draw`; here nothing."""
+        return ()
 
     def finish_batch(self) -> None:
         """Called after the last turn of a batch, for averages that every rank gathered on its own."""
+
+    @final
+    def look(self, player: Player, reals: Reals, draws: Draws, fake: FakeImages | None) -> Turn:
+        """Run the networks for one turn. `fake` is given, without graph, in the discriminator's turn alone."""
+        if fake is None:
+            fake = self.fakes(draws)
+        return Turn(
+            player=player,
+            reals=reals,
+            draws=draws,
+            fake=fake,
+            scores=self.score_turn(player, reals, draws, fake),
+            generator=self.generate,
+            gradient_scale=self.gradient_scale,
+        )
+
+    def cost(
+        self, player: Player, due: tuple[PenaltyTerm, ...], reals: Reals, draws: Draws, fake: FakeImages | None
+    ) -> tuple[dict[str, Scalar], Leftover]:
+        """Everything a turn costs, by name, and what it leaves. Tensors in, tensors out: it compiles into one graph."""
+        turn = self.look(player, reals, draws, fake)
+        penalties = {name: penalty.weighted(turn) for name, penalty in named(due).items()}
+        return {**self.objective(turn), **penalties}, self.leftover(turn)
+
+    def fakes(self, draws: Draws) -> FakeImages:
+        """The fakes of a turn, from latents that have passed through `latent_transforms`."""
+        latents = draws.latents
+        for transform in self.latent_transforms:
+            latents = transform(latents, draws.labels, score=partial(self._score_of_latents, labels=draws.labels))
+        return self.generate(latents, draws.labels)
 
     def generate(self, latents: Latents, labels: Labels | None) -> Images:
         """Images of the generator in training, in fp32."""
@@ -220,33 +227,52 @@ class GAN(LightningModule, AsksPenalties, AveragesGradients):
 
     def score(self, images: Images, labels: Labels | None) -> Logits:
         """Logits of the discriminator, in fp32 because losses and penalties round badly in bf16."""
-        logits: Logits = self.discriminator(images) if labels is None else self.discriminator(images, labels)
+        logits: Logits = self.discriminate(images) if labels is None else self.discriminate(images, labels)
         return full_precision(logits)
+
+    @final
+    def discriminate(self, images: Images, *others: Any) -> Any:
+        """What the discriminator returns for images, which in training pass through `image_transforms` first.
+
+        Args:
+            images: `batch channels height width`, in [-1, 1].
+            others: what the discriminator takes beside them: labels, codes, noise.
+        """
+        if self.discriminator.training:
+            for transform in self.image_transforms:
+                images = transform(images)
+        return self.discriminator(images, *others)
+
+    def _score_of_latents(self, latents: FakeLatents, labels: FakeLabels | None) -> FakeLogits:
+        return self.score(self.generate(latents, labels), labels)
 
     # ------------------------------------------------------------------ the loop
 
     @final
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """One batch: the discriminator's turn or turns, then the generator's if it is due."""
-        real, labels = self.prepare(batch)
+        reals = self.prepare(batch)
         self._seed_noise(derived_seed(self.seed, "noise", self.images_seen, self.global_rank))
         self._count_batches_as_global_steps()
+        for transform in self._transforms:
+            transform.begin_batch(self.images_seen)
         pieces = self.loop.pieces
-        if len(real) % (pieces * self.loop.accumulate_slices):
+        if len(reals) % (pieces * self.loop.accumulate_slices):
             raise ValueError(
-                f"a batch of {len(real)} images per rank cannot be cut into {pieces} turns of "
+                f"a batch of {len(reals)} {self.counted} per rank cannot be cut into {pieces} turns of "
                 f"{self.loop.accumulate_slices} slices; choose a batch size that is a multiple"
             )
-        turns = list(zip(real.chunk(pieces), [None] * pieces if labels is None else labels.chunk(pieces), strict=True))
+        turns = reals.chunk(pieces)
+        left: Leftover = ()
         if self.loop.discriminator_turns:
-            for turn, (images, classes) in enumerate(turns):
-                self._play("discriminator", images, classes, turn=turn)
+            for turn, piece in enumerate(turns):
+                left = self._play("discriminator", piece, batch=reals, turn=turn, left=left)
                 self.discriminator_turns_taken += 1
         if self.loop.generator_follows(self.discriminator_turns_taken):
-            self._play("generator", *turns[-1], turn=pieces)
+            self._play("generator", turns[-1], batch=reals, turn=pieces, left=left)
         average_running_statistics(self.trainer.strategy, self.generator, self.discriminator)
         self.finish_batch()
-        self.images_seen += len(real) * self.trainer.world_size
+        self.images_seen += len(reals) * self.trainer.world_size
         if (batch_idx + 1) % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
             rates = {
                 f"{player}/learning_rate": own.param_groups[0]["lr"]
@@ -255,38 +281,44 @@ class GAN(LightningModule, AsksPenalties, AveragesGradients):
             self.log_dict({"step": self.kimg, "kimg": self.kimg, **rates, **self._latest_terms})
 
     @final
-    def _play(self, player: Player, real: Images, labels: Labels | None, *, turn: int) -> None:
-        """One player's move."""
+    def _play(self, player: Player, reals: Reals, *, batch: Reals, turn: int, left: Leftover) -> Leftover:
+        """One player's move, on a part of the batch; returns what it leaves for the next."""
         optimizer = self._optimizer_of(player)
         due = tuple(penalty for penalty in self.penalties if penalty.is_due(player))
         opponent = self.generator if player == "discriminator" else self.discriminator
         slices = self.loop.accumulate_slices
-        all_latents, all_fake_labels = self.draw_fakes(player, labels, images=len(real), turn=turn)
+        for transform in self._transforms:
+            transform.player = player
+        drawn = self.draw(player, reals, batch=batch, turn=turn, left=left)
         optimizer.zero_grad()
-        for images, classes, latents, fake_classes in zip(
-            real.chunk(slices),
-            [None] * slices if labels is None else labels.chunk(slices),
-            all_latents.chunk(slices),
-            [None] * slices if all_fake_labels is None else all_fake_labels.chunk(slices),
-            strict=True,
-        ):
+        leftovers: list[Leftover] = []
+        for real, draws in zip(reals.chunk(slices), drawn.chunk(slices), strict=True):
             fake: FakeImages | None = None
+            # Leaves, made differentiable out here: inside `cost` this would break the compiled graph.
+            if any(transform.differentiates for transform in self.latent_transforms):
+                draws = replace(draws, latents=draws.latents.detach().requires_grad_())
             if player == "discriminator":
                 with torch.no_grad():
-                    fake = self.generate(latents, fake_classes)
-                # Leaves, made differentiable out here: inside `cost` this would break the compiled graph.
-                images = images.detach().requires_grad_(any(p.differentiates_real for p in due))
+                    fake = self.fakes(draws)
+                images = real.images.detach().requires_grad_(any(p.differentiates_real for p in due))
+                real = replace(real, images=images)
                 fake = fake.detach().requires_grad_(any(p.differentiates_fake for p in due))
             with frozen(opponent):
                 with kept_gathered(self.discriminator, self.generator) if due else nullcontext():
-                    terms = self._play_cost(player, due, images, classes, latents, fake, fake_classes)
+                    terms, leftover = self._play_cost(player, due, real, draws, fake)
                 self.manual_backward(torch.stack(list(terms.values())).sum() / slices)
+            leftovers.append(leftover)
         average_gradients(self.trainer.strategy, self.discriminator if player == "discriminator" else self.generator)
         optimizer.step()
         for penalty in due:
             penalty.after_step(self.trainer.strategy)
         every = {name: penalty.every_n_turns for name, penalty in named(due).items()}
         self._latest_terms |= {f"{player}/{name}": term.detach() / every.get(name, 1) for name, term in terms.items()}
+        return joined(leftovers)
+
+    @property
+    def _transforms(self) -> list[Transform]:
+        return [cast("Transform", module) for module in (*self.latent_transforms, *self.image_transforms)]
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         # Here gradients are unscaled, and whatever callbacks have added is in them.
@@ -333,7 +365,7 @@ class GAN(LightningModule, AsksPenalties, AveragesGradients):
 
     # ------------------------------------------------------------------ data
 
-    def prepare(self, batch: Batch) -> tuple[Images, Labels | None]:
+    def prepare(self, batch: Batch) -> Reals:
         """Images in [-1, 1] at the active resolution, and labels if the game has classes."""
         images, labels = images_and_labels(batch)
         if images.dtype == torch.uint8:
@@ -344,92 +376,44 @@ class GAN(LightningModule, AsksPenalties, AveragesGradients):
             check_label_shape(labels, images=len(images), number_of_classes=self.number_of_classes)
             if self.images_seen == 0 and labels is not None:  # once, because reading them waits for the device
                 check_label_range(labels, number_of_classes=self.number_of_classes)
-        return images.contiguous(memory_format=torch.channels_last), labels if self.number_of_classes else None
+        return Reals(
+            images=images.contiguous(memory_format=torch.channels_last),
+            labels=labels if self.number_of_classes else None,
+        )
 
-    def draw_fakes(
-        self, player: Player, labels: Labels | None, *, images: int, turn: int
-    ) -> tuple[FakeLatents, FakeLabels | None]:
-        """This rank's latents and classes for a turn on `images` real images, the same for any number of ranks.
+    def draw(self, player: Player, reals: Reals, *, batch: Reals, turn: int, left: Leftover) -> Draws:
+        """This rank's latents and classes for a turn, the same for any number of ranks.
 
-        Classes are those of the real images, unless the loop draws them. A model whose fakes come from elsewhere
-        overrides this; whatever it gives as latents arrives, slice by slice, in `look` and in `generate`.
-        """
-        multiple = self.loop.generator_batch_multiple if player == "generator" else 1
-        count, ranks = images * multiple, self.trainer.world_size
-        share = slice(self.global_rank * count, (self.global_rank + 1) * count)
-        random = torch.Generator(self.device)
-        random.manual_seed(derived_seed(self.seed, "latents", self.images_seen, turn))
-        latents = self.draw_noise(count * ranks, random)[share]
-        if labels is None:
-            return latents, None
-        if self.loop.uniform_labels:
-            drawn = torch.randint(self.number_of_classes, (count * ranks,), generator=random, device=self.device)
-            return latents, drawn[share]
-        return latents, torch.cat([labels] * multiple)
-
-    def draw_noise(self, count: int, random: torch.Generator) -> FakeLatents:
-        """Everything random that a turn needs for `count` fakes, a row each: latents, here standard normal.
-
-        A model that needs more, for codes of an encoder, say, overrides this and puts it behind the latents: what is
-        drawn here is the same for any number of ranks, what networks draw by themselves is not.
-        """
-        return torch.randn(count, self.latent_dim, generator=random, device=random.device)
-
-    # ------------------------------------------------------------------ sampling
-
-    def draw_latents(self, count: int, *, seed: int) -> tuple[Latents, Labels | None]:
-        """Inputs for `sample`: a function of `count` and `seed` alone. Labels go through the classes in turn."""
-        generator = torch.Generator().manual_seed(derived_seed(seed, "samples"))
-        latents = torch.randn(count, self.latent_dim, generator=generator).to(self.device)
-        if not self.number_of_classes:
-            return latents, None
-        return latents, torch.arange(count, device=self.device) % self.number_of_classes
-
-    @property
-    def sampling_generator(self) -> nn.Module:
-        """The EMA generator if an `EMA` callback moves it, else the generator."""
-        return self.generator_ema if self.averaged else self.generator
-
-    @torch.no_grad()
-    def sample(
-        self, latents: Latents, labels: Labels | None = None, *, truncation: float = 1.0, ema: bool = True
-    ) -> Images:
-        """Images in about [-1, 1] (not clipped), at the active resolution, from networks in evaluation mode.
+        Classes are those of the real images, unless the loop draws them. A model whose fakes follow from the batch or
+        from the turn before overrides this.
 
         Args:
-            latents: `batch latent_dim`, standard normal.
-            labels: class indices, needed if `number_of_classes` is not 0.
-            truncation: 1 samples the whole distribution; a model that offers less overrides `truncated`.
-            ema: sample the EMA generator, if there is one.
-
-        Raises:
-            ValueError: if labels are missing or out of range, or the model cannot truncate.
+            player: whose turn it is.
+            reals: the real samples of the turn.
+            batch: all real samples of the batch.
+            turn: the number of the turn within its batch.
+            left: what the turn before has left (`leftover`); empty in the first turn of a batch.
         """
-        labels = self.checked_labels(labels)
-        network = self.sampling_generator if ema else self.generator
-        with evaluation_mode(network):
-            images = self.truncated(network, latents, labels, truncation=truncation)
-        return full_precision(images)
+        multiple = self.loop.generator_batch_multiple if player == "generator" else 1
+        count, ranks = len(reals) * multiple, self.trainer.world_size
+        start = self.global_rank * count
+        random = torch.Generator(self.device)
+        random.manual_seed(derived_seed(self.seed, "latents", self.images_seen, turn))
+        draws = self.draw_rows(count * ranks, random).rows(start, start + count)
+        if reals.labels is None:
+            return draws
+        if self.loop.uniform_labels:
+            drawn = torch.randint(self.number_of_classes, (count * ranks,), generator=random, device=self.device)
+            return replace(draws, labels=drawn[start : start + count])
+        return replace(draws, labels=torch.cat([reals.labels] * multiple))
 
-    def checked_labels(self, labels: Labels | None) -> Labels | None:
-        """The labels to sample with: those given, or None without classes.
+    def draw_rows(self, count: int, random: torch.Generator) -> Draws:
+        """Everything random that a turn needs for `count` fakes, but for their classes: here standard normal latents.
 
-        Raises:
-            ValueError: if the model has classes and labels are missing or out of range.
+        A model that needs more, for codes of an encoder, say, overrides this and returns its own kind of `Draws`: what
+        is drawn here is the same for any number of ranks, what networks draw by themselves is not.
         """
-        if not self.number_of_classes:
-            return None
-        if labels is None:
-            raise ValueError(f"the model has {self.number_of_classes} classes: give a label per sample")
-        check_label_range(labels, number_of_classes=self.number_of_classes)
-        return labels
-
-    def truncated(self, network: nn.Module, latents: Latents, labels: Labels | None, *, truncation: float) -> Images:
-        """Images of `network` with the model's own truncation trick; this base has none."""
-        if truncation != 1.0:
-            raise ValueError(f"{type(self).__name__} has no truncation trick; truncation={truncation} must be 1")
-        images: Images = network(latents) if labels is None else network(latents, labels)
-        return images
+        return Draws(latents=torch.randn(count, self.latent_dim, generator=random, device=random.device), labels=None)
 
     # ------------------------------------------------------------------ growing
 

@@ -13,6 +13,7 @@ already moved by one step.
 """
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import ClassVar, TypeAlias
 
 import torch
@@ -22,16 +23,17 @@ from torch import Tensor, nn
 from torch.distributed.fsdp import register_fsdp_forward_method
 
 from lightning_gan.loop.autoencoder import Autoencoder
-from lightning_gan.loop.gan import GAN, evaluation_mode
+from lightning_gan.loop.draws import Draws, Reals
+from lightning_gan.loop.gan import GAN
+from lightning_gan.loop.sampling import evaluation_mode
 from lightning_gan.loop.settings import Loop
-from lightning_gan.loop.turn import Player, Turn
+from lightning_gan.loop.turn import Player, Scores, Turn
 from lightning_gan.losses import AdversarialLoss, NonSaturating, joint_generator_cost
 from lightning_gan.optimizers import GANAdam
 from lightning_gan.tensors.precision import full_precision
 from lightning_gan.tensors.seeds import derived_seed
 from lightning_gan.tensors.shapes import (
     FakeImages,
-    FakeLabels,
     FakeLatents,
     FakeLogits,
     Images,
@@ -81,6 +83,17 @@ class GeneratorAndEncoder(nn.Module):
         """Codes of images; see `Encoder`."""
         codes: Latents = self.encoder(images, noise)
         return codes
+
+
+@dataclass(frozen=True, kw_only=True)
+class InferenceDraws(Draws):
+    """Latents, and what the encoder's codes are drawn from.
+
+    Attributes:
+        code_noise: standard normal, `fakes noise_dim`.
+    """
+
+    code_noise: Float[Tensor, "fakes noise"]
 
 
 class AdversarialInference(GAN, Autoencoder):
@@ -151,49 +164,31 @@ class AdversarialInference(GAN, Autoencoder):
         """Latents as they are drawn in training and for samples: here standard normal."""
         return torch.randn(count, self.latent_dim, generator=random, device=random.device)
 
-    def draw_noise(self, count: int, random: torch.Generator) -> FakeLatents:
-        """Latents, and behind them what the encoder's codes are drawn from."""
+    def draw_rows(self, count: int, random: torch.Generator) -> InferenceDraws:
+        """Latents, then what the encoder's codes are drawn from."""
         latents = self.prior(count, random)
         noise = torch.randn(count, self.generator.encoder.noise_dim, generator=random, device=random.device)
-        return torch.cat([latents, noise], dim=1)
+        return InferenceDraws(latents=latents, labels=None, code_noise=noise)
 
     def draw_latents(self, count: int, *, seed: int) -> tuple[Latents, Labels | None]:
         random = torch.Generator().manual_seed(derived_seed(seed, "samples"))
         return self.prior(count, random).to(self.device), None
 
-    def look(
-        self,
-        player: Player,
-        *,
-        real: Images,
-        labels: Labels | None,
-        latents: FakeLatents,
-        fake: FakeImages | None,
-        fake_labels: FakeLabels | None,
-    ) -> Turn:
+    def score_turn(self, player: Player, reals: Reals, draws: Draws, fake: FakeImages) -> Scores:
+        assert isinstance(draws, InferenceDraws)
         # A generator's turn may make several fakes per real image: evenly spaced rows are the same for any number of
         # ranks.
-        noise = latents[:: len(latents) // len(real), self.latent_dim :]
-        latents = latents[:, : self.latent_dim]
-        if fake is None:
-            fake = self.generate(latents, fake_labels)
-            codes = self.infer(real, noise)
+        noise = draws.code_noise[:: len(draws) // len(reals)]
+        if player == "generator":
+            codes = self.infer(reals.images, noise)
         else:
             with torch.no_grad():
-                codes = self.infer(real, noise)
-        return Turn(
-            player=player,
-            real=real,
-            labels=labels,
-            latents=latents,
-            fake=fake,
-            fake_labels=fake_labels,
+                codes = self.infer(reals.images, noise)
+        return Scores(
             # One after the other, so that batch normalization sees each kind of pairs by itself.
-            real_logits=self.score_pairs(real, codes),
-            fake_logits=self.score_pairs(fake, latents),
+            real_logits=self.score_pairs(reals.images, codes),
+            fake_logits=self.score_pairs(fake, draws.latents),
             critic=self.score,
-            generator=self.generate,
-            gradient_scale=self.gradient_scale,
         )
 
     def objective(self, turn: Turn) -> dict[str, Scalar]:
@@ -204,17 +199,13 @@ class AdversarialInference(GAN, Autoencoder):
             cost = joint_generator_cost(self.loss, turn.real_logits, turn.fake_logits)
         return {"adversarial": self.cost_share * cost}
 
-    def generate(self, latents: FakeLatents, labels: FakeLabels | None) -> FakeImages:
-        """Images of latents; the encoder's noise may still be behind them."""
-        return full_precision(self.generator(latents[:, : self.latent_dim]))
-
     def infer(self, images: Images, noise: Noise) -> Latents:
         """Codes of the encoder in training, in fp32."""
         return full_precision(self.generator.encode(images, noise))
 
     def score_pairs(self, images: FakeImages, codes: FakeLatents) -> FakeLogits:
         """Logits of the critic, in fp32."""
-        return full_precision(self.discriminator(images, codes))
+        return full_precision(self.discriminate(images, codes))
 
     def score(self, images: Images, labels: Labels | None) -> Logits:
         """There are no scores of images alone.

@@ -370,7 +370,7 @@ class ALI(AdversarialInference):
         if self.images_seen:
             return
         with self.trainer.precision_plugin.train_step_context():
-            images, _ = self.prepare(batch)
+            images = self.prepare(batch).images
         mean = self.trainer.strategy.reduce(images.mean(dim=0), reduce_op="mean")
         assert isinstance(mean, Tensor)
         brightness = ((mean + 1) / 2).clamp(LEAST_BRIGHTNESS, 1 - LEAST_BRIGHTNESS)

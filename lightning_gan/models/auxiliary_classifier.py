@@ -10,10 +10,11 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from lightning_gan.layers import label_vectors
+from lightning_gan.loop.draws import Draws, Reals
 from lightning_gan.loop.gan import GAN
-from lightning_gan.loop.turn import Player, Turn
+from lightning_gan.loop.turn import Player, Scores, Turn
 from lightning_gan.tensors.precision import full_precision
-from lightning_gan.tensors.shapes import FakeImages, FakeLabels, FakeLatents, FakeLogits, Images, Labels, Logits, Scalar
+from lightning_gan.tensors.shapes import FakeImages, FakeLogits, Images, Labels, Logits, Scalar
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,8 +41,8 @@ class AuxiliaryClassifier:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClassifiedTurn(Turn):
-    """A turn with what the discriminator takes the classes to be.
+class ClassifiedScores(Scores):
+    """Scores, and what the discriminator takes the classes to be.
 
     Attributes:
         real_class_logits: `batch classes`, of the real images; None in the generator's turn and without classes.
@@ -69,49 +70,31 @@ class AuxiliaryClassifierGAN(GAN):
     def score(self, images: Images, labels: Labels | None) -> Logits:
         return self._score_and_classify(images)[0]
 
-    def look(
-        self,
-        player: Player,
-        *,
-        real: Images,
-        labels: Labels | None,
-        latents: FakeLatents,
-        fake: FakeImages | None,
-        fake_labels: FakeLabels | None,
-    ) -> ClassifiedTurn:
+    def score_turn(self, player: Player, reals: Reals, draws: Draws, fake: FakeImages) -> ClassifiedScores:
         real_logits, real_class_logits = None, None
-        if fake is not None or self.loss.generator_needs_real:
-            real_logits, real_class_logits = self._score_and_classify(real)
-        if fake is None:
-            fake = self.generate(latents, fake_labels)
+        if player == "discriminator" or self.loss.generator_needs_real:
+            real_logits, real_class_logits = self._score_and_classify(reals.images)
         fake_logits, fake_class_logits = self._score_and_classify(fake)
-        return ClassifiedTurn(
-            player=player,
-            real=real,
-            labels=labels,
-            latents=latents,
-            fake=fake,
-            fake_labels=fake_labels,
+        return ClassifiedScores(
             real_logits=real_logits,
             fake_logits=fake_logits,
+            critic=self.score,
             real_class_logits=real_class_logits,
             fake_class_logits=fake_class_logits,
-            critic=self.score,
-            generator=self.generate,
-            gradient_scale=self.gradient_scale,
         )
 
     def objective(self, turn: Turn) -> dict[str, Scalar]:
         terms = super().objective(turn)
         if not self.number_of_classes:
             return terms
-        assert isinstance(turn, ClassifiedTurn)
-        assert turn.fake_class_logits is not None and turn.fake_labels is not None and turn.labels is not None
+        scores = turn.scores
+        assert isinstance(scores, ClassifiedScores)
+        assert scores.fake_class_logits is not None and turn.fake_labels is not None and turn.labels is not None
         weights = self.auxiliary_classifier
-        of_fakes = classification_cost(turn.fake_class_logits, turn.fake_labels)
+        of_fakes = classification_cost(scores.fake_class_logits, turn.fake_labels)
         if turn.player == "generator":
             return {**terms, "classification": weights.generator * of_fakes}
-        real_class_logits = turn.real_class_logits
+        real_class_logits = scores.real_class_logits
         if real_class_logits is None:  # a look of the generator's, judged by the discriminator's objective
             real_class_logits = self._score_and_classify(turn.real)[1]
         assert real_class_logits is not None
@@ -119,5 +102,5 @@ class AuxiliaryClassifierGAN(GAN):
         return {**terms, "classification": weights.real * of_reals + weights.fake * of_fakes}
 
     def _score_and_classify(self, images: Images) -> tuple[Logits, Tensor | None]:
-        outputs = full_precision(self.discriminator(images))
+        outputs = full_precision(self.discriminate(images))
         return outputs[:, :1], outputs[:, 1:] if self.number_of_classes else None

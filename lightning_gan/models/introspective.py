@@ -4,27 +4,28 @@ It tells real images from the decoder's by the divergence of their codes from th
 images of random latents, fakes, and of the codes of real images, reconstructions; the encoder is shown both.
 
 The decoder's turn goes on where the encoder's left off: it has the same fakes, and reconstructions from the codes that
-the encoder gave *before* its step. So the encoder's turn leaves latents and codes behind, which `draw_fakes` hands to
-the decoder's turn.
+the encoder gave *before* its step. So the encoder's turn returns its latents and codes (`leftover`), and `draw` takes
+them for the decoder's turn.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, NamedTuple
 
 import torch
 from lightning.pytorch.cli import OptimizerCallable
-from torch import Tensor, nn
+from torch import nn
 
 from lightning_gan.layers.gaussian_code import reparametrized
 from lightning_gan.loop.autoencoder import Autoencoder
-from lightning_gan.loop.gan import GAN, evaluation_mode
+from lightning_gan.loop.draws import Draws, Leftover, Reals
+from lightning_gan.loop.gan import GAN
+from lightning_gan.loop.sampling import evaluation_mode
 from lightning_gan.loop.settings import Loop
-from lightning_gan.loop.turn import Player, Turn
+from lightning_gan.loop.turn import Player, Scores, Turn
 from lightning_gan.penalties.kl_divergence import kl_to_standard_normal
 from lightning_gan.penalties.reconstruction import reconstruction_error
 from lightning_gan.tensors.shapes import (
     FakeImages,
-    FakeLabels,
     FakeLatents,
     Images,
     Labels,
@@ -57,24 +58,39 @@ class Posterior(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class IntrospectiveTurn(Turn):
-    """A turn with what the encoder and the decoder make of real images, and of their own.
+class IntrospectiveDraws(Draws):
+    """Latents, and what codes are drawn from.
 
     Attributes:
+        code_noise: standard normal, for the codes of the real images in the encoder's turn.
+        codes: the codes of the real images as the encoder's turn drew them; None in that turn.
+        noises: standard normal, for codes that only a model's objective needs, `fakes latent_dim` each.
+    """
+
+    code_noise: FakeLatents
+    codes: FakeLatents | None
+    noises: tuple[FakeLatents, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class IntrospectiveScores(Scores):
+    """Scores, and what the encoder and the decoder make of real images, and of their own.
+
+    Attributes:
+        codes: of the real images.
         reconstructions: of the real images.
         errors: of the reconstructions, in the authors' units.
         real_posterior: of the real images' codes; None in the decoder's turn.
         reconstruction_posterior: of the reconstructions' codes; without gradient to the decoder in the encoder's turn.
         fake_posterior: of the fakes' codes; likewise.
-        noises: standard normal, for codes that only a model's objective needs, `batch latent_dim` each.
     """
 
+    codes: Latents
     reconstructions: Images
     errors: PerSample
     real_posterior: Posterior | None
     reconstruction_posterior: Posterior
     fake_posterior: Posterior
-    noises: tuple[Latents, ...]
 
 
 class IntrospectiveGAN(GAN, Autoencoder):
@@ -135,89 +151,63 @@ class IntrospectiveGAN(GAN, Autoencoder):
         )
         self.vae_warmup_kimg = vae_warmup_kimg
         self.is_warming_up = False
-        self._left_behind: list[Tensor] = []
-        self._just_found: Tensor | None = None
 
     # ------------------------------------------------------------------ what a turn is made of
 
-    def draw_noise(self, count: int, random: torch.Generator) -> FakeLatents:
-        """Latents, and behind them the noise of the real images' codes and of those that the objective samples."""
+    def draw_rows(self, count: int, random: torch.Generator) -> IntrospectiveDraws:
+        """Latents, the noise of the real images' codes, and that of the codes that the objective samples."""
         width = self.latent_dim * (2 + self.extra_noises)
-        return torch.randn(count, width, generator=random, device=random.device)
+        rows = torch.randn(count, width, generator=random, device=random.device)
+        latents, code_noise, *noises = torch.split(rows, self.latent_dim, dim=1)
+        return IntrospectiveDraws(latents=latents, labels=None, code_noise=code_noise, codes=None, noises=tuple(noises))
 
-    def draw_fakes(
-        self, player: Player, labels: Labels | None, *, images: int, turn: int
-    ) -> tuple[FakeLatents, FakeLabels | None]:
-        """In the decoder's turn latents and codes, in place of the codes' noise, are those of the encoder's last."""
-        rows, _ = super().draw_fakes(player, labels, images=images, turn=turn)
+    def draw(self, player: Player, reals: Reals, *, batch: Reals, turn: int, left: Leftover) -> Draws:
+        """In the decoder's turn latents and codes are those that the encoder's turn has left."""
+        draws = super().draw(player, reals, batch=batch, turn=turn, left=left)
         # Outside of `cost`, whose graph would be another for every number of images.
         self.is_warming_up = self.kimg < self.vae_warmup_kimg
-        left_behind, self._left_behind = self._left_behind, []
         if player == "generator":
-            rows = torch.cat([torch.cat(left_behind), rows[:, 2 * self.latent_dim :]], dim=1)
-        return rows, None
+            latents, codes = left
+            assert isinstance(draws, IntrospectiveDraws)
+            draws = replace(draws, latents=latents, codes=codes)
+        return draws
 
-    def look(
-        self,
-        player: Player,
-        *,
-        real: Images,
-        labels: Labels | None,
-        latents: FakeLatents,
-        fake: FakeImages | None,
-        fake_labels: FakeLabels | None,
-    ) -> IntrospectiveTurn:
-        latents, codes, *noises = torch.split(latents, self.latent_dim, dim=1)
-        real_posterior: Posterior | None = None
-        if fake is None:
-            fake = self.generate(latents, None)
-        else:
-            real_posterior = self.posterior(real)
-            codes = real_posterior.sample(codes)  # of what are standard normal numbers in this turn
-            self._just_found = torch.cat([latents, codes.detach()], dim=1)
+    def score_turn(self, player: Player, reals: Reals, draws: Draws, fake: FakeImages) -> IntrospectiveScores:
+        assert isinstance(draws, IntrospectiveDraws)
+        real_posterior, codes = None, draws.codes
+        if codes is None:
+            real_posterior = self.posterior(reals.images)
+            codes = real_posterior.sample(draws.code_noise)
         reconstructions = self.generate(codes, None)
         judged = reconstructions if real_posterior is None else reconstructions.detach()
         reconstruction_posterior, fake_posterior = self.posterior(judged), self.posterior(fake)
-        return IntrospectiveTurn(
-            player=player,
-            real=real,
-            labels=None,
-            latents=latents,
-            fake=fake,
-            fake_labels=None,
+        return IntrospectiveScores(
             real_logits=None if real_posterior is None else -real_posterior.energies[:, None],
             fake_logits=-fake_posterior.energies[:, None],
+            critic=self.score,
+            codes=codes,
             reconstructions=reconstructions,
-            errors=reconstruction_error(real, reconstructions),
+            errors=reconstruction_error(reals.images, reconstructions),
             real_posterior=real_posterior,
             reconstruction_posterior=reconstruction_posterior,
             fake_posterior=fake_posterior,
-            noises=tuple(noises),
-            critic=self.score,
-            generator=self.generate,
-            gradient_scale=self.gradient_scale,
         )
 
-    def on_after_backward(self) -> None:
-        # Slice by slice, and outside of `cost`, whose graph would be another for every slice.
-        if self._just_found is not None:
-            self._left_behind.append(self._just_found)
-            self._just_found = None
+    def leftover(self, turn: Turn) -> Leftover:
+        """The encoder's turn leaves its latents, and the codes of the real images as they were before its step."""
+        assert isinstance(turn.scores, IntrospectiveScores)
+        return (turn.latents, turn.scores.codes.detach()) if turn.player == "discriminator" else ()
 
-    def warmup_objective(self, turn: IntrospectiveTurn) -> dict[str, Scalar]:
+    def warmup_objective(self, scores: IntrospectiveScores) -> dict[str, Scalar]:
         """The cost of a variational autoencoder, ``E r(x) + E KL``, of which the decoder has no part in the second."""
-        terms = {"reconstruction": turn.errors.mean()}
-        if turn.real_posterior is not None:
-            terms["kl"] = turn.real_posterior.energies.mean()
+        terms = {"reconstruction": scores.errors.mean()}
+        if scores.real_posterior is not None:
+            terms["kl"] = scores.real_posterior.energies.mean()
         return terms
 
     def posterior(self, images: Images) -> Posterior:
         """What the encoder in training makes of images."""
-        return Posterior(*self.discriminator(images))
-
-    def generate(self, latents: Latents, labels: Labels | None) -> Images:
-        """Images of the decoder in training; whatever stands behind the latents is left aside."""
-        return super().generate(latents[:, : self.latent_dim], None)
+        return Posterior(*self.discriminate(images))
 
     def score(self, images: Images, labels: Labels | None) -> Logits:
         """Minus the divergence of the images' codes from the standard normal, `batch 1`."""

@@ -18,7 +18,7 @@ from lightning.pytorch.cli import OptimizerCallable
 from lightning_gan.loop.gan import unsaved_arguments
 from lightning_gan.loop.settings import Loop
 from lightning_gan.loop.turn import Turn
-from lightning_gan.models.introspective import IntrospectiveGAN, IntrospectiveTurn
+from lightning_gan.models.introspective import IntrospectiveGAN, IntrospectiveScores
 from lightning_gan.models.introspective_networks import (
     Decoder,
     Encoder,
@@ -142,18 +142,19 @@ class IntroVAE(IntrospectiveGAN):
         ``L_E = w_rec r(x) + w_kl (KL(x) + w_neg / 2 ([m - KL(x_r)]_+ + [m - KL(x_p)]_+))`` and
         ``L_G = w_rec r(x) + w_kl / 2 (KL(x_r) + KL(x_p))``, with ``x_r`` the reconstructions and ``x_p`` the fakes.
         """
-        assert isinstance(turn, IntrospectiveTurn)
+        scores = turn.scores
+        assert isinstance(scores, IntrospectiveScores)
         if self.is_warming_up:
-            return self.warmup_objective(turn)
-        reconstruction = self.reconstruction_weight * turn.errors.mean()
-        of_reconstructions, of_fakes = turn.reconstruction_posterior.energies, turn.fake_posterior.energies
-        if turn.real_posterior is None:
+            return self.warmup_objective(scores)
+        reconstruction = self.reconstruction_weight * scores.errors.mean()
+        of_reconstructions, of_fakes = scores.reconstruction_posterior.energies, scores.fake_posterior.energies
+        if scores.real_posterior is None:
             adversarial = self.kl_weight / 2 * (of_reconstructions.mean() + of_fakes.mean())
             return {"reconstruction": reconstruction, "adversarial": adversarial}
         hinges = self._hinge(of_reconstructions) + self._hinge(of_fakes)
         return {
             "reconstruction": reconstruction,
-            "kl": self.kl_weight * turn.real_posterior.energies.mean(),
+            "kl": self.kl_weight * scores.real_posterior.energies.mean(),
             "adversarial": self.kl_weight * self.negative_weight / 2 * hinges,
         }
 

@@ -27,16 +27,17 @@ from lightning_gan.layers import label_vectors
 from lightning_gan.layers.batch_norm import BatchNorm
 from lightning_gan.layers.growing import doublings
 from lightning_gan.loop.batches import Batch
+from lightning_gan.loop.draws import Draws, Reals
 from lightning_gan.loop.gan import GAN, unsaved_arguments
 from lightning_gan.loop.settings import Loop
-from lightning_gan.loop.turn import Player, Turn
+from lightning_gan.loop.turn import Player, Scores, Turn
 from lightning_gan.optimizers import GANAdam
 from lightning_gan.tensors.precision import full_precision
 from lightning_gan.tensors.shapes import Features, Images, Labels, Latents, Logits, Scalar
 
 
 @dataclass(frozen=True, kw_only=True)
-class SemiSupervisedTurn(Turn):
+class SemiSupervisedScores(Scores):
     """A turn with what the discriminator takes images for, under one dropout mask and, in its own turn, under another.
 
     Attributes:
@@ -218,37 +219,18 @@ class SemiSupervisedCTGAN(GAN):
     # ------------------------------------------------------------------ the game
 
     def score(self, images: Images, labels: Labels | None) -> Logits:
-        return score_of(self.discriminator(images)[0])
+        return score_of(self.discriminate(images)[0])
 
-    def look(
-        self,
-        player: Player,
-        *,
-        real: Images,
-        labels: Labels | None,
-        latents: Latents,
-        fake: Images | None,
-        fake_labels: Labels | None,
-    ) -> SemiSupervisedTurn:
+    def score_turn(self, player: Player, reals: Reals, draws: Draws, fake: Images) -> SemiSupervisedScores:
         second_class_logits, second_features = None, None
-        if fake is None:
-            fake = self.generate(latents, fake_labels)
-        else:
-            second_class_logits, second_features = self.discriminator(real)
-        real_class_logits, real_features = self.discriminator(real)
-        fake_class_logits, fake_features = self.discriminator(fake)
-        return SemiSupervisedTurn(
-            player=player,
-            real=real,
-            labels=labels,
-            latents=latents,
-            fake=fake,
-            fake_labels=fake_labels,
+        if player == "discriminator":
+            second_class_logits, second_features = self.discriminate(reals.images)
+        real_class_logits, real_features = self.discriminate(reals.images)
+        fake_class_logits, fake_features = self.discriminate(fake)
+        return SemiSupervisedScores(
             real_logits=score_of(real_class_logits),
             fake_logits=score_of(fake_class_logits),
             critic=self.score,
-            generator=self.generate,
-            gradient_scale=self.gradient_scale,
             real_features=real_features,
             fake_features=fake_features,
             real_class_logits=real_class_logits,
@@ -257,21 +239,22 @@ class SemiSupervisedCTGAN(GAN):
         )
 
     def objective(self, turn: Turn) -> dict[str, Scalar]:
-        assert isinstance(turn, SemiSupervisedTurn)
-        real_features, fake_features = full_precision(turn.real_features), full_precision(turn.fake_features)
+        scores = turn.scores
+        assert isinstance(scores, SemiSupervisedScores)
+        real_features, fake_features = full_precision(scores.real_features), full_precision(scores.fake_features)
         if turn.player == "generator":
             return {"feature_matching": (real_features.mean(dim=0) - fake_features.mean(dim=0)).abs().mean()}
         assert turn.labels is not None and turn.real_logits is not None
-        assert turn.second_class_logits is not None and turn.second_features is not None
-        class_logits = full_precision(turn.real_class_logits)
-        second_class_logits = full_precision(turn.second_class_logits)
+        assert scores.second_class_logits is not None and scores.second_features is not None
+        class_logits = full_precision(scores.real_class_logits)
+        second_class_logits = full_precision(scores.second_class_logits)
         return {
             "adversarial": 0.5 * self.loss.discriminator(turn.real_logits, turn.fake_logits),
             "classification": labelled_cost(class_logits, turn.labels),
             "class_consistency": self.class_consistency
             * mse_loss(class_logits.softmax(dim=1), second_class_logits.softmax(dim=1)),
             "feature_consistency": self.feature_consistency
-            * mse_loss(real_features, full_precision(turn.second_features)),
+            * mse_loss(real_features, full_precision(scores.second_features)),
         }
 
     # ------------------------------------------------------------------ the classifier
@@ -300,9 +283,9 @@ class SemiSupervisedCTGAN(GAN):
         self._log_accuracy(batch, "test/accuracy")
 
     def _log_accuracy(self, batch: Batch, name: str) -> None:
-        images, labels = self.prepare(batch)
-        assert labels is not None
-        targets = label_vectors(labels, number_of_classes=self.number_of_classes)
-        right = self.classify(images) == targets.argmax(dim=1)
+        reals = self.prepare(batch)
+        assert reals.labels is not None
+        targets = label_vectors(reals.labels, number_of_classes=self.number_of_classes)
+        right = self.classify(reals.images) == targets.argmax(dim=1)
         self.accuracy.update(right.float(), weight=targets.sum(dim=1))  # images without a label do not count
         self.log(name, self.accuracy)

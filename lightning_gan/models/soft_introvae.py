@@ -17,7 +17,7 @@ from lightning.pytorch.cli import OptimizerCallable
 from lightning_gan.loop.gan import unsaved_arguments
 from lightning_gan.loop.settings import Loop
 from lightning_gan.loop.turn import Turn
-from lightning_gan.models.introspective import IntrospectiveGAN, IntrospectiveTurn, Posterior
+from lightning_gan.models.introspective import IntrospectiveDraws, IntrospectiveGAN, IntrospectiveScores, Posterior
 from lightning_gan.models.introspective_networks import (
     Decoder,
     Encoder,
@@ -139,17 +139,18 @@ class SoftIntroVAE(IntrospectiveGAN):
         ``L_D = s (b_rec r(x) + b_kl / 2 sum_y KL(y) + g_r / 2 b_rec sum_y r(y))``, with ``y`` the reconstructions and
         the fakes, and ``r`` the error of reconstructing an image.
         """
-        assert isinstance(turn, IntrospectiveTurn)
+        scores, draws = turn.scores, turn.draws
+        assert isinstance(scores, IntrospectiveScores) and isinstance(draws, IntrospectiveDraws)
         scale = 1 / turn.real[0].numel()
         if self.is_warming_up:
             # Scaled like all that follows: Adam's second moments would take ten thousand steps to forget a larger cost.
-            return {name: scale * term for name, term in self.warmup_objective(turn).items()}
-        of_reconstructions, of_fakes = turn.reconstruction_posterior, turn.fake_posterior
-        for_reconstructions, for_fakes = turn.noises
-        again = self._errors_again(turn.reconstructions, of_reconstructions, for_reconstructions, turn=turn)
+            return {name: scale * term for name, term in self.warmup_objective(scores).items()}
+        of_reconstructions, of_fakes = scores.reconstruction_posterior, scores.fake_posterior
+        for_reconstructions, for_fakes = draws.noises
+        again = self._errors_again(scores.reconstructions, of_reconstructions, for_reconstructions, turn=turn)
         fakes_again = self._errors_again(turn.fake, of_fakes, for_fakes, turn=turn)
-        reconstruction = scale * self.reconstruction_weight * turn.errors.mean()
-        if turn.real_posterior is None:
+        reconstruction = scale * self.reconstruction_weight * scores.errors.mean()
+        if scores.real_posterior is None:
             energies = of_reconstructions.energies.mean() + of_fakes.energies.mean()
             errors = again.mean() + fakes_again.mean()
             return {
@@ -169,13 +170,11 @@ class SoftIntroVAE(IntrospectiveGAN):
         ]
         return {
             "reconstruction": reconstruction,
-            "kl": scale * self.kl_weight * turn.real_posterior.energies.mean(),
+            "kl": scale * self.kl_weight * scores.real_posterior.energies.mean(),
             "adversarial": (evidence[0] + evidence[1]) / 4,
         }
 
-    def _errors_again(
-        self, images: Images, posterior: Posterior, noise: Latents, *, turn: IntrospectiveTurn
-    ) -> PerSample:
+    def _errors_again(self, images: Images, posterior: Posterior, noise: Latents, *, turn: Turn) -> PerSample:
         """Errors of reconstructing images that the decoder made; it learns from the second pass through it alone."""
         codes = posterior.sample(noise)
         if turn.player == "generator":

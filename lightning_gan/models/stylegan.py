@@ -38,7 +38,8 @@ from lightning_gan.layers.blur import Blur
 from lightning_gan.layers.equalized import SQRT2
 from lightning_gan.layers.normalization import InstanceNorm, PixelNorm
 from lightning_gan.layers.progressive import GrowingGenerator, GrowingSizes
-from lightning_gan.loop.gan import GAN, evaluation_mode, unsaved_arguments
+from lightning_gan.loop.gan import GAN, unsaved_arguments
+from lightning_gan.loop.sampling import evaluation_mode
 from lightning_gan.loop.settings import Loop
 from lightning_gan.losses import AdversarialLoss
 from lightning_gan.optimizers import GANAdam

@@ -9,6 +9,7 @@ bottleneck it is `R1ResNet`. What the authors' code draws at every call is drawn
 number of devices, and in a resumed run.
 """
 
+from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -20,13 +21,14 @@ from torch.nn.functional import leaky_relu
 
 from lightning_gan.layers.gaussian_code import reparametrized
 from lightning_gan.layers.r1_resnet import Critic, Generator, ResNet
+from lightning_gan.loop.draws import Draws, Reals
 from lightning_gan.loop.gan import GAN, unsaved_arguments
 from lightning_gan.loop.settings import Loop
-from lightning_gan.loop.turn import Player, Turn
+from lightning_gan.loop.turn import Player, Scores
 from lightning_gan.losses import AdversarialLoss
 from lightning_gan.optimizers import GANAdam
 from lightning_gan.tensors.precision import full_precision
-from lightning_gan.tensors.shapes import FakeImages, FakeLabels, FakeLatents, Images, Labels, Latents, Logits
+from lightning_gan.tensors.shapes import FakeImages, Images, Labels, Logits
 
 
 class CodeMap(nn.Module):
@@ -103,6 +105,19 @@ class Discriminator(Critic):
         sampled = self.training or noise is not None
         code = reparametrized(mean, log_variance, noise) if sampled else mean
         return self.of_labels(self.output(leaky_relu(code, 0.2).flatten(1)), labels)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CodedDraws(Draws):
+    """Latents, and standard normal noise for the discriminator's codes.
+
+    Attributes:
+        fake_code_noise: of the fakes' codes.
+        real_code_noise: of the real images' codes, of which a turn uses the first.
+    """
+
+    fake_code_noise: Float[Tensor, "fakes code rows columns"]
+    real_code_noise: Float[Tensor, "fakes code rows columns"]
 
 
 class VGAN(GAN):
@@ -189,63 +204,37 @@ class VGAN(GAN):
         self.save_hyperparameters(ignore=unsaved_arguments())
         self.generator_sees_mean = generator_sees_mean
 
-    def draw_noise(self, count: int, random: torch.Generator) -> FakeLatents:
-        """A row for every fake: its latent, then the noise of the codes of a fake and of a real image."""
-        code = torch.Size(self.discriminator.code_shape).numel()
-        latents = super().draw_noise(count, random)
-        return torch.cat([latents, torch.randn(count, 2 * code, generator=random, device=random.device)], dim=1)
-
-    def generate(self, latents: Latents, labels: Labels | None) -> Images:
-        """Images of the latents, which may have the noise of codes behind them."""
-        return super().generate(latents[:, : self.latent_dim], labels)
-
-    def score(
-        self, images: Images, labels: Labels | None, noise: Float[Tensor, "samples code rows columns"] | None = None
-    ) -> Logits:
-        """Logits of the discriminator, in fp32; for other than `samples` images the noise is drawn."""
-        fitting = noise if noise is not None and len(noise) == len(images) else None
-        logits: Logits = self.discriminator(images, labels, fitting)
-        return full_precision(logits)
-
-    def look(
-        self,
-        player: Player,
-        *,
-        real: Images,
-        labels: Labels | None,
-        latents: FakeLatents,
-        fake: FakeImages | None,
-        fake_labels: FakeLabels | None,
-    ) -> Turn:
+    def draw_rows(self, count: int, random: torch.Generator) -> CodedDraws:
+        """Latents, then the noise of the codes of a fake and of a real image."""
+        latents = super().draw_rows(count, random).latents
         code, height, width = self.discriminator.code_shape
-        noise = rearrange(
-            latents[:, self.latent_dim :],
+        noise = torch.randn(count, 2 * code * height * width, generator=random, device=random.device)
+        of_fake, of_real = rearrange(
+            noise,
             "rows (kinds code height width) -> kinds rows code height width",
             kinds=2,
             code=code,
             height=height,
             width=width,
         )
+        return CodedDraws(latents=latents, labels=None, fake_code_noise=of_fake, real_code_noise=of_real)
+
+    def score(
+        self, images: Images, labels: Labels | None, noise: Float[Tensor, "samples code rows columns"] | None = None
+    ) -> Logits:
+        """Logits of the discriminator, in fp32; for other than `samples` images the noise is drawn."""
+        fitting = noise if noise is not None and len(noise) == len(images) else None
+        logits: Logits = self.discriminate(images, labels, fitting)
+        return full_precision(logits)
+
+    def score_turn(self, player: Player, reals: Reals, draws: Draws, fake: FakeImages) -> Scores:
+        assert isinstance(draws, CodedDraws)
+        of_fake, of_real = draws.fake_code_noise, draws.real_code_noise[: len(reals)]
         if player == "generator" and self.generator_sees_mean:
-            noise = torch.zeros_like(noise)
-        of_fake, of_real = noise[0], noise[1, : len(real)]
-        real_logits: Logits | None = None
-        if fake is None:
-            fake = self.generate(latents, fake_labels)
-            if self.loss.generator_needs_real:
-                real_logits = self.score(real, labels, of_real)
-        else:
-            real_logits = self.score(real, labels, of_real)
-        return Turn(
-            player=player,
-            real=real,
-            labels=labels,
-            latents=latents[:, : self.latent_dim],
-            fake=fake,
-            fake_labels=fake_labels,
-            real_logits=real_logits,
-            fake_logits=self.score(fake, fake_labels, of_fake),
+            of_fake, of_real = torch.zeros_like(of_fake), torch.zeros_like(of_real)
+        needs_real = player == "discriminator" or self.loss.generator_needs_real
+        return Scores(
+            real_logits=self.score(reals.images, reals.labels, of_real) if needs_real else None,
+            fake_logits=self.score(fake, draws.labels, of_fake),
             critic=partial(self.score, noise=of_real),
-            generator=self.generate,
-            gradient_scale=self.gradient_scale,
         )

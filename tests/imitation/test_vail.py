@@ -13,7 +13,7 @@ from lightning_gan.imitation import GAIL, VAIL, VAIRL
 from lightning_gan.imitation.imitation_gan import ImitationGAN, transitions_of
 from lightning_gan.imitation.proximal import ProximalObjective
 from lightning_gan.imitation.transitions import Transitions
-from lightning_gan.loop.gan import evaluation_mode
+from lightning_gan.loop.sampling import evaluation_mode
 from lightning_gan.loop.settings import Loop
 from lightning_gan.losses import LeastSquares
 from lightning_gan.penalties.kl_divergence import kl_to_standard_normal

@@ -19,7 +19,8 @@ from torch import Tensor
 
 from lightning_gan.callbacks.training.clock import ImageClock, crosses_multiple, images_of_kimg
 from lightning_gan.callbacks.training.ema import EMA
-from lightning_gan.loop.gan import GAN, evaluation_mode
+from lightning_gan.loop.gan import GAN
+from lightning_gan.loop.sampling import evaluation_mode
 from lightning_gan.metrics import FeatureSet
 from lightning_gan.metrics.report import Record, table, write_record
 from lightning_gan.tensors.seeds import derived_seed

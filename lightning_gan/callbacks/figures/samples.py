@@ -11,7 +11,8 @@ from lightning_gan.callbacks.figures.figure import Drawing, columns_for, few_at_
 from lightning_gan.callbacks.figures.pictures import enlargement, image_grid
 from lightning_gan.callbacks.training.clock import check_makes_images, network_of
 from lightning_gan.callbacks.training.ema import EMA
-from lightning_gan.loop.gan import GAN, evaluation_mode
+from lightning_gan.loop.gan import GAN
+from lightning_gan.loop.sampling import evaluation_mode
 from lightning_gan.tensors.image_bytes import to_bytes
 from lightning_gan.tensors.seeds import derived_seed
 from lightning_gan.tensors.shapes import ImageBytes

@@ -19,8 +19,9 @@ from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 
 from lightning_gan.loop.batches import Batch
-from lightning_gan.loop.gan import GAN, PLAYERS
-from lightning_gan.loop.turn import Player
+from lightning_gan.loop.draws import Draws, Reals
+from lightning_gan.loop.gan import GAN
+from lightning_gan.loop.turn import PLAYERS, Player
 from lightning_gan.penalties.game_gradients import (
     GameGradients,
     alignment,
@@ -33,7 +34,7 @@ from lightning_gan.penalties.game_gradients import (
     symplectic_of_discriminator,
     symplectic_of_generator,
 )
-from lightning_gan.tensors.shapes import FakeLabels, FakeLatents, Images, Labels, Scalar
+from lightning_gan.tensors.shapes import Scalar
 
 Term: TypeAlias = Callable[[GameGradients, GameGradients], Scalar]
 """A part's gradients and the mean of all parts' to a number whose gradient is wanted."""
@@ -78,28 +79,15 @@ class _Slices:
     """The gradients of every slice of a turn's images, computed anew each time they are gone through."""
 
     def __init__(
-        self,
-        gan: GAN,
-        *,
-        real: Images,
-        labels: Labels | None,
-        latents: FakeLatents,
-        fake_labels: FakeLabels | None,
-        weights: dict[Player, list[Tensor]],
-        by_opponent: bool,
+        self, gan: GAN, *, reals: Reals, draws: Draws, weights: dict[Player, list[Tensor]], by_opponent: bool
     ) -> None:
         count = gan.loop.accumulate_slices
-        classes, fake_classes = (
-            [None] * count if given is None else given.chunk(count) for given in (labels, fake_labels)
-        )
-        self._inputs = list(zip(real.chunk(count), classes, latents.chunk(count), fake_classes, strict=True))
+        self._inputs = list(zip(reals.chunk(count), draws.chunk(count), strict=True))
         self._gan, self._weights, self._by_opponent = gan, weights, by_opponent
 
     def __iter__(self) -> Iterator[GameGradients]:
-        for real, labels, latents, fake_labels in self._inputs:
-            generator_cost, discriminator_cost = both_costs(
-                self._gan, real=real, labels=labels, latents=latents, fake_labels=fake_labels
-            )
+        for reals, draws in self._inputs:
+            generator_cost, discriminator_cost = both_costs(self._gan, reals=reals, draws=draws)
             yield game_gradients(
                 generator_cost,
                 discriminator_cost,
@@ -109,13 +97,11 @@ class _Slices:
             )
 
 
-def both_costs(
-    gan: GAN, *, real: Images, labels: Labels | None, latents: FakeLatents, fake_labels: FakeLabels | None
-) -> tuple[Scalar, Scalar]:
+def both_costs(gan: GAN, *, reals: Reals, draws: Draws) -> tuple[Scalar, Scalar]:
     """What the objective asks of the generator and of the discriminator, from one look with the generator in it."""
-    turn = gan.look("generator", real=real, labels=labels, latents=latents, fake=None, fake_labels=fake_labels)
-    real_logits = turn.real_logits if turn.real_logits is not None else gan.score(real, labels)
-    judged = replace(turn, player="discriminator", real_logits=real_logits)
+    turn = gan.look("generator", reals, draws, None)
+    real_logits = turn.real_logits if turn.real_logits is not None else gan.score(turn.real, turn.labels)
+    judged = replace(turn, player="discriminator", scores=replace(turn.scores, real_logits=real_logits))
     return _total(gan.objective(turn)), _total(gan.objective(judged))
 
 
@@ -232,21 +218,14 @@ class GameRegularizer(Callback):
     def _game(self, trainer: Trainer, gan: GAN, player: Player, turn: int, weights: dict[Player, list[Tensor]]) -> Game:
         """The game on the images and latents of the turn that is about to step."""
         assert self._batch is not None
-        real, labels = gan.prepare(self._batch)
+        batch = gan.prepare(self._batch)
         pieces = gan.loop.pieces
         # The generator's turn comes after all others and takes the images of the last.
         piece, turn = (turn % pieces, turn) if player == "discriminator" else (pieces - 1, pieces)
-        real = real.chunk(pieces)[piece]
-        labels = None if labels is None else labels.chunk(pieces)[piece]
-        latents, fake_labels = gan.draw_fakes(player, labels, images=len(real), turn=turn)
+        reals = batch.chunk(pieces)[piece]
+        draws = gan.draw(player, reals, batch=batch, turn=turn, left=())
         slices: Iterable[GameGradients] = _Slices(
-            gan,
-            real=real,
-            labels=labels,
-            latents=latents,
-            fake_labels=fake_labels,
-            weights=weights,
-            by_opponent=self.by_opponent,
+            gan, reals=reals, draws=draws, weights=weights, by_opponent=self.by_opponent
         )
         if gan.loop.accumulate_slices == 1:
             slices = list(slices)  # its graph is small enough to be kept, and so one look is enough

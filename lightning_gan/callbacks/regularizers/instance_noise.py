@@ -7,20 +7,52 @@ from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
-from torch import Tensor, nn
-from torch.utils.hooks import RemovableHandle
+from torch import Tensor
 
 from lightning_gan.callbacks.training.clock import ImageClock, network_of
+from lightning_gan.foreign.transformed_network import PlacedTransform, TransformBeforeNetwork, TransformInLoop
+from lightning_gan.loop.gan import GAN
+from lightning_gan.loop.transforms import ImageTransform
 from lightning_gan.schedules.rates import LearningRateSchedule
+from lightning_gan.tensors.shapes import FakeImages
+
+
+class GaussianNoise(ImageTransform):
+    """``x + sigma n``, with fresh standard normal numbers ``n`` in every call.
+
+    Args:
+        standard_deviation: sigma at the start, of images in [-1, 1].
+        schedule: what sigma is multiplied by, as a function of images seen; None keeps it.
+    """
+
+    sigma: Tensor
+
+    def __init__(self, *, standard_deviation: float, schedule: LearningRateSchedule | None = None) -> None:
+        super().__init__()
+        self.standard_deviation = standard_deviation
+        self.schedule = schedule
+        # A tensor, so that a compiled turn goes on with the same graph while it changes.
+        self.register_buffer("sigma", torch.tensor(standard_deviation), persistent=False)
+
+    def sigma_at(self, images_seen: int) -> float:
+        """The standard deviation in the batch that starts after `images_seen` images."""
+        return self.standard_deviation * (1.0 if self.schedule is None else self.schedule.at(images_seen))
+
+    def begin_batch(self, images_seen: int) -> None:
+        self.sigma.fill_(self.sigma_at(images_seen))
+
+    def forward(self, images: FakeImages) -> FakeImages:
+        return images + self.sigma.to(images.dtype) * torch.randn_like(images)
 
 
 class InstanceNoise(ImageClock):
-    """Adds fresh noise to the first floating-point argument of every call of a network in training mode.
+    """Adds fresh noise to the images of every call of a discriminator in training mode.
 
     Real and fake images are treated alike, in both players' turns, and so are those that penalties look at again. What
     penalties differentiate by is the image before the noise. In evaluation mode nothing is added.
 
-    It works in any LightningModule.
+    It works in any LightningModule: in a `GAN` it is one of its `image_transforms`, elsewhere it changes the first
+    floating-point argument of every call of the network.
 
     Args:
         standard_deviation: sigma at the start, of images in [-1, 1].
@@ -44,55 +76,40 @@ class InstanceNoise(ImageClock):
         self.standard_deviation = standard_deviation
         self.schedule = schedule
         self.network = network
-        # A tensor, so that a compiled turn goes on with the same graph while it changes.
-        self._sigma = torch.tensor(standard_deviation)
-        self._hook: RemovableHandle | None = None
-
-    def sigma_at(self, images_seen: int) -> float:
-        """The standard deviation in the batch that starts after `images_seen` images."""
-        return self.standard_deviation * (1.0 if self.schedule is None else self.schedule.at(images_seen))
+        self.noise = GaussianNoise(standard_deviation=standard_deviation, schedule=schedule)
+        self._placed: PlacedTransform | None = None
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         network_of(pl_module, self.network, setting="InstanceNoise(network=...)")
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         super().on_train_start(trainer, pl_module)
-        self._sigma = self._sigma.to(pl_module.device)
-        network = network_of(pl_module, self.network, setting="InstanceNoise(network=...)")
-        self._remove_hook()
+        self._remove()
+        self.noise.to(pl_module.device)
         # Only now, so that those who watch the network's calls since fit began see images before the noise.
-        self._hook = network.register_forward_pre_hook(self._add_noise, with_kwargs=True)
+        self._placed = self._place(pl_module)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         super().on_train_batch_start(trainer, pl_module, batch, batch_idx)
-        self._sigma.fill_(self.sigma_at(self.images_seen))
+        assert self._placed is not None
+        self._placed.begin_batch(self.images_seen)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        self._remove_hook()
+        self._remove()
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        self._remove_hook()
+        self._remove()
 
-    def _remove_hook(self) -> None:
-        if self._hook is not None:
-            self._hook.remove()
-            self._hook = None
+    def _place(self, pl_module: LightningModule) -> PlacedTransform:
+        if isinstance(pl_module, GAN) and self.network == "discriminator":
+            return TransformInLoop(pl_module, self.noise)
+        network = network_of(pl_module, self.network, setting="InstanceNoise(network=...)")
+        return TransformBeforeNetwork(network, self.noise, asker=f"InstanceNoise: network={self.network!r}")
 
-    def _add_noise(
-        self, network: nn.Module, arguments: tuple[Any, ...], keywords: dict[str, Any]
-    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        if not network.training:
-            return arguments, keywords
-        for place, value in enumerate(arguments):
-            if isinstance(value, Tensor) and value.is_floating_point():
-                return (*arguments[:place], self._noisy(value), *arguments[place + 1 :]), keywords
-        for name, value in keywords.items():
-            if isinstance(value, Tensor) and value.is_floating_point():
-                return arguments, {**keywords, name: self._noisy(value)}
-        raise ValueError(f"InstanceNoise: network={self.network!r} was called without floating-point images")
-
-    def _noisy(self, images: Tensor) -> Tensor:
-        return images + self._sigma.to(images.dtype) * torch.randn_like(images)
+    def _remove(self) -> None:
+        if self._placed is not None:
+            self._placed.remove()
+            self._placed = None
 
     @property
     def state_key(self) -> str:

@@ -15,7 +15,8 @@ from torch import nn
 from torch.utils.hooks import RemovableHandle
 
 from lightning_gan.layers.batch_norm import batch_norms_of, standing_statistics
-from lightning_gan.loop.gan import GAN, evaluation_mode
+from lightning_gan.loop.gan import GAN
+from lightning_gan.loop.sampling import evaluation_mode
 from lightning_gan.tensors.seeds import derived_seed
 
 

@@ -17,7 +17,8 @@ from lightning_gan.callbacks.evaluation.comparison import images_of
 from lightning_gan.callbacks.evaluation.evaluation import Evaluation
 from lightning_gan.callbacks.training.ema import EMA
 from lightning_gan.data.digits import load_digits
-from lightning_gan.loop.gan import GAN, evaluation_mode
+from lightning_gan.loop.gan import GAN
+from lightning_gan.loop.sampling import evaluation_mode
 from lightning_gan.metrics import DigitFeatures, frechet_distance, gaussian
 from lightning_gan.tensors.image_bytes import from_bytes, to_bytes
 from tests.toys import LATENT, ToyCritic, ToyGenerator, equal, toy_gan, toy_images, toy_loader, toy_trainer, weights_of
