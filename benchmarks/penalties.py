@@ -36,6 +36,7 @@ from lightning_gan.callbacks import (
     ZeroCenteredGradientPenalty,
 )
 from lightning_gan.foreign.penalty import Penalty
+from lightning_gan.loop.draws import Draws, Reals
 from lightning_gan.loop.gan import GAN
 from lightning_gan.optimizers import GANAdam
 
@@ -101,14 +102,13 @@ def turn(model: GAN, adam: GANAdam, penalty: Penalty | None, *, batch: int) -> C
 
     def step() -> None:
         adam.zero_grad()
-        terms = model.cost(
+        images = real.detach().requires_grad_(any(p.differentiates_real for p in due))
+        terms, _ = model.cost(
             "discriminator",
             due,
-            real.detach().requires_grad_(any(p.differentiates_real for p in due)),
-            None,
-            latents,
+            Reals(images=images, labels=None),
+            Draws(latents=latents, labels=None),
             fake.detach().requires_grad_(any(p.differentiates_fake for p in due)),
-            None,
         )
         torch.stack(list(terms.values())).sum().backward()
         adam.step()

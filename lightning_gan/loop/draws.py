@@ -6,36 +6,47 @@ in one place. A model that draws more than latents, or whose batches hold more t
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, Self
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from lightning_gan.tensors.shapes import FakeLabels, FakeLatents, Images, Labels
 
+RowsT = TypeVar("RowsT", bound="Rows")
+
 
 class Rows:
-    """A frozen dataclass of tensors with as many rows each; None, and dataclasses of this kind, are fields as well."""
+    """A frozen dataclass of tensors with as many rows each.
+
+    A field is a tensor, a tuple of tensors, another dataclass of this kind, or None.
+    """
 
     def __len__(self) -> int:
         return next(len(value) for value in self._values().values() if value is not None)
 
-    def rows(self, start: int, stop: int) -> Self:
+    def rows(self: RowsT, start: int, stop: int) -> RowsT:
         """The samples from `start` up to, not including, `stop`."""
-        cut = {
-            name: value.rows(start, stop) if isinstance(value, Rows) else value[start:stop]
-            for name, value in self._values().items()
-            if value is not None
-        }
+        cut = {name: _cut(value, start, stop) for name, value in self._values().items()}
         return replace(self, **cut)  # type: ignore[type-var]
 
-    def chunk(self, pieces: int) -> list[Self]:
+    def chunk(self: RowsT, pieces: int) -> list[RowsT]:
         """The samples in `pieces` parts of one size, in order; their number must be a multiple of `pieces`."""
         size = len(self) // pieces
         return [self.rows(piece * size, (piece + 1) * size) for piece in range(pieces)]
 
     def _values(self) -> dict[str, Any]:
         return {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
+
+
+def _cut(value: Any, start: int, stop: int) -> Any:
+    if value is None:
+        return None
+    if isinstance(value, Rows):
+        return value.rows(start, stop)
+    if isinstance(value, tuple):
+        return tuple(part[start:stop] for part in value)
+    return value[start:stop]
 
 
 @dataclass(frozen=True, kw_only=True)

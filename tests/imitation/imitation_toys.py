@@ -12,6 +12,7 @@ from lightning_gan.imitation import Rollouts
 from lightning_gan.imitation.demonstrations import Demonstrations
 from lightning_gan.imitation.environments import Actions, Environment, Observations, play
 from lightning_gan.imitation.transitions import Agent, Rollout, Transitions
+from lightning_gan.loop.draws import Draws, Leftover, Reals
 from lightning_gan.loop.gan import GAN
 from lightning_gan.loop.turn import Player, Turn
 from tests.toys import fast_adam
@@ -132,15 +133,13 @@ class ToyAgent(GAN, Agent):
 
     # ------------------------------------------------------------------ the game
 
-    def prepare(self, batch: Any) -> tuple[Tensor, Tensor]:
+    def prepare(self, batch: Any) -> Reals:
         expert_rows, policy_rows = batch
-        return expert_rows[:, :, None, None], policy_rows
+        return Reals(images=expert_rows[:, :, None, None], labels=policy_rows)
 
-    def draw_fakes(
-        self, player: Player, labels: Tensor | None, *, images: int, turn: int
-    ) -> tuple[Tensor, Tensor | None]:
-        assert labels is not None
-        return labels, None
+    def draw(self, player: Player, reals: Reals, *, batch: Reals, turn: int, left: Leftover) -> Draws:
+        assert reals.labels is not None
+        return Draws(latents=reals.labels, labels=None)
 
     def generate(self, latents: Tensor, labels: Tensor | None) -> Tensor:
         return latents[:, :, None, None]

@@ -111,9 +111,9 @@ def rows_of_turns(
         model.judge(rollout(past, 1, seed=4))
     original = model.look
 
-    def look(player: Any, **arguments: Any) -> Any:
-        looked[player].append(arguments["latents"][:, : -model.latent_dim])
-        return original(player, **arguments)
+    def look(player: Any, reals: Any, draws: Any, fake: Any) -> Any:
+        looked[player].append(draws.transitions.packed())
+        return original(player, reals, draws, fake)
 
     model.look = look
     trained(model, batches=batches)

@@ -10,7 +10,7 @@ from torch.nn.functional import softplus
 
 from lightning_gan.callbacks import EMA, R1, Bottleneck, GradientPenalty
 from lightning_gan.imitation import GAIL, VAIL, VAIRL
-from lightning_gan.imitation.imitation_gan import ImitationGAN, transitions_of
+from lightning_gan.imitation.imitation_gan import CodeNoise, ImitationGAN, transitions_of
 from lightning_gan.imitation.proximal import ProximalObjective
 from lightning_gan.imitation.transitions import Transitions
 from lightning_gan.loop.sampling import evaluation_mode
@@ -221,18 +221,19 @@ def test_the_critics_turn_is_the_logistic_loss_of_both_looks(kind: type[Imitatio
     """A step of plain gradient descent in double precision, derived again here, with the turn's own noise."""
     model = small(kind, discriminator_optimizer=lambda p: torch.optim.SGD(p, lr=0.1)).double()
     expert, policy = next(iter(loader(1, dtype=torch.float64)))
-    noises: list[Tensor] = []
-    original = model.draw_noise
+    noises: list[tuple[Tensor | None, Tensor | None]] = []
+    original = model.draw_rows
 
-    def noted(count: int, random: torch.Generator) -> Tensor:
-        noises.append(original(count, random).double())
-        return noises[-1]
+    def noted(count: int, random: torch.Generator) -> CodeNoise:
+        drawn = original(count, random)
+        noises.append((drawn.real_code_noise, drawn.fake_code_noise))
+        return drawn
 
-    model.draw_noise = noted
+    model.draw_rows = noted
     twin = small(kind).double()
     trained(model, precision="64-true")
     looks = [maps_of(twin, Transitions.unpacked(rows, observation_size=3, action_size=2)) for rows in (expert, policy)]
-    codes = noises[0].chunk(2, dim=1) if model.code_size else (None, None)
+    codes = [None if noise is None else noise.double() for noise in noises[0]]
     real, fake = (twin.logits(maps, noise) for maps, noise in zip(looks, codes, strict=True))
     loss = -(torch.sigmoid(real).log().mean() + (1 - torch.sigmoid(fake)).log().mean())
     parameters = dict(twin.discriminator.named_parameters())

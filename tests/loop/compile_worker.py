@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from lightning_gan.callbacks import R1, R2
 from lightning_gan.foreign.penalty import Penalty
+from lightning_gan.loop.draws import Draws, Reals
 from lightning_gan.loop.settings import Loop
 from lightning_gan.loop.turn import Player
 from lightning_gan.models import StyleGAN
@@ -42,7 +43,7 @@ def gradients(module: StyleGAN, player: Player, due: tuple[Penalty, ...], *, com
     fake = torch.randn(4, 1, 8, 8).requires_grad_(bool(due)) if player == "discriminator" else None
     cost = module._play_cost if compiled else module.cost
     network.zero_grad()
-    terms = cost(player, due, real, None, latents, fake, None)
+    terms, _ = cost(player, due, Reals(images=real, labels=None), Draws(latents=latents, labels=None), fake)
     torch.stack(list(terms.values())).sum().backward()
     return {name: p.grad.clone() for name, p in network.named_parameters() if p.grad is not None}
 

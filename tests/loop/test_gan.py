@@ -16,6 +16,7 @@ from lightning_gan.loop.turn import Player, Turn
 from lightning_gan.losses import Hinge, Wasserstein
 from lightning_gan.metrics import DigitFeatures
 from lightning_gan.tensors.image_bytes import from_bytes, to_bytes
+from tests.penalties.turns import turn_with
 from tests.toys import (
     Spy,
     ToyCritic,
@@ -107,8 +108,8 @@ def fakes_seen(module: GAN, *, classes: int = 0) -> list[tuple[str, int, Tensor 
     seen: list[tuple[str, int, Tensor | None, Tensor | None]] = []
 
     class Look(GAN):
-        def look(self, player: Player, **inputs: Any) -> Turn:
-            turn = super().look(player, **inputs)
+        def look(self, player: Player, *inputs: Any) -> Turn:
+            turn = super().look(player, *inputs)
             seen.append((player, len(turn.fake), turn.labels, turn.fake_labels))
             return turn
 
@@ -191,18 +192,7 @@ class Constant(Penalty):
 
 def test_a_lazy_penalty_costs_on_average_what_an_eager_one_does() -> None:
     images, logits = torch.zeros(2, 1, 1, 1), torch.zeros(2, 1)
-    turn = Turn(
-        player="discriminator",
-        real=images,
-        labels=None,
-        latents=torch.zeros(2, 1),
-        fake=images,
-        fake_labels=None,
-        real_logits=logits,
-        fake_logits=logits,
-        critic=lambda images, labels: logits,
-        generator=lambda latents, labels: images,
-    )
+    turn = turn_with(real_logits=logits, fake_logits=logits, real=images, fake=images)
     for every in (1, 4, 16):
         lazy = Constant(every_n_turns=every)
         cost = sum(lazy.weighted(turn).item() for _ in range(32) if lazy.is_due("discriminator"))
@@ -219,10 +209,11 @@ def test_only_inputs_that_a_due_penalty_differentiates_require_grad() -> None:
     flags: list[tuple[bool, bool]] = []
 
     class Look(GAN):
-        def look(self, player: Player, **inputs: Any) -> Turn:
+        def look(self, player: Player, *inputs: Any) -> Turn:
             if player == "discriminator":
-                flags.append((inputs["real"].requires_grad, inputs["fake"].requires_grad))
-            return super().look(player, **inputs)
+                reals, _, fake = inputs
+                flags.append((reals.images.requires_grad, fake.requires_grad))
+            return super().look(player, *inputs)
 
     base = toy_gan()
     module = Look(generator=base.generator, discriminator=base.discriminator, latent_dim=4)
@@ -274,9 +265,9 @@ def test_images_come_as_bytes_or_floats_alone_in_tuples_or_in_dicts() -> None:
     images = to_bytes(toy_images(2))
     expected = from_bytes(images)
     for batch in (images, (images, torch.zeros(2)), [images], {"image": images}, expected):
-        real, labels = module.prepare(batch)  # type: ignore[arg-type]
-        assert torch.equal(real, expected)
-        assert labels is None
+        reals = module.prepare(batch)  # type: ignore[arg-type]
+        assert torch.equal(reals.images, expected)
+        assert reals.labels is None
 
 
 def test_bytes_survive_a_round_trip() -> None:

@@ -25,6 +25,7 @@ from lightning_gan.callbacks import (
     StopAtKimg,
     ZCRGenerator,
 )
+from lightning_gan.loop.draws import Reals
 from lightning_gan.loop.settings import Loop
 from lightning_gan.losses import (
     FGAN,
@@ -36,7 +37,7 @@ from lightning_gan.losses import (
     RelativisticStandard,
     Wasserstein,
 )
-from lightning_gan.models.adversarial_inference import AdversarialInference
+from lightning_gan.models.adversarial_inference import AdversarialInference, InferenceDraws
 from lightning_gan.schedules import ExponentialDecay
 from tests.loop.test_resume import Cut, assert_equal
 from tests.models.adversarial_inference_worker import MODELS, STRATEGIES, Pictures, untrained
@@ -140,8 +141,8 @@ def test_generator_and_encoder_follow_other_objectives(loss: AdversarialLoss, co
 def test_exchanging_real_and_fake_pairs_exchanges_the_players_costs() -> None:
     """Swapped targets: what generator and encoder minimise is the critic's cost of the exchanged scores."""
     module = toy_inference()
-    latents = torch.randn(4, 2 * LATENT)
-    turn = module.look("generator", real=toy_images(4), labels=None, latents=latents, fake=None, fake_labels=None)
+    draws = InferenceDraws(latents=torch.randn(4, LATENT), labels=None, code_noise=torch.randn(4, LATENT))
+    turn = module.look("generator", Reals(images=toy_images(4), labels=None), draws, None)
     assert turn.real_logits is not None
     swapped = NonSaturating().discriminator(turn.fake_logits, turn.real_logits)
     torch.testing.assert_close(module.objective(turn)["adversarial"], swapped)
@@ -205,13 +206,13 @@ def test_consensus_optimization_differentiates_both_costs() -> None:
 def test_an_image_keeps_its_noise_when_there_are_several_fakes_for_it() -> None:
     """Rows i * multiple: what one process draws for an image, the rank that has the image draws too."""
     module = toy_inference()
-    latents = torch.randn(8, 2 * LATENT)
-    turn = module.look("generator", real=toy_images(4), labels=None, latents=latents, fake=None, fake_labels=None)
-    codes = module.generator.encoder(toy_images(4), latents[[0, 2, 4, 6], LATENT:])
+    draws = InferenceDraws(latents=torch.randn(8, LATENT), labels=None, code_noise=torch.randn(8, LATENT))
+    turn = module.look("generator", Reals(images=toy_images(4), labels=None), draws, None)
+    codes = module.generator.encoder(toy_images(4), draws.code_noise[[0, 2, 4, 6]])
     assert turn.real_logits is not None
     torch.testing.assert_close(turn.real_logits, module.discriminator(toy_images(4), codes))
     assert turn.fake.shape[0] == turn.fake_logits.shape[0] == 8
-    assert torch.equal(turn.latents, latents[:, :LATENT])
+    assert torch.equal(turn.latents, draws.latents)
     toy_trainer(limit_train_batches=1).fit(toy_inference(loop=Loop(generator_batch_multiple=2)), toy_loader())
 
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import batch_norm, conv2d, conv_transpose2d, leaky_relu, softplus
 
 from lightning_gan.callbacks import EMA
+from lightning_gan.models.adversarial_inference import InferenceDraws
 from lightning_gan.models.ali import ALI, Architecture, CelebATables, CIFAR10Tables, Maxout, SVHNTables
 from tests.models.adversarial_inference_worker import WithoutDropout
 from tests.models.training import parameters_of, random_loader, trained
@@ -171,7 +172,7 @@ def moving(parameters: Any) -> torch.optim.Optimizer:
 
 
 def test_both_turns_descend_the_sum_of_two_terms() -> None:
-    """Every gradient of a whole step in double precision, with the game written anew; noise lies behind the latents."""
+    """Every gradient of a whole step in double precision, with the game written anew; the noise is of the draws."""
     settings: dict[str, Any] = {"generator_optimizer": moving, "discriminator_optimizer": moving}
     module, twin = (small(WithoutDropout(), **settings).double() for _ in range(2))
     drawn: list[tuple[Tensor, Tensor]] = []
@@ -181,12 +182,12 @@ def test_both_turns_descend_the_sum_of_two_terms() -> None:
         network = gan.discriminator if player == "discriminator" else gan.generator
         gradients[player] = [weight.grad.clone() for weight in network.parameters()]
 
-    def draw_noise(count: int, random: torch.Generator) -> Tensor:
-        rows = ALI.draw_noise(module, count, random)
-        drawn.append((rows[:, :3].double(), rows[:, 3:].double()))
-        return rows
+    def draw_rows(count: int, random: torch.Generator) -> InferenceDraws:
+        draws = ALI.draw_rows(module, count, random)
+        drawn.append((draws.latents.double(), draws.code_noise.double()))
+        return draws
 
-    module.draw_noise = draw_noise  # type: ignore[method-assign]
+    module.draw_rows = draw_rows  # type: ignore[method-assign]
     loader = random_loader(size=32, count=4)
     toy_trainer(Spy(see), precision="64-true").fit(module, loader)
     (real,) = next(iter(loader))

@@ -10,13 +10,13 @@ from torch import Tensor, nn, tensor
 
 from lightning_gan.callbacks.regularizers.game_dynamics import ConsensusOptimization
 from lightning_gan.callbacks.regularizers.gradient_penalty import R1, GradientPenalty
+from lightning_gan.loop.draws import Draws, Reals
 from lightning_gan.loop.gan import GAN
-from lightning_gan.loop.turn import Player
+from lightning_gan.loop.turn import Player, Turn
 from lightning_gan.losses import RelativisticStandard
 from lightning_gan.models.auxiliary_classifier import (
     AuxiliaryClassifier,
     AuxiliaryClassifierGAN,
-    ClassifiedTurn,
     classification_cost,
 )
 from tests.toys import (
@@ -64,19 +64,14 @@ def classified_gan(*, weights: AuxiliaryClassifier | None = None, **settings: An
     return module
 
 
-def turn_of(module: AuxiliaryClassifierGAN, player: Player, *, labels: Tensor = LABELS) -> ClassifiedTurn:
+def turn_of(module: AuxiliaryClassifierGAN, player: Player, *, labels: Tensor = LABELS) -> Turn:
     """A look at fixed images and latents; the fakes have other classes than the real images."""
     torch.manual_seed(1)
     latents, fake_labels = torch.randn(4, LATENT), labels.flip(0)
     fake = module.generate(latents, LABELS.flip(0)).detach().requires_grad_() if player == "discriminator" else None
-    return module.look(
-        player,
-        real=toy_images(4).requires_grad_(),
-        labels=labels,
-        latents=latents,
-        fake=fake,
-        fake_labels=fake_labels if player == "discriminator" else LABELS.flip(0),
-    )
+    reals = Reals(images=toy_images(4).requires_grad_(), labels=labels)
+    draws = Draws(latents=latents, labels=fake_labels if player == "discriminator" else LABELS.flip(0))
+    return module.look(player, reals, draws, fake)
 
 
 def test_ignorance_costs_the_logarithm_of_the_number_of_classes() -> None:

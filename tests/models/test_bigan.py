@@ -216,7 +216,7 @@ def test_two_steps_move_every_parameter() -> None:
 
 def test_latents_are_uniform_in_training_and_for_samples() -> None:
     module = BiGAN(image_size=4, latent_dim=50, architecture=Perceptrons(width=5))
-    drawn = module.draw_noise(2000, torch.Generator().manual_seed(0))
+    drawn = module.draw_rows(2000, torch.Generator().manual_seed(0)).latents
     sampled, labels = module.draw_latents(2000, seed=0)
     assert labels is None
     for latents in (drawn, sampled):

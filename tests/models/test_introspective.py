@@ -13,9 +13,9 @@ from torch import Tensor
 
 from lightning_gan.callbacks import EMA, R1, ConsensusOptimization, KimgCheckpoint, SampleGrid, StopAtKimg
 from lightning_gan.loop.settings import Loop
-from lightning_gan.loop.turn import Player
+from lightning_gan.loop.turn import Player, Turn
 from lightning_gan.models import IntroVAE, SoftIntroVAE
-from lightning_gan.models.introspective import IntrospectiveGAN, IntrospectiveTurn
+from lightning_gan.models.introspective import IntrospectiveDraws, IntrospectiveGAN, IntrospectiveScores
 from lightning_gan.penalties import kl_to_standard_normal
 from tests.loop.test_resume import Cut, Pictures, assert_equal
 from tests.models.introspective_steps import SMALL
@@ -26,13 +26,23 @@ from tests.two_ranks import ROOT, assert_same_weights, largest_difference, run_o
 MODELS = [IntroVAE, SoftIntroVAE]
 
 
-def turns_of(model: type[IntrospectiveGAN], *, batches: int = 3, **settings: Any) -> list[IntrospectiveTurn]:
+def scores_of(turn: Turn) -> IntrospectiveScores:
+    assert isinstance(turn.scores, IntrospectiveScores)
+    return turn.scores
+
+
+def draws_of(turn: Turn) -> IntrospectiveDraws:
+    assert isinstance(turn.draws, IntrospectiveDraws)
+    return turn.draws
+
+
+def turns_of(model: type[IntrospectiveGAN], *, batches: int = 3, **settings: Any) -> list[Turn]:
     """Every look of some batches of 8."""
-    seen: list[IntrospectiveTurn] = []
+    seen: list[Turn] = []
 
     class Look(model):  # type: ignore[misc, valid-type]
-        def look(self, player: Player, **inputs: Any) -> IntrospectiveTurn:
-            turn: IntrospectiveTurn = super().look(player, **inputs)
+        def look(self, player: Player, *inputs: Any) -> Turn:
+            turn: Turn = super().look(player, *inputs)
             seen.append(turn)
             return turn
 
@@ -71,7 +81,7 @@ def test_the_decoders_turn_has_the_images_latents_and_codes_of_the_encoders_last
         assert torch.equal(turn.real, before.real)
         assert torch.equal(turn.latents, before.latents)
         assert torch.equal(turn.fake, before.fake)
-        assert torch.equal(turn.reconstructions, before.reconstructions)
+        assert torch.equal(scores_of(turn).reconstructions, scores_of(before).reconstructions)
         assert not torch.equal(turn.fake_logits, before.fake_logits)  # the encoder has moved
     latents = torch.cat([turn.latents for turn in turns if turn.player == "discriminator"])
     assert len(latents.unique(dim=0)) == len(latents)
@@ -83,16 +93,16 @@ def test_what_is_detached_where(model: type[IntrospectiveGAN]) -> None:
     reaches: dict[str, dict[str, bool]] = {}
 
     class Look(model):  # type: ignore[misc, valid-type]
-        def look(self, player: Player, **inputs: Any) -> IntrospectiveTurn:
-            turn: IntrospectiveTurn = super().look(player, **inputs)
+        def look(self, player: Player, *inputs: Any) -> Turn:
+            turn: Turn = super().look(player, *inputs)
             encoder, decoder = (
                 next(p for p in network.parameters() if p.dim() > 1) for network in (self.discriminator, self.generator)
             )
             both = {"encoder": encoder, "decoder": decoder}
             numbers = {
-                "errors": turn.errors,
-                "of_reconstructions": turn.reconstruction_posterior.energies,
-                "of_fakes": turn.fake_posterior.energies,
+                "errors": scores_of(turn).errors,
+                "of_reconstructions": scores_of(turn).reconstruction_posterior.energies,
+                "of_fakes": scores_of(turn).fake_posterior.energies,
             }
             reaches[player] = {
                 f"{name} to {target}": parameter.requires_grad
@@ -100,10 +110,14 @@ def test_what_is_detached_where(model: type[IntrospectiveGAN]) -> None:
                 for name, number in numbers.items()
                 for target, parameter in both.items()
             }
+            made = scores_of(turn).reconstructions
             reaches[player]["of_reconstructions to reconstructions"] = (
-                turn.reconstructions.requires_grad
+                scores_of(turn).reconstructions.requires_grad
                 and torch.autograd.grad(
-                    numbers["of_reconstructions"].sum(), turn.reconstructions, retain_graph=True, allow_unused=True
+                    numbers["of_reconstructions"].sum(),
+                    scores_of(turn).reconstructions,
+                    retain_graph=True,
+                    allow_unused=True,
                 )[0]
                 is not None
             )
@@ -139,7 +153,7 @@ def test_the_score_is_minus_the_divergence_of_an_images_code(model: type[Introsp
     assert scores.shape == (5, 1)
     torch.testing.assert_close(scores[:, 0], -kl_to_standard_normal(mean, log_variance))
     for turn in turns_of(model, batches=1):
-        torch.testing.assert_close(turn.fake_logits[:, 0], -turn.fake_posterior.energies)
+        torch.testing.assert_close(turn.fake_logits[:, 0], -scores_of(turn).fake_posterior.energies)
         assert (turn.real_logits is None) is (turn.player == "generator")
 
 
@@ -330,12 +344,12 @@ def test_each_players_cost_is_one_graph_with_the_gradients_of_eager(
     assert compiled[case]["largest_relative_error"] < 1e-9
 
 
-def noise_of(turn: IntrospectiveTurn) -> Tensor:
-    return torch.cat(turn.noises)
+def noise_of(turn: Turn) -> Tensor:
+    return torch.cat(draws_of(turn).noises)
 
 
 def test_noise_of_codes_made_again_is_new_in_each_turn() -> None:
     turns = turns_of(SoftIntroVAE, batches=2)
-    assert [len(turn.noises) for turn in turns] == [2] * 4
+    assert [len(draws_of(turn).noises) for turn in turns] == [2] * 4
     rows = torch.cat([noise_of(turn) for turn in turns])
     assert len(rows.unique(dim=0)) == len(rows)

@@ -18,6 +18,7 @@ from torch.nn.functional import (
 )
 
 from lightning_gan.callbacks import ConsistencyTerm, GradientPenalty
+from lightning_gan.loop.draws import Draws, Reals
 from lightning_gan.losses import Wasserstein
 from lightning_gan.models.layer_norm_resnet_gan import LayerNormResNetGAN, layer_norm_critic
 from lightning_gan.models.resnet_gan import Conv2d, DownConv2d, Generator, ResNetGAN, UpConv2d, plain_critic
@@ -214,11 +215,11 @@ def test_the_classes_of_fakes_cost_the_generator_a_tenth_and_the_critic_nothing(
     labels = torch.tensor([0, 1, 2, 0])
     real, latents = torch.randn(4, 1, 16, 16), torch.randn(4, 4)
     fake = module.generate(latents, labels)
-    given = {"real": real, "labels": labels, "latents": latents, "fake_labels": labels}
-    turn = module.look("discriminator", fake=fake.detach(), **given)
+    given = Reals(images=real, labels=labels), Draws(latents=latents, labels=labels)
+    turn = module.look("discriminator", *given, fake.detach())
     cost = cross_entropy(module.discriminator(real)[:, 1:], labels)
     torch.testing.assert_close(module.objective(turn)["classification"], cost)
-    turn = module.look("generator", fake=None, **given)
+    turn = module.look("generator", *given, None)
     cost = cross_entropy(module.discriminator(fake)[:, 1:], labels)
     torch.testing.assert_close(module.objective(turn)["classification"], 0.1 * cost)
 

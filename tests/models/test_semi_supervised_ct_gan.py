@@ -9,7 +9,13 @@ from lightning.pytorch import Trainer
 from torch.nn.functional import softplus
 from torch.utils.data import DataLoader, TensorDataset
 
-from lightning_gan.models.semi_supervised_ct_gan import SemiSupervisedCTGAN, labelled_cost, score_of
+from lightning_gan.loop.draws import Draws, Reals
+from lightning_gan.models.semi_supervised_ct_gan import (
+    SemiSupervisedCTGAN,
+    SemiSupervisedScores,
+    labelled_cost,
+    score_of,
+)
 from tests.models.training import moved_by_one_step
 from tests.toys import fast_adam, toy_trainer
 
@@ -50,8 +56,8 @@ def test_the_discriminators_objective_is_the_authors() -> None:
     module = small().eval()
     real, fake = torch.randn(4, 1, 16, 16), torch.randn(4, 1, 16, 16)
     labels = torch.eye(3)[[0, 1, 2, 0]]
-    given: dict[str, Any] = {"real": real, "labels": labels, "latents": torch.randn(4, 4), "fake_labels": labels}
-    terms = module.objective(module.look("discriminator", fake=fake, **given))
+    given = Reals(images=real, labels=labels), Draws(latents=torch.randn(4, 4), labels=labels)
+    terms = module.objective(module.look("discriminator", *given, fake))
     assert terms["class_consistency"] == terms["feature_consistency"] == 0
     of_real = module.discriminator(real)[0].logsumexp(dim=1)
     of_fake = module.discriminator(fake)[0].logsumexp(dim=1)
@@ -59,11 +65,13 @@ def test_the_discriminators_objective_is_the_authors() -> None:
     torch.testing.assert_close(terms["adversarial"], authors)
 
     module.train()
-    turn = module.look("discriminator", fake=fake, **given)
+    turn = module.look("discriminator", *given, fake)
     terms = module.objective(turn)
-    assert turn.second_class_logits is not None and turn.second_features is not None
-    classes = (turn.real_class_logits.softmax(dim=1) - turn.second_class_logits.softmax(dim=1)).square().mean()
-    features = (turn.real_features - turn.second_features).square().mean()
+    scores = turn.scores
+    assert isinstance(scores, SemiSupervisedScores)
+    assert scores.second_class_logits is not None and scores.second_features is not None
+    classes = (scores.real_class_logits.softmax(dim=1) - scores.second_class_logits.softmax(dim=1)).square().mean()
+    features = (scores.real_features - scores.second_features).square().mean()
     torch.testing.assert_close(terms["class_consistency"], 0.5 * classes)
     torch.testing.assert_close(terms["feature_consistency"], 0.05 * features)
     assert classes > 0 and features > 0
@@ -72,8 +80,8 @@ def test_the_discriminators_objective_is_the_authors() -> None:
 def test_the_generator_matches_the_mean_of_the_features() -> None:
     module = small().eval()
     real, latents, labels = torch.randn(4, 1, 16, 16), torch.randn(4, 4), torch.zeros(4, 3)
-    given: dict[str, Any] = {"real": real, "labels": labels, "latents": latents, "fake_labels": labels}
-    terms = module.objective(module.look("generator", fake=None, **given))
+    given = Reals(images=real, labels=labels), Draws(latents=latents, labels=labels)
+    terms = module.objective(module.look("generator", *given, None))
     means = [module.discriminator(images)[1].mean(dim=0) for images in (real, module.generator(latents))]
     torch.testing.assert_close(terms, {"feature_matching": (means[0] - means[1]).abs().mean()})
 

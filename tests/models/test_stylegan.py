@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from lightning_gan.callbacks import R1
 from lightning_gan.layers import box_downsample, nearest_upsample
 from lightning_gan.layers.blur import Blur
+from lightning_gan.loop.draws import Draws, Reals
 from lightning_gan.loop.turn import Player
 from lightning_gan.models.stylegan import Discriminator, Generator, StyleGAN
 from tests.toys import equal, toy_trainer, weights_of
@@ -100,7 +101,8 @@ def check_turns(module: StyleGAN, *, stages: Iterable[int], fades: tuple[float, 
                 real, fake = torch.randn(2, 1, 3, size, size)
                 due = (R1(gamma=10.0),) if player == "discriminator" else ()
                 given = fake if player == "discriminator" else None
-                terms = module.cost(player, due, real.requires_grad_(), None, torch.randn(1, 512), given, None)
+                reals = Reals(images=real.requires_grad_(), labels=None)
+                terms, _ = module.cost(player, due, reals, Draws(latents=torch.randn(1, 512), labels=None), given)
                 torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
                 heads = {stage, stage - 1} if fade_in < 1 and stage else {stage}
                 for name, parameter in network.named_parameters():

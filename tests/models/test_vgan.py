@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn.functional import leaky_relu
 
 from lightning_gan.callbacks import EMA, R1, Bottleneck, KimgCheckpoint, SampleGrid, StopAtKimg
+from lightning_gan.loop.draws import Reals
 from lightning_gan.loop.settings import Loop
 from lightning_gan.loop.turn import Player, Turn
 from lightning_gan.losses import RelativisticStandard
@@ -45,11 +46,9 @@ def small_vgan(**settings: Any) -> VGAN:
 def look(module: VGAN, player: Player, *, count: int = 3) -> Turn:
     """A turn at fixed images, with the noise of a fixed seed."""
     real, fake = torch.randn(2, count, 1, 8, 8, generator=torch.Generator().manual_seed(0))
-    rows = module.draw_noise(count, torch.Generator().manual_seed(1))
+    draws = module.draw_rows(count, torch.Generator().manual_seed(1))
     given = fake if player == "discriminator" else None
-    return module.train().look(
-        player, real=real.requires_grad_(), labels=None, latents=rows, fake=given, fake_labels=None
-    )
+    return module.train().look(player, Reals(images=real.requires_grad_(), labels=None), draws, given)
 
 
 @pytest.mark.parametrize(
@@ -116,16 +115,16 @@ def test_without_noise_it_samples_in_training_and_takes_the_mean_in_evaluation()
 
 
 @torch.no_grad()
-def test_real_and_fake_images_are_seen_through_the_noise_behind_the_latents() -> None:
+def test_real_and_fake_images_are_seen_through_the_noise_that_was_drawn() -> None:
     module = small_vgan()
-    rows = module.draw_noise(3, torch.Generator().manual_seed(1))
-    assert rows.shape == (3, 4 + 2 * 5 * 16)
+    draws = module.draw_rows(3, torch.Generator().manual_seed(1))
+    of_fake, of_real = draws.fake_code_noise, draws.real_code_noise
+    assert draws.latents.shape == (3, 4) and of_fake.shape == of_real.shape == (3, 5, 4, 4)
     turn = look(module, "discriminator")
-    of_fake, of_real = rows[:, 4:].unflatten(1, (2, 5, 4, 4)).unbind(1)
     assert turn.real_logits is not None
     torch.testing.assert_close(turn.real_logits, module.discriminator(turn.real, None, of_real))
     torch.testing.assert_close(turn.fake_logits, module.discriminator(turn.fake, None, of_fake))
-    torch.testing.assert_close(turn.latents, rows[:, :4])
+    torch.testing.assert_close(turn.latents, draws.latents)
     assert not torch.allclose(of_fake, of_real)
 
 
@@ -141,7 +140,7 @@ def test_penalties_that_look_again_see_through_the_real_images_noise() -> None:
 def test_r1_differentiates_the_logit_that_was_sampled() -> None:
     module = small_vgan()
     turn = look(module, "discriminator")
-    noise = module.draw_noise(3, torch.Generator().manual_seed(1))[:, 4:].unflatten(1, (2, 5, 4, 4))[:, 1]
+    noise = module.draw_rows(3, torch.Generator().manual_seed(1)).real_code_noise
     images = turn.real.detach().requires_grad_()
     expected = squared_gradient_norm(module.discriminator(images, None, noise), images).mean()
     torch.testing.assert_close(R1(gamma=20.0).weighted(turn), 10 * expected)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from lightning_gan.callbacks import R1, Bottleneck
 from lightning_gan.foreign.penalty import Penalty
+from lightning_gan.loop.draws import Reals
 from lightning_gan.loop.gan import GAN
 from lightning_gan.loop.turn import Player
 from lightning_gan.models import VGAN, R1ResNet
@@ -45,11 +46,11 @@ def gradients(
     """Of the player's parameters after one look at fixed inputs, and the terms."""
     torch.manual_seed(5)
     network = module.discriminator if player == "discriminator" else module.generator
-    rows = module.draw_noise(4, torch.Generator().manual_seed(1))
+    draws = module.draw_rows(4, torch.Generator().manual_seed(1))
     real = torch.randn(4, 1, 8, 8).requires_grad_(player == "discriminator")
     fake = torch.randn(4, 1, 8, 8) if player == "discriminator" else None
     network.zero_grad()
-    terms = cost(player, due, real, None, rows, fake, None)
+    terms, _ = cost(player, due, Reals(images=real, labels=None), draws, fake)
     torch.stack(list(terms.values())).sum().backward()
     return [p.grad.clone() for p in network.parameters() if p.grad is not None], {
         name: term.item() for name, term in terms.items()

@@ -17,23 +17,15 @@ from lightning_gan.loop.turn import Turn
 from lightning_gan.losses import Wasserstein
 from lightning_gan.penalties.gan_qp import ImageDistance, MeanAbsolute, RootMeanSquare, quadratic_potential
 from tests.callbacks.training.growing_toys import ForeignGAN
+from tests.penalties.turns import turn_with
 from tests.toys import Spy, equal, fast_adam, toy_gan, toy_loader, toy_trainer, weights_of
 
 EVERY_DISTANCE = [RootMeanSquare(), MeanAbsolute()]
 
 
 def turn_of(real_logits: Tensor, fake_logits: Tensor, real: Tensor, fake: Tensor) -> Turn:
-    return Turn(
-        player="discriminator",
-        real=real,
-        labels=None,
-        latents=torch.zeros(len(real), 1),
-        fake=fake,
-        fake_labels=None,
-        real_logits=real_logits,
-        fake_logits=fake_logits,
-        critic=lambda images, labels: real_logits,
-        generator=lambda latents, labels: fake,
+    return turn_with(
+        real_logits=real_logits, fake_logits=fake_logits, real=real, fake=fake, critic=lambda images: real_logits
     )
 
 

@@ -8,6 +8,7 @@ from lightning_gan.callbacks import R1, R2
 from lightning_gan.foreign.penalty import Penalty
 from lightning_gan.loop.turn import Turn
 from lightning_gan.penalties import squared_gradient_norm, zero_centered
+from tests.penalties.turns import turn_with
 
 
 def images_of(count: int, *, pixels: int = 2, seed: int = 0) -> Tensor:
@@ -17,17 +18,12 @@ def images_of(count: int, *, pixels: int = 2, seed: int = 0) -> Tensor:
 
 def turn_of(critic: nn.Module, *, gradient_scale: float = 1.0) -> Turn:
     real, fake = images_of(8, seed=1), images_of(8, seed=2)
-    return Turn(
-        player="discriminator",
-        real=real,
-        labels=None,
-        latents=torch.zeros(8, 1),
-        fake=fake,
-        fake_labels=None,
+    return turn_with(
         real_logits=critic(real),
         fake_logits=critic(fake),
-        critic=lambda images, labels: critic(images),
-        generator=lambda latents, labels: fake,
+        real=real,
+        fake=fake,
+        critic=critic,
         gradient_scale=gradient_scale,
     )
 

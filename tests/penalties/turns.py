@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor
 
-from lightning_gan.loop.turn import Player, Turn
+from lightning_gan.loop.draws import Draws, Reals
+from lightning_gan.loop.turn import Player, Scores, Turn
 
 
 def turn_of(
@@ -17,15 +19,41 @@ def turn_of(
 ) -> Turn:
     """What the loop would show of these networks."""
     fake = generator(latents) if player == "generator" else generator(latents).detach()
-    return Turn(
-        player=player,
-        real=real,
-        labels=None,
-        latents=latents,
-        fake=fake,
-        fake_labels=None,
+    return turn_with(
         real_logits=critic(real) if player == "discriminator" else None,
         fake_logits=critic(fake),
-        critic=lambda images, labels: critic(images),
-        generator=lambda latents, labels: generator(latents),
+        real=real,
+        fake=fake,
+        latents=latents,
+        player=player,
+        critic=critic,
+        generator=generator,
+    )
+
+
+def turn_with(
+    *,
+    real_logits: Tensor | None,
+    fake_logits: Tensor,
+    real: Tensor,
+    fake: Tensor,
+    latents: Tensor | None = None,
+    player: Player = "discriminator",
+    critic: Callable[[Tensor], Tensor] | None = None,
+    generator: Callable[[Tensor], Tensor] | None = None,
+    gradient_scale: float = 1.0,
+) -> Turn:
+    """A turn of these images and scores, without labels; without a critic all other images score as the fakes."""
+    return Turn(
+        player=player,
+        reals=Reals(images=real, labels=None),
+        draws=Draws(latents=torch.zeros(len(fake), 1) if latents is None else latents, labels=None),
+        fake=fake,
+        scores=Scores(
+            real_logits=real_logits,
+            fake_logits=fake_logits,
+            critic=lambda images, labels: fake_logits if critic is None else critic(images),
+        ),
+        generator=lambda latents, labels: fake if generator is None else generator(latents),
+        gradient_scale=gradient_scale,
     )

@@ -15,6 +15,7 @@ from lightning_gan.callbacks.regularizers.bottleneck import Bottleneck
 from lightning_gan.callbacks.regularizers.consistency_regularization import BCR
 from lightning_gan.layers.gaussian_code import Bottlenecked, GaussianCode, reparametrized
 from lightning_gan.layers.spectral_normalization import parametrizations_of
+from lightning_gan.loop.draws import Draws, Reals
 from lightning_gan.loop.gan import GAN
 from lightning_gan.loop.settings import Loop
 from lightning_gan.models import DCGAN, SNGAN, VGAN, R1ResNet, StyleGAN
@@ -72,9 +73,8 @@ def test_it_is_the_price_times_the_divergence_of_real_and_fake_in_the_turns_own_
     penalty.setup(toy_trainer(), module, "fit")
     penalty.state.fill_(2.0)
     real, fake = torch.randn(2, 4, 1, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
-    turn = module.train().look(
-        "discriminator", real=real, labels=None, latents=torch.zeros(4, LATENT), fake=fake, fake_labels=None
-    )
+    reals, draws = Reals(images=real, labels=None), Draws(latents=torch.zeros(4, LATENT), labels=None)
+    turn = module.train().look("discriminator", reals, draws, fake)
     module.score(real + 1, None)  # another penalty looks again: not counted
     encoder: Any = module.discriminator.bottleneck
     divergences = kl_to_standard_normal(*encoder.forward(torch.cat([real, fake]).flatten(1)))

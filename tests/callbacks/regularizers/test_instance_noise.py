@@ -84,11 +84,11 @@ def test_r1_beside_it_differentiates_by_the_image_before_the_noise() -> None:
 
 def test_it_is_annealed_by_images_seen() -> None:
     noise = InstanceNoise(standard_deviation=0.4, schedule=LinearDecay(end_kimg=1.0))
-    assert [noise.sigma_at(seen) for seen in (0, 250, 1000, 2000)] == pytest.approx([0.4, 0.3, 0.0, 0.0])
-    assert InstanceNoise(standard_deviation=0.4).sigma_at(10**9) == 0.4
+    assert [noise.noise.sigma_at(seen) for seen in (0, 250, 1000, 2000)] == pytest.approx([0.4, 0.3, 0.0, 0.0])
+    assert InstanceNoise(standard_deviation=0.4).noise.sigma_at(10**9) == 0.4
     trained = InstanceNoise(standard_deviation=0.4, schedule=LinearDecay(end_kimg=0.016))
     toy_trainer(trained, limit_train_batches=3).fit(toy_gan(), toy_loader())
-    assert trained._sigma.item() == pytest.approx(0.2)  # the third batch began after 8 images
+    assert trained.noise.sigma.item() == pytest.approx(0.2)  # the third batch began after 8 images
 
 
 def test_it_changes_the_update_of_both_players() -> None:
@@ -105,7 +105,7 @@ def test_noise_of_nothing_changes_nothing() -> None:
 def test_after_the_fit_the_critic_is_as_before() -> None:
     module = fast_gan()
     toy_trainer(InstanceNoise(), limit_train_batches=1).fit(module, toy_loader())
-    assert not module.discriminator._forward_pre_hooks
+    assert not module.discriminator._forward_pre_hooks and not len(module.image_transforms)
 
 
 def test_an_exception_takes_the_noise_away_too() -> None:
@@ -117,7 +117,7 @@ def test_an_exception_takes_the_noise_away_too() -> None:
     module = Breaks(generator=toys.generator, discriminator=toys.discriminator, latent_dim=4)
     with pytest.raises(RuntimeError, match="broken"):
         toy_trainer(InstanceNoise(), limit_train_batches=1).fit(module, toy_loader())
-    assert not module.discriminator._forward_pre_hooks
+    assert not module.discriminator._forward_pre_hooks and not len(module.image_transforms)
 
 
 def test_foreign_critics_get_noise_too() -> None:
