@@ -110,7 +110,6 @@ def test_what_is_detached_where(model: type[IntrospectiveGAN]) -> None:
                 for name, number in numbers.items()
                 for target, parameter in both.items()
             }
-            made = scores_of(turn).reconstructions
             reaches[player]["of_reconstructions to reconstructions"] = (
                 scores_of(turn).reconstructions.requires_grad
                 and torch.autograd.grad(
