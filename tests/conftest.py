@@ -1,10 +1,82 @@
-"""What holds for all tests: one thread, so that they are quick side by side and give the same numbers everywhere."""
+"""What holds for all tests: one thread, one seed for draws and order, and as many processes as help.
+
+One thread, so that tests are quick side by side and give the same numbers everywhere. Every test begins with the random
+generators at `--seed` (0 if it isn't given), and the same number says in which order files run, and tests in a file. A
+failure says with which command the same order is repeated in one process. All of it is written here because
+pytest-randomly does not know torch, and because the order must hold for some files too: a file's place depends on
+the seed and its name alone, so that whatever one process ran of them runs in the same order again.
+"""
 
 import os
+import random
+from collections.abc import Generator
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
 
+import numpy as np
+import pytest
 import torch
 
 import tests.shape_checker  # noqa: F401  (pyproject.toml names it, and jaxtyping imports `tests` alone)
 
 torch.set_num_threads(1)
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # for processes that tests start
+
+MOST_WORKERS = 8
+"""Every worker imports and collects everything, which takes longer than what a ninth would take off the others."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--seed", type=int, default=0, help="of every test's draws, and of the order of the tests")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # Registered, its hooks hold for the doctests in lightning_gan/ too; a conftest's own hold for its folder alone.
+    config.pluginmanager.register(DrawsAndOrder(config.getoption("seed")))
+
+
+class DrawsAndOrder:
+    """Every test's draws, the order of all tests, and how a failure is repeated."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self.files: dict[str, None] = {}  # that this process has run tests of, in order
+
+    def pytest_report_header(self) -> str:
+        return f"seed of draws and order: {self.seed} (--seed)"
+
+    def place(self, name: str) -> bytes:
+        return sha256(f"{self.seed} {name}".encode()).digest()
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        items.sort(key=lambda item: (self.place(item.nodeid.split("::")[0]), self.place(item.nodeid)))
+
+    @pytest.hookimpl(tryfirst=True)  # before fixtures of modules, which the first test that needs them makes
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        self.files[item.nodeid.split("::")[0]] = None
+        random.seed(self.seed)
+        np.random.seed(self.seed)
+        torch.manual_seed(self.seed)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(self, item: pytest.Item) -> Generator[None, Any, Any]:
+        report = yield
+        if report.failed:
+            command = f"python -m pytest -n 0 --seed {self.seed} {' '.join(self.files)}"
+            report.sections.append(("the same order again, in one process", command))
+        return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> Generator[None, int, int]:
+    """As many as there are cores, but none where starting them takes longer than they save: for a single file.
+
+    Half as many for slow tests, most of which start two processes.
+    """
+    workers = min((yield), MOST_WORKERS)
+    if config.option.markexpr == "slow":
+        workers //= 2
+    files = {Path(argument.split("::")[0]) for argument in config.args}
+    alone = len(files) == 1 and all(file.is_file() for file in files)
+    return 0 if alone or workers < 2 else workers

@@ -1,6 +1,7 @@
 """Every regularizer works with every objective: two steps each, with a small critic."""
 
 import itertools
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -59,38 +60,37 @@ LOSSES: list[AdversarialLoss] = [
 ]
 
 
-def regularizers() -> list[Callback]:
-    """One of each, new, because they remember what they saw."""
-    return [
-        callbacks.R1(),
-        callbacks.R2(),
-        callbacks.FiniteDifferenceR1(),
-        callbacks.GradientPenalty(),
-        callbacks.LipschitzPenalty(),
-        callbacks.ZeroCenteredGradientPenalty(),
-        callbacks.DivergencePenalty(),
-        callbacks.DRAGAN(),
-        callbacks.Drift(),
-        callbacks.Roth(),
-        callbacks.RothFGAN(divergence=PearsonChiSquared()),
-        callbacks.ConsistencyTerm(),
-        callbacks.OrthogonalDiscriminator(),
-        callbacks.OrthogonalGenerator(),
-        callbacks.WeightClipping(),
-        callbacks.SpectralNorm(),
-        callbacks.PathLength(),
-        callbacks.LeCam(),
-        callbacks.CR(largest_shift=1),
-        callbacks.BCR(largest_shift=1),
-        callbacks.ZCRDiscriminator(),
-        callbacks.ZCRGenerator(),
-        callbacks.InstanceNoise(standard_deviation=0.1),
-        callbacks.QuadraticPotential(),
-        callbacks.Bottleneck(),
-        callbacks.ConsensusOptimization(),
-        callbacks.NagarajanKolter(),
-        callbacks.SymplecticGradientAdjustment(),
-    ]
+REGULARIZERS: list[Callable[[], Callback]] = [
+    callbacks.R1,
+    callbacks.R2,
+    callbacks.FiniteDifferenceR1,
+    callbacks.GradientPenalty,
+    callbacks.LipschitzPenalty,
+    callbacks.ZeroCenteredGradientPenalty,
+    callbacks.DivergencePenalty,
+    callbacks.DRAGAN,
+    callbacks.Drift,
+    callbacks.Roth,
+    lambda: callbacks.RothFGAN(divergence=PearsonChiSquared()),
+    callbacks.ConsistencyTerm,
+    callbacks.OrthogonalDiscriminator,
+    callbacks.OrthogonalGenerator,
+    callbacks.WeightClipping,
+    callbacks.SpectralNorm,
+    callbacks.PathLength,
+    callbacks.LeCam,
+    lambda: callbacks.CR(largest_shift=1),
+    lambda: callbacks.BCR(largest_shift=1),
+    callbacks.ZCRDiscriminator,
+    callbacks.ZCRGenerator,
+    lambda: callbacks.InstanceNoise(standard_deviation=0.1),
+    callbacks.QuadraticPotential,
+    callbacks.Bottleneck,
+    callbacks.ConsensusOptimization,
+    callbacks.NagarajanKolter,
+    callbacks.SymplecticGradientAdjustment,
+]
+"""What makes one of each anew, because they remember what they saw."""
 
 
 class Synthesis(nn.Module):
@@ -141,20 +141,21 @@ class CodingCritic(nn.Module):
         return logits
 
 
-PAIRS = list(itertools.product(range(len(regularizers())), range(len(LOSSES))))
+PAIRS = list(itertools.product(range(len(REGULARIZERS)), range(len(LOSSES))))
+NAMES = [type(make()).__name__ for make in REGULARIZERS]
 
 
 def name_of(pair: tuple[int, int]) -> str:
     loss = LOSSES[pair[1]]
     of = type(loss.divergence).__name__ if isinstance(loss, FGAN) else ""
-    return f"{type(regularizers()[pair[0]]).__name__}-{type(loss).__name__}{of}"
+    return f"{NAMES[pair[0]]}-{type(loss).__name__}{of}"
 
 
 @pytest.mark.parametrize("pair", PAIRS, ids=name_of)
 def test_it_trains_for_two_steps(pair: tuple[int, int]) -> None:
     """All values and weights stay finite, and both networks move."""
     torch.manual_seed(0)
-    regularizer, loss = regularizers()[pair[0]], LOSSES[pair[1]]
+    regularizer, loss = REGULARIZERS[pair[0]](), LOSSES[pair[1]]
     module = GAN(generator=StyledGenerator(), discriminator=CodingCritic(), latent_dim=4, loss=loss)
     before = [parameter.detach().clone() for parameter in module.parameters()]
     trainer = toy_trainer(regularizer, limit_train_batches=2)

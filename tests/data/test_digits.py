@@ -1,6 +1,7 @@
 """The embedded digits are what their licence note says."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -69,11 +70,21 @@ def test_without_labels_the_stream_says_zero() -> None:
 
 
 def test_loading_is_cheap_and_waits_until_it_is_needed() -> None:
-    start = time.perf_counter()
-    digits = Digits()
-    assert digits._source is None
-    digits.setup("fit")
-    assert time.perf_counter() - start < 0.5  # 0.05 s when nothing else runs
+    """Less than five times what it costs to unpack the file, in this thread's own time."""
+
+    def seconds(work: Callable[[], object]) -> float:
+        start = time.thread_time()
+        work()
+        return time.thread_time() - start
+
+    def load() -> None:
+        digits = Digits()
+        assert digits._source is None
+        digits.setup("fit")
+
+    costs = [(seconds(load), seconds(load_digits)) for _ in range(3)]
+    loading, unpacking = (min(times) for times in zip(*costs, strict=True))
+    assert loading < 5 * unpacking
 
 
 def test_other_sizes_and_channels_are_refused() -> None:

@@ -1,6 +1,7 @@
 """The stream shows every image once per epoch, and neither workers, ranks nor a restart change what it shows."""
 
 import time
+from collections.abc import Callable
 from itertools import islice
 
 import pytest
@@ -203,20 +204,22 @@ def test_a_batch_that_cannot_be_shared_equally_is_refused() -> None:
         share_of_rank(6, rank=0, world_size=4)
 
 
-def test_a_batch_from_memory_costs_less_than_a_third_of_a_millisecond() -> None:
-    images = torch.zeros(5000, 1, 32, 32, dtype=torch.uint8)
+def test_a_batch_from_memory_costs_less_than_gathering_its_images_two_dozen_times() -> None:
+    """It is twelve times, most of it for the checks of shapes: 0.2 ms in all."""
+    images, sixteen = torch.zeros(5000, 1, 32, 32, dtype=torch.uint8), torch.arange(0, 5000, 313)
     source = MemoryImages(images=images, labels=torch.zeros(5000, dtype=torch.long))
     pace = Pace(batch_size=16, image_size=32, schedule=None)
     batches = iter(stream_of(source, pace=pace, mirror=True))
 
-    def seconds(count: int) -> float:
-        start = time.perf_counter()
-        for _ in range(count):
-            next(batches)
-        return time.perf_counter() - start
+    def seconds(work: Callable[[], object]) -> float:
+        start = time.thread_time()
+        work()
+        return time.thread_time() - start
 
-    # The best of several, because the machine may be busy with something else.
-    assert min(seconds(20) for _ in range(10)) / 20 < 0.3e-3
+    # Of this thread's own time the best of many, taken in turn: the machine may be busy with something else.
+    costs = [(seconds(lambda: next(batches)), seconds(lambda: images[sixteen])) for _ in range(400)]
+    batch, gathering = (min(times) for times in zip(*costs, strict=True))
+    assert batch < 24 * gathering, (batch, gathering)
 
 
 def test_the_sources_own_tensor_is_what_labels_index() -> None:

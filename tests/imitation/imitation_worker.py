@@ -14,6 +14,7 @@ import torch
 from lightning_gan.callbacks import EMA, Bottleneck
 from lightning_gan.imitation import GAIL, PPO, VAIL, VAIRL
 from lightning_gan.imitation.replay import Replay
+from tests.equality import start_of
 from tests.imitation.imitation_toys import toy_demonstrations, toy_rollouts
 from tests.toys import fast_adam, toy_trainer
 
@@ -41,6 +42,7 @@ def main(folder: Path) -> None:
             generator_optimizer=fast_adam,
             **({} if kind is PPO else critic),
         )
+        start = start_of(model)
         bottlenecks = [Bottleneck(information_constraint=0.01, beta_step_size=0.1)] if kind in (VAIL, VAIRL) else []
         trainer = toy_trainer(
             *bottlenecks,
@@ -55,7 +57,7 @@ def main(folder: Path) -> None:
         assert trainer.world_size == ranks
         if rank == 0:
             betas = {"beta": bottlenecks[0].beta} if bottlenecks else {}
-            torch.save({**model.state_dict(), **betas}, folder / f"{name}_{ranks}.pt")
+            torch.save({**model.state_dict(), **start, **betas}, folder / f"{name}_{ranks}.pt")
     if ranks > 1:
         torch.distributed.destroy_process_group()
 

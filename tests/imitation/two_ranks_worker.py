@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from lightning_gan.imitation import EpisodeReturns
+from tests.equality import start_of
 from tests.imitation.imitation_toys import ToyAgent, toy_demonstrations, toy_rollouts
 from tests.toys import toy_trainer
 
@@ -33,6 +34,7 @@ def main(folder: Path) -> None:
             action_size=data.action_size,
             discrete_actions=data.discrete_actions,
         )
+        start = start_of(agent)
         trainer = toy_trainer(
             # Seven episodes: the ranks have different numbers of them.
             EpisodeReturns(episodes=7),
@@ -49,7 +51,7 @@ def main(folder: Path) -> None:
         if rank == 0:
             # What was judged, too: it tells where two runs part.
             history = {f"rewards_{number}": rollout.rewards for number, rollout in enumerate(agent.judged)}
-            torch.save(agent.state_dict() | history, folder / f"{environment}_{ranks}.pt")
+            torch.save(agent.state_dict() | start | history, folder / f"{environment}_{ranks}.pt")
     if ranks > 1:
         torch.distributed.destroy_process_group()
 

@@ -1,5 +1,7 @@
 """A Gaussian code has the mean and the variance it says, gives gradients to both, and goes in front of any layer."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -45,23 +47,25 @@ def test_noise_that_is_given_is_what_the_sample_is_made_of() -> None:
     torch.testing.assert_close(reparametrized(mean, log_variance, noise), mean + (log_variance / 2).exp() * noise)
 
 
-LAYERS = [
-    (nn.Linear(6, 2), (3, 6)),
-    (EqualizedLinear(6, 2), (3, 6)),
-    (nn.Conv2d(6, 2, 4), (3, 6, 4, 4)),
-    (EqualizedConv2d(6, 2, kernel_size=3), (3, 6, 4, 4)),
-    (nn.Sequential(nn.LeakyReLU(), nn.Linear(6, 4), nn.Linear(4, 2)), (3, 6)),
-    (spectrally_normalized(nn.Linear(6, 2))[0], (3, 6)),
-]
+# Each test makes its layer anew: a spectrally normalized one changes in training mode.
+LAYERS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
+    "Linear": (lambda: nn.Linear(6, 2), (3, 6)),
+    "EqualizedLinear": (lambda: EqualizedLinear(6, 2), (3, 6)),
+    "Conv2d": (lambda: nn.Conv2d(6, 2, 4), (3, 6, 4, 4)),
+    "EqualizedConv2d": (lambda: EqualizedConv2d(6, 2, kernel_size=3), (3, 6, 4, 4)),
+    "Sequential": (lambda: nn.Sequential(nn.LeakyReLU(), nn.Linear(6, 4), nn.Linear(4, 2)), (3, 6)),
+    "ParametrizedLinear": (lambda: spectrally_normalized(nn.Linear(6, 2))[0], (3, 6)),
+}
 
 
-@pytest.mark.parametrize(("layer", "shape"), LAYERS, ids=lambda value: type(value).__name__)
+@pytest.mark.parametrize(("layer_of", "shape"), LAYERS.values(), ids=LAYERS)
 @pytest.mark.parametrize("code_features", [None, 2])
 @torch.no_grad()
 def test_a_layer_gets_samples_around_the_mean_that_it_gets_in_evaluation(
-    layer: nn.Module, shape: tuple[int, ...], code_features: int | None
+    layer_of: Callable[[], nn.Module], shape: tuple[int, ...], code_features: int | None
 ) -> None:
     torch.manual_seed(0)
+    layer = layer_of()
     head, features = Bottlenecked(layer, code_features=code_features), torch.randn(shape)
     mean, log_variance = head.code(features)
     assert torch.equal(log_variance, torch.zeros_like(mean))  # it begins with a variance of 1
@@ -74,6 +78,8 @@ def test_a_layer_gets_samples_around_the_mean_that_it_gets_in_evaluation(
     half = mean.shape[1]
     head.code.parameters_of_code.bias[half:] = -100
     layer.eval()
+    # A spectral norm was estimated anew in training mode.
+    expected = layer(head.expand(mean.movedim(1, -1)).movedim(-1, 1))
     torch.testing.assert_close(head(features), expected)
 
 

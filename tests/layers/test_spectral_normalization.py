@@ -1,5 +1,6 @@
 """Spectral normalization against singular values, closed forms and PyTorch's own."""
 
+from collections.abc import Callable
 from copy import deepcopy
 
 import pytest
@@ -50,20 +51,20 @@ def test_it_equals_pytorchs_own_with_the_same_vectors() -> None:
         assert torch.equal(ours.weight, theirs.weight)
 
 
-@pytest.mark.parametrize(
-    "layer",
-    [
-        nn.Linear(7, 4),
-        nn.Conv1d(2, 3, 3),
-        nn.Conv2d(2, 3, 3),
-        nn.Embedding(6, 4),
-        EqualizedLinear(7, 4, gain=3.0, learning_rate_multiplier=0.01),
-        EqualizedConv2d(2, 3, kernel_size=3),
-    ],
-    ids=lambda layer: type(layer).__name__,
-)
-def test_every_layer_is_used_with_norm_one(layer: nn.Module) -> None:
+EVERY_LAYER: dict[str, Callable[[], nn.Module]] = {
+    "Linear": lambda: nn.Linear(7, 4),
+    "Conv1d": lambda: nn.Conv1d(2, 3, 3),
+    "Conv2d": lambda: nn.Conv2d(2, 3, 3),
+    "Embedding": lambda: nn.Embedding(6, 4),
+    "EqualizedLinear": lambda: EqualizedLinear(7, 4, gain=3.0, learning_rate_multiplier=0.01),
+    "EqualizedConv2d": lambda: EqualizedConv2d(2, 3, kernel_size=3),
+}
+
+
+@pytest.mark.parametrize("layer_of", EVERY_LAYER.values(), ids=EVERY_LAYER)
+def test_every_layer_is_used_with_norm_one(layer_of: Callable[[], nn.Module]) -> None:
     """Equalized layers too, which multiply their weight by a constant when it is used."""
+    layer = layer_of()
     (normalized,) = spectrally_normalized(layer)
     weight = converged(normalized).weight
     assert isinstance(weight, Tensor)

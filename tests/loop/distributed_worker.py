@@ -19,6 +19,7 @@ from lightning_gan.data import GANData, ImageSource, MemoryImages
 from lightning_gan.loop.gan import GAN
 from lightning_gan.loop.settings import Loop
 from lightning_gan.tensors.image_bytes import to_bytes
+from tests.equality import start_of
 from tests.toys import SIZE, ToyGenerator, fast_adam, toy_images, toy_trainer
 
 CASES: dict[str, list[dict[str, Any]]] = {
@@ -74,6 +75,7 @@ def train(case: str, *, strategy: str, ranks: int) -> dict[str, Tensor]:
         discriminator_optimizer=fast_adam,
         loop=Loop(discriminator_clip_norm=0.5),
     )
+    start = start_of(module)
     penalties = [R1(**settings) for settings in CASES[case]] + [R2(**settings) for settings in CASES[case]]
     trainer = toy_trainer(
         *penalties,
@@ -87,7 +89,7 @@ def train(case: str, *, strategy: str, ranks: int) -> dict[str, Tensor]:
     trainer.fit(module, Toys())
     assert trainer.world_size == ranks
     assert module.images_seen == 48
-    return get_model_state_dict(module, options=StateDictOptions(full_state_dict=True))
+    return {**get_model_state_dict(module, options=StateDictOptions(full_state_dict=True)), **start}
 
 
 def main(folder: Path) -> None:

@@ -21,6 +21,7 @@ from lightning_gan.models.adversarial_inference import AdversarialInference
 from lightning_gan.models.ali import ALI, ENCODER_32, GENERATOR_32, Architecture, CIFAR10Tables, Row
 from lightning_gan.models.bigan import BiGAN, Perceptrons
 from lightning_gan.tensors.image_bytes import to_bytes
+from tests.equality import start_of
 from tests.toys import fast_adam, toy_trainer
 
 STRATEGIES = ("gan_ddp", "gan_fsdp")
@@ -97,6 +98,7 @@ def untrained(model: str) -> AdversarialInference:
 def train(model: str, *, strategy: str, ranks: int, folder: Path) -> dict[str, Tensor]:
     """All weights after four batches, in double precision, and reconstructions of some images."""
     module = untrained(model)
+    start = start_of(module)
     trainer = toy_trainer(
         R1(gamma=2.0, every_n_turns=2),
         EMA(half_life_kimg=0.02),
@@ -113,7 +115,7 @@ def train(model: str, *, strategy: str, ranks: int, folder: Path) -> dict[str, T
     images = torch.rand(3, 1, 32, 32, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
     reconstructions = module.reconstruct(images)
     weights = get_model_state_dict(module, options=StateDictOptions(full_state_dict=True))
-    return {**weights, "reconstructions": reconstructions}
+    return {**weights, **start, "reconstructions": reconstructions}
 
 
 def main(folder: Path) -> None:

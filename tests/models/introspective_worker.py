@@ -17,6 +17,7 @@ from lightning_gan.data import GANData, ImageSource, MemoryImages
 from lightning_gan.models import IntroVAE, SoftIntroVAE
 from lightning_gan.models.introspective import IntrospectiveGAN
 from lightning_gan.tensors.image_bytes import to_bytes
+from tests.equality import start_of
 from tests.models.introspective_steps import SMALL
 from tests.toys import fast_adam, toy_trainer
 
@@ -53,6 +54,7 @@ def train(case: str, *, ranks: int) -> dict[str, torch.Tensor]:
     model, settings = CASES[case]
     torch.manual_seed(7)
     module = model(generator_optimizer=fast_adam, discriminator_optimizer=fast_adam, **SMALL, **settings)
+    start = start_of(module)
     trainer = toy_trainer(
         EMA(half_life_kimg=0.02),
         max_steps=6,
@@ -64,7 +66,7 @@ def train(case: str, *, ranks: int) -> dict[str, torch.Tensor]:
     trainer.fit(module, Pictures())
     assert trainer.world_size == ranks
     assert module.images_seen == 6 * BATCH
-    return module.state_dict()
+    return {**module.state_dict(), **start}
 
 
 def main(folder: Path) -> None:

@@ -15,6 +15,7 @@ from lightning_gan.callbacks import EMA, R1, Bottleneck
 from lightning_gan.data import GANData, ImageSource, MemoryImages
 from lightning_gan.models import VGAN
 from lightning_gan.tensors.image_bytes import to_bytes
+from tests.equality import start_of
 from tests.toys import fast_adam, toy_trainer
 
 STRATEGIES = ("gan_ddp", "gan_fsdp")
@@ -53,6 +54,7 @@ def train(*, strategy: str, ranks: int) -> dict[str, Tensor]:
         generator_optimizer=fast_adam,
         discriminator_optimizer=fast_adam,
     )
+    start = start_of(module)
     bottleneck = Bottleneck(information_constraint=0.05, beta_step_size=1.0, initial_beta=0.1)
     trainer = toy_trainer(
         bottleneck,
@@ -67,7 +69,7 @@ def train(*, strategy: str, ranks: int) -> dict[str, Tensor]:
     trainer.fit(module, Pictures())
     assert (trainer.world_size, module.images_seen) == (ranks, 48)
     weights = get_model_state_dict(module, options=StateDictOptions(full_state_dict=True))
-    return {**weights, "beta": bottleneck.beta}
+    return {**weights, **start, "beta": bottleneck.beta}
 
 
 def main(folder: Path) -> None:

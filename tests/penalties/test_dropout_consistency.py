@@ -1,5 +1,7 @@
 """CT-GAN's term: the authors' constants, the margin, and what dropout there must be."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -104,10 +106,12 @@ def test_dropout_can_be_put_behind_layers_of_a_critic_without() -> None:
     assert value_of(penalty, critic.train()).item() == 0
 
 
-@pytest.mark.parametrize("critic", [DropoutCritic(probability=0.0), DropoutCritic().eval(), nn.Linear(2, 1)])
-def test_a_critic_without_active_dropout_is_refused(critic: nn.Module) -> None:
+@pytest.mark.parametrize(
+    "critic_of", [lambda: DropoutCritic(probability=0.0), lambda: DropoutCritic().eval(), lambda: nn.Linear(2, 1)]
+)
+def test_a_critic_without_active_dropout_is_refused(critic_of: Callable[[], nn.Module]) -> None:
     with pytest.raises(ValueError, match=r"no dropout module in training mode with p > 0; add nn.Dropout"):
-        ConsistencyTerm().watch(critic)
+        ConsistencyTerm().watch(critic_of())
 
 
 def test_unknown_layers_are_refused_with_those_there_are() -> None:

@@ -1,5 +1,6 @@
 """Progress in thousands of images: how far, how fast, how long still, and in which phase."""
 
+import math
 import sys
 import time
 from datetime import timedelta
@@ -69,7 +70,7 @@ class KimgProgressBar(ImageClock, TQDMProgressBar):
         self.terminal = terminal
         self._total_kimg: float | None = None
         self._growing: ProgressiveGrowing | None = None
-        self._shown_at = 0.0
+        self._shown_at = -math.inf  # a monotonic clock may begin anywhere, on Linux when the machine was started
         self._pace_since = (0.0, 0)
         self._pace_resolution: int | None = None
 
@@ -99,7 +100,7 @@ class KimgProgressBar(ImageClock, TQDMProgressBar):
         self._total_kimg = next((c.total_kimg for c in callbacks if isinstance(c, StopAtKimg)), None)
         self._growing = next((c for c in callbacks if isinstance(c, ProgressiveGrowing)), None)
         self._pace_since = (time.monotonic(), self.images_seen)
-        self._shown_at = 0.0
+        self._shown_at = -math.inf
         TQDMProgressBar.on_train_start(self)
 
     def on_train_epoch_start(self, trainer: Trainer, *_: Any) -> None:

@@ -17,6 +17,7 @@ from lightning_gan.callbacks.regularizers.game_dynamics import (
     NagarajanKolter,
     SymplecticGradientAdjustment,
 )
+from tests.equality import start_of
 from tests.loop.distributed_worker import Toys
 from tests.toys import fast_adam, toy_gan, toy_trainer
 
@@ -35,12 +36,13 @@ def regularizers(case: str) -> list[GameRegularizer]:
 def train(case: str, *, strategy: str, ranks: int) -> dict[str, Tensor]:
     """All weights after four batches, in double precision."""
     module = toy_gan(generator_optimizer=fast_adam, discriminator_optimizer=fast_adam)
+    start = start_of(module)
     trainer = toy_trainer(
         *regularizers(case), max_steps=4, max_epochs=-1, precision="64-true", devices=ranks, strategy=strategy
     )
     trainer.fit(module, Toys())
     assert trainer.world_size == ranks
-    return module.state_dict()
+    return {**module.state_dict(), **start}
 
 
 def main(folder: Path) -> None:

@@ -17,6 +17,7 @@ from lightning_gan.callbacks.regularizers.gradient_penalty import R1, Divergence
 from lightning_gan.callbacks.regularizers.roth import Roth
 from lightning_gan.foreign.penalty import Penalty
 from lightning_gan.loop.gan import GAN
+from tests.equality import start_of
 from tests.loop.distributed_worker import Deep, Toys
 from tests.toys import ToyGenerator, fast_adam, toy_trainer
 
@@ -41,12 +42,13 @@ def train(case: str, *, strategy: str, ranks: int) -> dict[str, Tensor]:
         generator_optimizer=fast_adam,
         discriminator_optimizer=fast_adam,
     )
+    start = start_of(module)
     trainer = toy_trainer(
         *CASES[case](), max_steps=6, max_epochs=-1, precision="64-true", devices=ranks, strategy=strategy
     )
     trainer.fit(module, Toys())
     assert trainer.world_size == ranks
-    return get_model_state_dict(module, options=StateDictOptions(full_state_dict=True))
+    return {**get_model_state_dict(module, options=StateDictOptions(full_state_dict=True)), **start}
 
 
 def main(folder: Path) -> None:

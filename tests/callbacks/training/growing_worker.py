@@ -12,12 +12,14 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
 from lightning_gan.callbacks import EMA, R1, ProgressiveGrowing, StopAtKimg
 from lightning_gan.data import GANData, ImageSource, MemoryImages
 from lightning_gan.models import StyleGAN
 from lightning_gan.optimizers import GANAdam
+from tests.equality import start_of
 from tests.toys import toy_trainer
 
 CASES: dict[str, dict[str, Any]] = {"resets": {}, "moments_kept": {"reset_optimizers": False}}
@@ -69,8 +71,8 @@ class Diary(Callback):
         )
 
 
-def train(case: str, *, strategy: str, ranks: int) -> tuple[StyleGAN, Diary]:
-    """From 4x4 to a stable 16x16, in double precision."""
+def train(case: str, *, strategy: str, ranks: int) -> tuple[StyleGAN, dict[str, Tensor], Diary]:
+    """From 4x4 to a stable 16x16, in double precision: the model, how it began, and its diary."""
     torch.manual_seed(7)
     module = StyleGAN(
         image_size=16,
@@ -92,7 +94,7 @@ def train(case: str, *, strategy: str, ranks: int) -> tuple[StyleGAN, Diary]:
         if name.endswith("constant"):
             # Ones have no variance: what instance norm makes of them is rounding, which Adam would enlarge.
             torch.nn.init.normal_(parameter)
-    diary = Diary()
+    start, diary = start_of(module), Diary()
     growing = ProgressiveGrowing(
         hold_kimg=0.016,
         fade_kimg=0.016,
@@ -112,18 +114,18 @@ def train(case: str, *, strategy: str, ranks: int) -> tuple[StyleGAN, Diary]:
     )
     trainer.fit(module, Images16())
     assert trainer.world_size == ranks and module.images_seen == IMAGES
-    return module, diary
+    return module, start, diary
 
 
 def main(folder: Path) -> None:
     ranks, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
     for strategy in STRATEGIES if ranks > 1 else ("auto",):
         for case in CASES:
-            module, diary = train(case, strategy=strategy, ranks=ranks)
+            module, start, diary = train(case, strategy=strategy, ranks=ranks)
             weights = get_model_state_dict(module, options=StateDictOptions(full_state_dict=True))
             (folder / f"{strategy}_{case}_{rank}.json").write_text(json.dumps(diary.batches))
             if weights:
-                torch.save(weights, folder / f"{strategy}_{case}_{rank}.pt")
+                torch.save({**weights, **start}, folder / f"{strategy}_{case}_{rank}.pt")
     if ranks > 1:
         torch.distributed.destroy_process_group()
 

@@ -15,6 +15,7 @@ from lightning_gan.callbacks import EMA
 from lightning_gan.callbacks.training.standing_statistics import StandingStatistics
 from lightning_gan.layers.batch_norm import BatchNorm
 from lightning_gan.loop.gan import GAN
+from tests.equality import start_of
 from tests.loop.distributed_worker import Toys
 from tests.toys import LATENT, SIZE, ToyCritic, fast_adam, toy_trainer
 
@@ -51,6 +52,7 @@ def normalized_gan(*, classes: int = 0) -> GAN:
 def main(folder: Path) -> None:
     ranks = int(os.environ.get("WORLD_SIZE", "1"))
     module = normalized_gan()
+    start = start_of(module)
     callbacks = [EMA(half_life_kimg=0.02, average_statistics=True), StandingStatistics(forwards=3, batch_size=5)]
     trainer = toy_trainer(
         *callbacks,
@@ -63,7 +65,7 @@ def main(folder: Path) -> None:
     trainer.fit(module, Toys())
     assert trainer.world_size == ranks
     if trainer.is_global_zero:
-        torch.save(module.state_dict(), folder / f"ranks{ranks}.pt")
+        torch.save({**module.state_dict(), **start}, folder / f"ranks{ranks}.pt")
     if ranks > 1:
         torch.distributed.destroy_process_group()
 

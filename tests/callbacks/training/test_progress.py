@@ -1,11 +1,13 @@
 """The progress bar: what it says, on a terminal and in a log."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
 from lightning_gan.callbacks import KimgProgressBar, ProgressiveGrowing, StopAtKimg
+from lightning_gan.callbacks.training import progress
 from lightning_gan.callbacks.training.progress import progress_text
 from lightning_gan.schedules.growth import Growth
 from tests.callbacks.training.growing_toys import ForeignGAN, ToyData, growing_gan
@@ -52,6 +54,14 @@ def test_a_log_gets_whole_lines_now_and_then(capsys: pytest.CaptureFixture[str])
     assert "\r" not in text and len(lines) == 2  # the first batch and the end
     assert lines[0].startswith("0.0/0.0 kimg | ") and "sec/kimg" in lines[0] and "ETA" in lines[0]
     assert "discriminator " in lines[1] and "generator " in lines[1]
+
+
+def test_the_first_line_comes_at_once_on_a_machine_that_was_started_a_second_ago(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: 1.0))
+    run(KimgProgressBar(line_seconds=1000.0))
+    assert len(capsys.readouterr().out.splitlines()) == 2
 
 
 def test_a_log_of_every_batch_shows_the_phases(capsys: pytest.CaptureFixture[str]) -> None:
