@@ -50,6 +50,8 @@ class ResidualBlock(nn.Module):
         norms: normalizations of the features that come in, and of those between the convolutions; each takes features
             and condition. None for no normalization.
         rectifies_input: whether a relu stands before the first convolution; not where images come in.
+        shortcut_leads: whether the sum has the memory format of the shortcut, else that of the two convolutions. Its
+            values are the same, but the next layers may round otherwise.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class ResidualBlock(nn.Module):
         shortcut: nn.Module,
         norms: tuple[nn.Module, nn.Module] | None = None,
         rectifies_input: bool = True,
+        shortcut_leads: bool = False,
     ) -> None:
         super().__init__()
         self.norm1: nn.Module | None = None if norms is None else norms[0]
@@ -68,6 +71,7 @@ class ResidualBlock(nn.Module):
         self.conv2 = conv2
         self.shortcut = shortcut
         self.rectifies_input = rectifies_input
+        self.shortcut_leads = shortcut_leads
         self.attention: SelfAttention | None = None
 
     def forward(self, features: Tensor, condition: Tensor | None = None) -> Tensor:
@@ -75,7 +79,9 @@ class ResidualBlock(nn.Module):
         residual = features if self.norm1 is None else self.norm1(features, condition)
         residual = self.conv1(relu(residual) if self.rectifies_input else residual)
         residual = residual if self.norm2 is None else self.norm2(residual, condition)
-        output: Tensor = self.conv2(relu(residual)) + self.shortcut(features)
+        residual = self.conv2(relu(residual))
+        shortcut: Tensor = self.shortcut(features)
+        output = shortcut + residual if self.shortcut_leads else residual + shortcut
         return output if self.attention is None else self.attention(output)
 
 
@@ -85,6 +91,7 @@ def up_block(
     in_channels: int,
     out_channels: int,
     first_bias: bool = True,
+    shortcut_leads: bool = False,
     start: Callable[[nn.Conv2d], nn.Conv2d] = started_as_in_pytorch,
 ) -> ResidualBlock:
     """A generator's block to twice the resolution, with a 1x1 convolution in its shortcut.
@@ -94,6 +101,7 @@ def up_block(
         in_channels: channels of the features that come in.
         out_channels: channels of those that go out.
         first_bias: whether the first convolution has a bias, which the second norm takes away again.
+        shortcut_leads: whether the sum has the memory format of the shortcut; see `ResidualBlock`.
         start: gives each convolution its first weights as soon as it is made, and returns it.
     """
     return ResidualBlock(
@@ -101,6 +109,7 @@ def up_block(
         conv1=start(UpsampledConv2d(in_channels, out_channels, bias=first_bias)),
         conv2=start(nn.Conv2d(out_channels, out_channels, kernel_size=3, padding=1)),
         shortcut=start(UpsampledPointwise(in_channels, out_channels)),
+        shortcut_leads=shortcut_leads,
     )
 
 

@@ -96,6 +96,7 @@ class Generator(nn.Module):
                 in_channels=before,
                 out_channels=after,
                 first_bias=first_bias,
+                shortcut_leads=True,
                 start=started_as_in_wgan_gp,
             )
             for before, after in pairwise(widths)
