@@ -80,8 +80,8 @@ class ResidualBlock(nn.Module):
         residual = self.conv1(relu(residual) if self.rectifies_input else residual)
         residual = residual if self.norm2 is None else self.norm2(residual, condition)
         residual = self.conv2(relu(residual))
-        shortcut: Tensor = self.shortcut(features)
-        output = shortcut + residual if self.shortcut_leads else residual + shortcut
+        shortcut = self.shortcut(features)
+        output: Tensor = shortcut + residual if self.shortcut_leads else residual + shortcut
         return output if self.attention is None else self.attention(output)
 
 
