@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from lightning_gan.layers.growing import doublings
 from lightning_gan.layers.residual import down_block
+from lightning_gan.layers.widths import widths_or_default
 from lightning_gan.loop.gan import unsaved_arguments
 from lightning_gan.loop.settings import Loop
 from lightning_gan.losses import AdversarialLoss, Wasserstein
@@ -23,7 +24,6 @@ from lightning_gan.models.resnet_gan import (
     Generator,
     image_convolution,
     started_as_in_wgan_gp,
-    widths_or_default,
 )
 from lightning_gan.optimizers import GANAdam
 

@@ -24,6 +24,7 @@ from torch.nn.functional import relu
 from lightning_gan.layers.batch_norm import BatchNorm, labelled_affine
 from lightning_gan.layers.growing import doublings
 from lightning_gan.layers.residual import down_block, started_uniformly, up_block
+from lightning_gan.layers.widths import widths_or_default
 from lightning_gan.loop.gan import unsaved_arguments
 from lightning_gan.loop.settings import Loop
 from lightning_gan.losses import AdversarialLoss, Wasserstein
@@ -33,21 +34,6 @@ from lightning_gan.tensors.shapes import Images, Labels, Latents, Logits
 
 GLOROT, HE = 1.0, math.sqrt(2.0)
 """Factors on ``sqrt(2 / (fan_in + fan_out))``, the standard deviation of uniform weights in the authors' code."""
-
-
-def widths_or_default(
-    widths: Sequence[int] | None, default: Sequence[int], *, setting: str, image_size: int
-) -> list[int]:
-    """The widths that are asked for, or else the default.
-
-    Raises:
-        ValueError: if there are not as many as in the default.
-    """
-    if widths is None:
-        return list(default)
-    if len(widths) != len(default):
-        raise ValueError(f"{setting}={list(widths)} must be {len(default)} numbers for image_size={image_size}")
-    return list(widths)
 
 
 def started_as_in_wgan_gp(layer: nn.Conv2d) -> nn.Conv2d:

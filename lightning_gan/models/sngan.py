@@ -24,6 +24,7 @@ from lightning_gan.layers.batch_norm import BatchNorm, labelled_affine
 from lightning_gan.layers.projection import ProjectionHead
 from lightning_gan.layers.residual import down_block, start_uniformly, up_block
 from lightning_gan.layers.spectral_normalization import spectrally_normalized
+from lightning_gan.layers.widths import widths_or_default
 from lightning_gan.loop.gan import GAN, unsaved_arguments
 from lightning_gan.loop.settings import Loop
 from lightning_gan.losses import AdversarialLoss, Hinge
@@ -75,24 +76,6 @@ def architecture_of(image_size: int) -> Architecture:
     return ARCHITECTURES[image_size]
 
 
-def widths_or_papers(
-    widths: Sequence[int] | None, papers: Sequence[int], *, setting: str, image_size: int
-) -> Sequence[int]:
-    """The widths that are asked for, or else the paper's.
-
-    Raises:
-        ValueError: if there are not as many as in the paper.
-    """
-    if widths is None:
-        return papers
-    if len(widths) != len(papers) or min(widths) < 1:
-        raise ValueError(
-            f"{setting}={list(widths)} must be {len(papers)} numbers for image_size={image_size}, as the paper's "
-            f"{list(papers)} are"
-        )
-    return widths
-
-
 class Generator(nn.Module):
     """Latents to images; labels choose the gains and biases of the blocks' batch norm.
 
@@ -120,7 +103,7 @@ class Generator(nn.Module):
     ) -> None:
         super().__init__()
         papers = architecture_of(image_size).generator_widths
-        widths = widths_or_papers(widths, papers, setting="generator_widths", image_size=image_size)
+        widths = widths_or_default(widths, papers, setting="generator_widths", image_size=image_size)
         self.bottom = image_size // 2 ** (len(widths) - 1)
         self.input = nn.Linear(latent_dim, widths[0] * self.bottom**2)
 
@@ -171,7 +154,7 @@ class Discriminator(nn.Module):
         super().__init__()
         architecture = architecture_of(image_size)
         papers = architecture.discriminator_widths
-        widths = widths_or_papers(widths, papers, setting="discriminator_widths", image_size=image_size)
+        widths = widths_or_default(widths, papers, setting="discriminator_widths", image_size=image_size)
         self.blocks = nn.ModuleList()
         for index, (before, after) in enumerate(pairwise([image_channels, *widths])):
             block = down_block(
