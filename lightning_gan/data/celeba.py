@@ -9,9 +9,8 @@ from typing import Any, final
 import numpy as np
 from PIL import Image
 
-from lightning_gan.data.datamodule import GANData
 from lightning_gan.data.images import ClassLabels, ImageSource, Indices, box_mean, factor_between
-from lightning_gan.data.torchvision_datasets import PublicDataset, channels_first, resized
+from lightning_gan.data.torchvision_datasets import FetchedData, PublicDataset, channels_first, resized
 from lightning_gan.tensors.shapes import ImageBytes
 
 ATTRIBUTES = (
@@ -116,7 +115,7 @@ class Faces(ImageSource):
 
 
 @final
-class CelebA(GANData):
+class CelebA(FetchedData):
     """CelebA: a square of every aligned face, decoded from its file whenever it is shown.
 
     Args:
@@ -165,19 +164,15 @@ class CelebA(GANData):
             mirror=mirror,
             number_of_workers=number_of_workers,
         )
+        self.dataset = _DATASET
         self.root = Path(root).expanduser()
         self.download = download
         self.split = split
         self.crop = crop
         self.attribute = attribute
 
-    def prepare_data(self) -> None:
-        """Fetches the data set if that is asked for: on one process of every machine, while the others wait."""
-        if self.download:
-            _DATASET.fetch(lambda datasets: self._of_torchvision(datasets, download=True), root=self.root)
-
     def open_source(self) -> ImageSource:
-        opened = _DATASET.open(lambda datasets: self._of_torchvision(datasets, download=False), root=self.root)
+        opened = self.opened()
         names = [str(name) for name in opened.filename]
         folder = self.root / _FOLDER
         # torchvision checks the annotations and that the folder exists, not that all of the zip was unpacked.
@@ -192,5 +187,5 @@ class CelebA(GANData):
             labels = opened.attr[:, opened.attr_names.index(self.attribute)].long()
         return Faces(folder=folder, names=names, labels=labels, crop=self.crop, image_size=self.image_size)
 
-    def _of_torchvision(self, datasets: Any, *, download: bool) -> Any:
+    def of_torchvision(self, datasets: Any, *, download: bool) -> Any:
         return datasets.CelebA(self.root, split=self.split.value, target_type="attr", download=download)

@@ -1,15 +1,14 @@
 """CIFAR-10 and CIFAR-100 (Krizhevsky 2009): 32x32 colour photographs of 10 and of 100 kinds of things."""
 
-from abc import ABC, abstractmethod
+from abc import ABC
 from enum import Enum
 from pathlib import Path
 from typing import Any, final
 
 import torch
 
-from lightning_gan.data.datamodule import GANData
 from lightning_gan.data.images import ImageSource, MemoryImages
-from lightning_gan.data.torchvision_datasets import PublicDataset, channels_first
+from lightning_gan.data.torchvision_datasets import FetchedData, PublicDataset, channels_first
 
 _IMAGE_SIZE = 32
 
@@ -24,7 +23,7 @@ class CIFARSplit(Enum):
     """10,000 others."""
 
 
-class CIFAR(GANData, ABC):
+class CIFAR(FetchedData, ABC):
     """What both data sets share; subclasses say which one it is.
 
     Args:
@@ -74,17 +73,8 @@ class CIFAR(GANData, ABC):
         self.split = split
         self.number_of_images = number_of_images
 
-    @abstractmethod
-    def of_torchvision(self, datasets: Any, *, download: bool) -> Any:
-        """torchvision's data set of this split."""
-
-    def prepare_data(self) -> None:
-        """Fetches the data set if that is asked for: on one process of every machine, while the others wait."""
-        if self.download:
-            self.dataset.fetch(lambda datasets: self.of_torchvision(datasets, download=True), root=self.root)
-
     def open_source(self) -> ImageSource:
-        opened = self.dataset.open(lambda datasets: self.of_torchvision(datasets, download=False), root=self.root)
+        opened = self.opened()
         labels = torch.tensor(opened.targets)
         # All classes count, also those that the first images lack.
         return MemoryImages(

@@ -6,7 +6,6 @@ one array on the disk, which numpy reads as well: `np.load("r0064.npy", mmap_mod
 """
 
 import json
-import os
 import shutil
 import tempfile
 import time
@@ -22,6 +21,7 @@ from filelock import FileLock, Timeout
 from jaxtyping import UInt8
 from lightning.pytorch.utilities import rank_zero_info
 
+from lightning_gan.atomic_files import written_whole
 from lightning_gan.data.image_files import ImageFiles
 from lightning_gan.data.images import ClassLabels, ImageSource, Indices
 from lightning_gan.tensors.shapes import ImageBytes
@@ -123,11 +123,12 @@ class CachedImages(ImageSource):
 
     def _make(self, resolutions: list[int]) -> None:
         # A name of our own: should the lock not reach another machine, the two still do not write into one file.
-        draft = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=self.directory))
+        drafts = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=self.directory))
         try:
             with ExitStack() as stack:
                 arrays = [
-                    stack.enter_context((draft / self._path(resolution).name).open("wb")) for resolution in resolutions
+                    stack.enter_context(written_whole(self._path(resolution), draft_folder=drafts))
+                    for resolution in resolutions
                 ]
                 # Plain writes and not a memory map, which answers a full disk by killing the process.
                 for file, resolution in zip(arrays, resolutions, strict=True):
@@ -138,12 +139,8 @@ class CachedImages(ImageSource):
                     for file, pixels in zip(arrays, levels, strict=True):
                         file.write(np.ascontiguousarray(pixels.transpose(2, 0, 1)).data)
                     progress.report(done)
-                for file in arrays:
-                    _flush_to_disk(file)
-            for resolution in resolutions:
-                os.replace(draft / self._path(resolution).name, self._path(resolution))
         finally:
-            shutil.rmtree(draft, ignore_errors=True)
+            shutil.rmtree(drafts, ignore_errors=True)
 
     def _opened(self, resolution: int) -> UInt8[np.ndarray, "image channels size size"]:
         path = self._path(resolution)
@@ -203,9 +200,8 @@ class CachedImages(ImageSource):
             "image_channels": self._files.image_channels,
             "resize": self._files.resize.value,
         }
-        draft = self.directory / f"{_MANIFEST}.unfinished"
-        draft.write_text(json.dumps(manifest, indent=2) + "\n")
-        os.replace(draft, self.directory / _MANIFEST)
+        with written_whole(self.directory / _MANIFEST) as file:
+            file.write((json.dumps(manifest, indent=2) + "\n").encode())
 
     def _tell_of_others(self) -> None:
         """Disk is not to fill up unnoticed with what files were before they changed."""
@@ -267,11 +263,6 @@ def _halvings(resolution: int) -> list[int]:
 def _write_header(file: IO[bytes], *, shape: tuple[int, ...]) -> None:
     header = {"descr": "|u1", "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(file, header)
-
-
-def _flush_to_disk(file: IO[bytes]) -> None:
-    file.flush()
-    os.fsync(file.fileno())
 
 
 def _gibibytes(count: int) -> str:

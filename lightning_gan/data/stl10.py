@@ -8,9 +8,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from lightning_gan.data.datamodule import GANData
 from lightning_gan.data.images import ImageSource, MemoryImages
-from lightning_gan.data.torchvision_datasets import PublicDataset, channels_first, resized
+from lightning_gan.data.torchvision_datasets import FetchedData, PublicDataset, channels_first, resized
 
 _FULL_SIZE = 96
 _CLASSES = 10
@@ -41,7 +40,7 @@ _LABELLED = (STL10Split.train, STL10Split.test)
 
 
 @final
-class STL10(GANData):
+class STL10(FetchedData):
     """STL-10: photographs of 96x96 pixels, kept in memory at the size wanted: 48x48 in SNGAN's paper and its followers.
 
     Args:
@@ -87,17 +86,13 @@ class STL10(GANData):
             mirror=mirror,
             number_of_workers=number_of_workers,
         )
+        self.dataset = _DATASET
         self.root = Path(root).expanduser()
         self.download = download
         self.split = split
 
-    def prepare_data(self) -> None:
-        """Fetches the data set if that is asked for: on one process of every machine, while the others wait."""
-        if self.download:
-            _DATASET.fetch(lambda datasets: self._of_torchvision(datasets, download=True), root=self.root)
-
     def open_source(self) -> ImageSource:
-        opened = _DATASET.open(lambda datasets: self._of_torchvision(datasets, download=False), root=self.root)
+        opened = self.opened()
         images = opened.data.transpose(0, 2, 3, 1)  # image height width channels
         if self.image_size != _FULL_SIZE:
             images = np.stack([np.asarray(resized(Image.fromarray(image), self.image_size)) for image in images])
@@ -106,5 +101,5 @@ class STL10(GANData):
             images=channels_first(images), labels=labels, number_of_classes=0 if labels is None else _CLASSES
         )
 
-    def _of_torchvision(self, datasets: Any, *, download: bool) -> Any:
+    def of_torchvision(self, datasets: Any, *, download: bool) -> Any:
         return datasets.STL10(self.root, split=self.split.value, download=download)

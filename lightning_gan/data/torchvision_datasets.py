@@ -4,6 +4,7 @@ torchvision is imported only here and only when a data set is opened or fetched,
 it. It checks what it fetches by checksums.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
@@ -15,6 +16,7 @@ from einops import rearrange
 from filelock import FileLock
 from PIL import Image
 
+from lightning_gan.data.datamodule import GANData
 from lightning_gan.tensors.shapes import ImageBytes
 
 _LOCK = ".download.lock"
@@ -76,6 +78,42 @@ class PublicDataset:
                 f"{root} does not hold the whole of {self.name}; give download: true (--data.download=true) to fetch "
                 f"it from {self.host}, or {self.by_hand}"
             ) from error
+
+
+class FetchedData(GANData, ABC):
+    """Images of a data set that torchvision fetches and opens; subclasses say which one, and set the attributes.
+
+    Attributes:
+        dataset: what a user has to know when it is missing.
+        root: folder it is in.
+        download: whether it is fetched when it is missing.
+    """
+
+    dataset: PublicDataset
+    root: Path
+    download: bool
+
+    @abstractmethod
+    def of_torchvision(self, datasets: Any, *, download: bool) -> Any:
+        """torchvision's data set of these settings.
+
+        Args:
+            datasets: the module `torchvision.datasets`.
+            download: whether torchvision fetches it when it is missing.
+        """
+
+    def prepare_data(self) -> None:
+        """Fetches the data set if that is asked for: on one process of every machine, while the others wait."""
+        if self.download:
+            self.dataset.fetch(lambda datasets: self.of_torchvision(datasets, download=True), root=self.root)
+
+    def opened(self) -> Any:
+        """torchvision's data set, which must be there.
+
+        Raises:
+            ValueError: if torchvision is missing, or the data set is missing or incomplete.
+        """
+        return self.dataset.open(lambda datasets: self.of_torchvision(datasets, download=False), root=self.root)
 
 
 def torchvision_datasets(name: str) -> Any:

@@ -4,8 +4,9 @@ This is the only moment at which Lightning says whose step it is, under manual a
 Gradients are unscaled by then, and the module's own losses stay as they are.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from functools import partial
 
 import torch
 from lightning.pytorch.strategies import Strategy
@@ -13,7 +14,8 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 
-from lightning_gan.loop.distributed import kept_gathered, shards_of
+from lightning_gan.layers.buffers import unmoved_buffers
+from lightning_gan.loop.distributed import kept_gathered, means_over_ranks, shards_of
 from lightning_gan.tensors.precision import full_precision
 
 
@@ -53,7 +55,7 @@ def add_gradient_of(
             torch.enable_grad(),
             torch.autocast(device, enabled=False),
             torch.compiler.set_stance("force_eager"),
-            _same_buffers(networks),
+            unmoved_buffers(*networks),
         ):
             stack.enter_context(context)
         with kept_gathered(*networks):
@@ -71,10 +73,11 @@ def _add_mean_gradient(value: Tensor, *, parameters: Sequence[nn.Parameter], str
     # DDP's own averaging would ignore a backward that the strategy has not prepared, and ranks would drift apart.
     gradients = torch.autograd.grad(value, list(parameters), allow_unused=True)
     reached = [(p, g) for p, g in zip(parameters, gradients, strict=True) if g is not None]
-    flat = torch.cat([full_precision(gradient).flatten() for _, gradient in reached])
-    flat = strategy.reduce(flat, reduce_op="mean")
-    for (parameter, _), gradient in zip(reached, flat.split([p.numel() for p, _ in reached]), strict=True):
-        own = gradient.view_as(parameter).to(parameter.dtype)
+    reduce = partial(strategy.reduce, reduce_op="mean")
+    buckets = means_over_ranks([full_precision(gradient) for _, gradient in reached], reduce=reduce)
+    means = [mean for _, of_bucket in buckets for mean in of_bucket]
+    for (parameter, _), gradient in zip(reached, means, strict=True):
+        own = gradient.to(parameter.dtype)
         if parameter.grad is None:
             parameter.grad = own.clone()
         else:
@@ -94,15 +97,3 @@ def _backward_sharded(value: Tensor, *, networks: Sequence[nn.Module], parameter
     for network in networks:
         for unit in shards_of(network):
             unit.reshard()  # else a network that only ran forward would go on with the weights from before the step
-
-
-@contextmanager
-def _same_buffers(networks: Sequence[nn.Module]) -> Iterator[None]:
-    buffers = [buffer for network in networks for buffer in network.buffers()]
-    before = [buffer.clone() for buffer in buffers]
-    try:
-        yield
-    finally:
-        with torch.no_grad():
-            for buffer, value in zip(buffers, before, strict=True):
-                buffer.copy_(value)

@@ -1,7 +1,6 @@
 """Demonstrations: whole episodes of an expert in an environment, as a file and as single steps to learn from."""
 
 import json
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from numpy import ndarray
 
+from lightning_gan.atomic_files import written_whole
 from lightning_gan.imitation.environments import Environment, EnvironmentFacts, Episode
 from lightning_gan.imitation.transitions import Transitions
 
@@ -110,14 +110,9 @@ class Demonstrations:
 
     def save(self, path: Path) -> None:
         """Writes a compressed file, which is never half written."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_name(path.name + ".part")
-        with draft.open("wb") as stream:
+        with written_whole(path) as stream:
             arrays: dict[str, Any] = {name: getattr(self, name) for name in ARRAYS}
             np.savez_compressed(stream, environment=np.array(json.dumps(self.environment.as_dict())), **arrays)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(draft, path)
 
     def check_fits(self, environment: Environment, facts: EnvironmentFacts) -> None:
         """Refuse those of another environment. Other options and physics are no obstacle.

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from torch.nn.functional import relu
 
 from lightning_gan.layers.attention import SelfAttention
-from lightning_gan.layers.batch_norm import BatchNorm, ConditionalBatchNorm
-from lightning_gan.layers.biggan import BOTTOM
+from lightning_gan.layers.batch_norm import Affine, BatchNorm, VectorAffine
 from lightning_gan.layers.projection import ClassEmbedding
 from lightning_gan.layers.spectral_normalization import spectrally_normalized
+from lightning_gan.models.biggan import BOTTOM
 from lightning_gan.models.biggan_deep import GeneratorBlock
 from lightning_gan.tensors.shapes import Images, Labels, Latents
 
@@ -27,16 +27,16 @@ class BatchNormByTruncation(BatchNorm):
 
     Args:
         channels: of the features.
+        affine: gives gain and bias; None learns them for each channel.
         eps: is added to the variance.
-        affine: whether it has its own gain and bias.
         steps: how many truncations, evenly from 0 to 1, there are statistics of.
     """
 
     running_means: Tensor
     running_variances: Tensor
 
-    def __init__(self, channels: int, *, eps: float, affine: bool, steps: int) -> None:
-        super().__init__(channels, eps=eps, affine=affine)
+    def __init__(self, channels: int, *, affine: Affine | None = None, eps: float, steps: int) -> None:
+        super().__init__(channels, affine=affine, eps=eps)
         self.register_buffer("running_means", torch.zeros(steps, channels))
         self.register_buffer("running_variances", torch.ones(steps, channels))
         self.truncation = 1.0
@@ -87,14 +87,17 @@ class PublishedGenerator(nn.Module):
         condition_dim = latent_dim + embedding_dim
         first, last = layers[0][1] * base_channels, layers[-1][2] * base_channels
         self.linear = nn.Linear(condition_dim, first * BOTTOM**2)
+
+        def norm(of: int) -> BatchNorm:
+            affine = VectorAffine(of, condition_dim=condition_dim)
+            return BatchNormByTruncation(of, affine=affine, eps=eps, steps=steps)
+
         self.blocks = nn.ModuleList(
             GeneratorBlock(
                 in_channels=before * base_channels,
                 out_channels=after * base_channels,
                 upsamples=upsamples,
-                condition_dim=condition_dim,
-                eps=eps,
-                across_ranks=False,
+                norm=norm,
             )
             for upsamples, before, after in layers
         )
@@ -102,12 +105,8 @@ class PublishedGenerator(nn.Module):
             block = self.blocks[attention_position - 1]
             assert isinstance(block, GeneratorBlock)
             block.attention = SelfAttention(block.out_channels)
-        self.norm = BatchNormByTruncation(last, eps=eps, affine=True, steps=steps)
+        self.norm = BatchNormByTruncation(last, eps=eps, steps=steps)
         self.to_rgb = nn.Conv2d(last, last, kernel_size=3, padding=1)
-        for module in self.modules():
-            if isinstance(module, ConditionalBatchNorm):
-                channels = len(module.normalization.running_mean)
-                module.normalization = BatchNormByTruncation(channels, eps=eps, affine=False, steps=steps)
 
     def forward(self, latents: Latents, labels: Labels | None = None, *, truncation: float = 1.0) -> Images:
         """Images in [-1, 1].
@@ -187,7 +186,8 @@ def _name(name: str, attention_position: int) -> str:
         "running_vars": "running_variances",
     }
     if layer == "bn":
-        return f"norm.{'gain' if kind == 'weight' else kinds.get(kind, kind)}"
+        parts = {"weight": "affine.gain", "bias": "affine.bias"}
+        return f"norm.{parts.get(kind, kinds.get(kind, kind))}"
     return ".".join([_layer(layer, attention_position), kinds.get(kind, kind)])
 
 
@@ -202,8 +202,8 @@ def _layer(layer: str, attention_position: int) -> str:
         return f"{attention}.{rest[0].removeprefix('snconv1x1_').removesuffix('_conv')}" if rest else attention
     kind, number = rest[0].split("_")
     block = f"blocks.{position - (position > attention_position)}.{'norm' if kind == 'bn' else kind}{int(number) + 1}"
-    parts = {"scale": "gain", "offset": "bias"}
-    return block if kind == "conv" else ".".join([block, *([parts[rest[1]]] if len(rest) > 1 else ["normalization"])])
+    parts = {"scale": "affine.gain", "offset": "affine.bias"}
+    return f"{block}.{parts[rest[1]]}" if len(rest) > 1 else block
 
 
 def _layout(name: str, value: Tensor, *, latent_dim: int) -> Tensor:

@@ -11,8 +11,13 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from lightning_gan.layers.biggan import DISCRIMINATOR_WIDTHS, GENERATOR_WIDTHS, keeps_resolution
-from lightning_gan.models.biggan import Discriminator, Generator
+from lightning_gan.models.biggan import (
+    DISCRIMINATOR_WIDTHS,
+    GENERATOR_WIDTHS,
+    Discriminator,
+    Generator,
+    keeps_resolution,
+)
 
 OWN_SETTINGS: dict[str, Any] = {
     "D_wide": True,
@@ -137,7 +142,8 @@ def _generator_name(name: str, generator: Generator) -> str:
     if name.startswith("shared."):
         return name.replace("shared", "embedding")
     if name.startswith("output_layer."):
-        return name.replace("output_layer.0", "norm").replace("output_layer.2", "to_rgb")
+        name = name.replace("output_layer.0", "norm").replace("output_layer.2", "to_rgb")
+        return name.replace("norm.gain", "norm.affine.gain").replace("norm.bias", "norm.affine.bias")
     if not name.startswith("blocks."):
         return name
     _, block, part, layer, *rest = name.split(".")
@@ -148,9 +154,7 @@ def _generator_name(name: str, generator: Generator) -> str:
         # Without a shared embedding, tables are parameters and no layers.
         if not is_statistic and generator.embedding is None:
             rest = rest[:1]
-        return ".".join(
-            ["blocks", block, f"norm{layer[2:]}", "layer", *(["normalization"] if is_statistic else []), *rest]
-        )
+        return ".".join(["blocks", block, f"norm{layer[2:]}", *([] if is_statistic else ["affine"]), *rest])
     return ".".join(["blocks", block, "shortcut" if layer == "conv_sc" else layer, *rest])
 
 

@@ -27,8 +27,8 @@ _IN_BLOCK = {"conv_expand": "shortcut", "conv1": "conv1", "bn1": "norm1", "conv2
 _ENCODER = {"main.0": "input", "main.1": "norm", "fc": "code.parameters_of_code"}
 _DECODER = {"fc.0": "input", "main.predict": "output"}
 _OF_NORM = {
-    "weight": "gain",
-    "bias": "bias",
+    "weight": "affine.gain",
+    "bias": "affine.bias",
     "running_mean": "running_mean",
     "running_var": "running_variance",
 }

@@ -20,22 +20,18 @@ from torch.nn.functional import normalize
 from lightning_gan.models.sngan import Discriminator, Generator
 
 _NAME = re.compile(r"(block(?P<block>\d+)/)?(?P<layer>[bcl](\d+|_sc|_y))/(?P<variable>(gammas/|betas/)?\w+)")
-_IN_BLOCK = {"c1": "conv1", "c2": "conv2", "c_sc": "shortcut", "b1": "norm1.layer", "b2": "norm2.layer"}
+_IN_BLOCK = {"c1": "conv1", "c2": "conv2", "c_sc": "shortcut", "b1": "norm1", "b2": "norm2"}
 _VARIABLES = {
     "W": "weight",
     "b": "bias",
-    "gamma": "gain",
-    "beta": "bias",
+    "gamma": "affine.gain",
+    "beta": "affine.bias",
+    "gammas/W": "affine.gain",
+    "betas/W": "affine.bias",
     "avg_mean": "running_mean",
     "avg_var": "running_variance",
 }
-_OF_CLASSES = {
-    "gammas/W": "gain",
-    "betas/W": "bias",
-    "avg_mean": "normalization.running_mean",
-    "avg_var": "normalization.running_variance",
-}
-"""Conditional batch normalization."""
+"""Without spectral normalization; "gammas" and "betas" have a row for each class."""
 _NORMALIZED = {"W": "parametrizations.weight.original", "b": "bias"}
 """With spectral normalization."""
 
@@ -84,10 +80,8 @@ def _generator(weights: dict[str, Tensor], *, image_size: int) -> Generator:
         layer, variable = _place(name, blocks=blocks, heads=heads)
         if variable == "N":  # how many batches the averages are of
             continue
-        is_of_classes = number_of_classes > 0 and ".norm" in layer
-        table = _OF_CLASSES if is_of_classes else _VARIABLES
         # Gains of classes count from 1 in ours.
-        renamed[f"{layer}.{table.get(variable, variable)}"] = value - 1 if variable == "gammas/W" else value
+        renamed[f"{layer}.{_VARIABLES.get(variable, variable)}"] = value - 1 if variable == "gammas/W" else value
     # Statistics that ours can gather for sampling; the authors' code has none.
     standing = {name: value for name, value in generator.state_dict().items() if ".standing_" in name}
     generator.load_state_dict({**standing, **renamed})

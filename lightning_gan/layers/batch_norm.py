@@ -1,12 +1,14 @@
-"""Batch normalization of generators: plain or conditional, over all ranks, with standing statistics.
+"""Batch normalization, with or without a condition, over all ranks, with standing statistics.
 
-Batch normalization is of Ioffe and Szegedy 2015 (arXiv:1502.03167), a gain and a bias per class of Dumoulin et al. 2017
-(arXiv:1610.07629). WGAN-GP and SNGAN keep them in tables; BigGAN (Brock et al. 2019, arXiv:1809.11096) computes them
-from a vector of class and latent. Statistics over all devices and standing statistics are BigGAN's too.
+`BatchNorm` is the one layer. An `Affine` says where its gain and bias come from: from learned numbers of each channel
+(Ioffe and Szegedy 2015, arXiv:1502.03167), from a table with a row for each class (Dumoulin et al. 2017,
+arXiv:1610.07629; WGAN-GP and SNGAN), or from a vector of class and latent (BigGAN, Brock et al. 2019,
+arXiv:1809.11096). Statistics over all devices and standing statistics are BigGAN's too.
 
 PyTorch's `SyncBatchNorm` exists on GPUs alone and cannot be differentiated twice; this one works everywhere.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -72,18 +74,105 @@ def _per_channel(vectors: Tensor, features: Tensor) -> Tensor:
     return vectors.reshape(*vectors.shape, *[1] * (features.dim() - 2))
 
 
+def rows_of(table: Tensor, labels: Labels) -> Tensor:
+    """A row of a table `classes width` for each label: the class's own, or the sum over a multi-hot row's classes."""
+    return embedding(labels, table) if labels.dim() == 1 else labels.to(table.dtype) @ table
+
+
+class Affine(nn.Module, ABC):
+    """Gives gain and bias, by which normalized features are multiplied and shifted."""
+
+    @abstractmethod
+    def forward(self, condition: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
+        """Gain and bias, each `channels`, or `batch channels` where they differ from sample to sample, or None."""
+
+
+class ChannelAffine(Affine):
+    """A learned gain (from 1) and bias (from 0) for each channel; the condition is not used.
+
+    Args:
+        channels: channels of the features.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.gain = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, condition: Tensor | None) -> tuple[Tensor, Tensor]:
+        return self.gain, self.bias
+
+
+class NoAffine(Affine):
+    """Neither gain nor bias."""
+
+    def forward(self, condition: Tensor | None) -> tuple[None, None]:
+        return None, None
+
+
+class ClassAffine(Affine):
+    """A gain and a bias for each class: SNGAN, WGAN-GP, SAGAN, and BigGAN without a shared embedding.
+
+    The gain is 1 plus a row of the table `gain`, the bias is a row of the table `bias`. Both tables are
+    `classes channels` and start at 0. Spectral normalization does not change them. The condition is a batch of labels:
+    class indices, or multi-hot rows, whose classes add up.
+
+    Args:
+        channels: channels of the features.
+        number_of_classes: number of rows of the tables.
+    """
+
+    def __init__(self, channels: int, *, number_of_classes: int) -> None:
+        super().__init__()
+        self.gain = nn.Parameter(torch.zeros(number_of_classes, channels))
+        self.bias = nn.Parameter(torch.zeros(number_of_classes, channels))
+
+    def forward(self, condition: Labels | None) -> tuple[Tensor, Tensor]:
+        assert condition is not None
+        return 1 + rows_of(self.gain, condition), rows_of(self.bias, condition)
+
+
+class VectorAffine(Affine):
+    """Gain and bias are linear in a condition vector c, ``1 + Ac`` and ``Bc``: BigGAN.
+
+    Args:
+        channels: channels of the features.
+        condition_dim: size of the condition, which is `batch condition_dim`.
+    """
+
+    def __init__(self, channels: int, *, condition_dim: int) -> None:
+        super().__init__()
+        # Two layers and not one, because spectral normalization divides each by its own norm.
+        self.gain = nn.Linear(condition_dim, channels, bias=False)
+        self.bias = nn.Linear(condition_dim, channels, bias=False)
+
+    def forward(self, condition: Tensor | None) -> tuple[Tensor, Tensor]:
+        assert condition is not None
+        return 1 + self.gain(condition), self.bias(condition)
+
+
+def labelled_affine(channels: int, *, number_of_classes: int) -> Affine:
+    """A gain and a bias for each class, or for each channel where there are no classes.
+
+    Args:
+        channels: channels of the features.
+        number_of_classes: 0 for no classes.
+    """
+    return ClassAffine(channels, number_of_classes=number_of_classes) if number_of_classes else ChannelAffine(channels)
+
+
 class BatchNorm(nn.Module):
-    """Every channel to mean 0 and variance 1 over the batch and all positions, then a learned gain and bias.
+    """Every channel to mean 0 and variance 1 over the batch and all positions, then a gain and a bias.
 
     In training mode it is the batch's own statistics that count, and running averages of them are kept: the mean, and
     the unbiased variance, as in PyTorch. In evaluation mode it is the standing statistics if there are any (see
     `standing_statistics`), else the running averages. Statistics are in fp32 under autocast.
 
     Args:
-        channels: of the features, `batch channels ...`.
-        eps: is added to the variance.
+        channels: channels of the features, which are `batch channels ...`.
+        affine: gives gain and bias; None is `ChannelAffine`, which learns them for each channel.
+        eps: number that is added to the variance.
         momentum: weight of a new batch in the running averages, 0.1 if the authors speak of a decay of 0.9.
-        affine: whether gain (from 1) and bias (from 0) are learned.
         across_ranks: in training, take the statistics of all ranks' batches as one ("sync", "cross-replica").
         always_batch_statistics: normalize with the batch's own statistics in evaluation mode as well, as WGAN-GP's
             generators do. What is sampled then depends on what it is sampled with.
@@ -99,9 +188,9 @@ class BatchNorm(nn.Module):
         self,
         channels: int,
         *,
+        affine: Affine | None = None,
         eps: float = 1e-5,
         momentum: float = 0.1,
-        affine: bool = True,
         across_ranks: bool = False,
         always_batch_statistics: bool = False,
     ) -> None:
@@ -110,8 +199,7 @@ class BatchNorm(nn.Module):
         self.momentum = momentum
         self.across_ranks = across_ranks
         self.always_batch_statistics = always_batch_statistics
-        self.gain = nn.Parameter(torch.ones(channels)) if affine else None
-        self.bias = nn.Parameter(torch.zeros(channels)) if affine else None
+        self.affine = ChannelAffine(channels) if affine is None else affine
         self.register_buffer("running_mean", torch.zeros(channels))
         self.register_buffer("running_variance", torch.ones(channels))
         # Sums over batches; with a count of 0 they are not there.
@@ -120,20 +208,19 @@ class BatchNorm(nn.Module):
         self.register_buffer("standing_batches", torch.zeros((), dtype=torch.int64))
         self.is_accumulating = False
 
-    def forward(self, features: Tensor) -> Tensor:
-        if self.is_accumulating:
-            return self._accumulate(features)
-        if self.training and self.across_ranks and ranks() > 1:
-            return self._normalize_across_ranks(features)
-        if self.training:
-            mean, variance = self.running_mean, self.running_variance  # moved by the call below
-        elif self.always_batch_statistics:
-            return batch_norm(features, None, None, self.gain, self.bias, training=True, eps=self.eps)
-        else:
-            mean, variance = self.evaluation_statistics()
-        return batch_norm(
-            features, mean, variance, self.gain, self.bias, training=self.training, momentum=self.momentum, eps=self.eps
-        )
+    def forward(self, features: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Normalized features, of the shape and the dtype of `features`.
+
+        Args:
+            features: `batch channels ...`.
+            condition: what the `Affine` takes: labels, or a vector for each sample; None where it takes nothing.
+        """
+        gain, bias = self.affine(condition)
+        if gain is None or bias is None or gain.dim() == 1:
+            return self._normalized(features, gain, bias)
+        normalized = self._normalized(features, None, None)
+        gain, bias = gain.to(normalized.dtype), bias.to(normalized.dtype)
+        return torch.addcmul(_per_channel(bias, normalized), normalized, _per_channel(gain, normalized))
 
     def evaluation_statistics(self) -> tuple[Tensor, Tensor]:
         """Mean and variance by which features are normalized in evaluation mode."""
@@ -147,7 +234,24 @@ class BatchNorm(nn.Module):
         for buffer in (self.standing_mean, self.standing_variance, self.standing_batches):
             buffer.zero_()
 
-    def _normalize_across_ranks(self, features: Tensor) -> Tensor:
+    def _normalized(self, features: Tensor, gain: Tensor | None, bias: Tensor | None) -> Tensor:
+        """Gain and bias are `channels`, or None."""
+        if self.is_accumulating:
+            self._accumulate(features)
+            return batch_norm(features, None, None, gain, bias, training=True, eps=self.eps)
+        if self.training and self.across_ranks and ranks() > 1:
+            return self._normalized_across_ranks(features, gain, bias)
+        if self.training:
+            mean, variance = self.running_mean, self.running_variance  # moved by the call below
+        elif self.always_batch_statistics:
+            return batch_norm(features, None, None, gain, bias, training=True, eps=self.eps)
+        else:
+            mean, variance = self.evaluation_statistics()
+        return batch_norm(
+            features, mean, variance, gain, bias, training=self.training, momentum=self.momentum, eps=self.eps
+        )
+
+    def _normalized_across_ranks(self, features: Tensor, gain: Tensor | None, bias: Tensor | None) -> Tensor:
         mean, variance, count = batch_moments(features, across_ranks=True)
         with torch.no_grad():
             self.running_mean.lerp_(mean.to(self.running_mean), self.momentum)
@@ -155,24 +259,23 @@ class BatchNorm(nn.Module):
             self.running_variance.lerp_(unbiased.to(self.running_variance), self.momentum)
         scale = (variance + self.eps).rsqrt()
         shift = -mean * scale
-        if self.gain is not None and self.bias is not None:
-            scale, shift = scale * self.gain, shift * self.gain + self.bias
+        if gain is not None and bias is not None:
+            scale, shift = scale * gain, shift * gain + bias
         normalized = torch.addcmul(
             _per_channel(shift, features), full_precision(features), _per_channel(scale, features)
         )
         return normalized.to(features.dtype)
 
-    def _accumulate(self, features: Tensor) -> Tensor:
-        with torch.no_grad():
-            mean, variance, _ = batch_moments(features, across_ranks=False)
-            self.standing_mean += mean.to(self.standing_mean)
-            self.standing_variance += variance.to(self.standing_variance)
-            self.standing_batches += 1
-        return batch_norm(features, None, None, self.gain, self.bias, training=True, eps=self.eps)
+    @torch.no_grad()
+    def _accumulate(self, features: Tensor) -> None:
+        mean, variance, _ = batch_moments(features, across_ranks=False)
+        self.standing_mean += mean.to(self.standing_mean)
+        self.standing_variance += variance.to(self.standing_variance)
+        self.standing_batches += 1
 
 
 def batch_norms_of(network: nn.Module) -> list[BatchNorm]:
-    """Every batch normalization of a network, those within conditional ones too."""
+    """Every batch normalization of a network."""
     return [module for module in network.modules() if isinstance(module, BatchNorm)]
 
 
@@ -195,96 +298,3 @@ def standing_statistics(network: nn.Module) -> Iterator[None]:
     finally:
         for layer in layers:
             layer.is_accumulating = False
-
-
-class ConditionalBatchNorm(nn.Module):
-    """Batch normalization whose gain and bias are linear in a condition vector, ``1 + Ac`` and ``Bc`` (BigGAN).
-
-    Args:
-        channels: of the features, `batch channels ...`.
-        condition_dim: size of the condition, `batch condition_dim`.
-        eps: see `BatchNorm`.
-        momentum: see `BatchNorm`.
-        across_ranks: see `BatchNorm`.
-        always_batch_statistics: see `BatchNorm`.
-    """
-
-    def __init__(
-        self,
-        channels: int,
-        *,
-        condition_dim: int,
-        eps: float = 1e-5,
-        momentum: float = 0.1,
-        across_ranks: bool = False,
-        always_batch_statistics: bool = False,
-    ) -> None:
-        super().__init__()
-        self.normalization = BatchNorm(
-            channels,
-            eps=eps,
-            momentum=momentum,
-            affine=False,
-            across_ranks=across_ranks,
-            always_batch_statistics=always_batch_statistics,
-        )
-        # Two layers and not one, because spectral normalization divides each by its own norm.
-        self.gain = nn.Linear(condition_dim, channels, bias=False)
-        self.bias = nn.Linear(condition_dim, channels, bias=False)
-
-    def forward(self, features: Tensor, condition: Tensor) -> Tensor:
-        return _modulated(self.normalization(features), gain=1 + self.gain(condition), bias=self.bias(condition))
-
-
-class ClassConditionalBatchNorm(nn.Module):
-    """Batch normalization with a gain and a bias per class: SNGAN, WGAN-GP, SAGAN, and BigGAN without shared embedding.
-
-    The gain is 1 plus a row of the table `gain`, the bias is a row of the table `bias`. Both tables are
-    `classes channels` and start at 0. Spectral normalization leaves them alone.
-
-    Args:
-        channels: of the features, `batch channels ...`.
-        number_of_classes: rows of the tables.
-        eps: see `BatchNorm`.
-        momentum: see `BatchNorm`.
-        across_ranks: see `BatchNorm`.
-        always_batch_statistics: see `BatchNorm`.
-    """
-
-    def __init__(
-        self,
-        channels: int,
-        *,
-        number_of_classes: int,
-        eps: float = 1e-5,
-        momentum: float = 0.1,
-        across_ranks: bool = False,
-        always_batch_statistics: bool = False,
-    ) -> None:
-        super().__init__()
-        self.normalization = BatchNorm(
-            channels,
-            eps=eps,
-            momentum=momentum,
-            affine=False,
-            across_ranks=across_ranks,
-            always_batch_statistics=always_batch_statistics,
-        )
-        self.gain = nn.Parameter(torch.zeros(number_of_classes, channels))
-        self.bias = nn.Parameter(torch.zeros(number_of_classes, channels))
-
-    def forward(self, features: Tensor, labels: Labels) -> Tensor:
-        """Labels are class indices or multi-hot rows, whose classes add up."""
-        gain, bias = rows_of(self.gain, labels), rows_of(self.bias, labels)
-        return _modulated(self.normalization(features), gain=1 + gain, bias=bias)
-
-
-def rows_of(table: Tensor, labels: Labels) -> Tensor:
-    """A row of a table `classes width` for each label: the class's own, or the sum over a multi-hot row's classes."""
-    return embedding(labels, table) if labels.dim() == 1 else labels.to(table.dtype) @ table
-
-
-def _modulated(normalized: Tensor, *, gain: Tensor, bias: Tensor) -> Tensor:
-    """Gain and bias, `batch channels`, on features of the same dtype as before."""
-    gain, bias = gain.to(normalized.dtype), bias.to(normalized.dtype)
-    return torch.addcmul(_per_channel(bias, normalized), normalized, _per_channel(gain, normalized))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from lightning_gan.layers.batch_norm import ClassConditionalBatchNorm
+from lightning_gan.layers.batch_norm import ClassAffine
 
 
 class Initialization(ABC):
@@ -54,6 +54,6 @@ def initialize(network: nn.Module, initialization: Initialization) -> None:
     for module in network.modules():
         if isinstance(module, nn.Linear | nn.Conv2d | nn.Embedding):
             initialization.fill(module.weight)
-        elif isinstance(module, ClassConditionalBatchNorm):
+        elif isinstance(module, ClassAffine):
             initialization.fill(module.gain)
             initialization.fill(module.bias)

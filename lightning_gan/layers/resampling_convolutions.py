@@ -1,4 +1,4 @@
-"""3x3 convolutions fused with the resampling beside them: the same result in 4/9 of the work.
+"""Convolutions fused with the resampling beside them: the same result in less work, 4/9 of it with 3x3 kernels.
 
 The layers are PyTorch's convolutions in every other respect, so that spectral normalization and initializations find
 them.
@@ -6,6 +6,8 @@ them.
 
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, conv2d, conv_transpose2d
+
+from lightning_gan.layers.resampling import box_downsample, nearest_upsample
 
 
 def upsampled_convolution(features: Tensor, weight: Tensor, bias: Tensor | None, *, scale: float = 1.0) -> Tensor:
@@ -40,8 +42,8 @@ def downsampled_convolution(features: Tensor, weight: Tensor, bias: Tensor | Non
 class UpsampledConv2d(nn.Conv2d):
     """Nearest upsampling by 2, then a 3x3 convolution: `upsampled_convolution`."""
 
-    def __init__(self, in_channels: int, out_channels: int) -> None:
-        super().__init__(in_channels, out_channels, kernel_size=3, padding=1)
+    def __init__(self, in_channels: int, out_channels: int, *, bias: bool = True) -> None:
+        super().__init__(in_channels, out_channels, kernel_size=3, padding=1, bias=bias)
 
     def forward(self, features: Tensor) -> Tensor:
         return upsampled_convolution(features, self.weight, self.bias)
@@ -55,3 +57,23 @@ class DownsampledConv2d(nn.Conv2d):
 
     def forward(self, features: Tensor) -> Tensor:
         return downsampled_convolution(features, self.weight, self.bias)
+
+
+class UpsampledPointwise(nn.Conv2d):
+    """Nearest upsampling by 2 and a 1x1 convolution, which runs first, at the lower resolution."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(in_channels, out_channels, kernel_size=1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return nearest_upsample(super().forward(features), factor=2)
+
+
+class DownsampledPointwise(nn.Conv2d):
+    """A 1x1 convolution and averaging 2x2 boxes, which comes first, so that the convolution has less to do."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(in_channels, out_channels, kernel_size=1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return super().forward(box_downsample(features, factor=2))

@@ -1,10 +1,9 @@
-"""Checkpoint files that are whole or not there: written beside their target, flushed to the disk, and renamed.
+"""Checkpoint files that are whole or not there.
 
 Lightning's own files are renamed from `$TMPDIR`. Where that is another file system, as on most clusters, the rename
 is a copy, and a kill in the middle leaves half a file under the final name.
 """
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,8 @@ import torch
 from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 from lightning.fabric.plugins import TorchCheckpointIO
+
+from lightning_gan.atomic_files import written_whole
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -36,19 +37,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         if storage_options is not None or not isinstance(filesystem, LocalFileSystem):
             super().save_checkpoint(checkpoint, path, storage_options)
             return
-        target = Path(local_path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        # Always the same name, so that what a kill leaves behind is overwritten by the next save.
-        unfinished = target.with_name(f"{target.name}.unfinished")
-        try:
-            with unfinished.open("wb") as file:
-                torch.save(checkpoint, file)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(unfinished, target)
-        finally:
-            unfinished.unlink(missing_ok=True)
-        _flush_directory(target.parent)
+        with written_whole(Path(local_path)) as file:
+            torch.save(checkpoint, file)
 
     def load_checkpoint(
         self, path: str | Path, map_location: Any | None = "cpu", weights_only: bool | None = None
@@ -64,14 +54,3 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             FileNotFoundError: if there is none.
         """
         return super().load_checkpoint(path, map_location, weights_only=weights_only is not False)
-
-
-def _flush_directory(directory: Path) -> None:
-    """Make a rename in it last beyond a loss of power, where directories can be flushed at all (not on Windows)."""
-    if os.name != "posix":
-        return
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -5,7 +5,7 @@ and told to search for unused ones it still sends every parameter of both player
 cannot differentiate twice; FSDP2 can, if the critic keeps its gathered weights while a penalty differentiates.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -60,7 +60,7 @@ def average_gradients(strategy: Strategy, network: nn.Module) -> None:
     Every rank must have gradients for the same parameters.
     """
     if isinstance(strategy, GANDDPStrategy):
-        _average([p.grad for p in network.parameters() if p.grad is not None])
+        _replace_by_means([p.grad for p in network.parameters() if p.grad is not None])
 
 
 def average_running_statistics(strategy: Strategy, *networks: nn.Module) -> None:
@@ -69,22 +69,45 @@ def average_running_statistics(strategy: Strategy, *networks: nn.Module) -> None
         norms = [
             m for net in networks for m in net.modules() if isinstance(m, (nn.modules.batchnorm._BatchNorm, BatchNorm))
         ]
-        _average([buffer for norm in norms for buffer in norm.buffers(recurse=False) if buffer.is_floating_point()])
+        _replace_by_means(
+            [buffer for norm in norms for buffer in norm.buffers(recurse=False) if buffer.is_floating_point()]
+        )
 
 
-@torch.no_grad()
-def _average(tensors: list[Tensor]) -> None:
-    """Replace every tensor by its mean over all ranks."""
+def _replace_by_means(tensors: list[Tensor]) -> None:
+    """Every tensor becomes its mean over all ranks."""
+    for bucket, means in means_over_ranks(tensors, reduce=_mean_over_ranks):
+        torch._foreach_copy_(bucket, means)
+
+
+def _mean_over_ranks(flat: Tensor) -> Tensor:
+    # Without the barrier that Lightning's strategies set before each reduction.
+    torch.distributed.all_reduce(flat)
+    return flat.div_(torch.distributed.get_world_size())
+
+
+def means_over_ranks(
+    tensors: Sequence[Tensor], *, reduce: Callable[[Tensor], Tensor]
+) -> Iterator[tuple[list[Tensor], list[Tensor]]]:
+    """Pairs of tensors and of their means over all ranks, without gradient, by one reduction for each pair.
+
+    Args:
+        tensors: of any shapes and types; the same ones on every rank.
+        reduce: gives a flat tensor's mean over all ranks, such as `Strategy.reduce` with `reduce_op="mean"`.
+
+    Yields:
+        Some of the tensors, in their order, and their means, of the same shapes.
+    """
     for bucket in _buckets(tensors):
-        # In the order of the indices: memory formats may differ from rank to rank.
-        flat = torch.cat([tensor.reshape(-1) for tensor in bucket])
-        torch.distributed.all_reduce(flat)
-        flat /= torch.distributed.get_world_size()
-        pieces = torch.split(flat, [tensor.numel() for tensor in bucket])
-        torch._foreach_copy_(bucket, [piece.view_as(tensor) for piece, tensor in zip(pieces, bucket, strict=True)])
+        with torch.no_grad():
+            # In the order of the indices: memory formats may differ from rank to rank.
+            flat = reduce(torch.cat([tensor.reshape(-1) for tensor in bucket]))
+            pieces = torch.split(flat, [tensor.numel() for tensor in bucket])
+            means = [piece.view(tensor.shape) for piece, tensor in zip(pieces, bucket, strict=True)]
+        yield bucket, means
 
 
-def _buckets(tensors: list[Tensor]) -> Iterator[list[Tensor]]:
+def _buckets(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:
     """Runs of tensors of one type with at most `BUCKET_NUMBERS` numbers, or one larger tensor."""
     bucket: list[Tensor] = []
     for tensor in tensors:

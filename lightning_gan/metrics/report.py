@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import textwrap
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -11,6 +10,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from lightning_gan.atomic_files import written_whole
 from lightning_gan.metrics.feature_set import FakeFeatures, RealFeatures
 from lightning_gan.metrics.frechet import frechet_distance, gaussian
 from lightning_gan.metrics.kernel import kernel_distances
@@ -127,10 +127,5 @@ def write_record(record: Record, path: Path) -> None:
         return {name: value for name, value in entry.items() if name != "metrics"}
 
     records = [entry for entry in records if settings(entry) != settings(record)] + [record]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_suffix(".json.part")
-    with draft.open("w") as stream:
-        json.dump(records, stream, indent=2)
-        stream.flush()
-        os.fsync(stream.fileno())
-    os.replace(draft, path)
+    with written_whole(path) as file:
+        file.write(json.dumps(records, indent=2).encode())

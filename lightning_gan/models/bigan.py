@@ -25,7 +25,7 @@ from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
-from lightning_gan.layers.batch_norm import BatchNorm
+from lightning_gan.layers.batch_norm import BatchNorm, NoAffine
 from lightning_gan.loop.gan import unsaved_arguments
 from lightning_gan.loop.settings import Loop
 from lightning_gan.losses import AdversarialLoss
@@ -44,8 +44,8 @@ def centred_sigmoid(logits: Tensor) -> Tensor:
 
 
 def norm(channels: int, *, affine: bool) -> BatchNorm:
-    """The authors' batch normalization, of all ranks' images."""
-    return BatchNorm(channels, eps=NORM_EPS, affine=affine, across_ranks=True)
+    """The authors' batch normalization, of all ranks' images; `affine` says whether gain and bias are learned."""
+    return BatchNorm(channels, affine=None if affine else NoAffine(), eps=NORM_EPS, across_ranks=True)
 
 
 class Layer(nn.Module):

@@ -12,8 +12,7 @@ embedding and hierarchical latents help a little, and training is faster by them
 little and makes truncation work in 60 % of models instead of 16 %. Training collapses in the end: keep earlier
 checkpoints, and watch the `SingularValues`.
 
-Convolutions beside a resampling are fused with it, and the 1x1 shortcuts run at the lower resolution: the result is the
-same. Real and fake images go through the discriminator one after the other and not as one batch, which only moves its
+Real and fake images go through the discriminator one after the other and not as one batch, which only moves its
 power iterations twice as often.
 """
 
@@ -22,15 +21,13 @@ from itertools import pairwise
 import torch
 from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d, relu
+from torch.nn.functional import relu
 
 from lightning_gan.layers.attention import SelfAttention
-from lightning_gan.layers.batch_norm import BatchNorm, ClassConditionalBatchNorm, ConditionalBatchNorm
-from lightning_gan.layers.biggan import BOTTOM, DISCRIMINATOR_WIDTHS, GENERATOR_WIDTHS, check_sizes, keeps_resolution
+from lightning_gan.layers.batch_norm import BatchNorm, VectorAffine, labelled_affine
 from lightning_gan.layers.initialization import Initialization, Orthogonal, initialize
 from lightning_gan.layers.projection import ClassEmbedding, ProjectionHead
-from lightning_gan.layers.resampling import nearest_upsample
-from lightning_gan.layers.resampling_convolutions import DownsampledConv2d, UpsampledConv2d
+from lightning_gan.layers.residual import down_block, up_block
 from lightning_gan.layers.spectral_normalization import spectrally_normalized
 from lightning_gan.layers.truncated_normal import truncated_latents
 from lightning_gan.loop.gan import GAN, unsaved_arguments
@@ -39,54 +36,50 @@ from lightning_gan.losses import AdversarialLoss, Hinge
 from lightning_gan.optimizers import GANAdam
 from lightning_gan.tensors.shapes import Images, Labels, Latents, Logits
 
+# Widths are those of the authors' tables as their public code has them. It has no discriminator for 512x512: there,
+# that of Google's compare_gan stands.
+GENERATOR_WIDTHS: dict[int, tuple[int, ...]] = {
+    32: (4, 4, 4, 4),
+    64: (16, 16, 8, 4, 2),
+    128: (16, 16, 8, 4, 2, 1),
+    256: (16, 16, 8, 8, 4, 2, 1),
+    512: (16, 16, 8, 8, 4, 2, 1, 1),
+}
+"""By image size: channels at 4x4 and behind each doubling of the resolution, as multiples of the base."""
 
-class Normalization(nn.Module):
-    """Batch normalization by a condition vector, by class, or by nothing, as the generator's settings make it.
+DISCRIMINATOR_WIDTHS: dict[int, tuple[int, ...]] = {
+    32: (4, 4, 4, 4),
+    64: (1, 2, 4, 8, 16),
+    128: (1, 2, 4, 8, 16, 16),
+    256: (1, 2, 4, 8, 8, 16, 16),
+    512: (1, 1, 2, 4, 8, 8, 16, 16),
+}
+"""By image size: channels behind each block (BigGAN), or before the first and behind each stage (BigGAN-deep)."""
 
-    Args:
-        channels: of the features.
-        condition_dim: size of the condition vector; 0 for none.
-        number_of_classes: rows of its tables, where the condition is the class itself; 0 for none.
-        eps: is added to the variance.
-        across_ranks: statistics of all ranks.
+BOTTOM = 4
+"""Height and width that a generator starts from."""
+
+
+def check_sizes(*, image_size: int, attention_resolutions: tuple[int, ...]) -> None:
+    """Whether both networks have these resolutions.
+
+    Raises:
+        ValueError: for another image size than the tables', or attention where there are no such features.
     """
-
-    def __init__(
-        self, channels: int, *, condition_dim: int, number_of_classes: int, eps: float, across_ranks: bool
-    ) -> None:
-        super().__init__()
-        self.is_conditional = bool(condition_dim or number_of_classes)
-        self.layer: nn.Module
-        if condition_dim:
-            self.layer = ConditionalBatchNorm(channels, condition_dim=condition_dim, eps=eps, across_ranks=across_ranks)
-        elif number_of_classes:
-            self.layer = ClassConditionalBatchNorm(
-                channels, number_of_classes=number_of_classes, eps=eps, across_ranks=across_ranks
+    if image_size not in GENERATOR_WIDTHS:
+        raise ValueError(f"image_size={image_size}: BigGAN has tables for {', '.join(map(str, GENERATOR_WIDTHS))}")
+    possible = [size for size in (8, 16, 32, 64, 128, 256) if size < image_size]
+    for resolution in attention_resolutions:
+        if resolution not in possible:
+            raise ValueError(
+                f"attention_resolutions={list(attention_resolutions)}: the networks of image_size={image_size} have "
+                f"features of {', '.join(map(str, possible))}; give some of these, or [] for no attention"
             )
-        else:
-            self.layer = BatchNorm(channels, eps=eps, across_ranks=across_ranks)
-
-    def forward(self, features: Tensor, condition: Tensor | None) -> Tensor:
-        normalized: Tensor = self.layer(features, condition) if self.is_conditional else self.layer(features)
-        return normalized
 
 
-class GeneratorBlock(nn.Module):
-    """Twice the resolution: two convolutions beside a 1x1 shortcut (figure 15b)."""
-
-    def __init__(self, *, norms: tuple[Normalization, Normalization], in_channels: int, out_channels: int) -> None:
-        super().__init__()
-        self.norm1, self.norm2 = norms
-        self.conv1 = UpsampledConv2d(in_channels, out_channels)
-        self.conv2 = nn.Conv2d(out_channels, out_channels, kernel_size=3, padding=1)
-        self.shortcut = nn.Conv2d(in_channels, out_channels, kernel_size=1)
-        self.attention: SelfAttention | None = None
-
-    def forward(self, features: Tensor, condition: Tensor | None) -> Tensor:
-        residual = self.conv1(relu(self.norm1(features, condition)))
-        residual = self.conv2(relu(self.norm2(residual, condition)))
-        features = residual + nearest_upsample(self.shortcut(features), factor=2)
-        return features if self.attention is None else self.attention(features)
+def keeps_resolution(image_size: int, *, block: int) -> bool:
+    """Whether a block of the discriminator does not halve the resolution: at 32x32 none behind 8x8 does."""
+    return image_size == 32 and block >= 2
 
 
 class Generator(nn.Module):
@@ -145,18 +138,17 @@ class Generator(nn.Module):
         self.linear = nn.Linear(chunk, channels[0] * BOTTOM**2)
         condition_dim = (embedding_dim if embeds else 0) + (chunk if hierarchical_latents else 0)
 
-        def norm(of: int) -> Normalization:
-            return Normalization(
-                of,
-                condition_dim=condition_dim,
-                number_of_classes=number_of_classes,
-                eps=batch_norm_eps,
-                across_ranks=batch_norm_across_ranks,
+        def norm(of: int) -> BatchNorm:
+            affine = (
+                VectorAffine(of, condition_dim=condition_dim)
+                if condition_dim
+                else labelled_affine(of, number_of_classes=number_of_classes)
             )
+            return BatchNorm(of, affine=affine, eps=batch_norm_eps, across_ranks=batch_norm_across_ranks)
 
         self.blocks = nn.ModuleList()
         for index, (before, after) in enumerate(pairwise(channels)):
-            block = GeneratorBlock(norms=(norm(before), norm(after)), in_channels=before, out_channels=after)
+            block = up_block(norms=(norm(before), norm(after)), in_channels=before, out_channels=after)
             if BOTTOM * 2 ** (index + 1) in attention_resolutions:
                 block.attention = SelfAttention(after)
             self.blocks.append(block)
@@ -179,33 +171,6 @@ class Generator(nn.Module):
             features = block(features, joined)
         images: Tensor = self.to_rgb(relu(self.norm(features)))
         return images.tanh()
-
-
-class DiscriminatorBlock(nn.Module):
-    """Two convolutions beside a 1x1 shortcut (figure 15c), to half the resolution unless it keeps it."""
-
-    def __init__(self, *, in_channels: int, out_channels: int, is_first: bool, downsamples: bool) -> None:
-        super().__init__()
-        self.is_first = is_first
-        self.downsamples = downsamples
-        self.conv1 = nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1)
-        self.conv2 = (
-            DownsampledConv2d(out_channels, out_channels)
-            if downsamples
-            else nn.Conv2d(out_channels, out_channels, kernel_size=3, padding=1)
-        )
-        has_shortcut = downsamples or in_channels != out_channels
-        self.shortcut = nn.Conv2d(in_channels, out_channels, kernel_size=1) if has_shortcut else None
-        self.attention: SelfAttention | None = None
-
-    def forward(self, features: Tensor) -> Tensor:
-        residual = self.conv2(relu(self.conv1(features if self.is_first else relu(features))))
-        if self.downsamples:
-            features = avg_pool2d(features, kernel_size=2)
-        if self.shortcut is not None:
-            features = self.shortcut(features)
-        features = residual + features
-        return features if self.attention is None else self.attention(features)
 
 
 class Discriminator(nn.Module):
@@ -243,8 +208,12 @@ class Discriminator(nn.Module):
         for index, (before, after) in enumerate(pairwise(channels)):
             is_last = index == len(channels) - 2
             downsamples = not is_last and not keeps_resolution(image_size, block=index)
-            block = DiscriminatorBlock(
-                in_channels=before, out_channels=after, is_first=index == 0, downsamples=downsamples
+            block = down_block(
+                in_channels=before,
+                hidden_channels=after,
+                out_channels=after,
+                takes_images=index == 0,
+                downsamples=downsamples,
             )
             resolution = resolution // 2 if downsamples else resolution
             if resolution in attention_resolutions:

@@ -10,6 +10,7 @@ that `interop.biggan_deep_hf` reproduces: the last convolution has `base_channel
 `image_channels` are used, and there are statistics for each truncation.
 """
 
+from collections.abc import Callable
 from itertools import pairwise
 
 import torch
@@ -18,8 +19,7 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, relu
 
 from lightning_gan.layers.attention import SelfAttention
-from lightning_gan.layers.batch_norm import BatchNorm, ConditionalBatchNorm
-from lightning_gan.layers.biggan import BOTTOM, DISCRIMINATOR_WIDTHS, GENERATOR_WIDTHS, check_sizes, keeps_resolution
+from lightning_gan.layers.batch_norm import BatchNorm, VectorAffine
 from lightning_gan.layers.initialization import Initialization, Orthogonal, initialize
 from lightning_gan.layers.projection import ClassEmbedding, ProjectionHead
 from lightning_gan.layers.resampling import nearest_upsample
@@ -29,6 +29,7 @@ from lightning_gan.layers.truncated_normal import truncated_latents
 from lightning_gan.loop.gan import GAN, unsaved_arguments
 from lightning_gan.loop.settings import Loop
 from lightning_gan.losses import AdversarialLoss, Hinge
+from lightning_gan.models.biggan import BOTTOM, DISCRIMINATOR_WIDTHS, GENERATOR_WIDTHS, check_sizes, keeps_resolution
 from lightning_gan.optimizers import GANAdam
 from lightning_gan.tensors.shapes import Images, Labels, Latents, Logits
 
@@ -50,9 +51,7 @@ class GeneratorBlock(nn.Module):
         in_channels: of the features.
         out_channels: of the result, no more than `in_channels`; the shortcut keeps the first of them.
         upsamples: doubles the resolution.
-        condition_dim: size of the vector that the batch normalizations are conditioned on.
-        eps: of the batch normalizations.
-        across_ranks: statistics of all ranks.
+        norm: makes a batch normalization for so many channels.
     """
 
     def __init__(
@@ -61,18 +60,12 @@ class GeneratorBlock(nn.Module):
         in_channels: int,
         out_channels: int,
         upsamples: bool,
-        condition_dim: int,
-        eps: float,
-        across_ranks: bool,
+        norm: Callable[[int], BatchNorm],
     ) -> None:
         super().__init__()
         self.out_channels = out_channels
         self.upsamples = upsamples
         hidden = in_channels // 4
-
-        def norm(channels: int) -> ConditionalBatchNorm:
-            return ConditionalBatchNorm(channels, condition_dim=condition_dim, eps=eps, across_ranks=across_ranks)
-
         self.norm1, self.norm2, self.norm3, self.norm4 = norm(in_channels), norm(hidden), norm(hidden), norm(hidden)
         self.conv1 = nn.Conv2d(in_channels, hidden, kernel_size=1)
         self.conv2 = UpsampledConv2d(hidden, hidden) if upsamples else nn.Conv2d(hidden, hidden, 3, padding=1)
@@ -132,17 +125,15 @@ class Generator(nn.Module):
         self.embedding = ClassEmbedding(number_of_classes, embedding_dim) if number_of_classes else None
         condition_dim = latent_dim + (embedding_dim if number_of_classes else 0)
         self.linear = nn.Linear(condition_dim, channels[0] * BOTTOM**2)
+
+        def norm(of: int) -> BatchNorm:
+            affine = VectorAffine(of, condition_dim=condition_dim)
+            return BatchNorm(of, affine=affine, eps=batch_norm_eps, across_ranks=batch_norm_across_ranks)
+
         self.blocks = nn.ModuleList()
         for stage, (before, after) in enumerate(pairwise(channels)):
             for out, upsamples in ((before, False), (after, True)):
-                block = GeneratorBlock(
-                    in_channels=before,
-                    out_channels=out,
-                    upsamples=upsamples,
-                    condition_dim=condition_dim,
-                    eps=batch_norm_eps,
-                    across_ranks=batch_norm_across_ranks,
-                )
+                block = GeneratorBlock(in_channels=before, out_channels=out, upsamples=upsamples, norm=norm)
                 if upsamples and BOTTOM * 2 ** (stage + 1) in attention_resolutions:
                     block.attention = SelfAttention(out)
                 self.blocks.append(block)

@@ -17,10 +17,10 @@ from torch import Tensor, nn
 
 from lightning_gan.layers.batch_norm import BatchNorm
 from lightning_gan.layers.growing import doublings
+from lightning_gan.layers.residual import started_uniformly
 from lightning_gan.loop.gan import GAN, unsaved_arguments
 from lightning_gan.loop.settings import Loop
 from lightning_gan.losses import AdversarialLoss, Wasserstein
-from lightning_gan.models.resnet_gan import Linear
 from lightning_gan.optimizers import GANAdam
 from lightning_gan.tensors.shapes import Images, Latents, Logits
 
@@ -55,7 +55,7 @@ class Generator(nn.Module):
     ) -> None:
         super().__init__()
         widths = [width * 2**stage for stage in reversed(range(doublings(image_size)))]
-        self.input = Linear(latent_dim, widths[0] * 16)
+        self.input = started_uniformly(nn.Linear(latent_dim, widths[0] * 16))
         # Per feature and not per map, as in the authors' code: it comes before the reshape.
         self.input_norm = BatchNorm(widths[0] * 16, always_batch_statistics=True)
         layers: list[nn.Module] = []
@@ -90,7 +90,7 @@ class Discriminator(nn.Module):
             initialize(layer)
             layers += [layer, nn.LeakyReLU(0.2), nn.Dropout(dropout)]
         self.features = nn.Sequential(*layers, nn.Flatten())
-        self.output = Linear(widths[-1] * 16, 1)
+        self.output = started_uniformly(nn.Linear(widths[-1] * 16, 1))
 
     def forward(self, images: Images) -> Logits:
         score: Tensor = self.output(self.features(images))

@@ -17,7 +17,7 @@ from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
 
 from lightning_gan.layers import label_vectors
-from lightning_gan.layers.batch_norm import BatchNorm
+from lightning_gan.layers.batch_norm import BatchNorm, ChannelAffine
 from lightning_gan.layers.growing import doublings
 from lightning_gan.loop.gan import GAN, unsaved_arguments
 from lightning_gan.loop.settings import Loop
@@ -31,8 +31,7 @@ def initialize(layer: nn.Module) -> None:
     """Weights from N(0, 0.02), those of batch norm from N(1, 0.02), biases 0 (section 4 of the paper, Torch code)."""
     if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)):
         nn.init.normal_(layer.weight, std=0.02)
-    if isinstance(layer, BatchNorm):
-        assert layer.gain is not None
+    if isinstance(layer, ChannelAffine):
         nn.init.normal_(layer.gain, mean=1.0, std=0.02)
 
 

@@ -9,41 +9,38 @@ from itertools import pairwise
 
 from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
-from torch.nn.functional import relu
 
-from lightning_gan.layers import box_downsample
 from lightning_gan.layers.growing import doublings
+from lightning_gan.layers.residual import down_block
+from lightning_gan.layers.widths import widths_or_default
 from lightning_gan.loop.gan import unsaved_arguments
 from lightning_gan.loop.settings import Loop
 from lightning_gan.losses import AdversarialLoss, Wasserstein
 from lightning_gan.models.auxiliary_classifier import AuxiliaryClassifier, AuxiliaryClassifierGAN
-from lightning_gan.models.resnet_gan import GLOROT, HE, Conv2d, Critic, DownConv2d, Generator, widths_or_default
+from lightning_gan.models.resnet_gan import (
+    GLOROT,
+    HE,
+    Critic,
+    Generator,
+    image_convolution,
+    started_as_in_wgan_gp,
+)
 from lightning_gan.optimizers import GANAdam
 
 
-class LayerNormBlock(nn.Module):
-    """Half the resolution: (layer norm, relu, convolution) twice, beside a 1x1 convolution.
-
-    Layer norm is over all features of an image, with a scale and an offset per channel: group norm of one group.
+class LayerNorm(nn.GroupNorm):
+    """Layer norm over all features of an image, with a gain and a bias for each channel: group norm of one group.
 
     Args:
-        in_channels: feature maps before, and between the convolutions.
-        out_channels: feature maps behind.
+        channels: channels of the features.
     """
 
-    def __init__(self, *, in_channels: int, out_channels: int) -> None:
-        super().__init__()
-        self.norm1 = nn.GroupNorm(1, in_channels)
-        self.conv1 = Conv2d(in_channels, in_channels, bias=False)
-        self.norm2 = nn.GroupNorm(1, in_channels)
-        self.conv2 = DownConv2d(in_channels, out_channels)
-        self.shortcut = Conv2d(in_channels, out_channels, kernel_size=1, gain=GLOROT)
+    def __init__(self, channels: int) -> None:
+        super().__init__(1, channels)
 
-    def forward(self, features: Tensor) -> Tensor:
-        hidden = self.conv1(relu(self.norm1(features)))
-        hidden = self.conv2(relu(self.norm2(hidden)))
-        output: Tensor = hidden + self.shortcut(box_downsample(features, factor=2))
-        return output
+    def forward(self, features: Tensor, condition: Tensor | None = None) -> Tensor:
+        """The same shape; the condition is not used."""
+        return super().forward(features)
 
 
 def layer_norm_critic(*, widths: Sequence[int], image_channels: int = 3, number_of_classes: int = 0) -> Critic:
@@ -54,8 +51,18 @@ def layer_norm_critic(*, widths: Sequence[int], image_channels: int = 3, number_
         image_channels: channels of the images.
         number_of_classes: 0 for no auxiliary classifier.
     """
-    entrance = Conv2d(image_channels, widths[0], gain=GLOROT)
-    blocks = [LayerNormBlock(in_channels=before, out_channels=after) for before, after in pairwise(widths)]
+    entrance = image_convolution(image_channels, widths[0], gain=GLOROT)
+    blocks = [
+        down_block(
+            norms=(LayerNorm(before), LayerNorm(before)),
+            in_channels=before,
+            hidden_channels=before,
+            out_channels=after,
+            first_bias=False,
+            start=started_as_in_wgan_gp,
+        )
+        for before, after in pairwise(widths)
+    ]
     return Critic(
         features=nn.Sequential(entrance, *blocks, nn.Flatten()),
         feature_count=widths[-1] * 16,

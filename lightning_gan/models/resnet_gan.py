@@ -8,13 +8,12 @@ five turns of the critic. With dropout in the critic they are the networks of CT
 arXiv:1803.01541).
 
 Batch norm uses the batch's own statistics in sampling too, as the authors' does, so an image depends a little on the
-others made with it. Convolutions are fused with the resampling beside them, and 1x1 convolutions come after averaging
-and before repeating pixels, which gives the same result in less work. The authors add uniform noise of width 1/128 to
-CIFAR images; we do not.
+others made with it. The authors add uniform noise of width 1/128 to CIFAR images; we do not.
 """
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from itertools import pairwise
 
 import torch
@@ -22,10 +21,10 @@ from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
-from lightning_gan.layers import box_downsample, nearest_upsample
-from lightning_gan.layers.batch_norm import BatchNorm, ClassConditionalBatchNorm
+from lightning_gan.layers.batch_norm import BatchNorm, labelled_affine
 from lightning_gan.layers.growing import doublings
-from lightning_gan.layers.resampling_convolutions import downsampled_convolution, upsampled_convolution
+from lightning_gan.layers.residual import down_block, started_uniformly, up_block
+from lightning_gan.layers.widths import widths_or_default
 from lightning_gan.loop.gan import unsaved_arguments
 from lightning_gan.loop.settings import Loop
 from lightning_gan.losses import AdversarialLoss, Wasserstein
@@ -37,108 +36,14 @@ GLOROT, HE = 1.0, math.sqrt(2.0)
 """Factors on ``sqrt(2 / (fan_in + fan_out))``, the standard deviation of uniform weights in the authors' code."""
 
 
-def widths_or_default(
-    widths: Sequence[int] | None, default: Sequence[int], *, setting: str, image_size: int
-) -> list[int]:
-    """The widths that are asked for, or else the default.
-
-    Raises:
-        ValueError: if there are not as many as in the default.
-    """
-    if widths is None:
-        return list(default)
-    if len(widths) != len(default):
-        raise ValueError(f"{setting}={list(widths)} must be {len(default)} numbers for image_size={image_size}")
-    return list(widths)
+def started_as_in_wgan_gp(layer: nn.Conv2d) -> nn.Conv2d:
+    """The same layer: weights of the blocks' 3x3 convolutions uniform with `HE`, of their shortcuts with `GLOROT`."""
+    return started_uniformly(layer, gain=HE if layer.kernel_size == (3, 3) else GLOROT)
 
 
-class Conv2d(nn.Conv2d):
-    """A convolution with "same" padding; weights uniform as in the authors' code, biases 0."""
-
-    def __init__(
-        self, in_channels: int, out_channels: int, *, kernel_size: int = 3, bias: bool = True, gain: float = HE
-    ) -> None:
-        super().__init__(in_channels, out_channels, kernel_size, padding=kernel_size // 2, bias=bias)
-        nn.init.xavier_uniform_(self.weight, gain=gain)
-        if self.bias is not None:
-            nn.init.zeros_(self.bias)
-
-
-class UpConv2d(Conv2d):
-    """Nearest upsampling by 2, then a 3x3 convolution."""
-
-    def forward(self, features: Tensor) -> Tensor:
-        return upsampled_convolution(features, self.weight, self.bias)
-
-
-class DownConv2d(Conv2d):
-    """A 3x3 convolution, then averaging 2x2 boxes."""
-
-    def forward(self, features: Tensor) -> Tensor:
-        return downsampled_convolution(features, self.weight, self.bias)
-
-
-class Linear(nn.Linear):
-    """A fully connected layer with Glorot's uniform weights and bias 0."""
-
-    def __init__(self, in_features: int, out_features: int) -> None:
-        super().__init__(in_features, out_features)
-        nn.init.xavier_uniform_(self.weight)
-        nn.init.zeros_(self.bias)
-
-
-class GeneratorNorm(nn.Module):
-    """Batch norm by the statistics of the batch at hand, always; with classes, gain and bias are the label's.
-
-    Args:
-        channels: feature maps.
-        number_of_classes: 0 for no labels.
-    """
-
-    def __init__(self, channels: int, *, number_of_classes: int) -> None:
-        super().__init__()
-        self.plain: BatchNorm | None = None
-        self.conditional: ClassConditionalBatchNorm | None = None
-        if number_of_classes:
-            self.conditional = ClassConditionalBatchNorm(
-                channels, number_of_classes=number_of_classes, always_batch_statistics=True
-            )
-        else:
-            self.plain = BatchNorm(channels, always_batch_statistics=True)
-
-    def forward(self, features: Tensor, labels: Labels | None) -> Tensor:
-        if self.conditional is not None:
-            assert labels is not None
-            normalized: Tensor = self.conditional(features, labels)
-            return normalized
-        assert self.plain is not None
-        normalized = self.plain(features)
-        return normalized
-
-
-class UpBlock(nn.Module):
-    """Twice the resolution: (norm, relu, convolution) twice, beside a 1x1 convolution.
-
-    Args:
-        in_channels: feature maps before.
-        out_channels: feature maps behind.
-        number_of_classes: 0 for no labels.
-        first_bias: whether the first convolution has a bias, which the second norm takes away again.
-    """
-
-    def __init__(self, *, in_channels: int, out_channels: int, number_of_classes: int, first_bias: bool) -> None:
-        super().__init__()
-        self.norm1 = GeneratorNorm(in_channels, number_of_classes=number_of_classes)
-        self.conv1 = UpConv2d(in_channels, out_channels, bias=first_bias)
-        self.norm2 = GeneratorNorm(out_channels, number_of_classes=number_of_classes)
-        self.conv2 = Conv2d(out_channels, out_channels)
-        self.shortcut = Conv2d(in_channels, out_channels, kernel_size=1, gain=GLOROT)
-
-    def forward(self, features: Tensor, labels: Labels | None) -> Tensor:
-        hidden = self.conv1(relu(self.norm1(features, labels)))
-        hidden = self.conv2(relu(self.norm2(hidden, labels)))
-        output: Tensor = nearest_upsample(self.shortcut(features), factor=2) + hidden
-        return output
+def image_convolution(in_channels: int, out_channels: int, *, gain: float) -> nn.Conv2d:
+    """The 3x3 convolution from images or to images, its weights uniform with `gain`."""
+    return started_uniformly(nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1), gain=gain)
 
 
 class Generator(nn.Module):
@@ -165,13 +70,25 @@ class Generator(nn.Module):
     ) -> None:
         super().__init__()
         self.number_of_classes = number_of_classes
-        self.input = Linear(latent_dim, widths[0] * 16)
+        self.input = started_uniformly(nn.Linear(latent_dim, widths[0] * 16))
+
+        def norm(channels: int) -> BatchNorm:
+            affine = labelled_affine(channels, number_of_classes=number_of_classes)
+            return BatchNorm(channels, affine=affine, always_batch_statistics=True)
+
         self.blocks = nn.ModuleList(
-            UpBlock(in_channels=before, out_channels=after, number_of_classes=number_of_classes, first_bias=first_bias)
+            up_block(
+                norms=(norm(before), norm(after)),
+                in_channels=before,
+                out_channels=after,
+                first_bias=first_bias,
+                shortcut_leads=True,
+                start=started_as_in_wgan_gp,
+            )
             for before, after in pairwise(widths)
         )
         self.output_norm = BatchNorm(widths[-1], always_batch_statistics=True)
-        self.output = Conv2d(widths[-1], image_channels, gain=output_gain)
+        self.output = image_convolution(widths[-1], image_channels, gain=output_gain)
 
     def forward(self, latents: Latents, labels: Labels | None = None) -> Images:
         features: Tensor = self.input(latents).unflatten(1, (-1, 4, 4))
@@ -179,53 +96,6 @@ class Generator(nn.Module):
             features = block(features, labels)
         images: Tensor = self.output(relu(self.output_norm(features))).tanh()
         return images
-
-
-class FirstDownBlock(nn.Module):
-    """The critic's entrance: convolution, relu, convolution, averaging ("optimized": no relu on the image)."""
-
-    def __init__(self, *, image_channels: int, out_channels: int) -> None:
-        super().__init__()
-        self.conv1 = Conv2d(image_channels, out_channels)
-        self.conv2 = DownConv2d(out_channels, out_channels)
-        self.shortcut = Conv2d(image_channels, out_channels, kernel_size=1, gain=GLOROT)
-
-    def forward(self, images: Images) -> Tensor:
-        output: Tensor = self.conv2(relu(self.conv1(images))) + self.shortcut(box_downsample(images, factor=2))
-        return output
-
-
-class DownBlock(nn.Module):
-    """Half the resolution: (relu, convolution) twice, beside a 1x1 convolution."""
-
-    def __init__(self, *, in_channels: int, out_channels: int) -> None:
-        super().__init__()
-        self.conv1 = Conv2d(in_channels, in_channels)
-        self.conv2 = DownConv2d(in_channels, out_channels)
-        self.shortcut = Conv2d(in_channels, out_channels, kernel_size=1, gain=GLOROT)
-
-    def forward(self, features: Tensor) -> Tensor:
-        hidden = self.conv2(relu(self.conv1(relu(features))))
-        output: Tensor = hidden + self.shortcut(box_downsample(features, factor=2))
-        return output
-
-
-class FlatBlock(nn.Module):
-    """(relu, convolution) twice at one resolution, beside the features themselves if their number stays."""
-
-    def __init__(self, *, in_channels: int, out_channels: int) -> None:
-        super().__init__()
-        self.conv1 = Conv2d(in_channels, out_channels)
-        self.conv2 = Conv2d(out_channels, out_channels)
-        self.shortcut = (
-            nn.Identity()
-            if in_channels == out_channels
-            else Conv2d(in_channels, out_channels, kernel_size=1, gain=GLOROT)
-        )
-
-    def forward(self, features: Tensor) -> Tensor:
-        output: Tensor = self.shortcut(features) + self.conv2(relu(self.conv1(relu(features))))
-        return output
 
 
 class MeanOverPixels(nn.Module):
@@ -249,8 +119,8 @@ class Critic(nn.Module):
     def __init__(self, *, features: nn.Sequential, feature_count: int, number_of_classes: int = 0) -> None:
         super().__init__()
         self.features = features
-        self.to_score = Linear(feature_count, 1)
-        self.to_classes = Linear(feature_count, number_of_classes) if number_of_classes else None
+        self.to_score = started_uniformly(nn.Linear(feature_count, 1))
+        self.to_classes = started_uniformly(nn.Linear(feature_count, number_of_classes)) if number_of_classes else None
 
     def forward(self, images: Images) -> Logits:
         features = self.features(images)
@@ -269,11 +139,13 @@ def plain_critic(
         number_of_classes: 0 for no auxiliary classifier.
         dropout: probabilities behind the last blocks, one for each; none in WGAN-GP, 0.2, 0.5, 0.5 in CT-GAN.
     """
-    blocks: list[nn.Module] = [FirstDownBlock(image_channels=image_channels, out_channels=widths[0])]
+    make = partial(down_block, start=started_as_in_wgan_gp)
+    first = make(in_channels=image_channels, hidden_channels=widths[0], out_channels=widths[0], takes_images=True)
+    blocks: list[nn.Module] = [first]
     for before, after in pairwise(widths[:-2]):
-        blocks.append(DownBlock(in_channels=before, out_channels=after))
+        blocks.append(make(in_channels=before, hidden_channels=before, out_channels=after))
     for before, after in pairwise(widths[-3:]):
-        blocks.append(FlatBlock(in_channels=before, out_channels=after))
+        blocks.append(make(in_channels=before, hidden_channels=after, out_channels=after, downsamples=False))
     probabilities = [0.0] * (len(blocks) - len(dropout)) + list(dropout)
     features: list[nn.Module] = []
     for block, probability in zip(blocks, probabilities, strict=True):

@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from torch.nn.functional import relu
 
 from lightning_gan.layers.attention import SelfAttention
-from lightning_gan.layers.batch_norm import BatchNorm
+from lightning_gan.layers.batch_norm import BatchNorm, labelled_affine
 from lightning_gan.layers.projection import ProjectionHead
-from lightning_gan.layers.residual import LabelledBatchNorm, ResidualDownBlock, ResidualUpBlock, start_uniformly
+from lightning_gan.layers.residual import down_block, start_uniformly, up_block
 from lightning_gan.layers.spectral_normalization import spectrally_normalized
 from lightning_gan.loop.gan import GAN, unsaved_arguments
 from lightning_gan.loop.settings import Loop
@@ -84,17 +84,12 @@ class Generator(nn.Module):
         widths = [channels * min(image_size // resolution, 16) for resolution in resolutions]
         self.input = nn.Linear(latent_dim, widths[0] * BOTTOM**2)
 
-        def norm(of: int) -> LabelledBatchNorm:
-            return LabelledBatchNorm(
-                of,
-                number_of_classes=number_of_classes,
-                eps=1e-5,
-                momentum=batch_norm_momentum,
-                across_ranks=batch_norm_across_ranks,
-            )
+        def norm(of: int) -> BatchNorm:
+            affine = labelled_affine(of, number_of_classes=number_of_classes)
+            return BatchNorm(of, affine=affine, momentum=batch_norm_momentum, across_ranks=batch_norm_across_ranks)
 
         self.blocks = nn.ModuleList(
-            ResidualUpBlock(norms=(norm(before), norm(after)), in_channels=before, out_channels=after)
+            up_block(norms=(norm(before), norm(after)), in_channels=before, out_channels=after)
             for before, after in pairwise(widths)
         )
         # Behind the block with this index.
@@ -143,13 +138,11 @@ class Discriminator(nn.Module):
         resolutions = resolutions_between(image_size, attention_resolution=attention_resolution)[-2::-1]
         widths = [channels * min(image_size // 2 // resolution, 16) for resolution in resolutions]
         self.blocks = nn.ModuleList(
-            ResidualDownBlock(in_channels=before, hidden_channels=after, out_channels=after, is_first=index == 0)
+            down_block(in_channels=before, hidden_channels=after, out_channels=after, takes_images=index == 0)
             for index, (before, after) in enumerate(pairwise([image_channels, *widths]))
         )
         self.blocks.append(
-            ResidualDownBlock(
-                in_channels=widths[-1], hidden_channels=widths[-1], out_channels=widths[-1], downsamples=False
-            )
+            down_block(in_channels=widths[-1], hidden_channels=widths[-1], out_channels=widths[-1], downsamples=False)
         )
         # Behind the block with this index.
         self.attention_index = None if attention_resolution is None else resolutions.index(attention_resolution)

@@ -20,10 +20,11 @@ from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
-from lightning_gan.layers.batch_norm import BatchNorm
+from lightning_gan.layers.batch_norm import BatchNorm, labelled_affine
 from lightning_gan.layers.projection import ProjectionHead
-from lightning_gan.layers.residual import LabelledBatchNorm, ResidualDownBlock, ResidualUpBlock, start_uniformly
+from lightning_gan.layers.residual import down_block, start_uniformly, up_block
 from lightning_gan.layers.spectral_normalization import spectrally_normalized
+from lightning_gan.layers.widths import widths_or_default
 from lightning_gan.loop.gan import GAN, unsaved_arguments
 from lightning_gan.loop.settings import Loop
 from lightning_gan.losses import AdversarialLoss, Hinge
@@ -75,24 +76,6 @@ def architecture_of(image_size: int) -> Architecture:
     return ARCHITECTURES[image_size]
 
 
-def widths_or_papers(
-    widths: Sequence[int] | None, papers: Sequence[int], *, setting: str, image_size: int
-) -> Sequence[int]:
-    """The widths that are asked for, or else the paper's.
-
-    Raises:
-        ValueError: if there are not as many as in the paper.
-    """
-    if widths is None:
-        return papers
-    if len(widths) != len(papers) or min(widths) < 1:
-        raise ValueError(
-            f"{setting}={list(widths)} must be {len(papers)} numbers for image_size={image_size}, as the paper's "
-            f"{list(papers)} are"
-        )
-    return widths
-
-
 class Generator(nn.Module):
     """Latents to images; labels choose the gains and biases of the blocks' batch norm.
 
@@ -120,21 +103,16 @@ class Generator(nn.Module):
     ) -> None:
         super().__init__()
         papers = architecture_of(image_size).generator_widths
-        widths = widths_or_papers(widths, papers, setting="generator_widths", image_size=image_size)
+        widths = widths_or_default(widths, papers, setting="generator_widths", image_size=image_size)
         self.bottom = image_size // 2 ** (len(widths) - 1)
         self.input = nn.Linear(latent_dim, widths[0] * self.bottom**2)
 
-        def norm(channels: int) -> LabelledBatchNorm:
-            return LabelledBatchNorm(
-                channels,
-                number_of_classes=number_of_classes,
-                eps=BATCH_NORM_EPS,
-                momentum=0.1,
-                across_ranks=batch_norm_across_ranks,
-            )
+        def norm(channels: int) -> BatchNorm:
+            affine = labelled_affine(channels, number_of_classes=number_of_classes)
+            return BatchNorm(channels, affine=affine, eps=BATCH_NORM_EPS, across_ranks=batch_norm_across_ranks)
 
         self.blocks = nn.ModuleList(
-            ResidualUpBlock(norms=(norm(before), norm(after)), in_channels=before, out_channels=after)
+            up_block(norms=(norm(before), norm(after)), in_channels=before, out_channels=after)
             for before, after in pairwise(widths)
         )
         self.norm = BatchNorm(widths[-1], eps=BATCH_NORM_EPS, across_ranks=batch_norm_across_ranks)
@@ -176,14 +154,14 @@ class Discriminator(nn.Module):
         super().__init__()
         architecture = architecture_of(image_size)
         papers = architecture.discriminator_widths
-        widths = widths_or_papers(widths, papers, setting="discriminator_widths", image_size=image_size)
+        widths = widths_or_default(widths, papers, setting="discriminator_widths", image_size=image_size)
         self.blocks = nn.ModuleList()
         for index, (before, after) in enumerate(pairwise([image_channels, *widths])):
-            block = ResidualDownBlock(
+            block = down_block(
                 in_channels=before,
                 hidden_channels=after if index == 0 else before,
                 out_channels=after,
-                is_first=index == 0,
+                takes_images=index == 0,
                 downsamples=index < architecture.halvings,
             )
             self.blocks.append(block)

@@ -20,12 +20,12 @@ from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
 from lightning_gan.layers.gaussian_code import reparametrized
-from lightning_gan.layers.r1_resnet import Critic, Generator, ResNet
 from lightning_gan.loop.draws import Draws, Reals
 from lightning_gan.loop.gan import GAN, unsaved_arguments
 from lightning_gan.loop.settings import Loop
 from lightning_gan.loop.turn import Player, Scores
 from lightning_gan.losses import AdversarialLoss
+from lightning_gan.models.r1_resnet import Critic, Generator, ResNet
 from lightning_gan.optimizers import GANAdam
 from lightning_gan.tensors.precision import full_precision
 from lightning_gan.tensors.shapes import FakeImages, Images, Labels, Logits

@@ -55,9 +55,42 @@ class RampUp(LearningRateSchedule):
         return min(images_seen / (1000 * self.kimg), 1.0)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Decay(LearningRateSchedule):
+    """1 until `start_kimg`, then to `final_factor` at `end_kimg` and beyond; subclasses say on which way.
+
+    Args:
+        start_kimg: thousands of images after which the decay begins.
+        end_kimg: thousands of images after which it ends.
+        final_factor: what is left at the end.
+
+    Raises:
+        ValueError: if the end is not after the start.
+    """
+
+    start_kimg: float = 0.0
+    end_kimg: float
+    final_factor: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.start_kimg < self.end_kimg:
+            raise ValueError(
+                f"end_kimg={self.end_kimg} must come after start_kimg={self.start_kimg}, which must not be negative"
+            )
+
+    @abstractmethod
+    def after(self, passed: float) -> float:
+        """The factor when this share of the decay has passed, from 0 to 1."""
+
+    @final
+    def at(self, images_seen: int) -> float:
+        passed = (images_seen / 1000 - self.start_kimg) / (self.end_kimg - self.start_kimg)
+        return self.after(min(max(passed, 0.0), 1.0))
+
+
 @final
 @dataclass(frozen=True, kw_only=True)
-class LinearDecay(LearningRateSchedule):
+class LinearDecay(Decay):
     """1 until `start_kimg`, then linearly to `final_factor` at `end_kimg` and beyond.
 
     Args:
@@ -73,21 +106,13 @@ class LinearDecay(LearningRateSchedule):
         0.5
     """
 
-    start_kimg: float = 0.0
-    end_kimg: float
-    final_factor: float = 0.0
-
-    def __post_init__(self) -> None:
-        _check_span(self.start_kimg, self.end_kimg)
-
-    def at(self, images_seen: int) -> float:
-        passed = _share_passed(images_seen, start_kimg=self.start_kimg, end_kimg=self.end_kimg)
+    def after(self, passed: float) -> float:
         return 1.0 + (self.final_factor - 1.0) * passed
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class CosineDecay(LearningRateSchedule):
+class CosineDecay(Decay):
     """1 until `start_kimg`, then half a cosine (arXiv:1608.03983, eq. 5) to `final_factor` at `end_kimg` and beyond.
 
     Args:
@@ -99,21 +124,13 @@ class CosineDecay(LearningRateSchedule):
         ValueError: if the end is not after the start.
     """
 
-    start_kimg: float = 0.0
-    end_kimg: float
-    final_factor: float = 0.0
-
-    def __post_init__(self) -> None:
-        _check_span(self.start_kimg, self.end_kimg)
-
-    def at(self, images_seen: int) -> float:
-        passed = _share_passed(images_seen, start_kimg=self.start_kimg, end_kimg=self.end_kimg)
+    def after(self, passed: float) -> float:
         return self.final_factor + (1.0 - self.final_factor) * (1.0 + math.cos(math.pi * passed)) / 2
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class ExponentialDecay(LearningRateSchedule):
+class ExponentialDecay(Decay):
     """1 until `start_kimg`, then by the same factor for every image to `final_factor` at `end_kimg` and beyond.
 
     Args:
@@ -129,27 +146,14 @@ class ExponentialDecay(LearningRateSchedule):
         0.5
     """
 
-    start_kimg: float = 0.0
-    end_kimg: float
     final_factor: float = 0.01
 
     def __post_init__(self) -> None:
-        _check_span(self.start_kimg, self.end_kimg)
+        super().__post_init__()
         if self.final_factor <= 0:
             raise ValueError(
                 f"ExponentialDecay: final_factor={self.final_factor} must be positive; LinearDecay can end at 0"
             )
 
-    def at(self, images_seen: int) -> float:
-        passed = _share_passed(images_seen, start_kimg=self.start_kimg, end_kimg=self.end_kimg)
+    def after(self, passed: float) -> float:
         return float(self.final_factor**passed)
-
-
-def _share_passed(images_seen: int, *, start_kimg: float, end_kimg: float) -> float:
-    """0 until the start, 1 from the end on, linear between."""
-    return min(max((images_seen / 1000 - start_kimg) / (end_kimg - start_kimg), 0.0), 1.0)
-
-
-def _check_span(start_kimg: float, end_kimg: float) -> None:
-    if not 0 <= start_kimg < end_kimg:
-        raise ValueError(f"end_kimg={end_kimg} must come after start_kimg={start_kimg}, which must not be negative")

@@ -262,7 +262,7 @@ def test_a_cache_that_is_cut_off_between_two_arrays_is_completed(folder: Path, m
         patch.setattr(os, "replace", fail_at_the_third)
         with pytest.raises(KeyboardInterrupt):
             cached(folder)
-    assert arrays(cached(folder, prepare=False)) == ["r0016.npy"]
+    assert arrays(cached(folder, prepare=False)) == ["r0001.npy"]
     source = cached(folder)
     assert len(arrays(source)) == 5
     assert torch.equal(source.read(ALL, resolution=2), files_of(folder).read(ALL, resolution=2))
@@ -299,12 +299,12 @@ CachedImages(files=files, directory={str(folder.parent / "cache")!r}).prepare()
     process = subprocess.Popen([sys.executable, "-c", script], cwd=Path(lightning_gan.__file__).parents[1])
     deadline = time.monotonic() + 100
     source = cached(folder, prepare=False)
-    while not list(source.directory.glob("unfinished-*/*.npy")) and process.poll() is None:
+    while not list(source.directory.glob("unfinished-*/*.npy.*")) and process.poll() is None:
         assert time.monotonic() < deadline
         time.sleep(0.05)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    assert list(source.directory.glob("unfinished-*/*.npy")) and arrays(source) == []
+    assert list(source.directory.glob("unfinished-*/*.npy.*")) and arrays(source) == []
     source.prepare()
     assert torch.equal(source.read(ALL, resolution=8), files_of(folder).read(ALL, resolution=8))
 
@@ -354,11 +354,16 @@ def test_a_disk_that_is_too_small_is_told_before_anything_is_decoded(
 def test_a_disk_that_fills_up_meanwhile_is_told_and_nothing_is_left(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(file: object) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    flush, flushed = os.fsync, []
+
+    def full_behind_the_manifest(descriptor: int) -> None:
+        flushed.append(descriptor)
+        if len(flushed) > 2:  # the manifest and its folder
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        flush(descriptor)
 
     low = cached(folder, cache_resolution=4)
-    monkeypatch.setattr("lightning_gan.data.resolution_cache._flush_to_disk", full)
+    monkeypatch.setattr(os, "fsync", full_behind_the_manifest)
     with pytest.raises(ValueError, match=r"cannot be written \(No space left on device\); it needs .*make room"):
         cached(folder)
     assert arrays(low) == ["r0001.npy", "r0002.npy", "r0004.npy"] and not list(low.directory.glob("unfinished-*"))

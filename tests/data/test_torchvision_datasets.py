@@ -38,9 +38,9 @@ ALL: tuple[type[GANData], ...] = (CIFAR10, CIFAR100, STL10, CelebA, LSUN, ImageN
 FRAGMENTS = [
     name
     for name in shipped_configs()
-    if name.startswith("data/") and "data.Rollouts" not in (shipped_folder() / name).read_text()
+    if name.startswith("data/") and "imitation.Rollouts" not in (shipped_folder() / name).read_text()
 ]
-"""Of images; those of environments are in tests/data/test_rollouts.py."""
+"""Of images; those of environments are in tests/imitation/test_rollouts.py."""
 
 
 @pytest.fixture(autouse=True)

@@ -13,6 +13,7 @@ from lightning_gan.interop.biggan_deep_hf import (
     networks,
     published_generator,
 )
+from lightning_gan.layers.batch_norm import NoAffine
 from tests.interop.goldens import Golden
 
 WIDTHS = {128: [16, 16, 8, 4, 2, 1], 256: [16, 16, 8, 8, 4, 2, 1], 512: [16, 16, 8, 8, 4, 2, 1, 1]}
@@ -138,7 +139,7 @@ def test_images_equal_the_authors_where_theirs_are_numbers(golden: Golden, trunc
 
 
 def test_between_two_steps_their_weights_are_swapped() -> None:
-    norm = BatchNormByTruncation(1, eps=1e-4, affine=False, steps=5)
+    norm = BatchNormByTruncation(1, affine=NoAffine(), eps=1e-4, steps=5)
     norm.running_means.copy_(torch.tensor([[0.0], [1.0], [2.0], [3.0], [4.0]]))
     means = []
     for truncation in (0.25, 0.3125, 1.0):

@@ -52,7 +52,7 @@ def test_without_a_shared_embedding_tables_are_imported() -> None:
             if name.endswith("weight"):
                 state[name] = torch.randn(7, len(value), generator=torch.Generator().manual_seed(len(name)))
     generator = networks({"G": state}, config)["G"]
-    norm = generator.get_submodule("blocks.0.norm1.layer")
+    norm = generator.get_submodule("blocks.0.norm1.affine")
     assert torch.equal(norm.get_parameter("gain"), state["blocks.0.0.bn1.gain.weight"])
     assert torch.equal(norm.get_parameter("bias"), state["blocks.0.0.bn1.bias.weight"])
     assert generator(golden["input/z"][:, :10], golden["input/y"]).shape == (8, 3, 32, 32)

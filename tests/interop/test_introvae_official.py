@@ -48,7 +48,7 @@ def authors_state(network: Encoder | Decoder) -> dict[str, Tensor]:
     variables = {"gain": "weight", "running_variance": "running_var"}
     state: dict[str, Tensor] = {}
     for name, value in network.state_dict().items():
-        layer, _, variable = name.rpartition(".")
+        layer, _, variable = name.replace("affine.", "").rpartition(".")
         if variable.startswith("standing_"):
             continue
         if layer in heads:

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from lightning_gan.interop.vgan_official import networks
-from lightning_gan.layers.r1_resnet import Generator
+from lightning_gan.models.r1_resnet import Generator
 from lightning_gan.models.vgan import Discriminator
 from lightning_gan.penalties import kl_to_standard_normal
 from tests.interop.goldens import Golden, relative_error

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from lightning_gan.layers.batch_norm import BatchNorm, ConditionalBatchNorm
+from lightning_gan.layers.batch_norm import BatchNorm, VectorAffine
 
 CHANNELS, CONDITION = 3, 2
 
@@ -20,7 +20,8 @@ class Network(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.plain = BatchNorm(CHANNELS, momentum=0.3, across_ranks=True)
-        self.conditional = ConditionalBatchNorm(CHANNELS, condition_dim=CONDITION, across_ranks=True)
+        affine = VectorAffine(CHANNELS, condition_dim=CONDITION)
+        self.conditional = BatchNorm(CHANNELS, affine=affine, across_ranks=True)
 
     def forward(self, features: Tensor, condition: Tensor) -> Tensor:
         logits: Tensor = self.conditional(self.plain(features).tanh(), condition).tanh().square().sum(dim=(1, 2, 3))

@@ -10,11 +10,15 @@ import torch
 from torch import Tensor, nn
 
 from lightning_gan.layers.batch_norm import (
+    Affine,
     BatchNorm,
-    ClassConditionalBatchNorm,
-    ConditionalBatchNorm,
+    ChannelAffine,
+    ClassAffine,
+    NoAffine,
+    VectorAffine,
     batch_moments,
     batch_norms_of,
+    labelled_affine,
     standing_statistics,
 )
 from lightning_gan.layers.spectral_normalization import spectrally_normalized
@@ -64,45 +68,65 @@ def test_statistics_stay_in_single_precision_under_autocast() -> None:
 
 
 def test_a_condition_sets_gain_and_bias() -> None:
-    layer = ConditionalBatchNorm(4, condition_dim=2)
+    affine = VectorAffine(4, condition_dim=2)
+    layer = BatchNorm(4, affine=affine)
     condition = torch.randn(5, 2)
-    gain, bias = condition @ layer.gain.weight.T, condition @ layer.bias.weight.T
-    expected = layer.normalization(features()) * (1 + gain)[:, :, None, None] + bias[:, :, None, None]
+    gain, bias = condition @ affine.gain.weight.T, condition @ affine.bias.weight.T
+    expected = BatchNorm(4, affine=NoAffine())(features()) * (1 + gain)[:, :, None, None] + bias[:, :, None, None]
     torch.testing.assert_close(layer(features(), condition), expected)
 
 
 def test_class_tables_start_as_plain_batch_normalization() -> None:
-    layer = ClassConditionalBatchNorm(4, number_of_classes=3)
+    layer = BatchNorm(4, affine=ClassAffine(4, number_of_classes=3))
     torch.testing.assert_close(layer(features(), torch.arange(5) % 3), BatchNorm(4)(features()))
 
 
 def test_each_class_has_its_own_gain_and_bias_and_unused_ones_get_no_gradient() -> None:
-    layer = ClassConditionalBatchNorm(4, number_of_classes=3)
+    affine = ClassAffine(4, number_of_classes=3)
+    layer = BatchNorm(4, affine=affine)
     labels = torch.tensor([0, 2, 0, 2, 2])
     layer(features(), labels).square().sum().backward()
-    for table in (layer.gain, layer.bias):
+    for table in (affine.gain, affine.bias):
         assert table.grad is not None
         assert [bool(row.any()) for row in table.grad] == [True, False, True]
         nn.init.normal_(table)
-    normalized = layer.normalization(features())
+    normalized = BatchNorm(4, affine=NoAffine())(features())
     for sample, label in enumerate(labels):
-        expected = normalized[sample] * (1 + layer.gain[label])[:, None, None] + layer.bias[label][:, None, None]
+        expected = normalized[sample] * (1 + affine.gain[label])[:, None, None] + affine.bias[label][:, None, None]
         torch.testing.assert_close(layer(features(), labels)[sample], expected)
 
 
 def test_multi_hot_labels_add_their_classes_up() -> None:
-    layer = ClassConditionalBatchNorm(4, number_of_classes=3)
-    nn.init.normal_(layer.gain)
-    nn.init.normal_(layer.bias)
+    affine = ClassAffine(4, number_of_classes=3)
+    layer = BatchNorm(4, affine=affine)
+    nn.init.normal_(affine.gain)
+    nn.init.normal_(affine.bias)
     labels = torch.arange(5) % 3
     one_hot = nn.functional.one_hot(labels, 3).float()
     torch.testing.assert_close(layer(features(), one_hot), layer(features(), labels))
 
 
+def test_without_classes_the_labels_affine_is_learned_for_each_channel() -> None:
+    affine = labelled_affine(4, number_of_classes=0)
+    assert isinstance(affine, ChannelAffine)
+    layer = BatchNorm(4, affine=affine)
+    nn.init.normal_(affine.gain)
+    nn.init.normal_(affine.bias)
+    expected = nn.functional.batch_norm(features(), None, None, affine.gain, affine.bias, training=True)
+    assert torch.equal(layer(features()), expected)
+    assert torch.equal(layer(features(), torch.arange(5) % 3), expected)  # labels are not used
+    assert isinstance(labelled_affine(4, number_of_classes=3), ClassAffine)
+
+
+@pytest.mark.parametrize("affine", [ChannelAffine(4), NoAffine(), ClassAffine(4, number_of_classes=3)])
+def test_every_affine_keeps_the_dtype_of_the_features(affine: Affine) -> None:
+    with torch.autocast("cpu", torch.bfloat16):
+        assert BatchNorm(4, affine=affine)(features().bfloat16(), torch.arange(5) % 3).dtype == torch.bfloat16
+
+
 def test_spectral_normalization_takes_the_linear_maps_and_leaves_the_tables() -> None:
-    network = nn.ModuleList(
-        [ConditionalBatchNorm(4, condition_dim=2), ClassConditionalBatchNorm(4, number_of_classes=3)]
-    )
+    affines = [VectorAffine(4, condition_dim=2), ClassAffine(4, number_of_classes=3)]
+    network = nn.ModuleList(BatchNorm(4, affine=affine) for affine in affines)
     assert len(spectrally_normalized(network)) == 2
 
 
@@ -143,7 +167,7 @@ def test_standing_statistics_survive_a_state_dict() -> None:
 
 
 def test_every_layer_of_a_network_is_found() -> None:
-    network = nn.Sequential(BatchNorm(4), ConditionalBatchNorm(4, condition_dim=2))
+    network = nn.Sequential(BatchNorm(4), BatchNorm(4, affine=VectorAffine(4, condition_dim=2)))
     assert len(batch_norms_of(network)) == 2
 
 

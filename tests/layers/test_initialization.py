@@ -6,14 +6,14 @@ import pytest
 import torch
 from torch import nn
 
-from lightning_gan.layers.batch_norm import ClassConditionalBatchNorm
+from lightning_gan.layers.batch_norm import ClassAffine
 from lightning_gan.layers.initialization import Initialization, Normal, Orthogonal, XavierUniform, initialize
 
 
 def network() -> nn.ModuleList:
     torch.manual_seed(0)
     return nn.ModuleList(
-        [nn.Linear(8, 40), nn.Conv2d(8, 4, 3), nn.Embedding(5, 8), ClassConditionalBatchNorm(8, number_of_classes=5)]
+        [nn.Linear(8, 40), nn.Conv2d(8, 4, 3), nn.Embedding(5, 8), ClassAffine(8, number_of_classes=5)]
     )
 
 

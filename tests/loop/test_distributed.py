@@ -9,7 +9,7 @@ from lightning.pytorch.strategies import SingleDeviceStrategy
 from torch import Tensor, nn
 
 from lightning_gan.loop import distributed
-from lightning_gan.loop.distributed import GANDDPStrategy, average_gradients
+from lightning_gan.loop.distributed import GANDDPStrategy, average_gradients, means_over_ranks
 from tests.loop.distributed_worker import CASES, STRATEGIES
 from tests.two_ranks import assert_same_weights, largest_difference, run_on_one_and_two
 
@@ -41,6 +41,18 @@ def test_only_gradients_that_exist_travel(monkeypatch: pytest.MonkeyPatch) -> No
             assert parameter.grad is None
         else:
             torch.testing.assert_close(parameter.grad, 2 * old)
+
+
+def test_means_come_in_the_order_and_the_shapes_of_the_tensors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(distributed, "BUCKET_NUMBERS", 10)
+    shapes, types = [(2, 3), (), (4,), (2, 10), (1,)], [torch.float32] * 3 + [torch.float64] * 2
+    tensors = [torch.randn(shape, dtype=dtype, requires_grad=True) for shape, dtype in zip(shapes, types, strict=True)]
+    pairs = list(means_over_ranks(tensors, reduce=lambda flat: 3 * flat))
+    assert [sum(tensor.numel() for tensor in bucket) for bucket, _ in pairs] == [7, 4, 20, 1]
+    means = [mean for _, means in pairs for mean in means]
+    assert not any(mean.requires_grad for mean in means)
+    for tensor, mean in zip(tensors, means, strict=True):
+        torch.testing.assert_close(mean, 3 * tensor.detach())
 
 
 @pytest.fixture(scope="module")

@@ -59,7 +59,9 @@ def test_every_table_leads_from_its_images_to_one_by_one_and_back(architecture: 
 
 
 def normalized(features: Tensor, weights: dict[str, Tensor], name: str) -> Tensor:
-    return batch_norm(features, None, None, weights[f"{name}.gain"], weights[f"{name}.bias"], training=True)
+    return batch_norm(
+        features, None, None, weights[f"{name}.affine.gain"], weights[f"{name}.affine.bias"], training=True
+    )
 
 
 @torch.no_grad()

@@ -24,7 +24,7 @@ def weights_by_name(network: nn.Module) -> dict[str, Tensor]:
 
 def normalized(features: Tensor, weights: dict[str, Tensor], name: str) -> Tensor:
     """Batch normalization with the authors' eps, with gain and bias where there are some."""
-    gain, bias = weights.get(f"{name}.gain"), weights.get(f"{name}.bias")
+    gain, bias = weights.get(f"{name}.affine.gain"), weights.get(f"{name}.affine.bias")
     return batch_norm(features, None, None, gain, bias, training=True, eps=1e-8)
 
 

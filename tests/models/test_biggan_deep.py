@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from lightning_gan.layers.batch_norm import BatchNorm, VectorAffine
 from lightning_gan.layers.truncated_normal import truncated_latents
 from lightning_gan.loop.settings import Loop
 from lightning_gan.models.biggan_deep import BigGANDeep, Discriminator, DiscriminatorBlock, Generator, GeneratorBlock
@@ -68,7 +69,10 @@ def test_every_parameter_has_a_gradient(classes: int, channels: int) -> None:
 
 @torch.no_grad()
 def test_the_generators_shortcut_keeps_the_first_channels() -> None:
-    block = GeneratorBlock(in_channels=8, out_channels=4, upsamples=True, condition_dim=2, eps=1e-5, across_ranks=False)
+    def norm(channels: int) -> BatchNorm:
+        return BatchNorm(channels, affine=VectorAffine(channels, condition_dim=2))
+
+    block = GeneratorBlock(in_channels=8, out_channels=4, upsamples=True, norm=norm)
     nn.init.zeros_(block.conv4.weight)
     assert block.conv4.bias is not None
     nn.init.zeros_(block.conv4.bias)

@@ -62,7 +62,9 @@ def test_the_networks_compute_what_their_layers_say() -> None:
     one_hot = torch.eye(3)[labels]
 
     def normalized(features: Tensor, weights: dict[str, Tensor], name: str) -> Tensor:
-        return batch_norm(features, None, None, weights[f"{name}.gain"], weights[f"{name}.bias"], training=True)
+        return batch_norm(
+            features, None, None, weights[f"{name}.affine.gain"], weights[f"{name}.affine.bias"], training=True
+        )
 
     weights: dict[str, Tensor] = dict(generator.named_parameters())
     features = torch.cat([latents, one_hot], dim=1)[:, :, None, None]

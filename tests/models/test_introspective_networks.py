@@ -30,7 +30,9 @@ SETTINGS: dict[str, Any] = {
 
 
 def normalized(features: Tensor, weights: dict[str, Tensor], name: str) -> Tensor:
-    return batch_norm(features, None, None, weights[f"{name}.gain"], weights[f"{name}.bias"], training=True)
+    return batch_norm(
+        features, None, None, weights[f"{name}.affine.gain"], weights[f"{name}.affine.bias"], training=True
+    )
 
 
 def block(features: Tensor, weights: dict[str, Tensor], name: str, *, norm_of_sum: bool) -> Tensor:

@@ -18,10 +18,12 @@ from torch.nn.functional import (
 )
 
 from lightning_gan.callbacks import ConsistencyTerm, GradientPenalty
+from lightning_gan.layers.resampling_convolutions import DownsampledConv2d, UpsampledConv2d
+from lightning_gan.layers.residual import ResidualBlock
 from lightning_gan.loop.draws import Draws, Reals
 from lightning_gan.losses import Wasserstein
 from lightning_gan.models.layer_norm_resnet_gan import LayerNormResNetGAN, layer_norm_critic
-from lightning_gan.models.resnet_gan import Conv2d, DownConv2d, Generator, ResNetGAN, UpConv2d, plain_critic
+from lightning_gan.models.resnet_gan import Generator, ResNetGAN, plain_critic, started_as_in_wgan_gp
 from lightning_gan.penalties import squared_gradient_norm
 from tests.models.training import moved_by_one_step, parameters_of, trained
 from tests.toys import equal, toy_trainer, weights_of
@@ -88,7 +90,7 @@ def test_a_step_moves_every_parameter(classes: int) -> None:
 def test_fused_resampling_is_resampling_and_convolution() -> None:
     torch.manual_seed(0)
     features = torch.randn(2, 3, 6, 8)
-    up, down = UpConv2d(3, 4), DownConv2d(3, 4)
+    up, down = started_as_in_wgan_gp(UpsampledConv2d(3, 4)), started_as_in_wgan_gp(DownsampledConv2d(3, 4))
     assert up.bias is not None and down.bias is not None
     torch.nn.init.normal_(up.bias)
     torch.nn.init.normal_(down.bias)
@@ -114,7 +116,7 @@ def test_the_generator_computes_what_the_authors_layers_say() -> None:
     latents, labels = torch.randn(4, 5), torch.tensor([2, 0, 1, 2])
 
     def conditional(features: Tensor, name: str) -> Tensor:
-        gain, bias = 1 + weights[f"{name}.gain"][labels], weights[f"{name}.bias"][labels]
+        gain, bias = 1 + weights[f"{name}.affine.gain"][labels], weights[f"{name}.affine.bias"][labels]
         normalized = batch_norm(features, None, None, training=True, eps=1e-5)
         return normalized * gain[:, :, None, None] + bias[:, :, None, None]
 
@@ -122,12 +124,18 @@ def test_the_generator_computes_what_the_authors_layers_say() -> None:
         return conv2d(features, weights[f"{name}.weight"], weights[f"{name}.bias"], padding=padding)
 
     features = linear(latents, weights["input.weight"], weights["input.bias"]).reshape(4, 4, 4, 4)
-    hidden = relu(conditional(features, "blocks.0.norm1.conditional"))
+    hidden = relu(conditional(features, "blocks.0.norm1"))
     hidden = convolved(interpolate(hidden, scale_factor=2), "blocks.0.conv1")
-    hidden = convolved(relu(conditional(hidden, "blocks.0.norm2.conditional")), "blocks.0.conv2")
+    hidden = convolved(relu(conditional(hidden, "blocks.0.norm2")), "blocks.0.conv2")
     features = convolved(interpolate(features, scale_factor=2), "blocks.0.shortcut", padding=0) + hidden
     features = batch_norm(
-        features, None, None, weights["output_norm.gain"], weights["output_norm.bias"], training=True, eps=1e-5
+        features,
+        None,
+        None,
+        weights["output_norm.affine.gain"],
+        weights["output_norm.affine.bias"],
+        training=True,
+        eps=1e-5,
     )
     images = convolved(relu(features), "output").tanh()
     torch.testing.assert_close(generator(latents, labels), images, rtol=1e-4, atol=1e-5)
@@ -193,7 +201,7 @@ def test_initial_weights_are_as_in_the_authors_code() -> None:
     normed = LayerNormResNetGAN(image_size=16, widths=[64] * 3)
     for module, outer in ((plain, 2.0), (normed, 4.0)):
         for name, layer in module.named_modules():
-            if not isinstance(layer, Conv2d) or name.startswith("generator_ema"):
+            if not isinstance(layer, torch.nn.Conv2d) or name.startswith("generator_ema"):
                 continue
             glorot = "shortcut" in name or (module is normed and name == "discriminator.features.0")
             factor = 2.0 if glorot else outer if name == "generator.output" else 4.0
@@ -239,7 +247,7 @@ def test_labels_change_images() -> None:
 def test_a_class_without_samples_gets_no_gradient() -> None:
     generator = ResNetGAN(number_of_classes=3, **SMALL).generator
     generator(torch.randn(4, 4), torch.tensor([0, 2, 0, 2])).square().sum().backward()
-    tables = [p.grad for name, p in generator.named_parameters() if "conditional" in name]
+    tables = [p.grad for name, p in generator.named_parameters() if name.startswith("blocks.") and "affine" in name]
     assert len(tables) == 8
     for gradient in tables:
         assert gradient is not None
@@ -260,9 +268,12 @@ def test_dropout_is_behind_the_last_blocks() -> None:
     critic = ResNetGAN(discriminator_dropout=[0.2, 0.5, 0.5], generator_widths=[2] * 4, discriminator_widths=[2] * 4)
     kinds = [type(layer).__name__ for layer in critic.discriminator.features]
     assert kinds == [
-        *("FirstDownBlock", "DownBlock", "Dropout", "FlatBlock", "Dropout", "FlatBlock", "Dropout"),
+        *("ResidualBlock", "ResidualBlock", "Dropout", "ResidualBlock", "Dropout", "ResidualBlock", "Dropout"),
         *("ReLU", "MeanOverPixels"),
     ]
+    blocks = [layer for layer in critic.discriminator.features if isinstance(layer, ResidualBlock)]
+    assert [block.rectifies_input for block in blocks] == [False, True, True, True]
+    assert [isinstance(block.conv2, DownsampledConv2d) for block in blocks] == [True, True, False, False]
     assert [layer.p for layer in critic.discriminator.features if isinstance(layer, torch.nn.Dropout)] == [
         0.2,
         0.5,

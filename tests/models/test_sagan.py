@@ -115,10 +115,9 @@ def test_the_generator_is_what_the_table_says() -> None:
     latents, labels = torch.randn(2, 6), torch.tensor([2, 1])
 
     def norm(layer: Any, features: Tensor) -> Tensor:
-        statistics = layer.layer.normalization
-        plain = batch_norm(features, statistics.running_mean, statistics.running_variance, eps=1e-5)
-        gain: Tensor = 1 + layer.layer.gain[labels]
-        bias: Tensor = layer.layer.bias[labels]
+        plain = batch_norm(features, layer.running_mean, layer.running_variance, eps=1e-5)
+        gain: Tensor = 1 + layer.affine.gain[labels]
+        bias: Tensor = layer.affine.bias[labels]
         return plain * gain[:, :, None, None] + bias[:, :, None, None]
 
     features = linear(latents, generator.input.weight, generator.input.bias).reshape(2, 32, 4, 4)
@@ -130,7 +129,8 @@ def test_the_generator_is_what_the_table_says() -> None:
             assert generator.attention is not None
             features = attended(generator.attention, features)
     last = generator.norm
-    features = batch_norm(features, last.running_mean, last.running_variance, last.gain, last.bias, eps=1e-5)
+    gain, bias = last.affine(None)
+    features = batch_norm(features, last.running_mean, last.running_variance, gain, bias, eps=1e-5)
     torch.testing.assert_close(generator(latents, labels), conv(generator.output, relu(features)).tanh())
 
 
@@ -188,7 +188,7 @@ def test_another_label_changes_the_image_and_the_logit() -> None:
 def test_classes_that_are_not_in_the_batch_get_no_gradient() -> None:
     generator = small_sagan(number_of_classes=3).generator
     generator(torch.randn(2, 6), torch.tensor([0, 2])).square().sum().backward()
-    tables = [p for name, p in generator.named_parameters() if name.endswith(("layer.gain", "layer.bias"))]
+    tables = [p for name, p in generator.named_parameters() if name.startswith("blocks.") and "affine" in name]
     assert len(tables) == 12
     for table in tables:
         assert table.grad is not None
@@ -206,7 +206,7 @@ def test_wrong_labels_are_refused() -> None:
 def test_running_averages_are_the_authors_slow_ones() -> None:
     module = small_sagan(number_of_classes=3)
     block = module.generator.blocks[0]
-    assert block.get_submodule("norm1.layer.normalization").momentum == 0.001
+    assert block.get_submodule("norm1").momentum == 0.001
     assert module.generator.norm.momentum == pytest.approx(0.0001)
 
 

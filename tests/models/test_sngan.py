@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from lightning_gan.layers.residual import ResidualDownBlock
+from lightning_gan.layers.residual import ResidualBlock
 from lightning_gan.layers.spectral_normalization import parametrizations_of
 from lightning_gan.loop.settings import Loop
 from lightning_gan.losses import Hinge, NonSaturating
@@ -187,8 +187,8 @@ def test_weights_start_uniform_with_glorots_width_and_residual_ones_with_twice_i
     torch.manual_seed(0)
     generator, discriminator = Generator(image_size=32, widths=[64] * 4), Discriminator(image_size=32, widths=[64] * 4)
     block = discriminator.blocks[1]
-    assert isinstance(block, ResidualDownBlock)
-    assert block.shortcut is not None
+    assert isinstance(block, ResidualBlock)
+    assert isinstance(block.shortcut, nn.Conv2d)
     weights = {
         generator.get_parameter("input.weight"): (128 + 1024, 1.0),
         generator.get_parameter("blocks.0.conv1.weight"): (2 * 64 * 9, 2.0),

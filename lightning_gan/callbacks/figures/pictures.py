@@ -1,6 +1,5 @@
 """Pictures of images: grids, tables with labels, and PNG files that are whole or not there."""
 
-import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -14,6 +13,7 @@ from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from lightning_gan.atomic_files import written_whole
 from lightning_gan.layers.resampling import nearest_upsample
 from lightning_gan.tensors.shapes import ImageBytes
 
@@ -124,15 +124,10 @@ class Table:
 
 
 def write_png(path: Path, pixels: Grid) -> Image.Image:
-    """Write a PNG beside its target and rename it, so that nobody reads half a file; make the folder if need be."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write a PNG file, so that nobody reads half of it; make the folder if need be."""
     image = _pil_image(pixels)
-    unfinished = path.with_name(f"{path.name}.unfinished")
-    try:
-        image.save(unfinished, format="PNG")
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with written_whole(path) as file:
+        image.save(file, format="PNG")
     return image
 
 

@@ -8,17 +8,19 @@ discriminator that has just moved, and of a simultaneous game's equations each h
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, ClassVar, TypeAlias
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
-from torch import Tensor, nn
+from torch import Tensor
 from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 
+from lightning_gan.layers.buffers import unmoved_buffers
 from lightning_gan.loop.batches import Batch
+from lightning_gan.loop.distributed import means_over_ranks
 from lightning_gan.loop.draws import Draws, Reals
 from lightning_gan.loop.gan import GAN
 from lightning_gan.loop.turn import PLAYERS, Player
@@ -107,19 +109,6 @@ def both_costs(gan: GAN, *, reals: Reals, draws: Draws) -> tuple[Scalar, Scalar]
 
 def _total(terms: dict[str, Scalar]) -> Scalar:
     return torch.stack(list(terms.values())).sum()
-
-
-@contextmanager
-def unmoved_buffers(*networks: nn.Module) -> Iterator[None]:
-    """Afterwards running statistics and power iterations are as before: another look must not move them twice."""
-    buffers = [buffer for network in networks for buffer in network.buffers()]
-    before = [buffer.clone() for buffer in buffers]
-    try:
-        yield
-    finally:
-        with torch.no_grad():
-            for buffer, value in zip(buffers, before, strict=True):
-                buffer.copy_(value)
 
 
 @dataclass(kw_only=True, eq=False)
@@ -235,19 +224,10 @@ class GameRegularizer(Callback):
             totals = [a + b for a, b in zip(totals, own, strict=True)] if totals else own
 
         def average(tensors: Sequence[Tensor]) -> list[Tensor]:
-            return averaged_over_ranks(trainer, tensors)
+            reduce = partial(trainer.strategy.reduce, reduce_op="mean")
+            return [mean for _, means in means_over_ranks(tensors, reduce=reduce) for mean in means]
 
         return Game(parts=slices, mean=part.refilled(average(totals)), weights=weights, average=average)
-
-
-def averaged_over_ranks(trainer: Trainer, tensors: Sequence[Tensor]) -> list[Tensor]:
-    """The mean of every tensor over all ranks, by one all-reduce."""
-    if trainer.world_size == 1 or not tensors:
-        return list(tensors)
-    flat = trainer.strategy.reduce(torch.cat([tensor.reshape(-1) for tensor in tensors]), reduce_op="mean")
-    assert isinstance(flat, Tensor)
-    pieces = torch.split(flat, [tensor.numel() for tensor in tensors])
-    return [piece.view(tensor.shape) for piece, tensor in zip(pieces, tensors, strict=True)]
 
 
 @dataclass(kw_only=True, eq=False)

@@ -1,6 +1,7 @@
 """Tables of images with labels, and picture files. (Grids are tested with the callback that draws them.)"""
 
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pytest
@@ -94,8 +95,8 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pyt
     write_png(path, pixels)
     assert np.array_equal(np.asarray(Image.open(path)), pixels.numpy())
 
-    def fail_halfway(image: Image.Image, target: Path, format: str) -> None:
-        target.write_bytes(b"half")
+    def fail_halfway(image: Image.Image, target: IO[bytes], format: str) -> None:
+        target.write(b"half")
         raise OSError("disk full")
 
     monkeypatch.setattr(Image.Image, "save", fail_halfway)
