@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from lightning_gan.layers.resampling import faded
+from lightning_gan.loop.averaging import AveragesGenerator
 from lightning_gan.loop.batches import Batch, check_label_range, check_label_shape, images_and_labels
 from lightning_gan.loop.distributed import (
     AveragesGradients,
@@ -30,7 +31,7 @@ from lightning_gan.loop.distributed import (
     shard,
 )
 from lightning_gan.loop.growable import Growable
-from lightning_gan.loop.penalty import AsksPenalties, AveragesGenerator, PenaltyTerm, named
+from lightning_gan.loop.penalty import PenaltyTerm, named
 from lightning_gan.loop.settings import Loop
 from lightning_gan.loop.turn import Player, Turn
 from lightning_gan.losses import AdversarialLoss, NonSaturating
@@ -80,7 +81,7 @@ def evaluation_mode(module: nn.Module) -> Iterator[None]:
             submodule.training = training
 
 
-class GAN(LightningModule, AsksPenalties, AveragesGradients):
+class GAN(LightningModule, AveragesGradients):
     """Any two networks, trained against each other.
 
     Networks are called `generator(latents)` and `discriminator(images)`, with the labels as a second argument when

@@ -10,7 +10,8 @@ from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from lightning_gan.callbacks.training.clock import ImageClock, network_of
+from lightning_gan.foreign.clock import ImageClock
+from lightning_gan.foreign.host import host_of
 from lightning_gan.schedules.rates import LearningRateSchedule
 
 
@@ -53,12 +54,12 @@ class InstanceNoise(ImageClock):
         return self.standard_deviation * (1.0 if self.schedule is None else self.schedule.at(images_seen))
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        network_of(pl_module, self.network, setting="InstanceNoise(network=...)")
+        host_of(pl_module).network(self.network, setting="InstanceNoise(network=...)")
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         super().on_train_start(trainer, pl_module)
         self._sigma = self._sigma.to(pl_module.device)
-        network = network_of(pl_module, self.network, setting="InstanceNoise(network=...)")
+        network = host_of(pl_module).network(self.network, setting="InstanceNoise(network=...)")
         self._remove_hook()
         # Only now, so that those who watch the network's calls since fit began see images before the noise.
         self._hook = network.register_forward_pre_hook(self._add_noise, with_kwargs=True)

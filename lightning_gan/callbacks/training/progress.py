@@ -9,9 +9,9 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import TQDMProgressBar
 from lightning.pytorch.callbacks.progress.tqdm_progress import Tqdm
 
-from lightning_gan.callbacks.training.clock import ImageClock
 from lightning_gan.callbacks.training.progressive_growing import ProgressiveGrowing
 from lightning_gan.callbacks.training.stopping import StopAtKimg
+from lightning_gan.foreign.clock import ImageClock
 from lightning_gan.schedules.growth import Growth
 
 REFRESH_SECONDS = 0.5

@@ -4,7 +4,7 @@ from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
 
-from lightning_gan.callbacks.training.clock import ImageClock, images_of_kimg
+from lightning_gan.foreign.clock import ImageClock, images_of_kimg
 
 
 class StopAtKimg(ImageClock):

@@ -9,7 +9,8 @@ from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from lightning_gan.callbacks.training.clock import ImageClock, crosses_multiple, images_of_kimg, network_of
+from lightning_gan.foreign.clock import ImageClock, crosses_multiple, images_of_kimg
+from lightning_gan.foreign.host import host_of
 from lightning_gan.foreign.observer import tensors_of
 from tests.callbacks.training.growing_toys import ForeignGAN, ToyData, fit, growing_gan
 from tests.toys import toy_trainer
@@ -85,7 +86,7 @@ def test_a_batch_without_tensors_is_refused() -> None:
 
 def test_a_wrong_network_name_lists_the_right_ones() -> None:
     with pytest.raises(ValueError, match=r"EMA.*: ForeignGAN has no network 'generator'; its networks are netG, netD"):
-        network_of(ForeignGAN(), "generator", setting="EMA(generator=...)")
+        host_of(ForeignGAN()).network("generator", setting="EMA(generator=...)")
 
 
 def test_the_clock_leaves_training_as_it_is() -> None:
