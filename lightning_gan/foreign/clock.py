@@ -47,7 +47,8 @@ class ImageClock(Callback):
     The number is saved once for all callbacks, and not as a part of their states: it is the same for all of them,
     whatever their settings, and a callback that joins a resumed run reads it, too.
 
-    A subclass that overrides a hook of this class calls it through `super()` first.
+    A subclass that overrides a hook of this class calls it through `super()` first. One that is also a callback of
+    Lightning's calls that one's hooks by itself.
 
     Attributes:
         images_before: what `images_seen` was before the batch that is just done.
@@ -77,22 +78,18 @@ class ImageClock(Callback):
         return self.images_seen / 1000
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        super().on_fit_start(trainer, pl_module)
         self._read(pl_module)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        super().on_train_start(trainer, pl_module)
         # Again, because strategies that shard load a checkpoint only after on_fit_start.
         self._read(pl_module)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        super().on_train_batch_start(trainer, pl_module, batch, batch_idx)
         self._read(pl_module)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
         now = host_of(pl_module).images_after(batch, before=self._images, ranks=trainer.world_size)
         if now is None:
             self._uncounted_batch = type(batch).__name__
