@@ -233,7 +233,7 @@ class Comparison(RealsMeasurement):
             gathering.add(len(images), self._described(images, share.filed))
         return [gathered(trainer, module, part) for part in gathering.parts], source.asked
 
-    def _source(self, module: LightningModule) -> "_Fakes":
+    def _source(self, module: LightningModule) -> _Fakes:
         if self.sampler is not None:
             return _SampledFakes(module, self.sampler)
         gan = self._gan(module)

@@ -54,6 +54,11 @@ def test_a_log_gets_whole_lines_now_and_then(capsys: pytest.CaptureFixture[str])
     assert "discriminator " in lines[1] and "generator " in lines[1]
 
 
+def test_of_two_totals_the_smaller_one_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    run(KimgProgressBar(line_seconds=0.0), StopAtKimg(total_kimg=1000.0))
+    assert all("/0.0 kimg" in line for line in capsys.readouterr().out.splitlines())
+
+
 def test_a_log_of_every_batch_shows_the_phases(capsys: pytest.CaptureFixture[str]) -> None:
     run(KimgProgressBar(line_seconds=0.0), ProgressiveGrowing(hold_kimg=0.008, fade_kimg=0.008))
     phases = [line.split(" | ")[1] for line in capsys.readouterr().out.splitlines()]
