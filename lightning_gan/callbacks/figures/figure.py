@@ -11,6 +11,7 @@ from PIL import Image
 from lightning_gan.callbacks.figures.pictures import Grid, write_png
 from lightning_gan.callbacks.training.progressive_growing import ProgressiveGrowing
 from lightning_gan.foreign.clock import ImageClock, crosses_multiple, images_of_kimg
+from lightning_gan.foreign.host import host_of
 
 
 class Figure(ImageClock, ABC):
@@ -65,15 +66,16 @@ class Figure(ImageClock, ABC):
         folder = Path(self.directory) if self.directory else Path(trainer.default_root_dir) / self.folder
         return write_png(folder / f"{file}.png", pixels)
 
-    def _publish(self, trainer: Trainer, pixels: Grid, *, file: str, title: str) -> None:
+    def _publish(self, trainer: Trainer, pl_module: LightningModule, pixels: Grid, *, file: str, title: str) -> None:
         """Write a picture, and hand it to the loggers of TensorBoard and W&B under its title. For the first rank."""
         image = self._write(trainer, pixels, file=file)
+        # On the axis of the losses; W&B drops what comes with a smaller step than they had.
+        step = host_of(pl_module).logger_step(trainer, images_seen=self.images_seen)
         for logger in trainer.loggers:
-            # Loggers have an axis of thousands of images, as for the losses.
             if isinstance(logger, TensorBoardLogger):
-                logger.experiment.add_image(title, pixels.numpy(), int(self.kimg), dataformats="HWC")
+                logger.experiment.add_image(title, pixels.numpy(), step, dataformats="HWC")
             elif isinstance(logger, WandbLogger):
-                logger.log_image(title, [image], step=int(self.kimg))
+                logger.log_image(title, [image], step=step)
 
 
 def columns_for(number_of_classes: int) -> int:

@@ -99,7 +99,7 @@ class PaperFigure(EvaluationLoops, Figure):
                 file = f"{self.name}/kimg_{self.kimg:010.3f}{picture.part}"
                 if picture.is_logged:
                     title = f"{self.folder}/{self.name}{picture.part}"
-                    self._publish(trainer, picture.pixels, file=file, title=title)
+                    self._publish(trainer, pl_module, picture.pixels, file=file, title=title)
                 else:
                     self._write(trainer, picture.pixels, file=file)
 

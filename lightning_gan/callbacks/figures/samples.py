@@ -93,7 +93,7 @@ class SampleGrid(Figure):
         final_height = height if growing is None else growing.schedule.final_resolution
         factor = enlargement(height, width, final_height=final_height, columns=columns)
         grid = image_grid(images, columns=columns, factor=factor)
-        self._publish(trainer, grid, file=f"kimg_{self.kimg:010.3f}", title="samples")
+        self._publish(trainer, pl_module, grid, file=f"kimg_{self.kimg:010.3f}", title="samples")
 
     def _sampling(self, pl_module: LightningModule) -> Sampling:
         settings = SampledNetwork(
