@@ -38,7 +38,6 @@ from lightning_gan.callbacks.regularizers.roth import Roth, RothFGAN
 from lightning_gan.callbacks.regularizers.spectral_norm import SpectralNorm
 from lightning_gan.callbacks.regularizers.weight_clipping import WeightClipping
 from lightning_gan.callbacks.training.checkpoint import KimgCheckpoint
-from lightning_gan.callbacks.training.clock import ImageClock
 from lightning_gan.callbacks.training.ema import EMA
 from lightning_gan.callbacks.training.learning_rate import LearningRate
 from lightning_gan.callbacks.training.progress import KimgProgressBar
@@ -46,6 +45,7 @@ from lightning_gan.callbacks.training.progressive_growing import ProgressiveGrow
 from lightning_gan.callbacks.training.standing_statistics import StandingStatistics
 from lightning_gan.callbacks.training.stopping import StopAtKimg
 from lightning_gan.callbacks.training.top_k_schedule import TopKSchedule
+from lightning_gan.foreign.clock import ImageClock
 from lightning_gan.foreign.penalty import Penalty
 
 __all__ = [

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 from torch.utils.hooks import RemovableHandle
 
+from lightning_gan.loop.penalty import PenaltyTerm
 from lightning_gan.tensors.precision import full_precision
 
 Slot: TypeAlias = int | str
@@ -190,6 +191,19 @@ class Record:
         return recognize(self.critics[critic], made=storages(made), data=storages(tensors_of(self.batch)))
 
 
+@dataclass(kw_only=True, eq=False)
+class Count:
+    """How often a penalty could have joined a step.
+
+    Attributes:
+        batches: that the module has worked on in this fit.
+        steps: of the optimizer that moves the penalty's network.
+    """
+
+    batches: int = 0
+    steps: int = 0
+
+
 class Observer:
     """What the networks of one LightningModule are called with.
 
@@ -204,6 +218,7 @@ class Observer:
         self._critics: list[str] = []
         self._generators: list[str] = []
         self._handles: list[RemovableHandle] = []
+        self._counts: dict[PenaltyTerm, Count] = {}
         self._watching = False
         self._stepped = False
 
@@ -211,29 +226,17 @@ class Observer:
         return self  # a copy of a watched network brings its hooks along
 
     def watch(self, pl_module: LightningModule, *, critic: str | None, generator: str | None) -> None:
-        """Put hooks on submodules, once for each.
-
-        Raises:
-            ValueError: for names that the module does not have, with those that it has.
-        """
-        modules = dict(pl_module.named_modules())
-        unknown = [path for path in (critic, generator) if path is not None and path not in modules]
-        if unknown:
-            there = ", ".join(name for name, _ in pl_module.named_children()) or "none"
-            raise ValueError(
-                f"{type(pl_module).__name__} has no submodule {' and no '.join(map(repr, unknown))}, but: {there}. "
-                'Give attribute paths, such as discriminator="nets.critic" and generator="nets.generator"'
-            )
+        """Put hooks on the networks at these attribute paths, once for each."""
         if critic is not None and critic not in self._critics:
             self._critics.append(critic)
             hook = self._critic_hook(critic)
             # Before FSDP2's own hook, which may cast the input and hide whose memory it is.
-            handle = modules[critic].register_forward_pre_hook(hook, prepend=True, with_kwargs=True)
+            handle = pl_module.get_submodule(critic).register_forward_pre_hook(hook, prepend=True, with_kwargs=True)
             self._handles.append(handle)
         if generator is not None and generator not in self._generators:
             self._generators.append(generator)
             noting = self._generator_hook(generator)
-            self._handles.append(modules[generator].register_forward_hook(noting, with_kwargs=True))
+            self._handles.append(pl_module.get_submodule(generator).register_forward_hook(noting, with_kwargs=True))
 
     # Hooks only append: they may be traced by torch.compile.
 
@@ -278,6 +281,14 @@ class Observer:
         self._watching = False
         if self._stepped or not accumulates:
             self.records.clear()
+
+    def begin_count(self, term: PenaltyTerm) -> None:
+        """Count a penalty's batches and steps from 0."""
+        self._counts[term] = Count()
+
+    def count_of(self, term: PenaltyTerm) -> Count:
+        """The counts of a penalty."""
+        return self._counts[term]
 
     def note_step(self) -> None:
         """An optimizer is about to step."""

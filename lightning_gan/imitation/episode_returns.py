@@ -11,7 +11,8 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.strategies import ModelParallelStrategy
 from torch import Tensor
 
-from lightning_gan.callbacks.evaluation.measurement import Evaluating
+from lightning_gan.callbacks.evaluation.measurement import Measurement
+from lightning_gan.foreign.host import host_of
 from lightning_gan.imitation.environments import Decide, Environment, play, random_policy
 from lightning_gan.imitation.returns import MeanReturn, mean_return, normalised_score
 from lightning_gan.imitation.stage import agent_of, stage_of
@@ -28,7 +29,7 @@ class Row(NamedTuple):
     earned: MeanReturn | str
 
 
-class EpisodeReturns(Evaluating):
+class EpisodeReturns(Measurement):
     """Mean return of whole episodes with its 95 % confidence interval, beside an expert's and a random policy's.
 
     It measures every so many thousand transitions while fitting and at the end, and in `validate` and `test`. The
@@ -105,7 +106,7 @@ class EpisodeReturns(Evaluating):
             "episodes": self.episodes,
             "demonstrations": 0 if demonstrations is None else len(demonstrations.lengths),
             "demonstrated_in": None if demonstrations is None else demonstrations.environment.as_dict(),
-            "average": self.uses_average(trainer, module, ema=True),
+            "average": host_of(module).uses_average(trainer, ema=True),
             "seed": self.seed,
             "metrics": numbers,
         }

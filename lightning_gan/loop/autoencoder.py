@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 import torch
 from einops import rearrange
 from jaxtyping import Float
+from lightning.pytorch import LightningModule
 from torch import Tensor
 
 from lightning_gan.tensors.shapes import Images, Latents
@@ -51,3 +52,21 @@ class Autoencoder(ABC):
         codes = torch.lerp(begin[:, None], end[:, None], shares[None, :, None])
         images = self.decode(rearrange(codes, "batch steps code -> (batch steps) code"), ema=ema)
         return rearrange(images, "(batch steps) c h w -> batch steps c h w", steps=steps)
+
+
+def autoencoder_of(module: LightningModule, *, asker: str) -> Autoencoder:
+    """The module, as one that has an encoder.
+
+    Args:
+        module: the model.
+        asker: the callback, for the error.
+
+    Raises:
+        ValueError: if it has none.
+    """
+    if not isinstance(module, Autoencoder):
+        raise ValueError(
+            f"{asker}: {type(module).__name__} has no encoder, so images have no codes; use a model that derives from "
+            "lightning_gan.loop.autoencoder.Autoencoder (BiGAN, ALI, IntroVAE), or leave this callback out"
+        )
+    return module

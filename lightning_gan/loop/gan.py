@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from lightning_gan.layers.resampling import faded
+from lightning_gan.loop.averaging import AveragesGenerator
 from lightning_gan.loop.batches import Batch, check_label_range, check_label_shape, images_and_labels
 from lightning_gan.loop.distributed import (
     AveragesGradients,
@@ -32,7 +33,7 @@ from lightning_gan.loop.distributed import (
 )
 from lightning_gan.loop.draws import Draws, Leftover, Reals, joined
 from lightning_gan.loop.growable import Growable
-from lightning_gan.loop.penalty import AsksPenalties, AveragesGenerator, PenaltyTerm, named
+from lightning_gan.loop.penalty import PenaltyTerm, named
 from lightning_gan.loop.sampling import GeneratorSampling
 from lightning_gan.loop.settings import Loop
 from lightning_gan.loop.transforms import Transform
@@ -80,7 +81,7 @@ def unsaved_arguments(*of_the_model: str) -> list[str]:
 register_strategies()
 
 
-class GAN(GeneratorSampling, AsksPenalties, AveragesGradients):
+class GAN(GeneratorSampling, AveragesGradients):
     """Any two networks, trained against each other.
 
     Networks are called `generator(latents)` and `discriminator(images)`, with the labels as a second argument when

@@ -73,9 +73,10 @@ class PenaltyTerm(Callback):
         """
 
     def state_dict(self) -> dict[str, Any]:
-        return {"turns_seen": self._turns_seen}
+        return super().state_dict() | {"turns_seen": self._turns_seen}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict(state_dict)
         self._turns_seen = state_dict["turns_seen"]
 
 
@@ -86,11 +87,3 @@ def named(due: Sequence[PenaltyTerm]) -> dict[str, PenaltyTerm]:
         alike = sum(other.name == penalty.name for other in names.values())
         names[f"{penalty.name}_{alike + 1}" if alike else penalty.name] = penalty
     return names
-
-
-class AsksPenalties:
-    """A module whose own loop asks its penalties, so that they join its one backward."""
-
-
-class AveragesGenerator(Callback):
-    """A callback that moves `GAN.generator_ema`; without one in the trainer, the generator itself is sampled."""

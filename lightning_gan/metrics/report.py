@@ -3,6 +3,7 @@
 import json
 import math
 import textwrap
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -62,57 +63,22 @@ def share_of_class(logits: Logits, labels: Int[Tensor, " batch"]) -> float:
     return (logits.argmax(1) == labels.to(logits.device)).double().mean().item()
 
 
-TITLES = {
-    "frechet_distance": "Frechet distance",
-    "frechet_floor": "  its floor: two halves of the reals",
-    "frechet_to_floor": "  times the floor",
-    "kernel_distance_x1000": "kernel distance x 1000",
-    "precision": "precision",
-    "recall": "recall",
-    "density": "density",
-    "coverage": "coverage",
-    "classes_present": "classes that occur",
-    "effective_classes": "effective number of classes",
-    "asked_class": "share of the class asked for",
-    "sliced_wasserstein_x1000": "sliced Wasserstein distance x 1000",
-    "sliced_wasserstein_floor_x1000": "its floor: two halves of the reals",
-    "ms_ssim": "MS-SSIM of pairs of fakes",
-    "ms_ssim_of_reals": "MS-SSIM of pairs of reals",
-    "path_length_z_full": "perceptual path length in z",
-    "path_length_z_end": "perceptual path length in z, ends",
-    "path_length_w_full": "perceptual path length in w",
-    "path_length_w_end": "perceptual path length in w, ends",
-    "separability_z": "linear separability in z",
-    "separability_w": "linear separability in w",
-    "reconstruction_error": "squared error of reconstructions",
-    "code_neighbours": "1-NN accuracy of codes",
-    "reconstruction_neighbours": "1-NN accuracy of reconstructions",
-    "pixel_neighbours": "  of the images' own pixels",
-}
-
-
-def title_of(name: str) -> str:
-    """How the table calls a number; those of one level of a pyramid end in `_at_` and its pixels.
-
-    Example:
-        >>> title_of("recall"), title_of("sliced_wasserstein_x1000_at_16")
-        ('recall', '  sliced Wasserstein distance x 1000, 16 pixels')
-    """
-    whole, _, pixels = name.partition("_at_")
-    return f"  {TITLES[whole]}, {pixels} pixels" if pixels else TITLES[whole]
-
-
-def table(record: Record) -> str:
+def table(record: Record, *, titles: Mapping[str, str]) -> str:
     """A record as aligned plain text.
 
+    Args:
+        record: what was measured.
+        titles: what the numbers are called; one that has no title is called by its name.
+
     Example:
-        >>> metrics = {"precision": 0.5, "recall": 0.25}
-        >>> print(table({"kimg": 10.0, "extractor": "DigitFeatures", "seed": 0, "metrics": metrics}))
-        precision  0.5000
-        recall     0.2500
+        >>> metrics = {"recall": 0.25, "asked_class": 0.5}
+        >>> record = {"kimg": 10.0, "extractor": "DigitFeatures", "seed": 0, "metrics": metrics}
+        >>> print(table(record, titles={"asked_class": "share of the class asked for"}))
+        recall                        0.2500
+        share of the class asked for  0.5000
         (kimg 10.0, extractor DigitFeatures, seed 0)
     """
-    rows = [(title_of(name), f"{value:.4f}") for name, value in record["metrics"].items()]
+    rows = [(titles.get(name, name), f"{value:.4f}") for name, value in record["metrics"].items()]
     left, right = (max(map(len, column)) for column in zip(*rows, strict=True))
     lines = [f"{title:<{left}}  {value:>{right}}" for title, value in rows]
     settings = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in record.items() if name != "metrics")

@@ -23,9 +23,12 @@ def fit(module: LightningModule, *penalties: Penalty) -> None:
 
 def test_a_wrong_name_is_refused_with_the_names_that_there_are() -> None:
     with pytest.raises(
-        ValueError, match="R1: DetachingGAN has no submodule 'discriminator' and no 'generator', but: netG"
+        ValueError,
+        match=r"R1\(discriminator=\.\.\.\): DetachingGAN has no network 'discriminator'; its networks are .*netG",
     ):
         fit(DetachingGAN(), R1(gamma=1.0))
+    with pytest.raises(ValueError, match=r"R1\(generator=\.\.\.\): DetachingGAN has no network 'generator'; .*netG"):
+        fit(DetachingGAN(), R1(gamma=1.0, discriminator="netD"))
 
 
 def test_a_network_that_no_optimizer_moves_is_refused() -> None:

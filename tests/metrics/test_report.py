@@ -39,7 +39,8 @@ def test_classes_are_counted_and_weighed() -> None:
 
 
 def test_the_table_is_aligned() -> None:
-    lines = table({"seed": 0, "metrics": {"frechet_distance": 123.4, "recall": 0.5}}).splitlines()
+    record = {"seed": 0, "metrics": {"frechet_distance": 123.4, "recall": 0.5}}
+    lines = table(record, titles={"frechet_distance": "Frechet distance"}).splitlines()
     assert lines == ["Frechet distance  123.4000", "recall              0.5000", "(seed 0)"]
 
 

@@ -115,9 +115,9 @@ def test_a_critic_without_active_dropout_is_refused(critic_of: Callable[[], nn.M
 
 
 def test_unknown_layers_are_refused_with_those_there_are() -> None:
-    with pytest.raises(ValueError, match=r"features=.*no submodule 'penultimate'; it has first, dropout, hidden, last"):
+    with pytest.raises(ValueError, match=r"features=.*no network 'penultimate'; .* are first, dropout, hidden, last"):
         ConsistencyTerm(features="penultimate").watch(DropoutCritic())
-    with pytest.raises(ValueError, match=r"dropout=.*no submodule 'block'"):
+    with pytest.raises(ValueError, match=r"dropout=.*no network 'block'"):
         ConsistencyTerm(dropout={"block": 0.5}).watch(DropoutCritic())
 
 

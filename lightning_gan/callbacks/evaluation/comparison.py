@@ -1,9 +1,9 @@
 """Measurements that compare generated with real images: where the reals come from, and how the fakes are drawn."""
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias, final
 
 import torch
 from jaxtyping import Int64
@@ -11,15 +11,18 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
-from lightning_gan.callbacks.evaluation.measurement import gathered
-from lightning_gan.callbacks.evaluation.reals_measurement import Reading, positions_in_set, validation_batches
-from lightning_gan.callbacks.training.clock import check_makes_images
+from lightning_gan.callbacks.evaluation.measurement import Share, gathered
+from lightning_gan.callbacks.evaluation.reals_measurement import RealsMeasurement, positions_in_set, validation_batches
+from lightning_gan.foreign.host import host_of
 from lightning_gan.foreign.observer import tensors_of
 from lightning_gan.loop.gan import GAN
 from lightning_gan.metrics import FeatureSet
 from lightning_gan.metrics.report import Record
 from lightning_gan.tensors.image_bytes import to_bytes
-from lightning_gan.tensors.shapes import Features, ImageBytes
+from lightning_gan.tensors.shapes import Features, ImageBytes, Labels, Latents
+
+Sampler: TypeAlias = Callable[[LightningModule, int, int], Tensor]
+"""Makes images `[count, channels, height, width]` in about [-1, 1] of (module, count, seed)."""
 
 
 class Described(NamedTuple):
@@ -65,11 +68,46 @@ def images_of(batch: Any) -> Tensor:
     )
 
 
-class Comparing(Reading):
+class _Fakes(ABC):
+    """Where generated images come from."""
+
+    asked: Tensor | None
+    """The class that every image is made for, None without classes."""
+
+    @abstractmethod
+    def images(self, share: Share) -> Tensor:
+        """The images of a batch, in about [-1, 1]."""
+
+
+@final
+class _LatentFakes(_Fakes):
+    """What a `GAN` makes of latents."""
+
+    def __init__(self, gan: GAN, latents: Latents, labels: Labels | None, *, truncation: float, ema: bool) -> None:
+        self.gan, self.latents, self.asked = gan, latents, labels
+        self.truncation, self.ema = truncation, ema
+
+    def images(self, share: Share) -> Tensor:
+        classes = None if self.asked is None else self.asked[share.positions]
+        return self.gan.sample(self.latents[share.positions], classes, truncation=self.truncation, ema=self.ema)
+
+
+@final
+class _SampledFakes(_Fakes):
+    """What a user's function makes."""
+
+    def __init__(self, module: LightningModule, sampler: Sampler) -> None:
+        self.module, self.sampler, self.asked = module, sampler, None
+
+    def images(self, share: Share) -> Tensor:
+        return self.sampler(self.module, len(share.positions), share.seed)
+
+
+class Comparison(RealsMeasurement):
     """Measures generated beside real images.
 
-    The reals are those that every `Reading` gets; while fitting they are read once. Real images are a batch's first
-    tensor with four dimensions, uint8 or float in [-1, 1].
+    The reals are those that every `RealsMeasurement` gets; while fitting they are read once. Real images are a batch's
+    first tensor with four dimensions, uint8 or float in [-1, 1].
 
     It works on a `GAN`, and with `sampler` on any LightningModule. Its place among the callbacks is behind those that
     average weights.
@@ -78,15 +116,15 @@ class Comparing(Reading):
     `compare` what the numbers are.
 
     Args:
-        every_kimg: see `Evaluating`.
+        every_kimg: see `Measurement`.
         fake_count: images to generate.
         batch_size: images to generate at once, on each rank. Where networks draw noise, it changes the images.
-        seed: see `Evaluating`.
+        seed: see `Measurement`.
         truncation: passed to `GAN.sample`.
         ema: passed to `GAN.sample`. Other modules are always evaluated with the weights that `EMA` averages.
         sampler: gives images `[count, channels, height, width]` in about [-1, 1] of a module that is no `GAN`, from
             (module, count, seed). It is called per batch, with networks in evaluation mode and without gradients.
-        name: see `Evaluating`.
+        name: see `Measurement`.
 
     Raises:
         ValueError: for settings that cannot be evaluated, and before training starts for a run that cannot be.
@@ -141,14 +179,10 @@ class Comparing(Reading):
 
     def check(self, module: LightningModule) -> None:
         if self.sampler is None:
-            check_makes_images(self.title, module)
-        if self.sampler is None and not isinstance(module, GAN):
-            raise ValueError(
-                f"{self.title}: how to draw images from {type(module).__name__} is unknown, because it is no "
-                "lightning_gan.GAN; give sampler=, a function of (module, count, seed) that makes images in [-1, 1]"
-            )
+            host_of(module).check_makes_images(self.title)
+            self._gan(module)
 
-    def begin_loop(self) -> None:
+    def forget(self) -> None:
         self._loop_reals = Gathering()
 
     def read(self, trainer: Trainer, module: LightningModule, batch: Any) -> None:
@@ -165,7 +199,7 @@ class Comparing(Reading):
             "fake_count": self.fake_count,
             "seed": self.seed,
             "truncation": self.truncation if self.sampler is None else None,
-            "ema": self.uses_average(trainer, module, ema=self.ema),
+            "ema": host_of(module).uses_average(trainer, ema=self.ema),
         }
         return self.compare(reals, fakes, asked=asked, drawn=drawn)
 
@@ -191,21 +225,27 @@ class Comparing(Reading):
         gathering.add(len(images), self._described(images, positions))
 
     def _fakes(self, trainer: Trainer, module: LightningModule) -> tuple[list[Features], Tensor | None]:
-        labels: Tensor | None = None
-        if isinstance(module, GAN):
-            latents, labels = module.draw_latents(self.fake_count, seed=self.seed)
+        source = self._source(module)
         gathering = Gathering()
         for share in self.shares(trainer, self.fake_count):
-            positions = share.positions
             with trainer.precision_plugin.forward_context():
-                if self.sampler is not None:
-                    images = self.sampler(module, len(positions), share.seed)
-                else:
-                    assert isinstance(module, GAN)
-                    classes = None if labels is None else labels[positions]
-                    images = module.sample(latents[positions], classes, truncation=self.truncation, ema=self.ema)
+                images = source.images(share)
             gathering.add(len(images), self._described(images, share.filed))
-        return [gathered(trainer, module, part) for part in gathering.parts], labels
+        return [gathered(trainer, module, part) for part in gathering.parts], source.asked
+
+    def _source(self, module: LightningModule) -> _Fakes:
+        if self.sampler is not None:
+            return _SampledFakes(module, self.sampler)
+        gan = self._gan(module)
+        latents, labels = gan.draw_latents(self.fake_count, seed=self.seed)
+        return _LatentFakes(gan, latents, labels, truncation=self.truncation, ema=self.ema)
+
+    def _gan(self, module: LightningModule) -> GAN:
+        return host_of(module).gan(
+            self.title,
+            problem="how to draw images from it is not known",
+            remedy="give sampler=, a function of (module, count, seed) that makes images in [-1, 1]",
+        )
 
     def _described(self, images: Tensor, positions: Int64[Tensor, " batch"]) -> list[Described]:
         return self.describe(images if images.dtype == torch.uint8 else to_bytes(images), positions)

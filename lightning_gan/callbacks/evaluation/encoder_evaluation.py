@@ -10,8 +10,9 @@ from torch import Tensor
 
 from lightning_gan.callbacks.evaluation.comparison import Described, Gathering
 from lightning_gan.callbacks.evaluation.measurement import gathered
-from lightning_gan.callbacks.evaluation.reals_measurement import Reading, positions_in_set, validation_batches
-from lightning_gan.loop.autoencoder import Autoencoder
+from lightning_gan.callbacks.evaluation.reals_measurement import RealsMeasurement, positions_in_set, validation_batches
+from lightning_gan.foreign.host import host_of
+from lightning_gan.loop.autoencoder import autoencoder_of
 from lightning_gan.loop.batches import images_and_labels
 from lightning_gan.metrics.encoding import neighbour_accuracy, squared_errors
 from lightning_gan.metrics.report import Record
@@ -19,7 +20,7 @@ from lightning_gan.tensors.image_bytes import from_bytes
 from lightning_gan.tensors.shapes import Features
 
 
-class EncoderEvaluation(Reading):
+class EncoderEvaluation(RealsMeasurement):
     """Encodes and reconstructs real images, while fitting, and in `validate` and `test`.
 
     Its numbers:
@@ -30,9 +31,9 @@ class EncoderEvaluation(Reading):
     - likewise the share of reconstructions whose nearest real image, but for the original, is of the original's class:
       whether the digit survives where the pixels do not.
 
-    It works on every `lightning_gan.loop.autoencoder.Autoencoder`. Images are those that every `Reading` gets, in
-    batches of (images, labels); labels that the model ignores are used here. Pixels, codes and reconstructions are kept
-    on the device while it measures, hence the limit on their number; distances are computed in blocks.
+    It works on every `lightning_gan.loop.autoencoder.Autoencoder`. Images are those that every `RealsMeasurement` gets,
+    in batches of (images, labels); labels that the model ignores are used here. Pixels, codes and reconstructions are
+    kept on the device while it measures, hence the limit on their number; distances are computed in blocks.
 
     Args:
         every_kimg: thousands of real images between measurements while fitting; None measures at the end only.
@@ -58,13 +59,9 @@ class EncoderEvaluation(Reading):
         self._pixel_accuracy: float | None = None
 
     def check(self, module: LightningModule) -> None:
-        if not isinstance(module, Autoencoder):
-            raise ValueError(
-                f"EncoderEvaluation: {type(module).__name__} has no encoder; use it with models that derive from "
-                "lightning_gan.loop.autoencoder.Autoencoder (BiGAN, ALI, IntroVAE), or leave it out"
-            )
+        autoencoder_of(module, asker=self.title)
 
-    def begin_loop(self) -> None:
+    def forget(self) -> None:
         self._loop_reals = Gathering()
 
     def read(self, trainer: Trainer, module: LightningModule, batch: Any) -> None:
@@ -90,8 +87,16 @@ class EncoderEvaluation(Reading):
             numbers["code_neighbours"] = neighbour_accuracy(codes, codes, classes)
             numbers["reconstruction_neighbours"] = neighbour_accuracy(reconstructions, pixels, classes)
             numbers["pixel_neighbours"] = self._accuracy_of_pixels(pixels, classes, is_fitting=is_fitting)
-        ema = self.uses_average(trainer, module, ema=self.ema)
+        ema = host_of(module).uses_average(trainer, ema=self.ema)
         return {"real_count": len(errors), "ema": ema, "metrics": numbers}
+
+    def titles(self) -> dict[str, str]:
+        return {
+            "reconstruction_error": "squared error of reconstructions",
+            "code_neighbours": "1-NN accuracy of codes",
+            "reconstruction_neighbours": "1-NN accuracy of reconstructions",
+            "pixel_neighbours": "  of the images' own pixels",
+        }
 
     def headline(self, numbers: dict[str, float]) -> str:
         error = f"squared error of reconstructions {numbers['reconstruction_error']:.4f}"
@@ -115,14 +120,14 @@ class EncoderEvaluation(Reading):
 
     def _add(self, trainer: Trainer, module: LightningModule, gathering: Gathering, batch: Any) -> None:
         """This rank's batch: errors, classes, pixels, codes and reconstructions of its images."""
-        assert isinstance(module, Autoencoder)
+        autoencoder = autoencoder_of(module, asker=self.title)
         images, labels = images_and_labels(batch)
         images = images.to(module.device)
         with trainer.precision_plugin.forward_context():
             is_bytes = images.dtype == torch.uint8
             images = from_bytes(images) if is_bytes else trainer.precision_plugin.convert_input(images)
-            codes = module.encode(images, ema=self.ema)
-            reconstructions = module.decode(codes, ema=self.ema)
+            codes = autoencoder.encode(images, ema=self.ema)
+            reconstructions = autoencoder.decode(codes, ema=self.ema)
         # Multi-hot labels are no classes.
         classes = labels.to(images) if labels is not None and labels.dim() == 1 else images.new_zeros(len(images))
         positions = positions_in_set(trainer, len(images), after=gathering.images)

@@ -11,14 +11,14 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor, nn
 
-from lightning_gan.callbacks.evaluation.comparison import Comparing, Described, Reals
+from lightning_gan.callbacks.evaluation.comparison import Comparison, Described, Reals
 from lightning_gan.metrics import DigitFeatures, frechet_floor
 from lightning_gan.metrics.report import Record, class_counts, compare_features, share_of_class
 from lightning_gan.tensors.seeds import derived_seed
 from lightning_gan.tensors.shapes import Features, ImageBytes
 
 
-class Evaluation(Comparing):
+class Evaluation(Comparison):
     """Compares generated with real images, and logs, prints and writes what it finds.
 
     While fitting it evaluates every `every_kimg` thousand images and at the end, against the images of the validation
@@ -129,6 +129,17 @@ class Evaluation(Comparing):
             "kernel_subsets": self.kernel_subsets,
             "kernel_subset_size": subset_size,
             "metrics": numbers,
+        }
+
+    def titles(self) -> dict[str, str]:
+        return {
+            "frechet_distance": "Frechet distance",
+            "frechet_floor": "  its floor: two halves of the reals",
+            "frechet_to_floor": "  times the floor",
+            "kernel_distance_x1000": "kernel distance x 1000",
+            "classes_present": "classes that occur",
+            "effective_classes": "effective number of classes",
+            "asked_class": "share of the class asked for",
         }
 
     def headline(self, numbers: dict[str, float]) -> str:

@@ -2,23 +2,23 @@
 
 Karras et al. 2019 (StyleGAN, arXiv:1812.04948), section 4, call it disentanglement.
 
-The mathematics is in `lightning_gan.metrics`; when and where is `Evaluating`'s.
+The mathematics is in `lightning_gan.metrics`; when and where is `Measurement`'s.
 """
 
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal, cast
+from typing import Literal
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from torch import nn
 
-from lightning_gan.callbacks.evaluation.measurement import Evaluating, Share, gathered
-from lightning_gan.callbacks.figures.style_figures import StyleBased
-from lightning_gan.callbacks.training.clock import check_makes_images
+from lightning_gan.callbacks.evaluation.measurement import Measurement, Share, gathered
+from lightning_gan.foreign.host import host_of
 from lightning_gan.loop.gan import GAN
+from lightning_gan.loop.style_based import StyleBased, style_based_of
 from lightning_gan.metrics import FeatureSet
 from lightning_gan.metrics.linear_separability import linear_separability
 from lightning_gan.metrics.perceptual_path import mean_without_extremes, path_lengths, slerp
@@ -37,6 +37,17 @@ def exact_convolutions() -> Iterator[None]:
         yield
     finally:
         convolutions.fp32_precision, products.fp32_precision = before
+
+
+def _gan(module: LightningModule, *, asker: str) -> GAN:
+    """The module, which makes images of latents.
+
+    Raises:
+        ValueError: if it does not, or if what its latents are is not known.
+    """
+    host = host_of(module)
+    host.check_makes_images(asker)
+    return host.gan(asker, problem="what its latents are is not known", remedy="leave this callback out")
 
 
 class _Path(ABC):
@@ -65,7 +76,7 @@ class _StylePath(_Path):
     """Along straight lines in w."""
 
     def __init__(self, module: GAN, first: Latents, second: Latents, labels: Labels | None, *, ema: bool) -> None:
-        self.module, self.ema = cast("StyleBased", module), ema
+        self.module, self.ema = style_based_of(module, asker="PerceptualPathLength", remedy="set space: z"), ema
         weight = next(module.generator.parameters())
         self.first, self.second = (self.module.styles(z.to(weight), labels, ema=ema) for z in (first, second))
 
@@ -74,7 +85,7 @@ class _StylePath(_Path):
         return self.module.synthesize(self.first.lerp(self.second, places), ema=self.ema)
 
 
-class PerceptualPathLength(Evaluating):
+class PerceptualPathLength(Measurement):
     """Perceptual path length (PPL): how far images move per short step between latents, in z or in w.
 
     It needs no real images. In z, paths are great circles between normalized latents, scaled to the length that normal
@@ -147,14 +158,14 @@ class PerceptualPathLength(Evaluating):
             )
 
     def check(self, module: LightningModule) -> None:
-        _check_gan(self.title, module)
-        if self.space == "w" and not isinstance(module, StyleBased):
-            raise ValueError(f"{self.title}: {type(module).__name__} has no styles, hence no space w; set space: z")
+        _gan(module, asker=self.title)
+        if self.space == "w":
+            style_based_of(module, asker=self.title, remedy="they are the space w; set space: z")
 
     def measured(self, trainer: Trainer, module: LightningModule) -> Record:
-        assert isinstance(module, GAN)
-        first, labels = module.draw_latents(self.pair_count, seed=self.seed)
-        second, _ = module.draw_latents(self.pair_count, seed=derived_seed(self.seed, "second ends"))
+        gan = _gan(module, asker=self.title)
+        first, labels = gan.draw_latents(self.pair_count, seed=self.seed)
+        second, _ = gan.draw_latents(self.pair_count, seed=derived_seed(self.seed, "second ends"))
         places = torch.zeros(self.pair_count)
         if self.sampling == "full":
             generator = torch.Generator().manual_seed(derived_seed(self.seed, "places"))
@@ -165,7 +176,7 @@ class PerceptualPathLength(Evaluating):
             for share in self.shares(trainer, self.pair_count):
                 here = share.positions
                 ends = first[here], second[here]
-                steps = path(module, *ends, None if labels is None else labels[here], ema=self.ema)
+                steps = path(gan, *ends, None if labels is None else labels[here], ema=self.ema)
                 lengths = self._lengths(steps, places[here].to(module.device), share)
                 features.update(lengths[:, None], share.filed)
         lengths = gathered(trainer, module, features)
@@ -181,7 +192,7 @@ class PerceptualPathLength(Evaluating):
             "discarded_share": self.discarded_share,
             "pair_count": self.pair_count,
             "seed": self.seed,
-            "ema": self.uses_average(trainer, module, ema=self.ema),
+            "ema": host_of(module).uses_average(trainer, ema=self.ema),
             "metrics": {f"path_length_{self.space}_{self.sampling}": length},
         }
 
@@ -195,6 +206,10 @@ class PerceptualPathLength(Evaluating):
             start, end, distance=self.distance.to(start.device), epsilon=self.epsilon, crop_faces=self.crop_faces
         )
 
+    def titles(self) -> dict[str, str]:
+        name = f"path_length_{self.space}_{self.sampling}"
+        return {name: f"perceptual path length in {self.space}{', ends' if self.sampling == 'end' else ''}"}
+
     def headline(self, numbers: dict[str, float]) -> str:
         return f"path length in {self.space}, {self.sampling}: {next(iter(numbers.values())):.2f}"
 
@@ -203,7 +218,7 @@ class PerceptualPathLength(Evaluating):
         return self._generate_state_key(name=self.name, space=self.space, sampling=self.sampling)
 
 
-class LinearSeparability(Evaluating):
+class LinearSeparability(Measurement):
     """How well planes in z, and in w if the module has styles, separate what a classifier sees in the images.
 
     The score is ``exp(sum_i H(Y_i|X_i))`` over the classifier's attributes, 1 at best. It needs no real images, but a
@@ -247,11 +262,11 @@ class LinearSeparability(Evaluating):
         self.ema = ema
 
     def check(self, module: LightningModule) -> None:
-        _check_gan(self.title, module)
+        _gan(module, asker=self.title)
 
     def measured(self, trainer: Trainer, module: LightningModule) -> Record:
-        assert isinstance(module, GAN)
-        latents, labels = module.draw_latents(self.sample_count, seed=self.seed)
+        gan = _gan(module, asker=self.title)
+        latents, labels = gan.draw_latents(self.sample_count, seed=self.seed)
         points = {"z": FeatureSet().to(module.device)}
         if isinstance(module, StyleBased):
             points["w"] = FeatureSet().to(module.device)
@@ -262,7 +277,7 @@ class LinearSeparability(Evaluating):
             classes = None if labels is None else labels[share.positions]
             points["z"].update(here, share.filed)
             with trainer.precision_plugin.forward_context():
-                images = module.sample(here, classes, ema=self.ema)
+                images = gan.sample(here, classes, ema=self.ema)
                 if isinstance(module, StyleBased):
                     # Every layer has the same style.
                     points["w"].update(module.styles(here, classes, ema=self.ema)[:, 0], share.filed)
@@ -282,18 +297,12 @@ class LinearSeparability(Evaluating):
             "sample_count": self.sample_count,
             "kept_share": self.kept_share,
             "seed": self.seed,
-            "ema": self.uses_average(trainer, module, ema=self.ema),
+            "ema": host_of(module).uses_average(trainer, ema=self.ema),
             "metrics": scores,
         }
 
+    def titles(self) -> dict[str, str]:
+        return {f"separability_{space}": f"linear separability in {space}" for space in ("z", "w")}
+
     def headline(self, numbers: dict[str, float]) -> str:
         return ", ".join(f"linear separability in {name[-1]} {score:.2f}" for name, score in numbers.items())
-
-
-def _check_gan(title: str, module: LightningModule) -> None:
-    if not isinstance(module, GAN):
-        raise ValueError(
-            f"{title}: it needs latents, and what those of {type(module).__name__} are is unknown, because it is no "
-            "lightning_gan.GAN"
-        )
-    check_makes_images(title, module)

@@ -1,25 +1,24 @@
 """When a trained generator is measured, over which ranks the work is dealt out, and where the numbers go.
 
-`Evaluating` is the part that every measurement shares; `Comparing` adds real images to compare with.
+`Measurement` is the part that every measurement shares; `Comparison` adds real images to compare with.
 """
 
 import math
 from abc import abstractmethod
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Int64
 from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor
 
-from lightning_gan.callbacks.training.clock import ImageClock, crosses_multiple, images_of_kimg
-from lightning_gan.callbacks.training.ema import EMA
-from lightning_gan.loop.gan import GAN
+from lightning_gan.callbacks.evaluation.evaluation_loops import EvaluationLoops
+from lightning_gan.callbacks.training.doubles import refuse_doubles
+from lightning_gan.foreign.clock import ImageClock, crosses_multiple, images_of_kimg
+from lightning_gan.foreign.host import host_of
 from lightning_gan.loop.sampling import evaluation_mode
 from lightning_gan.metrics import FeatureSet
 from lightning_gan.metrics.report import Record, table, write_record
@@ -32,7 +31,7 @@ class Share(NamedTuple):
 
     Attributes:
         positions: which samples of all to make.
-        filed: where they belong in the gathered set: their positions, or -1 where a rank only keeps the others company.
+        filed: where they belong in the gathered set: their positions, or -1 for padding samples.
         seed: of everything random about them.
     """
 
@@ -41,7 +40,7 @@ class Share(NamedTuple):
     seed: int
 
 
-class Evaluating(ImageClock):
+class Measurement(EvaluationLoops, ImageClock):
     """Measures a module while it trains, every so many images and at the end, and in `validate` and `test`.
 
     Results: `metrics/...` in the loggers and in `trainer.callback_metrics`, `metrics.json` in
@@ -83,9 +82,13 @@ class Evaluating(ImageClock):
     def headline(self, numbers: dict[str, float]) -> str:
         """The numbers in half a line, for the terminal while training goes on."""
 
+    def titles(self) -> dict[str, str]:
+        """What the table on the terminal calls the numbers, by their names; a number without a title has its name."""
+        return {}
+
     def report(self, record: Record) -> str:
         """The record for the terminal, at the end."""
-        return table(record)
+        return table(record, titles=self.titles())
 
     @abstractmethod
     def check(self, module: LightningModule) -> None:
@@ -102,6 +105,7 @@ class Evaluating(ImageClock):
     # ------------------------------------------------------------------ fit
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        refuse_doubles(self, trainer, setting="name")
         self.check(pl_module)
 
     def on_train_batch_end(
@@ -127,32 +131,26 @@ class Evaluating(ImageClock):
     def _evaluate_fit(self, trainer: Trainer, module: LightningModule) -> Record:
         self._latest = self._evaluate(trainer, module, stage="fit")
         self._evaluated_at = self.images_seen
-        step = int(self.kimg) if isinstance(module, GAN) else trainer.global_step
+        step = host_of(module).logger_step(trainer, images_seen=self.images_seen)
         for logger in trainer.loggers:
             logger.log_metrics(self._logged(self._latest), step=step)
         return self._latest
 
     # ------------------------------------------------------------------ validate and test
 
-    def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if trainer.state.fn != TrainerFn.FITTING:
-            self._read(pl_module)
+    def begin_loop(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        super().begin_loop(trainer, pl_module)
+        self._read(pl_module)
 
-    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if trainer.state.fn == TrainerFn.FITTING or skipped(trainer):
+    def end_loop(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        super().end_loop(trainer, pl_module)
+        if skipped(trainer):
             return
         assert trainer.state.fn is not None
         record = self._evaluate(trainer, pl_module, stage=trainer.state.fn.value)
-        # A metric named "step" is the loggers' axis; a GAN's has thousands of images.
-        axis = {"step": self.kimg} if isinstance(pl_module, GAN) else {}
+        axis = host_of(pl_module).logged_axis(images_seen=self.images_seen)
         pl_module.log_dict(self._logged(record) | axis, rank_zero_only=False)
         trainer.print(self.report(record))
-
-    def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.on_validation_epoch_start(trainer, pl_module)
-
-    def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.on_validation_epoch_end(trainer, pl_module)
 
     # ------------------------------------------------------------------ for subclasses
 
@@ -186,17 +184,11 @@ class Evaluating(ImageClock):
             torch.manual_seed(seed)
             yield Share(positions, positions if index < len(starts) else torch.full_like(positions, -1), seed)
 
-    def uses_average(self, trainer: Trainer, module: LightningModule, *, ema: bool) -> bool:
-        """Whether the samples are those of averaged weights, for the record."""
-        return ema and module.averaged if isinstance(module, GAN) else bool(_averages(trainer))
-
     # ------------------------------------------------------------------ one evaluation
 
     def _evaluate(self, trainer: Trainer, module: LightningModule, *, stage: str) -> Record:
         """The record on every rank; rank 0 writes it."""
-        with isolate_rng(), evaluation_mode(module), torch.no_grad(), ExitStack() as stack:
-            for callback in _averages(trainer):
-                stack.enter_context(callback.applied(module))
+        with isolate_rng(), evaluation_mode(module), torch.no_grad(), host_of(module).averaged_weights(trainer):
             measured = self.measured(trainer, module)
         record: Record = trainer.strategy.broadcast({"stage": stage, "kimg": self.kimg, **measured})
         if trainer.is_global_zero:
@@ -214,10 +206,6 @@ class Evaluating(ImageClock):
 def skipped(trainer: Trainer) -> bool:
     """Whether this run only tries whether it runs."""
     return bool(trainer.fast_dev_run)  # type: ignore[attr-defined]
-
-
-def _averages(trainer: Trainer) -> list[EMA]:
-    return [callback for callback in trainer.callbacks if isinstance(callback, EMA)]  # type: ignore[attr-defined]
 
 
 def where_doubles_are(tensor: Tensor) -> Tensor:

@@ -9,26 +9,25 @@ from typing import Any, cast
 import torch
 from jaxtyping import Int64
 from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 from torch.utils.data import DataLoader, DistributedSampler
 
-from lightning_gan.callbacks.evaluation.measurement import Evaluating, skipped
+from lightning_gan.callbacks.evaluation.measurement import Measurement, skipped
 
 
-class Reading(Evaluating):
+class RealsMeasurement(Measurement):
     """Measures with real images.
 
     While fitting they are those of the validation dataloader (`validation_batches`); in `validate` and `test` those of
     the loop's own batches. Of several dataloaders it reads the first.
 
-    A subclass takes the loop's batches in `read`, forgets earlier ones in `begin_loop`, and measures in `measured`.
+    A subclass takes the loop's batches in `read`, forgets earlier ones in `forget`, and measures in `measured`.
     """
 
     @abstractmethod
-    def begin_loop(self) -> None:
-        """A pass of `validate` or `test` begins."""
+    def forget(self) -> None:
+        """A loop of `validate` or `test` begins: what earlier ones read no longer counts."""
 
     @abstractmethod
     def read(self, trainer: Trainer, module: LightningModule, batch: Any) -> None:
@@ -54,32 +53,16 @@ class Reading(Evaluating):
             raise ValueError(f"{problem}, or set every_kimg to null")
         rank_zero_warn(f"{problem}. There will be no evaluation at the end of fit")
 
-    def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        super().on_validation_epoch_start(trainer, pl_module)
-        self.begin_loop()
+    def begin_loop(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        super().begin_loop(trainer, pl_module)
+        self.forget()
 
-    def on_validation_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
+    def loop_batch(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, *, index: int, batches: int | float
     ) -> None:
-        if trainer.state.fn != TrainerFn.FITTING and dataloader_idx == 0 and not skipped(trainer):
+        super().loop_batch(trainer, pl_module, batch, index=index, batches=batches)
+        if not skipped(trainer):
             self.read(trainer, pl_module, batch)
-
-    def on_test_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        self.on_validation_batch_end(trainer, pl_module, outputs, batch, batch_idx, dataloader_idx)
 
 
 def validation_batches(trainer: Trainer) -> Iterator[Any]:

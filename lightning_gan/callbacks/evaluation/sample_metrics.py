@@ -1,6 +1,6 @@
 """What PGGAN was measured by (Karras et al. 2018, arXiv:1710.10196, section 5): patches at every scale, and variety.
 
-The mathematics is in `lightning_gan.metrics`; when and where is `Comparing`'s.
+The mathematics is in `lightning_gan.metrics`; when and where is `Comparison`'s.
 """
 
 from collections.abc import Callable, Iterator
@@ -10,7 +10,7 @@ from jaxtyping import Int64
 from lightning.pytorch import LightningModule
 from torch import Tensor
 
-from lightning_gan.callbacks.evaluation.comparison import Comparing, Described, Reals
+from lightning_gan.callbacks.evaluation.comparison import Comparison, Described, Reals
 from lightning_gan.callbacks.evaluation.measurement import where_doubles_are
 from lightning_gan.metrics.report import Record
 from lightning_gan.metrics.sliced_wasserstein import PATCH_SIZE, descriptors, level_sides, patch_distance_x1000
@@ -18,8 +18,11 @@ from lightning_gan.metrics.structural_similarity import multi_scale_similarity
 from lightning_gan.tensors.seeds import derived_seed
 from lightning_gan.tensors.shapes import Features, ImageBytes
 
+FLOOR = "its floor: two halves of the reals"
+"""What the table calls the distance between reals."""
 
-class SlicedWasserstein(Comparing):
+
+class SlicedWasserstein(Comparison):
     """Sliced Wasserstein distance of 7 x 7 patches at every level of the Laplacian pyramid, the papers' SWD x 1000.
 
     As many reals as fakes are compared, drawn at random if there are more. The floor beside it is the same distance
@@ -110,6 +113,13 @@ class SlicedWasserstein(Comparing):
             "metrics": self._distances(pairs, name="sliced_wasserstein_x1000") | reals.floors,
         }
 
+    def titles(self) -> dict[str, str]:
+        title = "sliced Wasserstein distance x 1000"
+        levels = {f"sliced_wasserstein_x1000_at_{side}": f"  {title}, {side} pixels" for side in self._sides} | {
+            f"sliced_wasserstein_floor_x1000_at_{side}": f"  {FLOOR}, {side} pixels" for side in self._sides
+        }
+        return {"sliced_wasserstein_x1000": title, "sliced_wasserstein_floor_x1000": FLOOR, **levels}
+
     def headline(self, numbers: dict[str, float]) -> str:
         return (
             f"sliced Wasserstein distance x 1000 {numbers['sliced_wasserstein_x1000']:.2f}, "
@@ -140,7 +150,7 @@ class SlicedWasserstein(Comparing):
         return torch.randperm(len(reals), generator=generator)
 
 
-class MultiScaleSimilarity(Comparing):
+class MultiScaleSimilarity(Comparison):
     """MS-SSIM among pairs of samples, where less means more variety, and the same among pairs of reals.
 
     It says nothing of quality, and something of variety only if fakes resemble each other more than reals do. Fakes are
@@ -205,6 +215,9 @@ class MultiScaleSimilarity(Comparing):
     def compare(self, reals: Reals, fakes: list[Features], *, asked: Tensor | None, drawn: Record) -> Record:
         numbers = {"ms_ssim": fakes[0].double().mean().item(), **reals.floors}
         return {"real_pairs": len(reals.parts[0]), **drawn, "fake_pairs": len(fakes[0]), "metrics": numbers}
+
+    def titles(self) -> dict[str, str]:
+        return {"ms_ssim": "MS-SSIM of pairs of fakes", "ms_ssim_of_reals": "MS-SSIM of pairs of reals"}
 
     def headline(self, numbers: dict[str, float]) -> str:
         return f"MS-SSIM {numbers['ms_ssim']:.3f}, of reals {numbers['ms_ssim_of_reals']:.3f}"

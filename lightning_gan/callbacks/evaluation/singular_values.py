@@ -7,12 +7,13 @@ the discriminator's is noisy, with spikes. Neither is a remedy: they are there t
 from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
-from torch import Tensor, nn
+from torch import Tensor
 from torch.distributed.tensor import DTensor
 
-from lightning_gan.callbacks.training.clock import ImageClock, crosses_multiple, images_of_kimg, network_of
+from lightning_gan.callbacks.training.doubles import refuse_doubles
+from lightning_gan.foreign.clock import ImageClock, crosses_multiple, images_of_kimg
+from lightning_gan.foreign.host import host_of
 from lightning_gan.layers.top_singular_values import top_singular_values
-from lightning_gan.loop.gan import GAN
 
 
 class SingularValues(ImageClock):
@@ -47,6 +48,7 @@ class SingularValues(ImageClock):
         self._every_images = images_of_kimg("SingularValues: every_kimg", every_kimg)
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        refuse_doubles(self, trainer, setting="networks")
         for path in self.networks:
             if not self._weights(pl_module, path):
                 raise ValueError(f"SingularValues: network {path!r} has no weights of two or more dimensions")
@@ -58,7 +60,7 @@ class SingularValues(ImageClock):
         if not crosses_multiple(self.images_before, self.images_seen, every_images=self._every_images):
             return
         values = self.measure(pl_module)
-        step = int(self.kimg) if isinstance(pl_module, GAN) else trainer.global_step
+        step = host_of(pl_module).logger_step(trainer, images_seen=self.images_seen)
         for logger in trainer.loggers:
             logger.log_metrics(values | {"kimg": self.kimg}, step=step)
 
@@ -74,7 +76,7 @@ class SingularValues(ImageClock):
 
     def _weights(self, pl_module: LightningModule, path: str) -> dict[str, Tensor]:
         """Weights by their layers' names; parametrized ones as they are stored."""
-        network: nn.Module = network_of(pl_module, path, setting="SingularValues(networks=...)")
+        network = host_of(pl_module).network(path, setting="SingularValues(networks=...)")
         return {
             name.replace(".parametrizations.weight.original", "").removesuffix(".weight"): weight.detach()
             for name, weight in network.named_parameters()

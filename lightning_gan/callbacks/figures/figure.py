@@ -4,23 +4,17 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, ClassVar
 
-import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 from PIL import Image
 
 from lightning_gan.callbacks.figures.pictures import Grid, write_png
-from lightning_gan.callbacks.training.clock import ImageClock, crosses_multiple, images_of_kimg
 from lightning_gan.callbacks.training.progressive_growing import ProgressiveGrowing
-from lightning_gan.loop.gan import GAN
-from lightning_gan.tensors.image_bytes import to_bytes
-from lightning_gan.tensors.shapes import ImageBytes, Labels, Latents
-
-IMAGES_AT_ONCE = 16
-"""Images of one forward pass: a picture may hold more than a batch that fits into memory."""
+from lightning_gan.foreign.clock import ImageClock, crosses_multiple, images_of_kimg
+from lightning_gan.foreign.host import host_of
 
 
-class Drawing(ImageClock, ABC):
+class Figure(ImageClock, ABC):
     """Draws while fitting: every `every_kimg` thousand images, and at the end unless that has just been drawn.
 
     Args:
@@ -72,31 +66,16 @@ class Drawing(ImageClock, ABC):
         folder = Path(self.directory) if self.directory else Path(trainer.default_root_dir) / self.folder
         return write_png(folder / f"{file}.png", pixels)
 
-    def _publish(self, trainer: Trainer, pixels: Grid, *, file: str, title: str) -> None:
+    def _publish(self, trainer: Trainer, pl_module: LightningModule, pixels: Grid, *, file: str, title: str) -> None:
         """Write a picture, and hand it to the loggers of TensorBoard and W&B under its title. For the first rank."""
         image = self._write(trainer, pixels, file=file)
+        # On the axis of the losses; W&B drops what comes with a smaller step than they had.
+        step = host_of(pl_module).logger_step(trainer, images_seen=self.images_seen)
         for logger in trainer.loggers:
-            # Loggers have an axis of thousands of images, as for the losses.
             if isinstance(logger, TensorBoardLogger):
-                logger.experiment.add_image(title, pixels.numpy(), int(self.kimg), dataformats="HWC")
+                logger.experiment.add_image(title, pixels.numpy(), step, dataformats="HWC")
             elif isinstance(logger, WandbLogger):
-                logger.log_image(title, [image], step=int(self.kimg))
-
-
-def sample_bytes(
-    module: GAN, latents: Latents, labels: Labels | None, *, truncation: float = 1.0, ema: bool = True
-) -> ImageBytes:
-    """`GAN.sample`, a few images at a time, as bytes in main memory."""
-    parts = (
-        module.sample(latents[few], None if labels is None else labels[few], truncation=truncation, ema=ema)
-        for few in few_at_a_time(len(latents))
-    )
-    return torch.cat([to_bytes(part).cpu() for part in parts])
-
-
-def few_at_a_time(count: int) -> list[slice]:
-    """Slices of at most 16 that cover `count` images."""
-    return [slice(start, start + IMAGES_AT_ONCE) for start in range(0, count, IMAGES_AT_ONCE)]
+                logger.log_image(title, [image], step=step)
 
 
 def columns_for(number_of_classes: int) -> int:

@@ -3,14 +3,15 @@
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
-from lightning_gan.callbacks.figures.figure import columns_for, sample_bytes
+from lightning_gan.callbacks.figures.figure import columns_for
+from lightning_gan.callbacks.figures.paper_figure import PaperFigure, Picture, check_counts
 from lightning_gan.callbacks.figures.pictures import Table
-from lightning_gan.callbacks.figures.sample_sheets import Figure, Picture, check_counts
+from lightning_gan.foreign.sampling import sample_bytes
 from lightning_gan.loop.gan import GAN
 from lightning_gan.tensors.shapes import ImageBytes
 
 
-class GrowingGrid(Figure):
+class GrowingGrid(PaperFigure):
     """A row for every resolution, of the same latents: how each stage of a growing GAN ended, and where it is now.
 
     It is drawn at the end of every resolution (progressive growing: Karras et al. 2018, arXiv:1710.10196). Rows are
@@ -19,11 +20,11 @@ class GrowingGrid(Figure):
 
     Args:
         columns: how many latents; None is one per class if there are 2 to 16, else 8.
-        name: see `Figure`.
-        every_kimg: see `Figure`.
-        seed: see `Figure`.
-        ema: see `Figure`.
-        directory: see `Figure`.
+        name: see `PaperFigure`.
+        every_kimg: see `PaperFigure`.
+        seed: see `PaperFigure`.
+        ema: see `PaperFigure`.
+        directory: see `PaperFigure`.
 
     Raises:
         ValueError: without columns.

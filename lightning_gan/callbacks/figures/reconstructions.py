@@ -8,20 +8,19 @@ from typing import Any
 import torch
 from einops import rearrange
 from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
 from lightning_gan.callbacks.evaluation.comparison import images_of
-from lightning_gan.callbacks.figures.figure import few_at_a_time, sample_bytes
+from lightning_gan.callbacks.figures.paper_figure import PaperFigure, Picture, check_counts
 from lightning_gan.callbacks.figures.pictures import Table
-from lightning_gan.callbacks.figures.sample_sheets import Figure, Picture, check_counts
-from lightning_gan.loop.autoencoder import Autoencoder
+from lightning_gan.foreign.sampling import few_at_a_time, sample_bytes
+from lightning_gan.loop.autoencoder import autoencoder_of
 from lightning_gan.loop.gan import GAN
 from lightning_gan.tensors.image_bytes import from_bytes, to_bytes
 from lightning_gan.tensors.shapes import ImageBytes, Images
 
 
-class FigureOfReals(Figure, ABC):
+class FigureOfReals(PaperFigure, ABC):
     """A figure that needs some real images: the first that training meets.
 
     In `validate` and `test` of a run that has kept none it is some of the whole set, which may be sorted by classes.
@@ -29,11 +28,11 @@ class FigureOfReals(Figure, ABC):
 
     Args:
         count: how many real images.
-        name: see `Figure`.
-        every_kimg: see `Figure`.
-        seed: see `Figure`.
-        ema: see `Figure`.
-        directory: see `Figure`.
+        name: see `PaperFigure`.
+        every_kimg: see `PaperFigure`.
+        seed: see `PaperFigure`.
+        ema: see `PaperFigure`.
+        directory: see `PaperFigure`.
 
     Attributes:
         reals: those met so far.
@@ -54,28 +53,11 @@ class FigureOfReals(Figure, ABC):
         super().on_train_batch_start(trainer, pl_module, batch, batch_idx)
         self._keep(batch, until=self.count)
 
-    def on_validation_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
+    def loop_batch(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, *, index: int, batches: int | float
     ) -> None:
-        if trainer.state.fn != TrainerFn.FITTING:
-            self._keep(batch, until=self._share(batch_idx, batches=trainer.num_val_batches[0]))
-
-    def on_test_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        self._keep(batch, until=self._share(batch_idx, batches=trainer.num_test_batches[0]))
+        super().loop_batch(trainer, pl_module, batch, index=index, batches=batches)
+        self._keep(batch, until=self._share(index, batches=batches))
 
     def shown_reals(self, module: GAN) -> Images:
         """The real images in [-1, 1], on the module's device; fewer than `count` if there were not more.
@@ -106,21 +88,6 @@ class FigureOfReals(Figure, ABC):
             self.reals = torch.cat([self.reals, images]) if len(self.reals) else images
 
 
-def autoencoder_of(module: LightningModule, *, asker: str) -> Autoencoder:
-    """The module, which has an encoder.
-
-    Raises:
-        ValueError: if it has none.
-    """
-    if not isinstance(module, Autoencoder):
-        raise ValueError(
-            f"{asker}: {type(module).__name__} has no encoder, so images have no codes; "
-            "use a model that derives from lightning_gan.loop.autoencoder.Autoencoder (IntroVAE, BiGAN), "
-            "or leave this out"
-        )
-    return module
-
-
 class ReconstructionGrid(FigureOfReals):
     """Real images, below each its reconstruction, and below that a sample: three rows, again and again.
 
@@ -129,11 +96,11 @@ class ReconstructionGrid(FigureOfReals):
     Args:
         columns: images per row.
         rows: how many times the three rows.
-        name: see `Figure`.
-        every_kimg: see `Figure`.
-        seed: see `Figure`.
+        name: see `PaperFigure`.
+        every_kimg: see `PaperFigure`.
+        seed: see `PaperFigure`.
         ema: use averaged weights, if an `EMA` callback is there.
-        directory: see `Figure`.
+        directory: see `PaperFigure`.
 
     Raises:
         ValueError: without images, or for a model without an encoder.
@@ -185,11 +152,11 @@ class InterpolationGrid(FigureOfReals):
     Args:
         rows: how many pairs.
         steps: decoded images of a row, both reconstructions included.
-        name: see `Figure`.
-        every_kimg: see `Figure`.
-        seed: see `Figure`.
+        name: see `PaperFigure`.
+        every_kimg: see `PaperFigure`.
+        seed: see `PaperFigure`.
         ema: use averaged weights, if an `EMA` callback is there.
-        directory: see `Figure`.
+        directory: see `PaperFigure`.
 
     Raises:
         ValueError: without rows, for fewer than 2 steps, or for a model without an encoder.

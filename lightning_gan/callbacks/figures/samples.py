@@ -1,24 +1,20 @@
 """Sample grids: what the generator makes of the same latents, again and again while it trains."""
 
-from contextlib import ExitStack
 from typing import ClassVar
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.utilities.seed import isolate_rng
 
-from lightning_gan.callbacks.figures.figure import Drawing, columns_for, few_at_a_time, growing_of, sample_bytes
+from lightning_gan.callbacks.figures.figure import Figure, columns_for, growing_of
 from lightning_gan.callbacks.figures.pictures import enlargement, image_grid
-from lightning_gan.callbacks.training.clock import check_makes_images, network_of
-from lightning_gan.callbacks.training.ema import EMA
-from lightning_gan.loop.gan import GAN
-from lightning_gan.loop.sampling import evaluation_mode
-from lightning_gan.tensors.image_bytes import to_bytes
+from lightning_gan.callbacks.training.doubles import refuse_doubles
+from lightning_gan.foreign.host import host_of
+from lightning_gan.foreign.sampling import SampledNetwork, Sampling
 from lightning_gan.tensors.seeds import derived_seed
-from lightning_gan.tensors.shapes import ImageBytes
 
 
-class SampleGrid(Drawing):
+class SampleGrid(Figure):
     """Writes PNG grids `samples/kimg_000012.300.png`, and hands them to the loggers of TensorBoard and W&B.
 
     The first grid is of the untrained networks, the last of the end of fit; while a GAN grows there is one at the end
@@ -73,17 +69,9 @@ class SampleGrid(Drawing):
         self.number_of_classes = number_of_classes
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        check_makes_images("SampleGrid", pl_module)
-        if isinstance(pl_module, GAN):
-            return
-        network_of(pl_module, self.generator, setting="SampleGrid(generator=...)")
-        if self.latent_dim is None:
-            raise ValueError(
-                f"SampleGrid: {type(pl_module).__name__} is no lightning_gan.GAN, so the size of its latents is not "
-                "known; give latent_dim"
-            )
-        if self.truncation != 1.0:
-            raise ValueError(f"SampleGrid: truncation={self.truncation} is for lightning_gan.GAN; leave it at 1")
+        refuse_doubles(self, trainer, setting="ema, seed and truncation")
+        host_of(pl_module).check_makes_images("SampleGrid")
+        self._sampling(pl_module).check(truncation=self.truncation)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         super().on_train_start(trainer, pl_module)
@@ -91,11 +79,13 @@ class SampleGrid(Drawing):
             self._draw_now(trainer, pl_module)
 
     def draw(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        classes = pl_module.number_of_classes if isinstance(pl_module, GAN) else self.number_of_classes
-        columns = self.columns or columns_for(classes)
+        sampling = self._sampling(pl_module)
+        columns = self.columns or columns_for(sampling.number_of_classes)
         with isolate_rng(), torch.no_grad(), trainer.precision_plugin.forward_context():
             torch.manual_seed(derived_seed(self.seed, "noise of samples"))
-            images = self._sample(trainer, pl_module, count=self.rows * columns)
+            images = sampling.images(
+                trainer, count=self.rows * columns, seed=self.seed, truncation=self.truncation, ema=self.ema
+            )
         if not trainer.is_global_zero:
             return
         growing = growing_of(trainer)
@@ -103,32 +93,13 @@ class SampleGrid(Drawing):
         final_height = height if growing is None else growing.schedule.final_resolution
         factor = enlargement(height, width, final_height=final_height, columns=columns)
         grid = image_grid(images, columns=columns, factor=factor)
-        self._publish(trainer, grid, file=f"kimg_{self.kimg:010.3f}", title="samples")
+        self._publish(trainer, pl_module, grid, file=f"kimg_{self.kimg:010.3f}", title="samples")
 
-    def _sample(self, trainer: Trainer, pl_module: LightningModule, *, count: int) -> ImageBytes:
-        """`count` images; labels go through the classes in turn, so that columns are classes."""
-        if isinstance(pl_module, GAN):
-            latents, labels = pl_module.draw_latents(count, seed=self.seed)
-            return sample_bytes(pl_module, latents, labels, truncation=self.truncation, ema=self.ema)
-        return self._sample_foreign(trainer, pl_module, count=count)
-
-    def _sample_foreign(self, trainer: Trainer, pl_module: LightningModule, *, count: int) -> ImageBytes:
-        assert self.latent_dim is not None
-        shape = [self.latent_dim] if isinstance(self.latent_dim, int) else self.latent_dim
-        random = torch.Generator().manual_seed(derived_seed(self.seed, "samples"))
-        latents = torch.randn(count, *shape, generator=random).to(pl_module.device)
-        labels = torch.arange(count, device=pl_module.device) % max(self.number_of_classes, 1)
-        network = network_of(pl_module, self.generator, setting="SampleGrid(generator=...)")
-        with ExitStack() as stack:
-            stack.enter_context(evaluation_mode(network))
-            for callback in trainer.callbacks if self.ema else []:  # type: ignore[attr-defined]
-                if isinstance(callback, EMA) and callback.generator == self.generator:
-                    stack.enter_context(callback.applied(pl_module))
-            parts = [
-                network(latents[few], labels[few]) if self.number_of_classes else network(latents[few])
-                for few in few_at_a_time(count)
-            ]
-        return to_bytes(torch.cat(parts)).cpu()
+    def _sampling(self, pl_module: LightningModule) -> Sampling:
+        settings = SampledNetwork(
+            generator=self.generator, latent_dim=self.latent_dim, number_of_classes=self.number_of_classes
+        )
+        return host_of(pl_module).sampling("SampleGrid", settings)
 
     @property
     def state_key(self) -> str:

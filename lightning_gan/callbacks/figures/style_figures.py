@@ -6,7 +6,6 @@ Style mixing is the paper's figure 3, what noise does are its figures 4 and 5.
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Protocol, TypeAlias, runtime_checkable
 
 import torch
 from einops import reduce, repeat
@@ -14,35 +13,16 @@ from jaxtyping import Float, UInt8
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 
-from lightning_gan.callbacks.figures.figure import few_at_a_time
+from lightning_gan.callbacks.figures.paper_figure import PaperFigure, Picture, check_counts
 from lightning_gan.callbacks.figures.pictures import Table
-from lightning_gan.callbacks.figures.sample_sheets import Figure, Picture, check_counts
+from lightning_gan.foreign.sampling import few_at_a_time
 from lightning_gan.loop.gan import GAN
+from lightning_gan.loop.style_based import StyleBased, Styles, style_based_of
 from lightning_gan.tensors.image_bytes import to_bytes
-from lightning_gan.tensors.shapes import ImageBytes, Images, Labels, Latents
-
-Styles: TypeAlias = Float[Tensor, "batch layers style_dim"]
-"""The styles of images, one for each layer of the synthesis network."""
+from lightning_gan.tensors.shapes import ImageBytes
 
 PAPER_FINE_RESOLUTION = 64
 """From here on the paper calls styles and noise fine."""
-
-
-@runtime_checkable
-class StyleBased(Protocol):
-    """A GAN whose images are made from a style for each layer, and from noise."""
-
-    @property
-    def style_resolutions(self) -> list[int]:
-        """The resolution of every layer that is active: 4, 4, 8, 8 ..."""
-
-    def styles(
-        self, latents: Latents, labels: Labels | None = None, *, truncation: float = 1.0, ema: bool = True
-    ) -> Styles:
-        """Latents to styles, by a network in evaluation mode."""
-
-    def synthesize(self, styles: Styles, *, noisy_layers: Collection[int] | None = None, ema: bool = True) -> Images:
-        """Styles to images, with fresh noise for each image in these layers, None being all, and none in the others."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +70,7 @@ def default_fine_resolution(style_resolutions: Sequence[int]) -> int:
     return PAPER_FINE_RESOLUTION if levels[-1] >= PAPER_FINE_RESOLUTION else levels[len(levels) // 2]
 
 
-class StyleFigure(Figure):
+class StyleFigure(PaperFigure):
     """A figure of a GAN that is `StyleBased`, with truncated styles."""
 
     def __init__(
@@ -101,25 +81,32 @@ class StyleFigure(Figure):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         super().setup(trainer, pl_module, stage)
-        if not isinstance(pl_module, StyleBased):
-            raise ValueError(
-                f"{type(self).__name__}: {type(pl_module).__name__} has no styles to take apart; leave this figure "
-                "out, train a StyleGAN, or give the module style_resolutions, styles and synthesize as "
-                "lightning_gan.models.StyleGAN has them"
-            )
+        self.style_based(pl_module)
+
+    def style_based(self, module: LightningModule) -> StyleBased:
+        """The module, as one that has styles.
+
+        Raises:
+            ValueError: if it has none.
+        """
+        return style_based_of(
+            module,
+            asker=type(self).__name__,
+            remedy="leave this figure out, train a StyleGAN, or give the module style_resolutions, styles and "
+            "synthesize as lightning_gan.models.StyleGAN has them",
+        )
 
     def _draw_styles(self, module: GAN, *, count: int) -> Styles:
-        assert isinstance(module, StyleBased)
         latents, labels = module.draw_latents(count, seed=self.seed)
         # FSDP2 takes the first module that is run for the root: that must be the whole network, and not its mapping.
         module.sample(latents[:1], None if labels is None else labels[:1], ema=self.ema)
-        return module.styles(latents, labels, truncation=self.truncation, ema=self.ema)
+        return self.style_based(module).styles(latents, labels, truncation=self.truncation, ema=self.ema)
 
     def _synthesize(self, module: GAN, styles: Styles, *, noisy_layers: Collection[int] | None = None) -> ImageBytes:
         """Images, a few at a time, as bytes in main memory."""
-        assert isinstance(module, StyleBased)
+        styled = self.style_based(module)
         parts = (
-            module.synthesize(styles[few], noisy_layers=noisy_layers, ema=self.ema)
+            styled.synthesize(styles[few], noisy_layers=noisy_layers, ema=self.ema)
             for few in few_at_a_time(len(styles))
         )
         return torch.cat([to_bytes(part).cpu() for part in parts])
@@ -136,11 +123,11 @@ class StyleMixingGrid(StyleFigure):
             Resolutions that are not active are left out, and so are bands without any.
         columns: how many sources B.
         truncation: of all styles; 1 leaves them alone.
-        name: see `Figure`.
-        every_kimg: see `Figure`.
-        seed: see `Figure`.
-        ema: see `Figure`.
-        directory: see `Figure`.
+        name: see `PaperFigure`.
+        every_kimg: see `PaperFigure`.
+        seed: see `PaperFigure`.
+        ema: see `PaperFigure`.
+        directory: see `PaperFigure`.
 
     Raises:
         ValueError: for counts below 1, empty ranges, and before training for a module without styles.
@@ -170,9 +157,9 @@ class StyleMixingGrid(StyleFigure):
         self.columns = columns
 
     def pictures(self, module: GAN) -> Iterator[Picture]:
-        assert isinstance(module, StyleBased)
-        resolutions = torch.tensor(module.style_resolutions)
-        ranges = self.ranges or default_ranges(module.style_resolutions)
+        style_resolutions = self.style_based(module).style_resolutions
+        resolutions = torch.tensor(style_resolutions)
+        ranges = self.ranges or default_ranges(style_resolutions)
         bands = [(part, (part.lowest <= resolutions) & (resolutions <= part.highest)) for part in ranges]
         bands = [(part, from_b) for part, from_b in bands if from_b.any()]
         all_styles = self._draw_styles(module, count=self.columns + sum(part.rows for part, _ in bands))
@@ -220,11 +207,11 @@ class NoiseComparison(StyleFigure):
         measured_realizations: how many the standard deviation is over; 100 in the paper.
         fine_resolution: fine layers are those from here on; None is 64, or less in networks below 64x64.
         truncation: of all styles; 1 leaves them alone.
-        name: see `Figure`.
-        every_kimg: see `Figure`.
-        seed: see `Figure`.
-        ema: see `Figure`.
-        directory: see `Figure`.
+        name: see `PaperFigure`.
+        every_kimg: see `PaperFigure`.
+        seed: see `PaperFigure`.
+        ema: see `PaperFigure`.
+        directory: see `PaperFigure`.
 
     Raises:
         ValueError: for counts below 1, a single measured realization, and before training for a module without styles.
@@ -259,10 +246,9 @@ class NoiseComparison(StyleFigure):
         self.fine_resolution = fine_resolution
 
     def pictures(self, module: GAN) -> Iterator[Picture]:
-        assert isinstance(module, StyleBased)
         all_styles = self._draw_styles(module, count=self.rows)
         yield self._realizations(module, all_styles)
-        yield self._layers(module, all_styles, resolutions=module.style_resolutions)
+        yield self._layers(module, all_styles, resolutions=self.style_based(module).style_resolutions)
 
     def _realizations(self, module: GAN, all_styles: Styles) -> Picture:
         shown, deviations = [], []

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
-from lightning_gan.callbacks.regularizers.running_penalty import MeasuringPenalty
-from lightning_gan.callbacks.training.clock import network_of
+from lightning_gan.callbacks.regularizers.running_penalty import RunningPenalty
+from lightning_gan.foreign.host import host_of
 from lightning_gan.layers.gaussian_code import LINEAR, Bottlenecked
 from lightning_gan.loop.turn import Player, Turn
 from lightning_gan.penalties.kl_divergence import dual_ascent, kl_to_standard_normal
@@ -19,7 +19,7 @@ from lightning_gan.tensors.shapes import PerSample, Scalar
 
 
 @dataclass(kw_only=True, eq=False)
-class Bottleneck(MeasuringPenalty):
+class Bottleneck(RunningPenalty):
     """``beta * KL(E(z|x) || N(0, I))`` over real and fake images, beta rising while the KL exceeds I_c.
 
     The discriminator's. An encoder in it returns `(mean, log_variance)`, each `batch code` or a map of codes, like
@@ -124,14 +124,14 @@ class Bottleneck(MeasuringPenalty):
         super().setup(trainer, pl_module, stage)
         if self.layer is not None:  # in every stage, because checkpoints fit only networks with the same bottleneck
             self._insert(pl_module, self.layer)
-        encoder = network_of(pl_module, self.encoder_path, setting="Bottleneck(encoder=...)")
+        encoder = host_of(pl_module).network(self.encoder_path, setting="Bottleneck(encoder=...)")
         self._remove_hook()
         if stage == "fit":
             self._hook = encoder.register_forward_hook(self._listen)
 
     def _insert(self, pl_module: LightningModule, path: str) -> None:
         """Put a bottleneck in front of the layer at `path`, unless it has one."""
-        critic = network_of(pl_module, self.discriminator, setting="Bottleneck(discriminator=...)")
+        critic = host_of(pl_module).network(self.discriminator, setting="Bottleneck(discriminator=...)")
         layers = {f"{self.discriminator}.{name}": module for name, module in critic.named_modules() if name}
         if isinstance(layers.get(path), Bottlenecked):
             return

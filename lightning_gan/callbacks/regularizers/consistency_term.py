@@ -8,8 +8,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.hooks import RemovableHandle
 
-from lightning_gan.callbacks.training.clock import network_of
+from lightning_gan.foreign.host import host_of
 from lightning_gan.foreign.penalty import Penalty
+from lightning_gan.loop.networks import network_of
 from lightning_gan.loop.turn import Player, Turn
 from lightning_gan.penalties.dropout_consistency import consistency
 from lightning_gan.tensors.shapes import Logits, Scalar
@@ -63,7 +64,7 @@ class ConsistencyTerm(Penalty):
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         super().on_fit_start(trainer, pl_module)
-        self.watch(network_of(pl_module, self.discriminator, setting="ConsistencyTerm"))
+        self.watch(host_of(pl_module).network(self.discriminator, setting="ConsistencyTerm(discriminator=...)"))
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         super().teardown(trainer, pl_module, stage)
@@ -77,7 +78,7 @@ class ConsistencyTerm(Penalty):
         """
         self.let_go()
         for path, probability in (self.dropout or {}).items():
-            layer = _layer_of(discriminator, path, setting="dropout")
+            layer = network_of(discriminator, path, setting="ConsistencyTerm(dropout=...)")
             self._hooks.append(layer.register_forward_hook(_Dropping(probability)))
         if not self._hooks and not any(
             isinstance(module, DROPOUTS) and module.p > 0 and module.training for module in discriminator.modules()
@@ -88,7 +89,7 @@ class ConsistencyTerm(Penalty):
                 'its layers, or name layers to drop from: dropout={"some.layer": 0.5}'
             )
         if self.features is not None:
-            layer = _layer_of(discriminator, self.features, setting="features")
+            layer = network_of(discriminator, self.features, setting="ConsistencyTerm(features=...)")
             self._hooks.append(layer.register_forward_hook(self._keep_features))
 
     def let_go(self) -> None:
@@ -132,13 +133,3 @@ class _Dropping:
 
     def __call__(self, layer: nn.Module, inputs: Any, output: Tensor) -> Tensor:
         return F.dropout(output, self.probability, training=layer.training)
-
-
-def _layer_of(discriminator: nn.Module, path: str, *, setting: str) -> nn.Module:
-    try:
-        return discriminator.get_submodule(path)
-    except AttributeError:
-        names = ", ".join(name for name, _ in discriminator.named_modules() if name) or "none"
-        raise ValueError(
-            f"ConsistencyTerm({setting}=...): {type(discriminator).__name__} has no submodule {path!r}; it has {names}"
-        ) from None

@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 
+from lightning_gan.foreign.host import host_of
 from lightning_gan.layers.buffers import unmoved_buffers
 from lightning_gan.loop.batches import Batch
 from lightning_gan.loop.distributed import means_over_ranks
@@ -153,16 +154,19 @@ class GameRegularizer(Callback):
     # ------------------------------------------------------------------ Lightning's hooks
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        if not isinstance(pl_module, GAN):
+        gan = self._gan_of(pl_module)
+        if not gan.turns_are_independent:
             raise ValueError(
-                f"{type(self).__name__} needs the costs of both players, which only a lightning_gan.GAN tells; "
-                f"{type(pl_module).__name__} is none"
-            )
-        if not pl_module.turns_are_independent:
-            raise ValueError(
-                f"{type(self).__name__} looks at what both players' turns cost; in {type(pl_module).__name__} a turn "
+                f"{type(self).__name__} looks at what both players' turns cost; in {type(gan).__name__} a turn "
                 "needs what the other player's has left, so it cannot be looked at alone; leave the callback out"
             )
+
+    def _gan_of(self, pl_module: LightningModule) -> GAN:
+        return host_of(pl_module).gan(
+            type(self).__name__,
+            problem="the costs of both players are not known",
+            remedy="make the module a lightning_gan.GAN, or leave the callback out",
+        )
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if any(isinstance(parameter, DTensor) for parameter in pl_module.parameters()):
@@ -180,7 +184,7 @@ class GameRegularizer(Callback):
         self._batch = None
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
-        assert isinstance(pl_module, GAN)
+        gan = self._gan_of(pl_module)
         player = PLAYERS[next(index for index, own in enumerate(trainer.optimizers) if own is optimizer)]
         turn = self._discriminator_turns
         self._discriminator_turns += player == "discriminator"
@@ -193,16 +197,16 @@ class GameRegularizer(Callback):
         # In fp32: the term is made of small differences that half precision would drown.
         with (
             torch.enable_grad(),
-            torch.autocast(pl_module.device.type, enabled=False),
-            unmoved_buffers(pl_module.generator, pl_module.discriminator),
+            torch.autocast(gan.device.type, enabled=False),
+            unmoved_buffers(gan.generator, gan.discriminator),
         ):
-            game = self._game(trainer, pl_module, player, turn, weights)
+            game = self._game(trainer, gan, player, turn, weights)
             adjustment = self.adjustment(game, player)
         for weight, change in zip(weights[player], adjustment, strict=True):
             if change is not None:
                 weight.grad = change * self.weight if weight.grad is None else weight.grad.add_(change * self.weight)
         if (self._batch_index + 1) % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
-            pl_module.log(f"{player}/{self.name}", self.weight * self.size(game.mean))
+            gan.log(f"{player}/{self.name}", self.weight * self.size(game.mean))
 
     def _game(self, trainer: Trainer, gan: GAN, player: Player, turn: int, weights: dict[Player, list[Tensor]]) -> Game:
         """The game on the images and latents of the turn that is about to step."""

@@ -9,7 +9,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import nn
 
-from lightning_gan.callbacks.training.clock import network_of
+from lightning_gan.foreign.host import host_of
 from lightning_gan.foreign.penalty import Penalty
 from lightning_gan.layers.batch_norm import BatchNorm
 from lightning_gan.loop.turn import Player, Turn
@@ -44,7 +44,8 @@ class CriticGradientPenalty(Penalty):
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         super().on_fit_start(trainer, pl_module)
         name = type(self).__name__
-        warn_about_batch_norm(network_of(pl_module, self.discriminator, setting=name), name)
+        critic = host_of(pl_module).network(self.discriminator, setting=f"{name}(discriminator=...)")
+        warn_about_batch_norm(critic, name)
 
 
 @dataclass(kw_only=True, eq=False)

@@ -9,9 +9,9 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 
-from lightning_gan.callbacks.training.clock import ImageClock, network_of
-from lightning_gan.foreign.transformed_network import PlacedTransform, TransformBeforeNetwork, TransformInLoop
-from lightning_gan.loop.gan import GAN
+from lightning_gan.foreign.clock import ImageClock
+from lightning_gan.foreign.host import host_of
+from lightning_gan.foreign.transformed_network import PlacedTransform
 from lightning_gan.loop.transforms import ImageTransform
 from lightning_gan.schedules.rates import LearningRateSchedule
 from lightning_gan.tensors.shapes import FakeImages
@@ -80,14 +80,15 @@ class InstanceNoise(ImageClock):
         self._placed: PlacedTransform | None = None
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        network_of(pl_module, self.network, setting="InstanceNoise(network=...)")
+        host_of(pl_module).network(self.network, setting="InstanceNoise(network=...)")
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         super().on_train_start(trainer, pl_module)
         self._remove()
         self.noise.to(pl_module.device)
         # Only now, so that those who watch the network's calls since fit began see images before the noise.
-        self._placed = self._place(pl_module)
+        asker = f"InstanceNoise: network={self.network!r}"
+        self._placed = host_of(pl_module).place_transform(self.noise, path=self.network, asker=asker)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         super().on_train_batch_start(trainer, pl_module, batch, batch_idx)
@@ -99,12 +100,6 @@ class InstanceNoise(ImageClock):
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         self._remove()
-
-    def _place(self, pl_module: LightningModule) -> PlacedTransform:
-        if isinstance(pl_module, GAN) and self.network == "discriminator":
-            return TransformInLoop(pl_module, self.noise)
-        network = network_of(pl_module, self.network, setting="InstanceNoise(network=...)")
-        return TransformBeforeNetwork(network, self.noise, asker=f"InstanceNoise: network={self.network!r}")
 
     def _remove(self) -> None:
         if self._placed is not None:

@@ -8,8 +8,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.strategies import Strategy
 from torch import Tensor
 
-from lightning_gan.callbacks.regularizers.running_penalty import MeasuringPenalty
-from lightning_gan.callbacks.training.clock import ImageClock
+from lightning_gan.callbacks.regularizers.running_penalty import RunningPenalty
 from lightning_gan.loop.turn import Player, Turn
 from lightning_gan.penalties.lecam_divergence import lecam_divergence
 from lightning_gan.tensors.precision import full_precision
@@ -17,7 +16,7 @@ from lightning_gan.tensors.shapes import Scalar
 
 
 @dataclass(kw_only=True, eq=False)
-class LeCam(MeasuringPenalty):
+class LeCam(RunningPenalty):
     """``weight * (E (D(x) - a_F)^2 + E (D(G(z)) - a_R)^2)``: the discriminator's.
 
     a_R and a_F are moving averages of the mean scores of earlier turns, over all ranks. Before its start, and in the
@@ -50,7 +49,6 @@ class LeCam(MeasuringPenalty):
             raise ValueError(f"LeCam: decay={self.decay} must be at least 0 and below 1")
         if self.start_kimg < 0:
             raise ValueError(f"LeCam: start_kimg={self.start_kimg} must not be negative")
-        self._clock = ImageClock()
         self._has_averages = False
         self._has_begun = False
         self._factor = torch.zeros(())  # 0 or 1, as a tensor: a compiled turn goes on with the same graph
@@ -82,24 +80,15 @@ class LeCam(MeasuringPenalty):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         super().on_train_start(trainer, pl_module)
-        self._clock.on_train_start(trainer, pl_module)
         self._factor = self._factor.to(pl_module.device)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         super().on_train_batch_start(trainer, pl_module, batch, batch_idx)
-        self._clock.on_train_batch_start(trainer, pl_module, batch, batch_idx)
-        self.begin_at(self._clock.images_seen)
-
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
-        self._clock.on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+        self.begin_at(self.images_seen)
 
     def state_dict(self) -> dict[str, Any]:
-        return super().state_dict() | self._clock.state_dict() | {"has_averages": self._has_averages}
+        return super().state_dict() | {"has_averages": self._has_averages}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         super().load_state_dict(state_dict)
-        self._clock.load_state_dict(state_dict)
         self._has_averages = state_dict["has_averages"]

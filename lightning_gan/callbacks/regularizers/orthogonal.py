@@ -8,7 +8,7 @@ from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
-from lightning_gan.callbacks.training.clock import network_of
+from lightning_gan.foreign.host import host_of
 from lightning_gan.foreign.penalty import Penalty
 from lightning_gan.loop.turn import Player, Turn
 from lightning_gan.penalties.orthogonality import off_diagonal_orthogonality, orthogonality
@@ -59,19 +59,19 @@ class OrthogonalPenalty(Penalty):
             ValueError: if there is no such network, no such excluded name, or nothing to regularize.
         """
         name = type(self).__name__
-        network = network_of(pl_module, self._path, setting=f"{name}({self.player}=...)")
+        network = host_of(pl_module).network(self._placed.path, setting=f"{name}({self.player}=...)")
         weights = {path: weight for path, weight in network.named_parameters() if weight.dim() >= 2}
         for excluded in self.excluded:
             matching = [weight for weight in weights if f"{weight}.".startswith(f"{excluded}.")]
             if not matching:
                 raise ValueError(
-                    f"{name}: excluded={excluded!r} is no weight of {self._path!r}; its weights are "
+                    f"{name}: excluded={excluded!r} is no weight of {self._placed.path!r}; its weights are "
                     f"{', '.join(weights)}"
                 )
             for weight in matching:
                 del weights[weight]
         if not weights:
-            raise ValueError(f"{name}: {self._path!r} has no weights of two or more dimensions to regularize")
+            raise ValueError(f"{name}: {self._placed.path!r} has no weights of two or more dimensions to regularize")
         return [(weight, _filter_axis(network, path)) for path, weight in weights.items()]
 
 

@@ -7,8 +7,8 @@ from einops import repeat
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 
-from lightning_gan.callbacks.regularizers.running_penalty import MeasuringPenalty
-from lightning_gan.callbacks.training.clock import network_of
+from lightning_gan.callbacks.regularizers.running_penalty import RunningPenalty
+from lightning_gan.foreign.host import host_of
 from lightning_gan.loop.turn import Player, Turn
 from lightning_gan.penalties.path_jacobian import deviation_from_mean, image_noise, path_lengths
 from lightning_gan.tensors.shapes import Labels, Scalar
@@ -24,7 +24,7 @@ class LayeredSynthesis(Protocol):
 
 
 @dataclass(kw_only=True, eq=False)
-class PathLength(MeasuringPenalty):
+class PathLength(RunningPenalty):
     """``weight * E (||J'y|| - a)^2`` (eq. 4): the generator's, `a` being the running mean of the lengths.
 
     It looks at its own images of a part of the turn's latents, made without style mixing. Unlike in the authors' code
@@ -66,8 +66,8 @@ class PathLength(MeasuringPenalty):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         super().setup(trainer, pl_module, stage)
-        self._mapping = network_of(pl_module, self.mapping, setting="PathLength(mapping=...)")
-        self._synthesis = network_of(pl_module, self.synthesis, setting="PathLength(synthesis=...)")
+        self._mapping = host_of(pl_module).network(self.mapping, setting="PathLength(mapping=...)")
+        self._synthesis = host_of(pl_module).network(self.synthesis, setting="PathLength(synthesis=...)")
 
     def penalty(self, turn: Turn) -> Scalar:
         count = max(len(turn.latents) // self.batch_shrink, 1)

@@ -7,7 +7,7 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 
 from lightning_gan.callbacks.regularizers.gradient_penalty import CriticGradientPenalty
-from lightning_gan.callbacks.training.clock import ImageClock, images_of_kimg
+from lightning_gan.foreign.clock import images_of_kimg
 from lightning_gan.loop.turn import Turn
 from lightning_gan.losses.divergences import Divergence
 from lightning_gan.penalties.f_gan_regularizer import (
@@ -33,7 +33,6 @@ class AnnealedNoisePenalty(CriticGradientPenalty):
             images_of_kimg("annealing_kimg", self.annealing_kimg)
         if not 0 < self.final_factor <= 1:
             raise ValueError(f"{type(self).__name__}: final_factor={self.final_factor} must be in (0, 1]")
-        self._clock = ImageClock()
         # A tensor, because a number that changes would be compiled anew whenever it does.
         self._factor = torch.ones(())
 
@@ -53,30 +52,11 @@ class AnnealedNoisePenalty(CriticGradientPenalty):
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         super().on_fit_start(trainer, pl_module)
-        self._clock.on_fit_start(trainer, pl_module)
         self._factor = self._factor.to(pl_module.device)
-
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        super().on_train_start(trainer, pl_module)
-        self._clock.on_train_start(trainer, pl_module)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         super().on_train_batch_start(trainer, pl_module, batch, batch_idx)
-        self._clock.on_train_batch_start(trainer, pl_module, batch, batch_idx)
-        self._factor.fill_(self.factor_at(self._clock.images_seen))
-
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
-        self._clock.on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
-
-    def state_dict(self) -> dict[str, Any]:
-        return {**super().state_dict(), **self._clock.state_dict()}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        super().load_state_dict(state_dict)
-        self._clock.load_state_dict(state_dict)
+        self._factor.fill_(self.factor_at(self.images_seen))
 
 
 @dataclass(kw_only=True, eq=False)

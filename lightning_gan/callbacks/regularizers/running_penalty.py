@@ -14,7 +14,7 @@ from lightning_gan.foreign.penalty import Penalty
 
 
 @dataclass(kw_only=True, eq=False)
-class MeasuringPenalty(Penalty):
+class RunningPenalty(Penalty):
     """A penalty that measures numbers in every look and moves its state by their average after the step.
 
     The average is over the slices of a turn and over ranks, so that every rank goes on with the same state. State and

@@ -3,9 +3,8 @@
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import nn
 
-from lightning_gan.callbacks.training.clock import network_of
+from lightning_gan.foreign.host import host_of
 from lightning_gan.layers.spectral_normalization import parametrizations_of, spectrally_normalized
-from lightning_gan.loop.gan import GAN
 
 
 class SpectralNorm(Callback):
@@ -39,20 +38,14 @@ class SpectralNorm(Callback):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         # In every stage, because checkpoints fit only networks with the same parametrization.
         layers = self._normalize(pl_module, self.network)
-        root, _, rest = self.network.partition(".")
-        if isinstance(pl_module, GAN) and root == "generator":
-            twins = self._normalize(pl_module, f"generator_ema.{rest}".rstrip("."))
-            for layer, twin in zip(layers, twins, strict=True):
+        for path in host_of(pl_module).averaged_copies(self.network):
+            for layer, twin in zip(layers, self._normalize(pl_module, path), strict=True):
                 for own, copied in zip(parametrizations_of(layer), parametrizations_of(twin), strict=True):
                     copied.load_state_dict(own.state_dict())
 
     def _normalize(self, pl_module: LightningModule, path: str) -> list[nn.Module]:
         return spectrally_normalized(
-            network_of(pl_module, path, setting="SpectralNorm(network=...)"),
+            host_of(pl_module).network(path, setting="SpectralNorm(network=...)"),
             power_iterations=self.power_iterations,
             excluded=self.excluded,
         )
-
-    @property
-    def state_key(self) -> str:
-        return self._generate_state_key(network=self.network)

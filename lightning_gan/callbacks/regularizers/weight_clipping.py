@@ -9,7 +9,7 @@ from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
-from lightning_gan.callbacks.training.clock import network_of
+from lightning_gan.foreign.host import host_of
 
 
 @torch.no_grad()
@@ -45,10 +45,10 @@ class WeightClipping(Callback):
         self._hooks: list[RemovableHandle] = []
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        network_of(pl_module, self.network, setting="WeightClipping(network=...)")
+        host_of(pl_module).network(self.network, setting="WeightClipping(network=...)")
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        network = network_of(pl_module, self.network, setting="WeightClipping(network=...)")
+        network = host_of(pl_module).network(self.network, setting="WeightClipping(network=...)")
         own = {id(parameter) for parameter in network.parameters()}
         owners = [
             optimizer
@@ -76,7 +76,3 @@ class WeightClipping(Callback):
         for hook in self._hooks:
             hook.remove()
         self._hooks = []
-
-    @property
-    def state_key(self) -> str:
-        return self._generate_state_key(network=self.network)

@@ -7,7 +7,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities import rank_zero_info
 
-from lightning_gan.callbacks.training.clock import ImageClock, crosses_multiple, images_of_kimg
+from lightning_gan.foreign.clock import ImageClock, crosses_multiple, images_of_kimg
 
 
 class KimgCheckpoint(ImageClock, ModelCheckpoint):
@@ -77,6 +77,13 @@ class KimgCheckpoint(ImageClock, ModelCheckpoint):
         # Also when the last batch was saved: since then validation and other callbacks may have come to their end.
         if self._trained and not _saves_nothing(trainer):
             self._save_last(trainer)
+
+    def state_dict(self) -> dict[str, Any]:
+        # Nothing: which checkpoint was the best says nothing here, and another run has its own paths.
+        return {}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Nothing, as there is nothing in it."""
 
     def _crosses(self, every_images: int) -> bool:
         return crosses_multiple(self.images_before, self.images_seen, every_images=every_images)

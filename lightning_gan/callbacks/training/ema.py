@@ -11,13 +11,13 @@ from typing import Any
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor, nn
-from torch.distributed.tensor import DTensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from lightning_gan.callbacks.training.clock import ImageClock, network_of
+from lightning_gan.foreign.average import Average, Shadow, copy_tensors
+from lightning_gan.foreign.clock import ImageClock
+from lightning_gan.foreign.host import host_of
 from lightning_gan.layers.batch_norm import BatchNorm
-from lightning_gan.loop.gan import GAN
-from lightning_gan.loop.penalty import AveragesGenerator
+from lightning_gan.loop.averaging import AveragesGenerator
 
 
 def ema_decay(batch_images: int, *, half_life_images: float) -> float:
@@ -46,13 +46,6 @@ def move_average(
     """
     if averages:
         torch._foreach_lerp_(list(averages), list(weights), 1.0 - decay)
-
-
-@torch.no_grad()
-def copy_tensors(targets: Sequence[Tensor], sources: Sequence[Tensor]) -> None:
-    """Every source into its target, in place."""
-    for target, source in zip(targets, sources, strict=True):
-        target.copy_(source)
 
 
 def running_statistics_of(network: nn.Module) -> set[str]:
@@ -106,8 +99,7 @@ class EMA(AveragesGenerator, ImageClock):
         self.start_kimg = start_kimg
         self.average_statistics = average_statistics
         self.generator = generator
-        self._shadow: dict[str, Tensor] = {}
-        self._set_aside: list[Tensor] = []
+        self._shadow = Shadow()
 
     def decay_at(self, images_seen: int, *, batch_images: int) -> float:
         """The decay for a batch of `batch_images` that started after `images_seen` images."""
@@ -121,119 +113,65 @@ class EMA(AveragesGenerator, ImageClock):
     # ------------------------------------------------------------------ fit
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        if not isinstance(pl_module, GAN):
-            network_of(pl_module, self.generator, setting="EMA(generator=...)")
+        self._average(pl_module).check()
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         super().on_train_start(trainer, pl_module)
-        if not isinstance(pl_module, GAN):
-            self._shadow = self._shadow_on_device(pl_module) or {
-                name: tensor.detach().clone() for name, tensor in self._foreign_tensors(pl_module).items()
-            }
-        elif not pl_module.averaged:
-            # Training went on without an average so far: its copy is as old as the beginning.
-            self._average_gan(pl_module, decay=0.0)
-            pl_module.averaged = True
+        self._average(pl_module).begin()
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
         decay = self.decay_at(self.images_before, batch_images=self.images_seen - self.images_before)
-        if isinstance(pl_module, GAN):
-            self._average_gan(pl_module, decay=decay)
-        else:
-            self._average_foreign(pl_module, decay=decay)
+        average = self._average(pl_module)
+        self._move(average.tensors, average.network, decay=decay)
 
-    def _average_gan(self, gan: GAN, *, decay: float) -> None:
-        move_average(list(gan.generator_ema.parameters()), list(gan.generator.parameters()), decay=decay)
-        self._average_buffers(dict(gan.generator_ema.named_buffers()), gan.generator, decay=decay)
+    def _average(self, pl_module: LightningModule) -> Average:
+        return host_of(pl_module).average(self._shadow, path=self.generator, setting="EMA(generator=...)")
 
-    def _average_foreign(self, pl_module: LightningModule, *, decay: float) -> None:
-        network = network_of(pl_module, self.generator, setting="EMA(generator=...)")
-        weights = dict(network.named_parameters())
-        move_average([self._shadow[name] for name in weights], list(weights.values()), decay=decay)
-        self._average_buffers(self._shadow, network, decay=decay)
-
-    def _average_buffers(self, averages: dict[str, Tensor], network: nn.Module, *, decay: float) -> None:
-        live = dict(network.named_buffers())
-        averaged = running_statistics_of(network) & live.keys() if self.average_statistics else set()
-        names = [name for name in live if name in averaged]
-        move_average([averages[name] for name in names], [live[name] for name in names], decay=decay)
-        copied = [name for name in live if name not in averaged]
-        copy_tensors([averages[name] for name in copied], [live[name] for name in copied])
+    def _move(self, averages: dict[str, Tensor], network: nn.Module, *, decay: float) -> None:
+        weights, buffers = dict(network.named_parameters()), dict(network.named_buffers())
+        statistics = running_statistics_of(network) & buffers.keys() if self.average_statistics else set()
+        moved = weights | {name: buffer for name, buffer in buffers.items() if name in statistics}
+        move_average([averages[name] for name in moved], list(moved.values()), decay=decay)
+        copied = {name: buffer for name, buffer in buffers.items() if name not in statistics}
+        copy_tensors([averages[name] for name in copied], list(copied.values()))
 
     # ------------------------------------------------------------------ the average in the place of the weights
 
     @contextmanager
     def applied(self, pl_module: LightningModule) -> Iterator[None]:
         """Inside, the generator of a module that is no `GAN` has the averaged weights. In a `GAN` nothing happens."""
-        swapped = self._swap_in(pl_module)
+        average = self._average(pl_module)
+        is_in = average.put_in()
         try:
             yield
         finally:
-            if swapped:
-                self._swap_out(pl_module)
+            if is_in:
+                average.take_out()
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._swap_in(pl_module)
+        self._average(pl_module).put_in()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._swap_out(pl_module)
+        self._average(pl_module).take_out()
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._swap_in(pl_module)
+        self._average(pl_module).put_in()
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._swap_out(pl_module)
+        self._average(pl_module).take_out()
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._swap_in(pl_module)
+        self._average(pl_module).put_in()
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._swap_out(pl_module)
+        self._average(pl_module).take_out()
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         # Before any checkpoint callback (they come last) may save the average as if it were the weights.
-        self._swap_out(pl_module)
-
-    def _swap_in(self, pl_module: LightningModule) -> bool:
-        """Put the average in; false if there is none, or if it is in already."""
-        shadow = {} if isinstance(pl_module, GAN) or self._set_aside else self._shadow_on_device(pl_module)
-        if shadow:
-            live = list(self._foreign_tensors(pl_module).values())
-            self._set_aside = [tensor.detach().clone() for tensor in live]
-            copy_tensors(live, list(shadow.values()))
-        return bool(shadow)
-
-    def _swap_out(self, pl_module: LightningModule) -> None:
-        if self._set_aside:
-            copy_tensors(list(self._foreign_tensors(pl_module).values()), self._set_aside)
-            self._set_aside = []
-
-    def _shadow_on_device(self, pl_module: LightningModule) -> dict[str, Tensor]:
-        """The average, in the order of the generator's tensors; empty before there is one."""
-        if not self._shadow:
-            return {}
-        live = self._foreign_tensors(pl_module)
-        if live.keys() != self._shadow.keys():
-            different = sorted(live.keys() ^ self._shadow.keys())[0]
-            raise ValueError(
-                f"EMA: only one of the saved average and {self.generator!r} has a tensor {different!r}; "
-                "load a checkpoint of the same network"
-            )
-        self._shadow = {name: self._shadow[name].to(tensor.device) for name, tensor in live.items()}
-        return self._shadow
-
-    def _foreign_tensors(self, pl_module: LightningModule) -> dict[str, Tensor]:
-        network: nn.Module = network_of(pl_module, self.generator, setting="EMA(generator=...)")
-        tensors: dict[str, Tensor] = {**dict(network.named_parameters()), **dict(network.named_buffers())}
-        if any(isinstance(tensor, DTensor) for tensor in tensors.values()):
-            raise ValueError(
-                f"EMA: {self.generator!r} is sharded, but the average of a {type(pl_module).__name__}, which is no "
-                "lightning_gan.GAN, is kept whole; use strategy='ddp', or make the module a GAN"
-            )
-        return tensors
+        self._average(pl_module).take_out()
 
     # ------------------------------------------------------------------ state
 
@@ -242,8 +180,8 @@ class EMA(AveragesGenerator, ImageClock):
         return self._generate_state_key(generator=self.generator)
 
     def state_dict(self) -> dict[str, Any]:
-        return super().state_dict() | ({"shadow": self._shadow} if self._shadow else {})
+        return super().state_dict() | ({"shadow": self._shadow.tensors} if self._shadow.tensors else {})
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         super().load_state_dict(state_dict)
-        self._shadow = dict(state_dict.get("shadow", {}))
+        self._shadow.tensors = dict(state_dict.get("shadow", {}))

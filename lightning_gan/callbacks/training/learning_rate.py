@@ -6,7 +6,9 @@ from typing import Any
 from lightning.pytorch import LightningModule, Trainer
 from torch.optim import Optimizer
 
-from lightning_gan.callbacks.training.clock import ImageClock, network_of
+from lightning_gan.callbacks.training.doubles import refuse_doubles
+from lightning_gan.foreign.clock import ImageClock
+from lightning_gan.foreign.host import host_of
 from lightning_gan.schedules.rates import LearningRateSchedule
 
 
@@ -32,6 +34,9 @@ class LearningRate(ImageClock):
         """The product of all schedules."""
         return math.prod(schedule.at(images_seen) for schedule in self.schedules)
 
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        refuse_doubles(self, trainer, setting="network")
+
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         super().on_train_start(trainer, pl_module)
         if not self._optimizers(trainer, pl_module):
@@ -48,7 +53,8 @@ class LearningRate(ImageClock):
     def _optimizers(self, trainer: Trainer, pl_module: LightningModule) -> list[Optimizer]:
         if self.network is None:
             return list(trainer.optimizers)
-        own = {id(p) for p in network_of(pl_module, self.network, setting="LearningRate(network=...)").parameters()}
+        network = host_of(pl_module).network(self.network, setting="LearningRate(network=...)")
+        own = {id(parameter) for parameter in network.parameters()}
         return [
             optimizer
             for optimizer in trainer.optimizers

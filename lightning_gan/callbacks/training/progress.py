@@ -10,9 +10,9 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import TQDMProgressBar
 from lightning.pytorch.callbacks.progress.tqdm_progress import Tqdm
 
-from lightning_gan.callbacks.training.clock import ImageClock
 from lightning_gan.callbacks.training.progressive_growing import ProgressiveGrowing
 from lightning_gan.callbacks.training.stopping import StopAtKimg
+from lightning_gan.foreign.clock import ImageClock
 from lightning_gan.schedules.growth import Growth
 
 REFRESH_SECONDS = 0.5
@@ -57,7 +57,8 @@ class KimgProgressBar(ImageClock, TQDMProgressBar):
     """A progress bar of images on a terminal; elsewhere, as in a log file, a line of text every now and then.
 
     The pace, and with it the remaining time, is measured since the active resolution began, pauses for samples and
-    evaluation included; higher resolutions to come are slower. The total comes from a `StopAtKimg` callback.
+    evaluation included; higher resolutions to come are slower. The total comes from `StopAtKimg`,
+    the smallest if there are several.
 
     Args:
         line_seconds: seconds between lines where there is no terminal.
@@ -97,7 +98,7 @@ class KimgProgressBar(ImageClock, TQDMProgressBar):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         ImageClock.on_train_start(self, trainer, pl_module)
         callbacks = trainer.callbacks  # type: ignore[attr-defined]
-        self._total_kimg = next((c.total_kimg for c in callbacks if isinstance(c, StopAtKimg)), None)
+        self._total_kimg = min((c.total_kimg for c in callbacks if isinstance(c, StopAtKimg)), default=None)
         self._growing = next((c for c in callbacks if isinstance(c, ProgressiveGrowing)), None)
         self._pace_since = (time.monotonic(), self.images_seen)
         self._shown_at = -math.inf

@@ -8,11 +8,9 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from lightning.pytorch import LightningModule, Trainer
 
-from lightning_gan.callbacks.training.clock import ImageClock, network_of
-from lightning_gan.foreign.observer import tensors_of
-from lightning_gan.layers.resampling import faded
-from lightning_gan.loop.gan import GAN
-from lightning_gan.loop.growable import Growable
+from lightning_gan.foreign.clock import ImageClock
+from lightning_gan.foreign.growing import Growing
+from lightning_gan.foreign.host import host_of
 from lightning_gan.schedules.growth import Growth, GrowthSchedule
 
 
@@ -86,8 +84,7 @@ class ProgressiveGrowing(ImageClock):
     # ------------------------------------------------------------------ fit
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        if not isinstance(pl_module, GAN):
-            self._foreign_networks(pl_module)
+        self._growing(pl_module).check()
         if stage != "fit":
             return
         self.schedule = GrowthSchedule(
@@ -123,8 +120,7 @@ class ProgressiveGrowing(ImageClock):
         if self.growth is not None and growth.resolution != self.growth.resolution and pl_module.device.type == "cuda":
             torch.cuda.empty_cache()  # blocks of the last stage's sizes are of no use, and the next needs more
         self._set_learning_rates(trainer, growth)
-        if not isinstance(pl_module, GAN):
-            fade_batch(batch, growth)
+        self._growing(pl_module).fade(batch, growth)
         self.growth = growth
 
     def on_train_batch_end(
@@ -157,24 +153,11 @@ class ProgressiveGrowing(ImageClock):
         )
 
     def _tell(self, pl_module: LightningModule, growth: Growth) -> None:
-        if isinstance(pl_module, GAN):
-            scale = growth.resolution / self.schedule.final_resolution if self.scale_gradients else 1.0
-            pl_module.grow(growth.resolution, growth.fade_in, gradient_scale=scale)
-            return
-        for network in self._foreign_networks(pl_module):
-            network.grow(growth.resolution, growth.fade_in)
+        scale = growth.resolution / self.schedule.final_resolution if self.scale_gradients else 1.0
+        self._growing(pl_module).grow(growth, gradient_scale=scale)
 
-    def _foreign_networks(self, pl_module: LightningModule) -> list[Growable]:
-        networks: list[Growable] = []
-        for path in self.networks:
-            network = network_of(pl_module, path, setting="ProgressiveGrowing(networks=...)")
-            if not isinstance(network, Growable):
-                raise ValueError(
-                    f"ProgressiveGrowing: {path!r} is a {type(network).__name__}, which cannot grow; "
-                    "give it a method grow(resolution, fade_in)"
-                )
-            networks.append(network)
-        return networks
+    def _growing(self, pl_module: LightningModule) -> Growing:
+        return host_of(pl_module).growing(self.networks)
 
     def _set_learning_rates(self, trainer: Trainer, growth: Growth) -> None:
         if not self.learning_rates:
@@ -201,9 +184,8 @@ class ProgressiveGrowing(ImageClock):
 
     def _restore(self, pl_module: LightningModule) -> None:
         """Networks as they were for the last batch, outside of a fit, which has told them already."""
-        if self.growth is not None and not isinstance(pl_module, GAN):
-            for network in self._foreign_networks(pl_module):
-                network.grow(self.growth.resolution, self.growth.fade_in)
+        if self.growth is not None:
+            self._growing(pl_module).restore(self.growth)
 
     def state_dict(self) -> dict[str, Any]:
         if self.growth is None:
@@ -219,27 +201,3 @@ class ProgressiveGrowing(ImageClock):
 def _phase(growth: Growth) -> tuple[int, bool]:
     """What a reset of the optimizers depends on: the resolution, and whether it is fading in."""
     return growth.resolution, growth.fade_in < 1.0
-
-
-@torch.no_grad()
-def fade_batch(batch: Any, growth: Growth) -> None:
-    """Give the images of a batch the active resolution, faded like the fakes, in place.
-
-    Args:
-        batch: nested lists, tuples and mappings; its first tensor of 4 dimensions holds the images, in any scale.
-        growth: the phase.
-
-    Raises:
-        ValueError: if there is no such tensor, or its size does not fit.
-    """
-    for tensor in tensors_of(batch):
-        if tensor.dim() == 4:
-            images = tensor.float() if tensor.dtype == torch.uint8 else tensor
-            images = faded(images, resolution=growth.resolution, fade_in=growth.fade_in)
-            # The content and not the container, because tuples cannot be changed and a batch may be a bare tensor.
-            tensor.data = (images.round() if tensor.dtype == torch.uint8 else images).to(tensor.dtype)
-            return
-    raise ValueError(
-        f"ProgressiveGrowing: the batch, a {type(batch).__name__}, holds no images [batch, channels, height, width]; "
-        "make them a member of a list, tuple or mapping, or train a lightning_gan.GAN"
-    )

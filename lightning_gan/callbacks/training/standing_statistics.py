@@ -14,10 +14,19 @@ from lightning.pytorch.utilities.seed import isolate_rng
 from torch import nn
 from torch.utils.hooks import RemovableHandle
 
+from lightning_gan.foreign.host import host_of
 from lightning_gan.layers.batch_norm import batch_norms_of, standing_statistics
 from lightning_gan.loop.gan import GAN
 from lightning_gan.loop.sampling import evaluation_mode
 from lightning_gan.tensors.seeds import derived_seed
+
+
+def _gan(pl_module: LightningModule) -> GAN:
+    return host_of(pl_module).gan(
+        "StandingStatistics",
+        problem="which network is sampled with what latents is not known",
+        remedy="leave this callback out",
+    )
 
 
 class StandingStatistics(Callback):
@@ -50,37 +59,35 @@ class StandingStatistics(Callback):
         self._hooks: list[RemovableHandle] = []
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        if not isinstance(pl_module, GAN):
-            raise ValueError(f"StandingStatistics: {type(pl_module).__name__} is no lightning_gan.GAN")
-        if not batch_norms_of(pl_module.generator):
+        gan = _gan(pl_module)
+        if not batch_norms_of(gan.generator):
             raise ValueError(
-                f"StandingStatistics: {type(pl_module.generator).__name__} has no lightning_gan.layers.batch_norm."
+                f"StandingStatistics: {type(gan.generator).__name__} has no lightning_gan.layers.batch_norm."
                 "BatchNorm; leave this callback out"
             )
         self._remove_hooks()
         self._up_to_date = []
-        for network in (pl_module.generator, pl_module.generator_ema):
-            before: Callable[[nn.Module, Any], None] = partial(self._before_forward, pl_module)
+        for network in (gan.generator, gan.generator_ema):
+            before: Callable[[nn.Module, Any], None] = partial(self._before_forward, gan)
             self._hooks.append(network.register_forward_pre_hook(before))
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        assert isinstance(pl_module, GAN)
         for network in self._up_to_date:
             for layer in batch_norms_of(network):
                 layer.forget_standing()
         self._up_to_date = []
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        assert isinstance(pl_module, GAN)
+        gan = _gan(pl_module)
         with trainer.precision_plugin.forward_context():
-            self.update(pl_module, pl_module.sampling_generator)
+            self.update(gan, gan.sampling_generator)
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        assert isinstance(pl_module, GAN)
-        network = pl_module.sampling_generator
+        gan = _gan(pl_module)
+        network = gan.sampling_generator
         with trainer.precision_plugin.forward_context():
-            self.update(pl_module, network)
-        prefix = "generator_ema" if network is pl_module.generator_ema else "generator"
+            self.update(gan, network)
+        prefix = "generator_ema" if network is gan.generator_ema else "generator"
         for name, buffer in network.named_buffers():
             # Again, because the state was taken before; on some strategies only one rank has it.
             if f"{prefix}.{name}" in checkpoint.get("state_dict", {}):

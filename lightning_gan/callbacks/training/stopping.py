@@ -4,7 +4,7 @@ from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
 
-from lightning_gan.callbacks.training.clock import ImageClock, images_of_kimg
+from lightning_gan.foreign.clock import ImageClock, images_of_kimg
 
 
 class StopAtKimg(ImageClock):
@@ -12,7 +12,7 @@ class StopAtKimg(ImageClock):
 
     The end is a normal one: hooks for the end of training run, and a checkpoint of it can be trained further with a
     larger `total_kimg`. Resuming a run that has reached its end trains nothing. `Trainer(max_steps=...)`, in batches,
-    ends a run earlier.
+    ends a run earlier, and so does a second callback with a smaller total.
 
     Args:
         total_kimg: thousands of images, over all ranks.

@@ -4,8 +4,8 @@ from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
 
-from lightning_gan.callbacks.training.clock import ImageClock, images_of_kimg
-from lightning_gan.loop.gan import GAN
+from lightning_gan.foreign.clock import ImageClock, images_of_kimg
+from lightning_gan.foreign.host import host_of
 from lightning_gan.losses.top_k import TopK
 
 
@@ -53,16 +53,16 @@ def loss_of(pl_module: LightningModule) -> TopK:
     Raises:
         ValueError: if the module is not a GAN, its loss is not `TopK`, or it is compiled.
     """
-    if not isinstance(pl_module, GAN):
+    gan = host_of(pl_module).gan(
+        "TopKSchedule",
+        problem="where its loss is, is not known",
+        remedy="set the fraction of a TopK loss in its own training step",
+    )
+    if not isinstance(gan.loss, TopK):
         raise ValueError(
-            f"TopKSchedule schedules the loss of a lightning_gan GAN, and {type(pl_module).__name__} is none; "
-            "set the fraction of a TopK loss in its own training step"
+            f"TopKSchedule has nothing to schedule: the loss is {type(gan.loss).__name__}; "
+            f"give the model loss=TopK(loss={type(gan.loss).__name__}())"
         )
-    if not isinstance(pl_module.loss, TopK):
-        raise ValueError(
-            f"TopKSchedule has nothing to schedule: the loss is {type(pl_module.loss).__name__}; "
-            f"give the model loss=TopK(loss={type(pl_module.loss).__name__}())"
-        )
-    if pl_module.loop.compile:
+    if gan.loop.compile:
         raise ValueError("TopKSchedule: every k would be compiled anew; leave the loop's compile=True out")
-    return pl_module.loss
+    return gan.loss

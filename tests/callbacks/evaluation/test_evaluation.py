@@ -354,7 +354,7 @@ def test_a_foreign_module_is_evaluated_with_its_averaged_weights(tmp_path: Path)
 
 
 def test_a_foreign_module_without_a_sampler_is_told_so(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"how to draw images from Foreign is unknown.*sampler="):
+    with pytest.raises(ValueError, match=r"Foreign is no .*GAN, so how to draw images from it is not known.*sampler="):
         fit(evaluation(), folder=tmp_path, module=Foreign())
 
 

@@ -159,7 +159,7 @@ def test_two_are_measured_side_by_side_and_training_does_not_notice(tmp_path: Pa
 
 
 def test_styles_of_a_module_without_them_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"GAN has no styles, hence no space w; set space: z"):
+    with pytest.raises(ValueError, match=r"GAN has no styles; they are the space w; set space: z"):
         measure(path_length(space="w"), tmp_path)
 
 
@@ -224,7 +224,7 @@ def test_modules_whose_latents_are_unknown_are_refused(callback: Callback, tmp_p
         def test_step(self, batch: Any, batch_idx: int) -> None:
             pass
 
-    with pytest.raises(ValueError, match=r"what those of Foreign are is unknown"):
+    with pytest.raises(ValueError, match=r"Foreign is no lightning_gan\.GAN, so what its latents are is not known"):
         measure(callback, tmp_path, Foreign())
 
 

@@ -12,8 +12,9 @@ from PIL import Image
 from torch import Tensor, nn
 
 from lightning_gan.callbacks import EMA
+from lightning_gan.callbacks.figures.paper_figure import PaperFigure
 from lightning_gan.callbacks.figures.pictures import Table
-from lightning_gan.callbacks.figures.sample_sheets import Figure, SampleSheets, TruncationSweep
+from lightning_gan.callbacks.figures.sample_sheets import SampleSheets, TruncationSweep
 from lightning_gan.loop.gan import GAN
 from lightning_gan.tensors.image_bytes import to_bytes
 from tests.callbacks.figures.test_samples import FakeWandb, Noisy
@@ -51,7 +52,7 @@ def pixels(path: Path) -> np.ndarray[Any, Any]:
     return np.asarray(Image.open(path))
 
 
-def draw(figure: Figure, module: GAN) -> None:
+def draw(figure: PaperFigure, module: GAN) -> None:
     """Draw outside of any loop."""
     trainer = toy_trainer(figure)
     trainer.strategy.connect(module)

@@ -252,6 +252,14 @@ def test_a_foreign_generator_is_sampled_in_evaluation_mode_with_its_average(tmp_
     assert equal(weights_of(alone), weights_of(module))
 
 
+def test_grids_of_a_foreign_generator_are_on_the_axis_of_its_losses(tmp_path: Path) -> None:
+    wandb = FakeWandb()
+    drawn = grid(tmp_path, every_kimg=0.008, generator="netG", latent_dim=4)
+    settings: dict[str, Any] = {"logger": wandb, "max_epochs": -1, "limit_val_batches": 0}
+    toy_trainer(drawn, StopAtKimg(total_kimg=0.008), **settings).fit(ForeignGAN(), datamodule=ToyData())
+    assert wandb.images == [("samples", 0), ("samples", 4)]  # two batches of two steps
+
+
 def test_a_foreign_generator_may_take_maps_and_labels(tmp_path: Path) -> None:
     class Maps(LightningModule):
         def __init__(self) -> None:

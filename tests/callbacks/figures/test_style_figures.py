@@ -14,13 +14,13 @@ from torch import Tensor, nn
 from lightning_gan.callbacks.figures.sample_sheets import TruncationSweep
 from lightning_gan.callbacks.figures.style_figures import (
     NoiseComparison,
-    StyleBased,
     StyleMixingGrid,
     StyleRange,
     default_ranges,
     noise_deviation,
 )
 from lightning_gan.loop.gan import GAN
+from lightning_gan.loop.style_based import StyleBased
 from lightning_gan.models.stylegan import StyleGAN
 from lightning_gan.tensors.image_bytes import to_bytes
 from tests.callbacks.figures.test_sample_sheets import draw, pixels
@@ -179,7 +179,7 @@ def test_the_choice_of_weights_is_passed_on(figure: Any, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("figure", [StyleMixingGrid, NoiseComparison])
 def test_a_module_without_styles_is_refused_before_training(figure: Any, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=f"{figure.__name__}: GAN has no styles to take apart; leave this figure out"):
+    with pytest.raises(ValueError, match=f"{figure.__name__}: GAN has no styles; leave this figure out"):
         toy_trainer(figure(directory=str(tmp_path)), limit_train_batches=1).fit(toy_gan(), toy_loader())
 
 

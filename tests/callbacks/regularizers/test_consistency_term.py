@@ -59,5 +59,5 @@ def test_dropout_behind_a_layer_serves_a_critic_without_its_own() -> None:
 
 
 def test_an_unknown_layer_is_refused_before_the_first_step() -> None:
-    with pytest.raises(ValueError, match="no submodule 'penultimate'; it has conv, dropout, hidden, output"):
+    with pytest.raises(ValueError, match="no network 'penultimate'; its networks are conv, dropout, hidden, output"):
         train(ConsistencyTerm(features="penultimate"))

@@ -232,7 +232,9 @@ def test_a_module_that_is_no_gan_is_refused_before_it_trains() -> None:
 
         def configure_optimizers(self) -> None: ...
 
-    with pytest.raises(ValueError, match=r"needs the costs of both players.*Foreign is none"):
+    with pytest.raises(
+        ValueError, match=r"Foreign is no lightning_gan.GAN, so the costs of both players are not known"
+    ):
         toy_trainer(ConsensusOptimization()).fit(Foreign(), toy_loader())
 
 

@@ -64,6 +64,11 @@ def test_the_first_line_comes_at_once_on_a_machine_that_was_started_a_second_ago
     assert len(capsys.readouterr().out.splitlines()) == 2
 
 
+def test_of_two_totals_the_smaller_one_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    run(KimgProgressBar(line_seconds=0.0), StopAtKimg(total_kimg=1000.0))
+    assert all("/0.0 kimg" in line for line in capsys.readouterr().out.splitlines())
+
+
 def test_a_log_of_every_batch_shows_the_phases(capsys: pytest.CaptureFixture[str]) -> None:
     run(KimgProgressBar(line_seconds=0.0), ProgressiveGrowing(hold_kimg=0.008, fade_kimg=0.008))
     phases = [line.split(" | ")[1] for line in capsys.readouterr().out.splitlines()]

@@ -1,8 +1,10 @@
 """Training ends with the batch that reaches the total, normally, and a finished run stays finished."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from lightning.pytorch import LightningModule
 from lightning.pytorch.trainer.states import TrainerStatus
 
 from lightning_gan.callbacks import StopAtKimg
@@ -37,6 +39,26 @@ def test_a_finished_run_can_be_prolonged_bit_for_bit(tmp_path: Path) -> None:
     whole = fit(growing_gan(), images=24)
     fit(growing_gan(), images=12, save=tmp_path / "end.ckpt")
     assert_same_state(whole, fit(growing_gan(), images=24, resume=tmp_path / "end.ckpt"))
+
+
+@pytest.mark.parametrize("totals", [(8, 16), (16, 8)])
+@pytest.mark.parametrize("module", [growing_gan, ForeignGAN])
+def test_of_two_totals_the_smaller_one_ends_training(
+    module: Callable[[], LightningModule], totals: tuple[int, int]
+) -> None:
+    first, second = totals
+    trainer = fit(module(), StopAtKimg(total_kimg=first / 1000), images=second)
+    assert trainer.fit_loop.epoch_loop.batch_progress.current.ready == 2
+
+
+def test_a_foreign_module_goes_on_from_its_clock_to_another_total(tmp_path: Path) -> None:
+    """The clock is saved, whatever the settings of the callbacks that read it."""
+    whole = ForeignGAN()
+    fit(whole, images=24)
+    fit(ForeignGAN(), StopAtKimg(total_kimg=1.0), images=8, save=tmp_path / "cut.ckpt")
+    resumed = ForeignGAN()
+    fit(resumed, images=24, resume=tmp_path / "cut.ckpt")
+    assert len(resumed.seen) == 4 and equal(weights_of(whole), weights_of(resumed))
 
 
 def test_a_total_of_nothing_is_refused() -> None:

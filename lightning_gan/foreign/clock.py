@@ -1,0 +1,108 @@
+"""The clock of all callbacks here: images seen, over all ranks, in any LightningModule.
+
+A `GAN` keeps the clock itself. In other modules steps mean different things (two optimizers count twice), so the images
+of every batch are counted.
+"""
+
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from lightning_gan.foreign.host import host_of
+
+
+def images_of_kimg(name: str, kimg: float) -> int:
+    """A whole number of images from thousands of them.
+
+    Args:
+        name: the setting, for the error.
+        kimg: thousands of images.
+
+    Raises:
+        ValueError: if it is less than one image.
+
+    Example:
+        >>> images_of_kimg("every_kimg", 0.25)
+        250
+    """
+    images = round(1000 * kimg)
+    if images < 1:
+        raise ValueError(f"{name}={kimg} is less than one image; it counts thousands of images and must be positive")
+    return images
+
+
+def crosses_multiple(before: int, now: int, *, every_images: int) -> bool:
+    """Whether a multiple of `every_images` lies in (before, now].
+
+    Example:
+        >>> [crosses_multiple(seen - 32, seen, every_images=50) for seen in (32, 64, 96, 128)]
+        [False, True, False, True]
+    """
+    return now // every_images > before // every_images
+
+
+class ImageClock(Callback):
+    """A callback that knows how many images training has seen.
+
+    The number is saved once for all callbacks, and not as a part of their states: it is the same for all of them,
+    whatever their settings, and a callback that joins a resumed run reads it, too.
+
+    A subclass that overrides a hook of this class calls it through `super()` first. One that is also a callback of
+    Lightning's calls that one's hooks by itself.
+
+    Attributes:
+        images_before: what `images_seen` was before the batch that is just done.
+    """
+
+    images_before: int = 0
+    _images: int = 0
+    _uncounted_batch: str | None = None
+
+    @property
+    def images_seen(self) -> int:
+        """Images that training has used, over all ranks, including the batch that is just done.
+
+        Raises:
+            ValueError: if it is not known, because a batch of a module that keeps no clock held no tensor.
+        """
+        if self._uncounted_batch is not None:
+            raise ValueError(
+                f"{type(self).__name__} counts images by the first tensor of a batch, but the batch, a "
+                f"{self._uncounted_batch}, holds none; yield tensors, or lists, tuples or mappings of them"
+            )
+        return self._images
+
+    @property
+    def kimg(self) -> float:
+        """Thousands of images that training has used."""
+        return self.images_seen / 1000
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._read(pl_module)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        # Again, because strategies that shard load a checkpoint only after on_fit_start.
+        self._read(pl_module)
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        self._read(pl_module)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        now = host_of(pl_module).images_after(batch, before=self._images, ranks=trainer.world_size)
+        if now is None:
+            self._uncounted_batch = type(batch).__name__
+        else:
+            self._images = now
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        super().on_save_checkpoint(trainer, pl_module, checkpoint)
+        host_of(pl_module).save_clock(self._images, checkpoint)
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        super().on_load_checkpoint(trainer, pl_module, checkpoint)
+        self._images = self.images_before = host_of(pl_module).saved_clock(checkpoint)
+
+    def _read(self, pl_module: LightningModule) -> None:
+        self._images = self.images_before = host_of(pl_module).images_seen(counted=self._images)

@@ -1,0 +1,40 @@
+"""Networks by their attribute paths."""
+
+from torch import nn
+
+
+def network_of(module: nn.Module, path: str, *, setting: str) -> nn.Module:
+    """The network at an attribute path such as `"generator"` or `"nets.generator"`.
+
+    Args:
+        module: what the path begins in.
+        path: attribute names, joined by dots.
+        setting: the callback and its argument, for the error.
+
+    Raises:
+        ValueError: if there is none, with the names of those that are there.
+    """
+    try:
+        return module.get_submodule(path)
+    except AttributeError:
+        names = ", ".join(_names_around(module, path)) or "none"
+        raise ValueError(
+            f"{setting}: {type(module).__name__} has no network {path!r}; its networks are {names}"
+        ) from None
+
+
+def _names_around(module: nn.Module, path: str) -> list[str]:
+    """Paths of the networks beside the first part of the path that is not there.
+
+    Example:
+        >>> generator = nn.ModuleDict({"mapping": nn.Identity(), "synthesis": nn.Identity()})
+        >>> _names_around(nn.ModuleDict({"generator": generator}), "generator.style.affine")
+        ['generator.mapping', 'generator.synthesis']
+    """
+    prefix = ""
+    for name in path.split("."):
+        children = dict(module.named_children())
+        if name not in children:
+            break
+        module, prefix = children[name], f"{prefix}{name}."
+    return [f"{prefix}{name}" for name, _ in module.named_children()]
