@@ -10,6 +10,7 @@ from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from lightning_gan.compat import state_key_of
 from lightning_gan.foreign.added_gradient import add_gradient_of, owned_parameters
 from lightning_gan.foreign.observed_turn import ObservedTurn, Watched
 from lightning_gan.foreign.observer import Record, observer_of, release
@@ -153,7 +154,8 @@ class Penalty(PenaltyTerm):
     @property
     def state_key(self) -> str:
         # Two penalties of one class may work side by side (on other networks, say), if their settings differ.
-        return self._generate_state_key(
+        return state_key_of(
+            self,
             name=self.name,
             every_n_turns=self.every_n_turns,
             weight=self.weight,

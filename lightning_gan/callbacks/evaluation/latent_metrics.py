@@ -18,6 +18,7 @@ from torch import nn
 from lightning_gan.callbacks.evaluation.measurement import Evaluating, Share, gathered
 from lightning_gan.callbacks.figures.style_figures import StyleBased
 from lightning_gan.callbacks.training.clock import check_makes_images
+from lightning_gan.compat import state_key_of
 from lightning_gan.loop.gan import GAN
 from lightning_gan.metrics import FeatureSet
 from lightning_gan.metrics.linear_separability import linear_separability
@@ -200,7 +201,7 @@ class PerceptualPathLength(Evaluating):
 
     @property
     def state_key(self) -> str:
-        return self._generate_state_key(name=self.name, space=self.space, sampling=self.sampling)
+        return state_key_of(self, name=self.name, space=self.space, sampling=self.sampling)
 
 
 class LinearSeparability(Evaluating):

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from lightning_gan.callbacks.training.clock import ImageClock, crosses_multiple, images_of_kimg
 from lightning_gan.callbacks.training.ema import EMA
+from lightning_gan.compat import state_key_of
 from lightning_gan.loop.gan import GAN, evaluation_mode
 from lightning_gan.metrics import FeatureSet
 from lightning_gan.metrics.report import Record, table, write_record
@@ -207,7 +208,7 @@ class Evaluating(ImageClock):
 
     @property
     def state_key(self) -> str:
-        return self._generate_state_key(name=self.name)
+        return state_key_of(self, name=self.name)
 
 
 def skipped(trainer: Trainer) -> bool:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
 from lightning_gan.callbacks.training.clock import ImageClock, crosses_multiple, images_of_kimg, network_of
+from lightning_gan.compat import state_key_of
 from lightning_gan.layers.top_singular_values import top_singular_values
 from lightning_gan.loop.gan import GAN
 
@@ -83,4 +84,4 @@ class SingularValues(ImageClock):
 
     @property
     def state_key(self) -> str:
-        return self._generate_state_key(networks=list(self.networks))
+        return state_key_of(self, networks=list(self.networks))

@@ -18,6 +18,7 @@ from lightning.pytorch.utilities.seed import isolate_rng
 from lightning_gan.callbacks.figures.figure import Drawing, columns_for, sample_bytes
 from lightning_gan.callbacks.figures.pictures import Grid, Table, image_grid
 from lightning_gan.callbacks.training.clock import check_makes_images
+from lightning_gan.compat import state_key_of
 from lightning_gan.loop.gan import GAN
 from lightning_gan.tensors.seeds import derived_seed
 
@@ -103,7 +104,7 @@ class Figure(Drawing):
 
     @property
     def state_key(self) -> str:
-        return self._generate_state_key(name=self.name)
+        return state_key_of(self, name=self.name)
 
 
 class TruncationSweep(Figure):

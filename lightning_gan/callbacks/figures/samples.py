@@ -11,6 +11,7 @@ from lightning_gan.callbacks.figures.figure import Drawing, columns_for, few_at_
 from lightning_gan.callbacks.figures.pictures import enlargement, image_grid
 from lightning_gan.callbacks.training.clock import check_makes_images, network_of
 from lightning_gan.callbacks.training.ema import EMA
+from lightning_gan.compat import state_key_of
 from lightning_gan.loop.gan import GAN, evaluation_mode
 from lightning_gan.tensors.image_bytes import to_bytes
 from lightning_gan.tensors.seeds import derived_seed
@@ -131,4 +132,4 @@ class SampleGrid(Drawing):
 
     @property
     def state_key(self) -> str:
-        return self._generate_state_key(ema=self.ema, seed=self.seed, truncation=self.truncation)
+        return state_key_of(self, ema=self.ema, seed=self.seed, truncation=self.truncation)

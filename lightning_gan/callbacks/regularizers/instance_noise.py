@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from lightning_gan.callbacks.training.clock import ImageClock, network_of
+from lightning_gan.compat import state_key_of
 from lightning_gan.schedules.rates import LearningRateSchedule
 
 
@@ -96,4 +97,4 @@ class InstanceNoise(ImageClock):
 
     @property
     def state_key(self) -> str:
-        return self._generate_state_key(network=self.network)
+        return state_key_of(self, network=self.network)

@@ -4,6 +4,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import nn
 
 from lightning_gan.callbacks.training.clock import network_of
+from lightning_gan.compat import state_key_of
 from lightning_gan.layers.spectral_normalization import parametrizations_of, spectrally_normalized
 from lightning_gan.loop.gan import GAN
 
@@ -55,4 +56,4 @@ class SpectralNorm(Callback):
 
     @property
     def state_key(self) -> str:
-        return self._generate_state_key(network=self.network)
+        return state_key_of(self, network=self.network)

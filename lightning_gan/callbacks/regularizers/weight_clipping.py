@@ -10,14 +10,14 @@ from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
 from lightning_gan.callbacks.training.clock import network_of
+from lightning_gan.compat import clamp_all, state_key_of
 
 
 @torch.no_grad()
 def clip_parameters(network: nn.Module, *, limit: float) -> None:
     """Clamp every parameter to [-limit, limit], in place: biases and normalizations' too, as the authors do."""
     parameters = [p.to_local() if isinstance(p, DTensor) else p for p in network.parameters()]
-    torch._foreach_clamp_min_(parameters, -limit)
-    torch._foreach_clamp_max_(parameters, limit)
+    clamp_all(parameters, limit=limit)
 
 
 class WeightClipping(Callback):
@@ -79,4 +79,4 @@ class WeightClipping(Callback):
 
     @property
     def state_key(self) -> str:
-        return self._generate_state_key(network=self.network)
+        return state_key_of(self, network=self.network)

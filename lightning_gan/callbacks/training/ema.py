@@ -12,9 +12,9 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from lightning_gan.callbacks.training.clock import ImageClock, network_of
+from lightning_gan.compat import is_torch_batch_norm, lerp_all, state_key_of
 from lightning_gan.layers.batch_norm import BatchNorm
 from lightning_gan.loop.gan import GAN
 from lightning_gan.loop.penalty import AveragesGenerator
@@ -44,8 +44,7 @@ def move_average(
         weights: where to.
         decay: in [0, 1]; 0 copies exactly.
     """
-    if averages:
-        torch._foreach_lerp_(list(averages), list(weights), 1.0 - decay)
+    lerp_all(averages, weights, 1.0 - decay)
 
 
 @torch.no_grad()
@@ -61,7 +60,9 @@ def running_statistics_of(network: nn.Module) -> set[str]:
         f"{path}.{name}".lstrip(".")
         for path, module in network.named_modules()
         for name, buffer in module.named_buffers(recurse=False)
-        if isinstance(module, BatchNorm | _BatchNorm) and name.startswith("running_") and buffer.is_floating_point()
+        if (isinstance(module, BatchNorm) or is_torch_batch_norm(module))
+        and name.startswith("running_")
+        and buffer.is_floating_point()
     }
 
 
@@ -239,7 +240,7 @@ class EMA(AveragesGenerator, ImageClock):
 
     @property
     def state_key(self) -> str:
-        return self._generate_state_key(generator=self.generator)
+        return state_key_of(self, generator=self.generator)
 
     def state_dict(self) -> dict[str, Any]:
         return super().state_dict() | ({"shadow": self._shadow} if self._shadow else {})

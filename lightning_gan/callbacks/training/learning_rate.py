@@ -7,6 +7,7 @@ from lightning.pytorch import LightningModule, Trainer
 from torch.optim import Optimizer
 
 from lightning_gan.callbacks.training.clock import ImageClock, network_of
+from lightning_gan.compat import state_key_of
 from lightning_gan.schedules.rates import LearningRateSchedule
 
 
@@ -57,4 +58,4 @@ class LearningRate(ImageClock):
 
     @property
     def state_key(self) -> str:
-        return self._generate_state_key(network=self.network)
+        return state_key_of(self, network=self.network)
