@@ -252,6 +252,7 @@ def command_line(*arguments: str, kind: type[LightningCLI] = LightningCLI, folde
     trainer = {
         "accelerator": "cpu",
         "logger": False,
+        "enable_checkpointing": False,
         "enable_progress_bar": False,
         "enable_model_summary": False,
         "max_steps": 1,
