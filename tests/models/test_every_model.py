@@ -8,10 +8,13 @@ from typing import Any
 import pytest
 import torch
 from lightning.pytorch import LightningModule
+from torch import Tensor
 
 from lightning_gan import imitation, models
 from lightning_gan.imitation.imitation_gan import ImitationGAN
 from lightning_gan.loop.gan import GAN
+from lightning_gan.models.ali import CIFAR10Tables
+from lightning_gan.models.bigan import Perceptrons
 from tests.imitation.imitation_rows import loader, transitions
 from tests.models.training import parameters_of, random_loader
 from tests.parts import classes_of
@@ -50,6 +53,8 @@ SMALL: Mapping[str, Any] = {
 """What makes models small, by the names of their arguments; what a model has of other names keeps its default."""
 
 SMALL_OF: Mapping[type, dict[str, Any]] = {
+    models.ALI: {"architecture": CIFAR10Tables(divisor=32)},
+    models.BiGAN: {"architecture": Perceptrons(width=8)},
     models.LayerNormResNetGAN: {"widths": [4, 4]},
     models.ResNetGAN: {"generator_widths": [4, 4], "discriminator_widths": [4, 4, 4]},
     models.SemiSupervisedCTGAN: {"number_of_classes": 2},
@@ -57,7 +62,7 @@ SMALL_OF: Mapping[type, dict[str, Any]] = {
 }
 """The same for single models, whose arguments of these names others have in other sizes or not at all."""
 
-LARGEST = 20_000_000
+LARGEST = 500_000
 """Parameters, the average's among them, that a model may have here, so that two batches take about a second."""
 
 
@@ -98,15 +103,23 @@ def data_of(model: Any) -> Any:
     )
 
 
-def fitted(kind: type[GAN]) -> tuple[GAN, Callable[[Path], None]]:
-    """A model after two batches, and what saves it."""
+def fitted(kind: type[GAN]) -> tuple[GAN, dict[str, Tensor], Callable[[Path], None]]:
+    """A model after two batches, its state before them, and what saves it."""
     model = small(kind)
     count = parameters_of(model)
     assert count <= LARGEST, f"{kind.__name__} has {count} parameters here: make it smaller by a line in SMALL_OF"
+    untrained = {name: value.clone() for name, value in model.state_dict().items()}
     trainer = toy_trainer(limit_val_batches=0)
     trainer.fit(model, data_of(model))
     assert trainer.global_step == 2
-    return model, trainer.save_checkpoint
+    return model, untrained, trainer.save_checkpoint
+
+
+def loaded(kind: type[GAN], path: Path) -> GAN:
+    """A model from a checkpoint, which is told what checkpoints leave out: settings that are objects."""
+    saved = torch.load(path, weights_only=True)["hyper_parameters"]
+    left_out = {name: value for name, value in small_settings(kind).items() if name not in saved}
+    return kind.load_from_checkpoint(path, weights_only=True, map_location="cpu", **left_out)
 
 
 MODELS = [kind for room in (models, imitation) for kind in classes_of(room, LightningModule)]
@@ -114,19 +127,18 @@ MODELS = [kind for room in (models, imitation) for kind in classes_of(room, Ligh
 
 @pytest.mark.parametrize("kind", MODELS)
 def test_every_model(kind: type[GAN], tmp_path: Path) -> None:
-    (first, save), (second, _) = fitted(kind), fitted(kind)
+    (first, untrained, save), (second, _, _) = fitted(kind), fitted(kind)
     state = first.state_dict()
     for name, value in second.state_dict().items():
         assert torch.equal(value, state[name]), f"{name} differs between two runs with the same seed"
         assert value.isfinite().all()
 
-    untrained = small(kind).state_dict()
+    moved = [name for name in untrained if not torch.equal(untrained[name], state[name])]
     for network in ("generator", "discriminator") if first.loop.discriminator_turns else ("generator",):
-        moved = [name for name in untrained if not torch.equal(untrained[name], state[name])]
         assert any(name.startswith(f"{network}.") for name in moved), f"the {network} did not move"
 
     save(tmp_path / "model.ckpt")
-    loaded = kind.load_from_checkpoint(tmp_path / "model.ckpt", weights_only=True, map_location="cpu")
-    assert loaded.images_seen == first.images_seen > 0
-    for name, value in loaded.state_dict().items():
+    again = loaded(kind, tmp_path / "model.ckpt")
+    assert again.images_seen == first.images_seen > 0
+    for name, value in again.state_dict().items():
         assert torch.equal(value, state[name]), f"{name} is not loaded as it was saved"
