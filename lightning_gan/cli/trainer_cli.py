@@ -21,6 +21,7 @@ from lightning_gan.cli.errors import CommandLineError, explain
 from lightning_gan.cli.invocation import Invocation, take_values
 from lightning_gan.cli.runs import CONFIG, new_run, run_of_checkpoint
 from lightning_gan.cli.trainer_settings import TRAINER_DEFAULTS, silence_remarks, trainer_settings
+from lightning_gan.compat import IgnoresCheckpointSettings, option_names, split_hyperparameters, subcommand_parser
 from lightning_gan.loop.gan import GAN
 
 FACTS_OF_DATA = (
@@ -83,7 +84,7 @@ class SaveRunConfig(SaveConfigCallback):
         print(f"settings, checkpoints and logs of this run: {path.parent}", file=sys.stderr)
 
 
-class TrainerCLI(LightningCLI):
+class TrainerCLI(IgnoresCheckpointSettings):
     """Parses, builds data, model and trainer, and runs the command, all on construction.
 
     Args:
@@ -125,7 +126,7 @@ class TrainerCLI(LightningCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         command = self.invocation.command
-        subparser = self._parser(command)
+        subparser = subcommand_parser(self, command)
         assert isinstance(subparser, Parser)
         if command != "fit":
             subparser.set_defaults(
@@ -143,9 +144,7 @@ class TrainerCLI(LightningCLI):
             )
             self.config = parser.parse_args(self._arguments(self.invocation.options, saved=self.saved))
         except ParserError as error:
-            # The parser keeps its list of options to itself.
-            known = [action.dest for action in subparser._actions if "==" not in action.dest]
-            raise CommandLineError(explain(str(error), command=command, options=known)) from error
+            raise CommandLineError(explain(str(error), command=command, options=option_names(subparser))) from error
         if self.saved and not self._gives_seed and "seed_everything" in self.saved[0]:
             # A configuration's seed is where runs begin; a run that goes on keeps its own, or its images would change.
             self.config[command].seed_everything = self.saved[0]["seed_everything"]
@@ -163,9 +162,6 @@ class TrainerCLI(LightningCLI):
         arguments = [part for config in configs for part in ("--config", config)]
         return [invocation.command, *arguments, f"--name={invocation.name}", *options, *checkpoint]
 
-    def _parse_ckpt_path(self) -> None:
-        """Nothing: a checkpoint's settings are in the arguments already; Lightning lets them win over given ones."""
-
     def _tell_differences(self) -> None:
         """Say in which given settings the model differs from the checkpoint's."""
         now = json.loads(json.dumps(self.config[self.invocation.command].model.as_dict(), default=str))
@@ -179,7 +175,7 @@ class TrainerCLI(LightningCLI):
 
     def _is_given(self, section: Literal["model", "data"], name: str) -> bool:
         """Whether a linked setting was given by the user or is in the checkpoint."""
-        parser = self._parser(self.invocation.command)
+        parser = subcommand_parser(self, self.invocation.command)
         assert isinstance(parser, Parser) and parser.given is not None
         from_checkpoint = any(name in settings.get(section, {}).get("init_args", {}) for settings in self.saved)
         is_overruled = name == "seed" and self._gives_seed
@@ -274,10 +270,10 @@ def saved_settings(invocation: Invocation) -> list[dict[str, Any]]:
         saved = torch.load(path, weights_only=True, map_location="cpu", mmap=True).get("hyper_parameters", {})
     except (RuntimeError, UnpicklingError, EOFError, OSError) as error:
         raise CommandLineError(f"{invocation.checkpoint} is no checkpoint that can be read: {error}") from error
-    hyperparameters = {key: value for key, value in saved.items() if not key.startswith("_")}
-    if "_class_path" not in saved:
+    class_path, hyperparameters = split_hyperparameters(saved)
+    if class_path is None:
         return [settings]  # not trained by this command line
-    return [settings, {"model": {"class_path": saved["_class_path"], "init_args": hyperparameters}}]
+    return [settings, {"model": {"class_path": class_path, "init_args": hyperparameters}}]
 
 
 def flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:

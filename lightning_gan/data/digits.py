@@ -14,8 +14,8 @@ from lightning_gan.data.datamodule import GANData
 from lightning_gan.data.images import ClassLabels, ImageSource, MemoryImages, box_mean, grey_to_channels
 from lightning_gan.tensors.shapes import ImageBytes
 
-_FULL_SIZE = 32  # 28 and a margin of 2 on each side: a power of two, as growing networks need
-_SIZES = (4, 8, 16, 32)
+_DIGIT_SIZE = 28
+_LARGEST_SIZE = 64
 _CLASSES = 10
 
 
@@ -26,12 +26,30 @@ def load_digits() -> tuple[ImageBytes, ClassLabels]:
     return images[:, None], labels.long()
 
 
+def frame_size(image_size: int) -> int:
+    """How wide a digit and its black frame are before they are pooled to `image_size`: `image_size` times 1, 2, 4 or 8.
+
+    It is the smallest of these that holds the 28 pixels of a digit.
+
+    Example:
+        >>> [frame_size(size) for size in (64, 32, 28, 24, 20, 16, 12, 8, 4)]
+        [64, 32, 28, 48, 40, 32, 48, 32, 32]
+    """
+    frame = image_size
+    while frame < _DIGIT_SIZE:
+        frame *= 2
+    return frame
+
+
 @final
 class Digits(GANData):
-    """5,000 grey handwritten digits, 500 of each, 28x28 pixels in a black frame of 32x32. They are never mirrored.
+    """5,000 grey handwritten digits, 500 of each, 28x28 pixels, alone or in a black frame. They are never mirrored.
 
     Args:
-        image_size: 32, or 16, 8, 4, which are means of 2x2, 4x4, 8x8 pixels.
+        image_size: a multiple of 4 up to 64. 28 is the digits as they are; larger images have a black frame around
+            them, of 2 pixels on each side for 32 and of 18 for 64; pixels of smaller images are means of 2x2, 4x4 or
+            8x8 pixels of a framed digit: of one of 32x32 for 16, 8 and 4, of 48x48 for 24 and 12, and of 40x40 for 20.
+            Growing networks need a power of two.
         image_channels: 1, or 3 for three equal ones.
         labels: whether the ten classes are told to the networks.
         batch_size: GLOBAL batch size, over all processes.
@@ -39,7 +57,7 @@ class Digits(GANData):
         number_of_workers: processes that read ahead; 0 is best here, because the digits are in memory.
 
     Raises:
-        ValueError: if a size or number of channels is not one of those above.
+        ValueError: for a size that is no multiple of 4 from 4 to 64, or a number of channels other than 1 and 3.
     """
 
     def __init__(
@@ -52,8 +70,8 @@ class Digits(GANData):
         seed: int = 0,
         number_of_workers: int = 0,
     ) -> None:
-        if image_size not in _SIZES:
-            raise ValueError(f"image_size={image_size}: the digits come in sizes {_SIZES}")
+        if image_size % 4 or not 4 <= image_size <= _LARGEST_SIZE:
+            raise ValueError(f"image_size={image_size}: give a multiple of 4 from 4 to {_LARGEST_SIZE}")
         if image_channels not in (1, 3):
             raise ValueError(
                 f"image_channels={image_channels}: the digits are grey; give 1, or 3 for three equal channels"
@@ -70,7 +88,7 @@ class Digits(GANData):
 
     def open_source(self) -> ImageSource:
         digits, labels = load_digits()
-        margin = (_FULL_SIZE - digits.shape[-1]) // 2
+        margin = (frame_size(self.image_size) - _DIGIT_SIZE) // 2
         images = box_mean(pad(digits, [margin] * 4), resolution=self.image_size)
         return MemoryImages(
             images=grey_to_channels(images, channels=self.image_channels),

@@ -8,6 +8,7 @@ from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 from torch.optim import Optimizer
 
+from lightning_gan.compat import state_key_of
 from lightning_gan.foreign.added_penalty import PlacedPenalty
 from lightning_gan.foreign.clock import ImageClock
 from lightning_gan.foreign.host import host_of
@@ -84,7 +85,8 @@ class Penalty(PenaltyTerm, ImageClock):
     @property
     def state_key(self) -> str:
         # Two penalties of one class may work side by side (on other networks, say), if their settings differ.
-        return self._generate_state_key(
+        return state_key_of(
+            self,
             name=self.name,
             every_n_turns=self.every_n_turns,
             weight=self.weight,

@@ -10,7 +10,6 @@ from contextlib import contextmanager
 
 import torch
 import torch.distributed
-from lightning.pytorch.overrides.distributed import _sync_module_states
 from lightning.pytorch.strategies import (
     DDPStrategy,
     FSDPStrategy,
@@ -22,6 +21,13 @@ from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
 
+from lightning_gan.compat import (
+    copy_all,
+    is_torch_batch_norm,
+    send_weights_from_first_rank,
+    shard_over,
+    tolerate_unused_parameters,
+)
 from lightning_gan.layers.batch_norm import BatchNorm
 
 BUCKET_NUMBERS = 2**24
@@ -51,7 +57,7 @@ class GANDDPStrategy(DDPStrategy):
                 "strategy='ddp_find_unused_parameters_true'"
             )
         assert self.model is not None
-        _sync_module_states(self.model)
+        send_weights_from_first_rank(self.model)
 
 
 def average_gradients(strategy: Strategy, network: nn.Module) -> None:
@@ -66,9 +72,7 @@ def average_gradients(strategy: Strategy, network: nn.Module) -> None:
 def average_running_statistics(strategy: Strategy, *networks: nn.Module) -> None:
     """Average what batch normalization has gathered on every rank, so that all ranks sample alike."""
     if isinstance(strategy, GANDDPStrategy):
-        norms = [
-            m for net in networks for m in net.modules() if isinstance(m, (nn.modules.batchnorm._BatchNorm, BatchNorm))
-        ]
+        norms = [m for net in networks for m in net.modules() if isinstance(m, BatchNorm) or is_torch_batch_norm(m)]
         _replace_by_means(
             [buffer for norm in norms for buffer in norm.buffers(recurse=False) if buffer.is_floating_point()]
         )
@@ -77,7 +81,7 @@ def average_running_statistics(strategy: Strategy, *networks: nn.Module) -> None
 def _replace_by_means(tensors: list[Tensor]) -> None:
     """Every tensor becomes its mean over all ranks."""
     for bucket, means in means_over_ranks(tensors, reduce=_mean_over_ranks):
-        torch._foreach_copy_(bucket, means)
+        copy_all(bucket, means)
 
 
 def _mean_over_ranks(flat: Tensor) -> Tensor:
@@ -137,7 +141,7 @@ class GANModelParallelStrategy(ModelParallelStrategy):
 
     def setup_environment(self) -> None:
         # The size of the world is known only now.
-        self._data_parallel_size = self.num_processes * self.num_nodes
+        shard_over(self, ranks=self.num_processes * self.num_nodes)
         super().setup_environment()
 
 
@@ -163,7 +167,7 @@ def fit_to_two_players(strategy: Strategy) -> None:
         raise ValueError("strategy='fsdp' (FSDP1) cannot train a GAN: use strategy='gan_fsdp' (FSDP2), or 'gan_ddp'")
     if isinstance(strategy, DDPStrategy):
         # The strategy wraps the module after `setup`, so the arguments of the wrapper can still be completed here.
-        strategy._ddp_kwargs["find_unused_parameters"] = True
+        tolerate_unused_parameters(strategy)
 
 
 def shard(network: nn.Module, *, mesh: DeviceMesh) -> None:

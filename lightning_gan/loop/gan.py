@@ -13,11 +13,11 @@ from typing import Any, ClassVar, cast, final
 
 import torch
 from lightning.pytorch.cli import OptimizerCallable
-from lightning.pytorch.core.mixins.hparams_mixin import _given_hyperparameters
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from lightning_gan.compat import do_not_count_steps, made_by_the_command_line, tracing_inner_gradients
 from lightning_gan.layers.resampling import faded
 from lightning_gan.loop.averaging import AveragesGenerator
 from lightning_gan.loop.batches import Batch, check_label_range, check_label_shape, images_and_labels
@@ -64,7 +64,7 @@ def unsaved_arguments(*of_the_model: str) -> list[str]:
     Args:
         of_the_model: those that are not every model's.
     """
-    if _given_hyperparameters.get() is not None:
+    if made_by_the_command_line():
         return []
     return [
         "generator",
@@ -346,7 +346,7 @@ class GAN(GeneratorSampling, AveragesGradients):
         counted = "generator" if self.loop.generator_follows_every_batch else "discriminator"
         for player, optimizer in zip(PLAYERS, self._optimizers_in_order(), strict=True):
             if player != counted:
-                optimizer._on_before_step = optimizer._on_after_step = _do_nothing
+                do_not_count_steps(optimizer)
 
     def _optimizers_in_order(self) -> list[LightningOptimizer]:
         return cast("list[LightningOptimizer]", self.optimizers())
@@ -453,12 +453,12 @@ class GAN(GeneratorSampling, AveragesGradients):
             if self.loop.compile:
                 graph = torch.compile(self.cost, fullgraph=True, dynamic=False)
                 # Without this flag the inner gradient of a penalty would break the graph.
-                self._play_cost = torch._dynamo.config.patch(trace_autograd_ops=True)(graph)
+                self._play_cost = tracing_inner_gradients(graph)
 
     def configure_model(self) -> None:
-        if self._device_mesh is not None and not isinstance(self.generator, torch.distributed.fsdp.FSDPModule):
+        if self.device_mesh is not None and not isinstance(self.generator, torch.distributed.fsdp.FSDPModule):
             for network in (self.generator, self.discriminator, self.generator_ema):
-                shard(network, mesh=self._device_mesh["data_parallel"])
+                shard(network, mesh=self.device_mesh["data_parallel"])
 
     def train(self, mode: bool = True) -> "GAN":
         super().train(mode)
@@ -498,7 +498,3 @@ def _counters_from_buffer(module: GAN, incompatible_keys: Any) -> None:
     module.averaged = bool(averaged)
     if resolution:
         module.grow(resolution, fade_in / _FADE_UNIT)
-
-
-def _do_nothing() -> None:
-    """In place of an optimizer's hook that counts a global step."""

@@ -23,6 +23,7 @@ from torch.nn.functional import log_softmax, mse_loss
 from torch.nn.utils.parametrizations import weight_norm
 from torchmetrics import MeanMetric
 
+from lightning_gan.compat import lerp_all
 from lightning_gan.layers import label_vectors
 from lightning_gan.layers.batch_norm import BatchNorm
 from lightning_gan.layers.growing import doublings
@@ -263,7 +264,7 @@ class SemiSupervisedCTGAN(GAN):
     def finish_batch(self) -> None:
         averages: list[Tensor] = list(self.discriminator_ema.parameters())
         weights: list[Tensor] = list(self.discriminator.parameters())
-        torch._foreach_lerp_(averages, weights, 1.0 - self.average_decay)
+        lerp_all(averages, weights, 1.0 - self.average_decay)
 
     def train(self, mode: bool = True) -> "SemiSupervisedCTGAN":
         super().train(mode)

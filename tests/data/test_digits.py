@@ -59,6 +59,39 @@ def test_smaller_digits_are_means_of_the_full_ones() -> None:
     assert torch.equal(Digits().source.read(torch.arange(50), resolution=8), box_mean(full, resolution=8))
 
 
+@pytest.mark.parametrize(("size", "margin"), [(28, 0), (32, 2), (36, 4), (48, 10), (60, 16), (64, 18)])
+def test_from_28_pixels_on_the_digits_are_as_they_are_within_a_black_frame(size: int, margin: int) -> None:
+    digits, labels = load_digits()
+    source = Digits(image_size=size).source
+    images = source.read(torch.arange(100), resolution=size)
+    assert images.shape == (100, 1, size, size)
+    assert torch.equal(images[..., margin : margin + 28, margin : margin + 28], digits[:100])
+    assert int(images.long().sum()) == int(digits[:100].long().sum())
+    assert source.labels is not None and torch.equal(source.labels, labels)
+
+
+@pytest.mark.parametrize(
+    ("size", "pooled", "frame"), [(4, 8, 32), (8, 4, 32), (12, 4, 48), (16, 2, 32), (20, 2, 40), (24, 2, 48)]
+)
+def test_below_28_pixels_they_are_means_of_squares_of_a_framed_digit(size: int, pooled: int, frame: int) -> None:
+    digits, _ = load_digits()
+    images = Digits(image_size=size).source.read(torch.tensor([7, 4999]), resolution=size)
+    for image, digit in zip(images, (digits[7], digits[4999]), strict=True):
+        framed = np.zeros((frame, frame), dtype=np.int64)
+        margin = (frame - 28) // 2
+        framed[margin : margin + 28, margin : margin + 28] = digit[0].numpy()
+        for row, column in np.ndindex(size, size):
+            square = framed[row * pooled : (row + 1) * pooled, column * pooled : (column + 1) * pooled]
+            assert int(image[0, row, column]) == (2 * square.sum() + pooled**2) // (2 * pooled**2)  # half up
+
+
+@pytest.mark.parametrize("size", range(4, 65, 4))
+def test_every_multiple_of_4_arrives_in_batches(size: int) -> None:
+    images, labels = next(iter(Digits(image_size=size, image_channels=3, batch_size=4).train_dataloader()))
+    assert images.shape == (4, 3, size, size) and images.dtype == torch.uint8
+    assert images.amax() > 100 and labels.shape == (4,)
+
+
 def test_three_channels_are_equal() -> None:
     images = Digits(image_channels=3).source.read(torch.arange(5), resolution=32)
     assert images.shape[1] == 3 and torch.equal(images[:, 0], images[:, 2])
@@ -88,7 +121,8 @@ def test_loading_is_cheap_and_waits_until_it_is_needed() -> None:
 
 
 def test_other_sizes_and_channels_are_refused() -> None:
-    with pytest.raises(ValueError, match="image_size=64"):
-        Digits(image_size=64)
+    for size in (0, -4, 14, 30, 65, 68, 128):
+        with pytest.raises(ValueError, match=f"image_size={size}: give a multiple of 4 from 4 to 64"):
+            Digits(image_size=size)
     with pytest.raises(ValueError, match="image_channels=2"):
         Digits(image_channels=2)

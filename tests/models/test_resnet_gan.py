@@ -12,7 +12,6 @@ from torch.nn.functional import (
     conv2d,
     cross_entropy,
     interpolate,
-    layer_norm,
     linear,
     relu,
 )
@@ -22,7 +21,7 @@ from lightning_gan.layers.resampling_convolutions import DownsampledConv2d, Upsa
 from lightning_gan.layers.residual import ResidualBlock
 from lightning_gan.loop.draws import Draws, Reals
 from lightning_gan.losses import Wasserstein
-from lightning_gan.models.layer_norm_resnet_gan import LayerNormResNetGAN, layer_norm_critic
+from lightning_gan.models.layer_norm_resnet_gan import LayerNormResNetGAN
 from lightning_gan.models.resnet_gan import Generator, ResNetGAN, plain_critic, started_as_in_wgan_gp
 from lightning_gan.penalties import squared_gradient_norm
 from tests.models.training import moved_by_one_step, parameters_of, trained
@@ -164,28 +163,6 @@ def test_the_critic_computes_what_the_authors_layers_say() -> None:
     ]
     torch.testing.assert_close(critic(images), torch.cat(expected, dim=1), rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(critic.features(images), pooled, rtol=1e-4, atol=1e-5)
-
-
-@torch.no_grad()
-def test_the_critic_with_layer_norm_computes_what_the_authors_layers_say() -> None:
-    critic = layer_norm_critic(widths=[2, 3], image_channels=1)
-    weights, images = randomized(critic), torch.randn(3, 1, 8, 8)
-
-    def normalized(features: Tensor, name: str) -> Tensor:
-        scale, shift = weights[f"features.1.{name}.weight"], weights[f"features.1.{name}.bias"]
-        return layer_norm(features, features.shape[1:]) * scale[:, None, None] + shift[:, None, None]
-
-    features = conv2d(images, weights["features.0.weight"], weights["features.0.bias"], padding=1)
-    branch = conv2d(relu(normalized(features, "norm1")), weights["features.1.conv1.weight"], padding=1)
-    assert "features.1.conv1.bias" not in weights
-    branch = relu(normalized(branch, "norm2"))
-    branch = conv2d(branch, weights["features.1.conv2.weight"], weights["features.1.conv2.bias"], padding=1)
-    shortcut = conv2d(
-        avg_pool2d(features, 2), weights["features.1.shortcut.weight"], weights["features.1.shortcut.bias"]
-    )
-    flat = (avg_pool2d(branch, 2) + shortcut).flatten(1)
-    expected = linear(flat, weights["to_score.weight"], weights["to_score.bias"])
-    torch.testing.assert_close(critic(images), expected, rtol=1e-4, atol=1e-5)
 
 
 def bound(weight: Tensor, *, factor: float) -> float:

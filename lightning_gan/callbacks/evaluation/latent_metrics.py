@@ -16,6 +16,7 @@ from lightning.pytorch import LightningModule, Trainer
 from torch import nn
 
 from lightning_gan.callbacks.evaluation.measurement import Measurement, Share, gathered
+from lightning_gan.compat import state_key_of
 from lightning_gan.foreign.host import host_of
 from lightning_gan.loop.gan import GAN
 from lightning_gan.loop.style_based import StyleBased, style_based_of
@@ -215,7 +216,7 @@ class PerceptualPathLength(Measurement):
 
     @property
     def state_key(self) -> str:
-        return self._generate_state_key(name=self.name, space=self.space, sampling=self.sampling)
+        return state_key_of(self, name=self.name, space=self.space, sampling=self.sampling)
 
 
 class LinearSeparability(Measurement):

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from lightning_gan.callbacks.evaluation.evaluation_loops import EvaluationLoops
 from lightning_gan.callbacks.training.doubles import refuse_doubles
+from lightning_gan.compat import state_key_of
 from lightning_gan.foreign.clock import ImageClock, crosses_multiple, images_of_kimg
 from lightning_gan.foreign.host import host_of
 from lightning_gan.loop.sampling import evaluation_mode
@@ -200,7 +201,7 @@ class Measurement(EvaluationLoops, ImageClock):
 
     @property
     def state_key(self) -> str:
-        return self._generate_state_key(name=self.name)
+        return state_key_of(self, name=self.name)
 
 
 def skipped(trainer: Trainer) -> bool:

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, DistributedSampler
 
 from lightning_gan.callbacks.evaluation.measurement import Measurement, skipped
+from lightning_gan.compat import evaluation_loader
 
 
 class RealsMeasurement(Measurement):
@@ -34,12 +35,12 @@ class RealsMeasurement(Measurement):
         """This rank's next batch of `validate` or `test`."""
 
     def can_fit(self, trainer: Trainer) -> bool:
-        return trainer._evaluation_loop._combined_loader is not None
+        return evaluation_loader(trainer) is not None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         super().on_train_start(trainer, pl_module)
         # Lightning sets the validation data up before this only if it validates in the first epoch: do the same as it.
-        if trainer._evaluation_loop._combined_loader is None and trainer.enable_validation:
+        if evaluation_loader(trainer) is None and trainer.enable_validation:
             trainer.validating = True
             trainer.fit_loop.epoch_loop.val_loop.setup_data()
             trainer.training = True
@@ -87,6 +88,6 @@ def positions_in_set(trainer: Trainer, count: int, *, after: int) -> Int64[Tenso
 
 def _loader(trainer: Trainer) -> Any:
     """The running loop's first dataloader. (`trainer.val_dataloaders` may be an earlier fit's while validating.)"""
-    combined = trainer._evaluation_loop._combined_loader
+    combined = evaluation_loader(trainer)
     assert combined is not None
     return combined.flattened[0]

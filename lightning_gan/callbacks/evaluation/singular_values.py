@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.distributed.tensor import DTensor
 
 from lightning_gan.callbacks.training.doubles import refuse_doubles
+from lightning_gan.compat import state_key_of
 from lightning_gan.foreign.clock import ImageClock, crosses_multiple, images_of_kimg
 from lightning_gan.foreign.host import host_of
 from lightning_gan.layers.top_singular_values import top_singular_values
@@ -85,4 +86,4 @@ class SingularValues(ImageClock):
 
     @property
     def state_key(self) -> str:
-        return self._generate_state_key(networks=list(self.networks))
+        return state_key_of(self, networks=list(self.networks))

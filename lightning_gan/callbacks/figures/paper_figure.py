@@ -13,6 +13,7 @@ from lightning_gan.callbacks.evaluation.evaluation_loops import EvaluationLoops
 from lightning_gan.callbacks.figures.figure import Figure
 from lightning_gan.callbacks.figures.pictures import Grid
 from lightning_gan.callbacks.training.doubles import refuse_doubles
+from lightning_gan.compat import state_key_of
 from lightning_gan.foreign.host import host_of
 from lightning_gan.loop.gan import GAN
 from lightning_gan.tensors.seeds import derived_seed
@@ -127,4 +128,4 @@ class PaperFigure(EvaluationLoops, Figure):
 
     @property
     def state_key(self) -> str:
-        return self._generate_state_key(name=self.name)
+        return state_key_of(self, name=self.name)

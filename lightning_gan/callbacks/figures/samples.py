@@ -9,6 +9,7 @@ from lightning.pytorch.utilities.seed import isolate_rng
 from lightning_gan.callbacks.figures.figure import Figure, columns_for, growing_of
 from lightning_gan.callbacks.figures.pictures import enlargement, image_grid
 from lightning_gan.callbacks.training.doubles import refuse_doubles
+from lightning_gan.compat import state_key_of
 from lightning_gan.foreign.host import host_of
 from lightning_gan.foreign.sampling import SampledNetwork, Sampling
 from lightning_gan.tensors.seeds import derived_seed
@@ -103,4 +104,4 @@ class SampleGrid(Figure):
 
     @property
     def state_key(self) -> str:
-        return self._generate_state_key(ema=self.ema, seed=self.seed, truncation=self.truncation)
+        return state_key_of(self, ema=self.ema, seed=self.seed, truncation=self.truncation)

@@ -9,6 +9,7 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 
+from lightning_gan.compat import state_key_of
 from lightning_gan.foreign.clock import ImageClock
 from lightning_gan.foreign.host import host_of
 from lightning_gan.foreign.transformed_network import PlacedTransform
@@ -108,4 +109,4 @@ class InstanceNoise(ImageClock):
 
     @property
     def state_key(self) -> str:
-        return self._generate_state_key(network=self.network)
+        return state_key_of(self, network=self.network)

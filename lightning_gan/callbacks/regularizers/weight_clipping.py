@@ -9,6 +9,7 @@ from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
+from lightning_gan.compat import clamp_all
 from lightning_gan.foreign.host import host_of
 
 
@@ -16,8 +17,7 @@ from lightning_gan.foreign.host import host_of
 def clip_parameters(network: nn.Module, *, limit: float) -> None:
     """Clamp every parameter to [-limit, limit], in place: biases and normalizations' too, as the authors do."""
     parameters = [p.to_local() if isinstance(p, DTensor) else p for p in network.parameters()]
-    torch._foreach_clamp_min_(parameters, -limit)
-    torch._foreach_clamp_max_(parameters, limit)
+    clamp_all(parameters, limit=limit)
 
 
 class WeightClipping(Callback):

@@ -3,14 +3,16 @@
 import os
 from typing import Any
 
+from fsspec.core import url_to_fs
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities import rank_zero_info
 
+from lightning_gan.compat import ChoosesDirectoryEarly, save_as_checkpoint_of
 from lightning_gan.foreign.clock import ImageClock, crosses_multiple, images_of_kimg
 
 
-class KimgCheckpoint(ImageClock, ModelCheckpoint):
+class KimgCheckpoint(ImageClock, ChoosesDirectoryEarly):
     """Writes `last.ckpt` every `every_kimg` thousand images and at the end of fit; `--ckpt_path last` finds it.
 
     There is one `last.ckpt`, which is overwritten, between two batches only. When a run that does not continue it
@@ -46,7 +48,7 @@ class KimgCheckpoint(ImageClock, ModelCheckpoint):
         self._trained = False
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        self._choose_directory(trainer)
+        self.choose_directory(trainer)
         super().setup(trainer, pl_module, stage)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -63,7 +65,7 @@ class KimgCheckpoint(ImageClock, ModelCheckpoint):
         if _saves_nothing(trainer):
             return
         if self._keep_every_images is not None and self._crosses(self._keep_every_images):
-            self._save_checkpoint(trainer, self._path(f"kimg_{self.kimg:010.3f}"))
+            save_as_checkpoint_of(self, trainer, self._path(f"kimg_{self.kimg:010.3f}"))
         if self._crosses(self._every_images):
             self._save_last(trainer)
 
@@ -93,32 +95,28 @@ class KimgCheckpoint(ImageClock, ModelCheckpoint):
 
     def _save_last(self, trainer: Trainer) -> None:
         self.last_model_path = self._path(self.CHECKPOINT_NAME_LAST)
-        self._save_checkpoint(trainer, self.last_model_path)
+        save_as_checkpoint_of(self, trainer, self.last_model_path)
 
     def _keep_earlier_run(self, trainer: Trainer) -> None:
         """Rename the `last.ckpt` of a run that this one does not continue."""
         last = self._path(self.CHECKPOINT_NAME_LAST)
+        filesystem, _ = url_to_fs(last)
         continued = (str(trainer.ckpt_path or ""), self.last_model_path)  # the second by an earlier fit of this trainer
-        if os.path.realpath(last) in (os.path.realpath(path) for path in continued if path) or not self._fs.exists(
+        if os.path.realpath(last) in (os.path.realpath(path) for path in continued if path) or not filesystem.exists(
             last
         ):
             return
         number = 1
-        while self._fs.exists(kept := self._path(f"earlier_run_{number}")):
+        while filesystem.exists(kept := self._path(f"earlier_run_{number}")):
             number += 1
-        self._fs.mv(last, kept, recursive=True)
+        filesystem.mv(last, kept, recursive=True)
         rank_zero_info(f"KimgCheckpoint: {last} is of a run that this one does not continue; it is now {kept}")
 
     # ------------------------------------------------------------------ what Lightning asks of a checkpoint callback
 
-    def _choose_directory(self, trainer: Trainer) -> None:
+    def choose_directory(self, trainer: Trainer) -> None:
         if self.dirpath is None:
             self.dirpath = os.path.join(trainer.default_root_dir, "checkpoints")
-
-    def _find_last_checkpoints(self, trainer: Trainer) -> set[str]:
-        # Lightning asks for `--ckpt_path last` before `setup`.
-        self._choose_directory(trainer)
-        return super()._find_last_checkpoints(trainer)
 
 
 def _saves_nothing(trainer: Trainer) -> bool:

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
+from lightning_gan.compat import is_torch_batch_norm, lerp_all, state_key_of
 from lightning_gan.foreign.average import Average, Shadow, copy_tensors
 from lightning_gan.foreign.clock import ImageClock
 from lightning_gan.foreign.host import host_of
@@ -44,8 +44,7 @@ def move_average(
         weights: where to.
         decay: in [0, 1]; 0 copies exactly.
     """
-    if averages:
-        torch._foreach_lerp_(list(averages), list(weights), 1.0 - decay)
+    lerp_all(averages, weights, 1.0 - decay)
 
 
 def running_statistics_of(network: nn.Module) -> set[str]:
@@ -54,7 +53,9 @@ def running_statistics_of(network: nn.Module) -> set[str]:
         f"{path}.{name}".lstrip(".")
         for path, module in network.named_modules()
         for name, buffer in module.named_buffers(recurse=False)
-        if isinstance(module, BatchNorm | _BatchNorm) and name.startswith("running_") and buffer.is_floating_point()
+        if (isinstance(module, BatchNorm) or is_torch_batch_norm(module))
+        and name.startswith("running_")
+        and buffer.is_floating_point()
     }
 
 
@@ -177,7 +178,7 @@ class EMA(AveragesGenerator, ImageClock):
 
     @property
     def state_key(self) -> str:
-        return self._generate_state_key(generator=self.generator)
+        return state_key_of(self, generator=self.generator)
 
     def state_dict(self) -> dict[str, Any]:
         return super().state_dict() | ({"shadow": self._shadow.tensors} if self._shadow.tensors else {})

@@ -7,6 +7,7 @@ from lightning.pytorch import LightningModule, Trainer
 from torch.optim import Optimizer
 
 from lightning_gan.callbacks.training.doubles import refuse_doubles
+from lightning_gan.compat import state_key_of
 from lightning_gan.foreign.clock import ImageClock
 from lightning_gan.foreign.host import host_of
 from lightning_gan.schedules.rates import LearningRateSchedule
@@ -63,4 +64,4 @@ class LearningRate(ImageClock):
 
     @property
     def state_key(self) -> str:
-        return self._generate_state_key(network=self.network)
+        return state_key_of(self, network=self.network)

@@ -1,0 +1,315 @@
+"""Each function of `compat.py` does to real objects what it says. A test fails when a release takes a name away."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.distributed
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.cli import LightningCLI
+from lightning.pytorch.demos.boring_classes import BoringDataModule, BoringModel
+from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy
+from torch import Tensor, nn
+
+from lightning_gan.compat import (
+    ChoosesDirectoryEarly,
+    IgnoresCheckpointSettings,
+    clamp_all,
+    copy_all,
+    do_not_count_steps,
+    evaluation_loader,
+    is_torch_batch_norm,
+    lerp_all,
+    made_by_the_command_line,
+    option_names,
+    save_as_checkpoint_of,
+    send_weights_from_first_rank,
+    shard_over,
+    split_hyperparameters,
+    state_key_of,
+    subcommand_parser,
+    tolerate_unused_parameters,
+    tracing_inner_gradients,
+)
+from tests.toys import toy_trainer
+
+# ---------------------------------------------------------------------- torch
+
+
+def test_every_batch_normalization_of_torch_is_one_and_other_normalizations_are_none() -> None:
+    norms = [nn.BatchNorm1d(2), nn.BatchNorm2d(2), nn.BatchNorm3d(2), nn.SyncBatchNorm(2), nn.LazyBatchNorm2d()]
+    assert all(is_torch_batch_norm(norm) for norm in norms)
+    assert not any(is_torch_batch_norm(norm) for norm in (nn.InstanceNorm2d(2), nn.GroupNorm(1, 2), nn.LayerNorm(2)))
+
+
+def test_all_tensors_move_the_given_part_of_the_way_in_place() -> None:
+    tensors = [torch.zeros(2), torch.full((1, 3), 8.0)]
+    ends = [torch.full((2,), 4.0), torch.zeros(1, 3)]
+    lerp_all(tensors, ends, 0.25)
+    assert tensors[0].tolist() == [1.0, 1.0] and tensors[1].tolist() == [[6.0, 6.0, 6.0]]
+    lerp_all([], [], 0.25)
+
+
+def test_all_tensors_are_clamped_in_place() -> None:
+    tensors = [torch.tensor([-3.0, 0.5]), torch.tensor([[2.0]])]
+    clamp_all(tensors, limit=1.0)
+    assert tensors[0].tolist() == [-1.0, 0.5] and tensors[1].tolist() == [[1.0]]
+    clamp_all([], limit=1.0)
+
+
+def test_all_tensors_are_copied_in_place() -> None:
+    tensors, sources = [torch.zeros(2), torch.zeros(1, 2)], [torch.tensor([1.0, 2.0]), torch.tensor([[3.0, 4.0]])]
+    addresses = [tensor.data_ptr() for tensor in tensors]
+    copy_all(tensors, sources)
+    assert [tensor.tolist() for tensor in tensors] == [source.tolist() for source in sources]
+    assert [tensor.data_ptr() for tensor in tensors] == addresses
+    copy_all([], [])
+
+
+def squared_slope(weight: Tensor, points: Tensor) -> Tensor:
+    """A gradient penalty in small: ``(d/dx sum(weight x^2))^2``."""
+    (slope,) = torch.autograd.grad((weight * points.square()).sum(), points, create_graph=True)
+    return slope.square().sum()
+
+
+def test_an_inner_gradient_does_not_break_a_compiled_graph() -> None:
+    torch._dynamo.reset()
+    # The backend `eager` runs the graph as it was traced, so that no compiler is needed.
+    graph = tracing_inner_gradients(torch.compile(squared_slope, fullgraph=True, backend="eager"))
+    weight, points = torch.tensor(3.0, requires_grad=True), torch.tensor([1.0, 2.0], requires_grad=True)
+    cost = graph(weight, points)
+    assert cost.item() == pytest.approx(4 * 9 * (1 + 4))  # (2 w x)^2
+    (slope,) = torch.autograd.grad(cost, weight)
+    assert slope.item() == pytest.approx(8 * 3 * (1 + 4))  # 8 w x^2
+
+
+# ---------------------------------------------------------------------- Lightning's trainer and strategies
+
+
+class TwoOptimizers(BoringModel):
+    """Steps two optimizers per batch, of which the counter may see both or one."""
+
+    def __init__(self, *, count_both: bool) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.count_both = count_both
+
+    def training_step(self, batch: Any, batch_idx: int) -> None:
+        first, second = self.optimizers()  # type: ignore[misc]
+        if not self.count_both:
+            do_not_count_steps(first)
+        for optimizer in (first, second):
+            optimizer.zero_grad()
+            self.manual_backward(self.layer(batch).sum())
+            optimizer.step()
+
+    def configure_optimizers(self) -> Any:
+        return [torch.optim.SGD(self.parameters(), lr=0.001) for _ in range(2)]
+
+
+@pytest.mark.parametrize(("count_both", "steps"), [(True, 6), (False, 3)])
+def test_the_steps_of_one_optimizer_can_be_left_uncounted(count_both: bool, steps: int) -> None:
+    trainer = toy_trainer(limit_train_batches=3, limit_val_batches=0)
+    trainer.fit(TwoOptimizers(count_both=count_both), BoringDataModule())
+    assert trainer.global_step == steps
+
+
+class RemembersLoaders(BoringModel):
+    """The dataloaders that evaluate, as seen from a validation step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[Any] = []
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        loader = evaluation_loader(self.trainer)
+        assert loader is not None
+        self.seen += loader.flattened
+
+
+def test_the_loader_that_evaluates_is_the_running_commands() -> None:
+    data = [BoringDataModule(), BoringDataModule()]
+    for one in data:
+        one.setup("fit")
+    fitted, validated = (one.val_dataloader() for one in data)
+    module, trainer = RemembersLoaders(), toy_trainer(limit_train_batches=1, limit_val_batches=1)
+    trainer.fit(module, data[0].train_dataloader(), fitted)
+    trainer.validate(module, validated, verbose=False)
+    assert [loader.dataset for loader in module.seen] == [fitted.dataset, validated.dataset]
+
+
+def test_weights_of_the_first_rank_pass_through_the_process_group(tmp_path: Path) -> None:
+    # Of one process, which sends to nobody; tests/loop/test_distributed.py has two with different weights.
+    torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path / 'store'}", rank=0, world_size=1)
+    try:
+        module = nn.BatchNorm1d(3)
+        before = {name: value.clone() for name, value in module.state_dict().items()}
+        send_weights_from_first_rank(module)
+    finally:
+        torch.distributed.destroy_process_group()
+    assert all(torch.equal(before[name], value) for name, value in module.state_dict().items())
+
+
+def test_ddp_is_told_to_tolerate_unused_parameters(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: dict[str, Any] = {}
+
+    def wrapper(module: nn.Module, **settings: Any) -> nn.Module:
+        told.update(settings)
+        return module
+
+    monkeypatch.setattr("lightning.pytorch.strategies.ddp.DistributedDataParallel", wrapper)
+    strategy = DDPStrategy(parallel_devices=[torch.device("cpu")])
+    tolerate_unused_parameters(strategy)
+    strategy._setup_model(nn.Linear(1, 1))
+    assert told["find_unused_parameters"] is True
+
+
+def test_the_whole_world_is_one_mesh(monkeypatch: pytest.MonkeyPatch) -> None:
+    meshes: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(
+        "lightning.pytorch.strategies.model_parallel._setup_device_mesh", lambda *sizes: meshes.append(sizes)
+    )
+    monkeypatch.setattr(ModelParallelStrategy, "_setup_distributed", lambda self: None)
+    strategy = ModelParallelStrategy(tensor_parallel_size=1)
+    toy_trainer(strategy=strategy, devices=1)
+    strategy.connect(BoringModel())
+    shard_over(strategy, ranks=6)
+    strategy.setup_environment()
+    assert meshes[0][:2] == (6, 1)  # shares of the data, then of tensors
+
+
+# ---------------------------------------------------------------------- Lightning's callbacks and checkpoints
+
+
+def test_a_key_has_the_class_and_the_settings() -> None:
+    assert state_key_of(ModelCheckpoint(), network="netD", turns=2) == "ModelCheckpoint{'network': 'netD', 'turns': 2}"
+
+
+class Remembers(CSVLogger):
+    """Which callbacks have told it that they saved."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(str(folder))
+        self.told: list[int] = []
+
+    def after_save_checkpoint(self, checkpoint_callback: Any) -> None:
+        self.told.append(checkpoint_callback.every)
+
+
+class OwnCheckpoint(ChoosesDirectoryEarly):
+    """Saves into a directory that it chooses by itself."""
+
+    every = 7
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(save_top_k=0, save_last=True, every_n_train_steps=0, every_n_epochs=0)
+        self.folder = folder
+
+    def choose_directory(self, trainer: Trainer) -> None:
+        self.dirpath = str(self.folder)
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        self.choose_directory(trainer)
+        super().setup(trainer, pl_module, stage)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        save_as_checkpoint_of(self, trainer, f"{self.dirpath}/last.ckpt")
+
+
+def one_batch(*callbacks: Any, **settings: Any) -> Trainer:
+    return toy_trainer(*callbacks, limit_train_batches=1, limit_val_batches=0, enable_checkpointing=True, **settings)
+
+
+def test_a_checkpoint_is_written_and_loggers_hear_of_it(tmp_path: Path) -> None:
+    logger = Remembers(tmp_path)
+    one_batch(OwnCheckpoint(tmp_path / "own"), logger=logger).fit(BoringModel(), BoringDataModule())
+    assert (tmp_path / "own" / "last.ckpt").is_file() and logger.told == [7]
+
+
+def test_last_is_looked_for_in_a_directory_that_the_callback_chooses_by_itself(tmp_path: Path) -> None:
+    one_batch(OwnCheckpoint(tmp_path / "own")).fit(BoringModel(), BoringDataModule())
+    resumed = one_batch(OwnCheckpoint(tmp_path / "own"), max_epochs=2)
+    resumed.fit(BoringModel(), BoringDataModule(), ckpt_path="last")
+    assert resumed.ckpt_path == str(tmp_path / "own" / "last.ckpt") and resumed.global_step == 2
+
+
+class FromTheCommandLine(BoringModel):
+    """Remembers who made it, and saves its argument."""
+
+    def __init__(self, width: int = 3) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        self.width = width
+        self.by_command_line = made_by_the_command_line()
+
+
+def command_line(*arguments: str, kind: type[LightningCLI] = LightningCLI, folder: Path) -> LightningCLI:
+    """One that fits for one batch on construction."""
+    trainer = {
+        "accelerator": "cpu",
+        "logger": False,
+        "enable_checkpointing": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+        "max_steps": 1,
+        "limit_val_batches": 0,
+        "default_root_dir": str(folder),
+    }
+    return kind(
+        FromTheCommandLine,
+        BoringDataModule,
+        subclass_mode_model=True,
+        trainer_defaults=trainer,
+        save_config_callback=None,
+        seed_everything_default=False,
+        args=["fit", *arguments],
+    )
+
+
+MODEL = f"--model={__name__}.FromTheCommandLine"
+
+
+@pytest.fixture(autouse=True)
+def no_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lightning warns when arguments are given to it and to the process, which here are pytest's."""
+    monkeypatch.setattr(sys, "argv", sys.argv[:1])
+
+
+def test_a_module_knows_whether_the_command_line_makes_it(tmp_path: Path) -> None:
+    made = command_line(MODEL, folder=tmp_path).model
+    assert isinstance(made, FromTheCommandLine) and made.by_command_line
+    assert not FromTheCommandLine().by_command_line
+
+
+def test_a_checkpoint_of_the_command_line_says_its_class_and_settings(tmp_path: Path) -> None:
+    made = command_line(MODEL, "--model.width=5", folder=tmp_path)
+    made.trainer.save_checkpoint(tmp_path / "made.ckpt")
+    saved = torch.load(tmp_path / "made.ckpt", weights_only=True)["hyper_parameters"]
+    assert split_hyperparameters(saved) == (f"{__name__}.FromTheCommandLine", {"width": 5})
+
+
+# ---------------------------------------------------------------------- the command line
+
+
+@pytest.mark.parametrize(("kind", "width"), [(LightningCLI, 5), (IgnoresCheckpointSettings, 6)])
+def test_what_is_given_wins_over_the_checkpoint_only_where_this_is_asked_for(
+    tmp_path: Path, kind: type[LightningCLI], width: int
+) -> None:
+    made = command_line(MODEL, "--model.width=5", folder=tmp_path)
+    made.trainer.save_checkpoint(tmp_path / "made.ckpt")
+    arguments = [MODEL, "--model.width=6", f"--ckpt_path={tmp_path / 'made.ckpt'}"]
+    again = command_line(*arguments, kind=kind, folder=tmp_path).model
+    assert isinstance(again, FromTheCommandLine) and again.width == width
+
+
+def test_a_commands_parser_lists_its_options(tmp_path: Path) -> None:
+    made = command_line(MODEL, folder=tmp_path)
+    options = option_names(subcommand_parser(made, "fit"))
+    assert {"trainer.max_epochs", "model"} <= set(options)
+    assert "ckpt_path" in options and "ckpt_path" in option_names(subcommand_parser(made, "test"))
+    assert not any("==" in option for option in options)
+    assert "trainer.max_epochs" not in option_names(made.parser)  # of all commands: why the command's own is needed
