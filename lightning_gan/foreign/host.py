@@ -79,6 +79,11 @@ class Host(ABC):
 
     # ------------------------------------------------------------------ the clock
 
+    @property
+    @abstractmethod
+    def clock_unit(self) -> str:
+        """What a thousand of what the clock counts is called where people read it, such as "kimg"."""
+
     @abstractmethod
     def images_seen(self, *, counted: int) -> int:
         """Images that training has used, over all ranks: the module's own number, or else the `counted` one."""
@@ -191,6 +196,10 @@ class OwnHost(Host):
         if not self._gan.makes_images:
             raise ValueError(f"{asker}: {type(self._gan).__name__} makes no images; leave this callback out")
 
+    @property
+    def clock_unit(self) -> str:
+        return self._gan.clock_unit
+
     def images_seen(self, *, counted: int) -> int:
         return self._gan.images_seen
 
@@ -250,6 +259,10 @@ class ForeignHost(Host):
 
     def check_makes_images(self, asker: str) -> None:
         """Nothing: it is taken for granted."""
+
+    @property
+    def clock_unit(self) -> str:
+        return "kimg"
 
     def images_seen(self, *, counted: int) -> int:
         return counted

@@ -149,7 +149,7 @@ class EpisodeReturns(Measurement):
             rows,
             title=f"{environment.described}: mean return of {counted(record['episodes'])}",
             scale=(numbers["random"], numbers["expert"]) if "normalised_score" in numbers else None,
-            settings={"kimg": record["kimg"], "seed": record["seed"], "averaged weights": record["average"]},
+            settings={"k transitions": record["kimg"], "seed": record["seed"], "averaged weights": record["average"]},
         )
 
 

@@ -148,7 +148,7 @@ class ImitationGAN(GAN, Agent):
     """
 
     makes_images: ClassVar[bool] = False
-    counted: ClassVar[str] = "transitions"
+    clock_unit: ClassVar[str] = "k transitions"
     turns_are_independent: ClassVar[bool] = False
 
     generator: Policy

@@ -105,8 +105,8 @@ class GAN(GeneratorSampling, AveragesGradients):
 
     makes_images: ClassVar[bool] = True
     """False for games about something else, which callbacks that draw or measure images refuse."""
-    counted: ClassVar[str] = "images"
-    """What the clock counts, in the plural, for people to read."""
+    clock_unit: ClassVar[str] = "kimg"
+    """What a thousand of what the clock counts is called where people read it."""
     turns_are_independent: ClassVar[bool] = True
     """False where a player's turn needs what the other's has left, so that no callback can look on its own at what both
     players' turns cost."""
@@ -260,7 +260,7 @@ class GAN(GeneratorSampling, AveragesGradients):
         pieces = self.loop.pieces
         if len(reals) % (pieces * self.loop.accumulate_slices):
             raise ValueError(
-                f"a batch of {len(reals)} {self.counted} per rank cannot be cut into {pieces} turns of "
+                f"a batch of {len(reals)} samples per rank cannot be cut into {pieces} turns of "
                 f"{self.loop.accumulate_slices} slices; choose a batch size that is a multiple"
             )
         turns = reals.chunk(pieces)

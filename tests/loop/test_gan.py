@@ -148,7 +148,7 @@ def test_accumulated_slices_equal_one_large_batch() -> None:
 
 
 def test_a_batch_that_cannot_be_sliced_is_refused() -> None:
-    with pytest.raises(ValueError, match="batch of 4 images per rank cannot be cut"):
+    with pytest.raises(ValueError, match="batch of 4 samples per rank cannot be cut"):
         toy_trainer(limit_train_batches=1).fit(toy_gan(loop=Loop(accumulate_slices=3)), toy_loader())
 
 

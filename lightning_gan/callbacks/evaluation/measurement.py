@@ -119,7 +119,7 @@ class Measurement(EvaluationLoops, ImageClock):
             record = self._evaluate_fit(trainer, pl_module)
             # For whoever monitors them. Loggers have them already: Lightning would spare loggers most steps' numbers.
             pl_module.log_dict(self._logged(record), logger=False, rank_zero_only=False)
-            trainer.print(f"{record['kimg']:.1f} kimg: {self.headline(record['metrics'])}")
+            trainer.print(f"{record['kimg']:.1f} {host_of(pl_module).clock_unit}: {self.headline(record['metrics'])}")
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if skipped(trainer) or not self.can_fit(trainer):

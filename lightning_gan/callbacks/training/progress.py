@@ -13,6 +13,7 @@ from lightning.pytorch.callbacks.progress.tqdm_progress import Tqdm
 from lightning_gan.callbacks.training.progressive_growing import ProgressiveGrowing
 from lightning_gan.callbacks.training.stopping import StopAtKimg
 from lightning_gan.foreign.clock import ImageClock
+from lightning_gan.foreign.host import host_of
 from lightning_gan.schedules.growth import Growth
 
 REFRESH_SECONDS = 0.5
@@ -26,6 +27,7 @@ def progress_text(
     seconds_per_kimg: float | None,
     growth: Growth | None,
     losses: dict[str, float],
+    unit: str = "kimg",
 ) -> str:
     """One line about the state of training.
 
@@ -35,18 +37,19 @@ def progress_text(
         seconds_per_kimg: the current pace, None if it is not known yet.
         growth: the phase of growing, None if nothing grows.
         losses: the latest values, by name.
+        unit: what a thousand images are called; a `GAN` without images counts something else.
 
     Example:
         >>> growth = Growth(resolution=16, fade_in=0.43)
         >>> progress_text(kimg=12.3, total_kimg=100.0, seconds_per_kimg=10.0, growth=growth, losses={"loss": 0.5})
         '12.3/100.0 kimg | 16x16 fading 43 % | 10.0 sec/kimg | ETA 0:14:37 | loss 0.500'
     """
-    parts = [f"{kimg:.1f} kimg" if total_kimg is None else f"{kimg:.1f}/{total_kimg:.1f} kimg"]
+    parts = [f"{kimg:.1f} {unit}" if total_kimg is None else f"{kimg:.1f}/{total_kimg:.1f} {unit}"]
     if growth is not None:
         phase = "stable" if growth.fade_in >= 1.0 else f"fading {100 * growth.fade_in:.0f} %"
         parts.append(f"{growth.resolution}x{growth.resolution} {phase}")
     if seconds_per_kimg is not None:
-        parts.append(f"{seconds_per_kimg:.1f} sec/kimg")
+        parts.append(f"{seconds_per_kimg:.1f} sec/{unit}")
         if total_kimg is not None:
             parts.append(f"ETA {timedelta(seconds=round(seconds_per_kimg * max(total_kimg - kimg, 0.0)))}")
     parts += [f"{name} {value:.3f}" for name, value in losses.items()]
@@ -147,6 +150,7 @@ class KimgProgressBar(ImageClock, TQDMProgressBar):
             seconds_per_kimg=1000 * (time.monotonic() - start) / played if played else None,
             growth=None if self._growing is None else self._growing.growth,
             losses=_losses(trainer),
+            unit=host_of(trainer.lightning_module).clock_unit,
         )
         if self._on_terminal:
             self.train_progress_bar.n = min(self.kimg, self._total_kimg or self.kimg)

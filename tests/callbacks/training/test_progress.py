@@ -1,7 +1,7 @@
 """The progress bar: what it says, on a terminal and in a log."""
 
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -9,6 +9,7 @@ import torch
 from lightning_gan.callbacks import KimgProgressBar, ProgressiveGrowing, StopAtKimg
 from lightning_gan.callbacks.training import progress
 from lightning_gan.callbacks.training.progress import progress_text
+from lightning_gan.loop.gan import GAN
 from lightning_gan.schedules.growth import Growth
 from tests.callbacks.training.growing_toys import ForeignGAN, ToyData, growing_gan
 from tests.toys import equal, toy_gan, toy_loader, toy_trainer, weights_of
@@ -41,6 +42,17 @@ def test_what_is_not_known_is_left_out() -> None:
     assert progress_text(kimg=1.0, total_kimg=None, seconds_per_kimg=None, growth=None, losses={}) == "1.0 kimg"
     paced = progress_text(kimg=1.0, total_kimg=None, seconds_per_kimg=2.0, growth=None, losses={})
     assert paced == "1.0 kimg | 2.0 sec/kimg"
+
+
+def test_a_game_without_images_counts_in_its_own_unit(capsys: pytest.CaptureFixture[str]) -> None:
+    class Steps(GAN):
+        clock_unit: ClassVar[str] = "k transitions"
+
+    toys = toy_gan()
+    steps = Steps(generator=toys.generator, discriminator=toys.discriminator, latent_dim=4)
+    trainer = toy_trainer(KimgProgressBar(line_seconds=0.0), enable_progress_bar=True, limit_train_batches=1)
+    trainer.fit(steps, toy_loader())
+    assert capsys.readouterr().out.startswith("0.0 k transitions | ")
 
 
 def test_beyond_the_total_nothing_remains() -> None:
