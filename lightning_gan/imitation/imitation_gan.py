@@ -224,10 +224,10 @@ class ImitationGAN(GAN, Agent):
         """
         noise = super().draw(player, reals, batch=batch, turn=turn, left=left)
         assert isinstance(noise, CodeNoise) and isinstance(batch, ExpertAndPolicy)
-        end = min(turn + 1, self.loop.pieces) * len(reals)
+        end = min(turn + 1, self.settings.pieces) * len(reals)
         if end < len(noise):
             raise ValueError(
-                f"generator_batch_multiple={self.loop.generator_batch_multiple} asks for {len(noise)} transitions of "
+                f"generator_batch_multiple={self.settings.generator_batch_multiple} asks for {len(noise)} transitions of "
                 f"the policy and a batch has {end}; lower it to the number of turns that share a batch"
             )
         transitions = batch.policy.rows(end - len(noise), end)

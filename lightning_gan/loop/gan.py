@@ -141,7 +141,7 @@ class GAN(GeneratorSampling, AveragesGradients):
         self.loss = loss if loss is not None else NonSaturating()
         self.generator_optimizer = generator_optimizer
         self.discriminator_optimizer = discriminator_optimizer
-        self.loop = loop
+        self.settings = loop
         self.seed = seed
         self.resolution: int | None = None
         self.fade_in = 1.0
@@ -257,19 +257,19 @@ class GAN(GeneratorSampling, AveragesGradients):
         self._count_batches_as_global_steps()
         for transform in self._transforms:
             transform.begin_batch(self.images_seen)
-        pieces = self.loop.pieces
-        if len(reals) % (pieces * self.loop.accumulate_slices):
+        pieces = self.settings.pieces
+        if len(reals) % (pieces * self.settings.accumulate_slices):
             raise ValueError(
                 f"a batch of {len(reals)} samples per rank cannot be cut into {pieces} turns of "
-                f"{self.loop.accumulate_slices} slices; choose a batch size that is a multiple"
+                f"{self.settings.accumulate_slices} slices; choose a batch size that is a multiple"
             )
         turns = reals.chunk(pieces)
         left: Leftover = ()
-        if self.loop.discriminator_turns:
+        if self.settings.discriminator_turns:
             for turn, piece in enumerate(turns):
                 left = self._play("discriminator", piece, batch=reals, turn=turn, left=left)
                 self.discriminator_turns_taken += 1
-        if self.loop.generator_follows(self.discriminator_turns_taken):
+        if self.settings.generator_follows(self.discriminator_turns_taken):
             self._play("generator", turns[-1], batch=reals, turn=pieces, left=left)
         average_running_statistics(self.trainer.strategy, self.generator, self.discriminator)
         self.finish_batch()
@@ -287,7 +287,7 @@ class GAN(GeneratorSampling, AveragesGradients):
         optimizer = self._optimizer_of(player)
         due = tuple(penalty for penalty in self.penalties if penalty.is_due(player))
         opponent = self.generator if player == "discriminator" else self.discriminator
-        slices = self.loop.accumulate_slices
+        slices = self.settings.accumulate_slices
         for transform in self._transforms:
             transform.player = player
         drawn = self.draw(player, reals, batch=batch, turn=turn, left=left)
@@ -326,7 +326,7 @@ class GAN(GeneratorSampling, AveragesGradients):
         index = next(i for i, own in enumerate(self._optimizers_in_order()) if own.optimizer is optimizer)
         player = PLAYERS[index]
         network = self.discriminator if player == "discriminator" else self.generator
-        loop, is_discriminator = self.loop, player == "discriminator"
+        loop, is_discriminator = self.settings, player == "discriminator"
         value = loop.discriminator_clip_value if is_discriminator else loop.generator_clip_value
         norm = loop.discriminator_clip_norm if is_discriminator else loop.generator_clip_norm
         if value is not None:
@@ -343,7 +343,7 @@ class GAN(GeneratorSampling, AveragesGradients):
 
     def _count_batches_as_global_steps(self) -> None:
         """Let one optimizer alone move `trainer.global_step`, so that it counts batches and `max_steps` means them."""
-        counted = "generator" if self.loop.generator_follows_every_batch else "discriminator"
+        counted = "generator" if self.settings.generator_follows_every_batch else "discriminator"
         for player, optimizer in zip(PLAYERS, self._optimizers_in_order(), strict=True):
             if player != counted:
                 do_not_count_steps(optimizer)
@@ -395,7 +395,7 @@ class GAN(GeneratorSampling, AveragesGradients):
             turn: the number of the turn within its batch.
             left: what the turn before has left (`leftover`); empty in the first turn of a batch.
         """
-        multiple = self.loop.generator_batch_multiple if player == "generator" else 1
+        multiple = self.settings.generator_batch_multiple if player == "generator" else 1
         count, ranks = len(reals) * multiple, self.trainer.world_size
         start = self.global_rank * count
         random = torch.Generator(self.device)
@@ -403,7 +403,7 @@ class GAN(GeneratorSampling, AveragesGradients):
         draws = self.draw_rows(count * ranks, random).rows(start, start + count)
         if reals.labels is None:
             return draws
-        if self.loop.uniform_labels:
+        if self.settings.uniform_labels:
             drawn = torch.randint(self.number_of_classes, (count * ranks,), generator=random, device=self.device)
             return replace(draws, labels=drawn[start : start + count])
         return replace(draws, labels=torch.cat([reals.labels] * multiple))
@@ -443,14 +443,14 @@ class GAN(GeneratorSampling, AveragesGradients):
     def setup(self, stage: str) -> None:
         fit_to_two_players(self.trainer.strategy)
         if stage == "fit":
-            idle = [] if self.loop.discriminator_turns else [p for p in self.penalties if p.player == "discriminator"]
+            idle = [] if self.settings.discriminator_turns else [p for p in self.penalties if p.player == "discriminator"]
             if idle:
                 raise ValueError(
                     f"{type(idle[0]).__name__} regularizes the discriminator, which takes no turns "
                     "(discriminator_turns=0); leave the callback out"
                 )
             self.averaged |= any(isinstance(c, AveragesGenerator) for c in self.trainer.callbacks)  # type: ignore[attr-defined]
-            if self.loop.compile:
+            if self.settings.compile:
                 graph = torch.compile(self.cost, fullgraph=True, dynamic=False)
                 # Without this flag the inner gradient of a penalty would break the graph.
                 self._play_cost = tracing_inner_gradients(graph)

@@ -63,6 +63,6 @@ def loss_of(pl_module: LightningModule) -> TopK:
             f"TopKSchedule has nothing to schedule: the loss is {type(gan.loss).__name__}; "
             f"give the model loss=TopK(loss={type(gan.loss).__name__}())"
         )
-    if gan.loop.compile:
+    if gan.settings.compile:
         raise ValueError("TopKSchedule: every k would be compiled anew; leave the loop's compile=True out")
     return gan.loss
