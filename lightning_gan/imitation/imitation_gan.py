@@ -17,7 +17,6 @@ from typing import ClassVar
 import torch
 from einops import rearrange
 from jaxtyping import Float
-from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
 
 from lightning_gan.imitation.policy import ActionDistribution, CategoricalActions, GaussianActions, Policy
@@ -26,9 +25,8 @@ from lightning_gan.imitation.proximal import ProximalObjective
 from lightning_gan.imitation.replay import Replay, ReplayBuffer
 from lightning_gan.imitation.transitions import Agent, Rollout, Transitions
 from lightning_gan.loop.gan import GAN, evaluation_mode
-from lightning_gan.loop.settings import Loop
+from lightning_gan.loop.settings import Training
 from lightning_gan.loop.turn import Player, Turn
-from lightning_gan.losses import AdversarialLoss
 from lightning_gan.tensors.precision import full_precision
 from lightning_gan.tensors.seeds import derived_seed
 from lightning_gan.tensors.shapes import FakeImages, FakeLabels, FakeLatents, Images, Labels, Latents, Scalar
@@ -61,16 +59,7 @@ def policy_network(
     action_bound: float,
     proximal: ProximalObjective,
 ) -> Policy:
-    """The policy of all models here.
-
-    Args:
-        observation_size: numbers in an observation.
-        action_size: numbers in an action, or how many discrete actions there are.
-        discrete_actions: whether actions are one-hot rows.
-        width: of the two hidden layers.
-        action_bound: actions that are numbers lie within plus and minus this.
-        proximal: has the unit of the values.
-    """
+    """The policy of all models here; arguments are as in each of them, `width` is their `policy_width`."""
     actions: ActionDistribution
     if discrete_actions:
         actions = CategoricalActions(action_size=action_size)
@@ -99,12 +88,6 @@ class ImitationGAN(GAN, Agent):
         code_size: numbers of noise that the critic's code takes for a transition; 0 for a critic without a bottleneck.
         replay: which transitions of earlier policies the critic goes on seeing.
         proximal: what the policy's turn asks for.
-        loss: the critic's objective; None is the logistic one, eq. 1 of the first GAN, which GAIL has. Only its
-            discriminator's half is used.
-        generator_optimizer: makes the policy's optimizer.
-        discriminator_optimizer: makes the critic's optimizer.
-        loop: how the players alternate.
-        seed: of the codes' noise.
 
     Raises:
         ValueError: for batches that do not hold two sets of transitions.
@@ -126,21 +109,13 @@ class ImitationGAN(GAN, Agent):
         code_size: int,
         replay: Replay,
         proximal: ProximalObjective,
-        loss: AdversarialLoss | None,
-        generator_optimizer: OptimizerCallable,
-        discriminator_optimizer: OptimizerCallable,
-        loop: Loop,
-        seed: int,
+        training: Training,
     ) -> None:
         super().__init__(
             generator=policy,
             discriminator=critic,
             latent_dim=2 * code_size,
-            loss=loss,
-            generator_optimizer=generator_optimizer,
-            discriminator_optimizer=discriminator_optimizer,
-            loop=loop,
-            seed=seed,
+            training=training,
         )
         self.observation_size = observation_size
         self.action_size = action_size
@@ -183,11 +158,11 @@ class ImitationGAN(GAN, Agent):
         """
         noise, _ = super().draw_fakes(player, None, images=images, turn=turn)
         assert self._policy_rows is not None
-        end = min(turn + 1, self.loop.pieces) * images
+        end = min(turn + 1, self.settings.pieces) * images
         if end < len(noise):
             raise ValueError(
-                f"generator_batch_multiple={self.loop.generator_batch_multiple} asks for {len(noise)} transitions of "
-                f"the policy and a batch has {end}; lower it to the number of turns that share a batch"
+                f"generator_batch_multiple={self.settings.generator_batch_multiple} asks for {len(noise)} transitions "
+                f"of the policy and a batch has {end}; lower it to the number of turns that share a batch"
             )
         rows = self._policy_rows[end - len(noise) : end]
         if player == "discriminator" and self.replay_buffer is not None and self.replay_buffer.seen:

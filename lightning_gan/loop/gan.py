@@ -11,7 +11,6 @@ from typing import Any, ClassVar, cast, final
 
 import torch
 from lightning.pytorch import LightningModule
-from lightning.pytorch.cli import OptimizerCallable
 from lightning.pytorch.core.mixins.hparams_mixin import _given_hyperparameters
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
@@ -31,10 +30,9 @@ from lightning_gan.loop.distributed import (
 )
 from lightning_gan.loop.growable import Growable
 from lightning_gan.loop.penalty import AsksPenalties, AveragesGenerator, PenaltyTerm, named
-from lightning_gan.loop.settings import Loop
+from lightning_gan.loop.settings import Training
 from lightning_gan.loop.turn import Player, Turn
 from lightning_gan.losses import AdversarialLoss, NonSaturating
-from lightning_gan.optimizers import GANAdam
 from lightning_gan.tensors.image_bytes import from_bytes
 from lightning_gan.tensors.precision import full_precision
 from lightning_gan.tensors.seeds import derived_seed
@@ -53,16 +51,7 @@ def unsaved_arguments(*of_the_model: str) -> list[str]:
     """
     if _given_hyperparameters.get() is not None:
         return []
-    return [
-        "generator",
-        "discriminator",
-        "loss",
-        "generator_optimizer",
-        "discriminator_optimizer",
-        "loop",
-        "auxiliary_classifier",
-        *of_the_model,
-    ]
+    return ["generator", "discriminator", "training", "auxiliary_classifier", *of_the_model]
 
 
 register_strategies()
@@ -91,12 +80,6 @@ class GAN(LightningModule, AsksPenalties, AveragesGradients):
         discriminator: scores images with raw logits, high for real.
         latent_dim: size of a latent.
         number_of_classes: 0 for an unconditional game, in which labels of the data are ignored.
-        loss: the objective; None is the non-saturating one.
-        generator_optimizer: makes the generator's optimizer from its parameters.
-        discriminator_optimizer: makes the discriminator's optimizer; another learning rate is TTUR (arXiv:1706.08500).
-        loop: how the players alternate: turns, slices, clipping, compilation.
-        seed: latents and the networks' own noise are a function of this and of the images seen, so that a resumed run
-            repeats an uninterrupted one.
 
     Raises:
         ValueError: for labels that are missing or out of range.
@@ -107,6 +90,8 @@ class GAN(LightningModule, AsksPenalties, AveragesGradients):
     turns_are_independent: ClassVar[bool] = True
     """False where a player's turn needs what the other's has left, so that no callback can look on its own at what both
     players' turns cost."""
+    default_loss: ClassVar[type[AdversarialLoss]] = NonSaturating
+    """The loss of a model whose training settings name none."""
 
     generator: nn.Module
     discriminator: nn.Module
@@ -120,11 +105,7 @@ class GAN(LightningModule, AsksPenalties, AveragesGradients):
         discriminator: nn.Module,
         latent_dim: int,
         number_of_classes: int = 0,
-        loss: AdversarialLoss | None = None,
-        generator_optimizer: OptimizerCallable = GANAdam,
-        discriminator_optimizer: OptimizerCallable = GANAdam,
-        loop: Loop = Loop(),
-        seed: int = 0,
+        training: Training = Training(),
     ) -> None:
         super().__init__()
         if type(self) is GAN:  # a model saves its own arguments
@@ -135,11 +116,9 @@ class GAN(LightningModule, AsksPenalties, AveragesGradients):
         self.generator_ema = deepcopy(self.generator).requires_grad_(False).eval()
         self.latent_dim = latent_dim
         self.number_of_classes = number_of_classes
-        self.loss = loss if loss is not None else NonSaturating()
-        self.generator_optimizer = generator_optimizer
-        self.discriminator_optimizer = discriminator_optimizer
-        self.loop = loop
-        self.seed = seed
+        self.settings = training  # `training` is PyTorch's word for a module's mode
+        self.loss = self.default_loss() if training.loss is None else training.loss
+        self.seed = training.seed
         self.resolution: int | None = None
         self.fade_in = 1.0
         self.gradient_scale = 1.0
@@ -231,18 +210,18 @@ class GAN(LightningModule, AsksPenalties, AveragesGradients):
         real, labels = self.prepare(batch)
         self._seed_noise(derived_seed(self.seed, "noise", self.images_seen, self.global_rank))
         self._count_batches_as_global_steps()
-        pieces = self.loop.pieces
-        if len(real) % (pieces * self.loop.accumulate_slices):
+        pieces = self.settings.pieces
+        if len(real) % (pieces * self.settings.accumulate_slices):
             raise ValueError(
                 f"a batch of {len(real)} images per rank cannot be cut into {pieces} turns of "
-                f"{self.loop.accumulate_slices} slices; choose a batch size that is a multiple"
+                f"{self.settings.accumulate_slices} slices; choose a batch size that is a multiple"
             )
         turns = list(zip(real.chunk(pieces), [None] * pieces if labels is None else labels.chunk(pieces), strict=True))
-        if self.loop.discriminator_turns:
+        if self.settings.discriminator_turns:
             for turn, (images, classes) in enumerate(turns):
                 self._play("discriminator", images, classes, turn=turn)
                 self.discriminator_turns_taken += 1
-        if self.loop.generator_follows(self.discriminator_turns_taken):
+        if self.settings.generator_follows(self.discriminator_turns_taken):
             self._play("generator", *turns[-1], turn=pieces)
         average_running_statistics(self.trainer.strategy, self.generator, self.discriminator)
         self.finish_batch()
@@ -260,7 +239,7 @@ class GAN(LightningModule, AsksPenalties, AveragesGradients):
         optimizer = self._optimizer_of(player)
         due = tuple(penalty for penalty in self.penalties if penalty.is_due(player))
         opponent = self.generator if player == "discriminator" else self.discriminator
-        slices = self.loop.accumulate_slices
+        slices = self.settings.accumulate_slices
         all_latents, all_fake_labels = self.draw_fakes(player, labels, images=len(real), turn=turn)
         optimizer.zero_grad()
         for images, classes, latents, fake_classes in zip(
@@ -293,9 +272,9 @@ class GAN(LightningModule, AsksPenalties, AveragesGradients):
         index = next(i for i, own in enumerate(self._optimizers_in_order()) if own.optimizer is optimizer)
         player = PLAYERS[index]
         network = self.discriminator if player == "discriminator" else self.generator
-        loop, is_discriminator = self.loop, player == "discriminator"
-        value = loop.discriminator_clip_value if is_discriminator else loop.generator_clip_value
-        norm = loop.discriminator_clip_norm if is_discriminator else loop.generator_clip_norm
+        settings, is_discriminator = self.settings, player == "discriminator"
+        value = settings.discriminator_clip_value if is_discriminator else settings.generator_clip_value
+        norm = settings.discriminator_clip_norm if is_discriminator else settings.generator_clip_norm
         if value is not None:
             nn.utils.clip_grad_value_(network.parameters(), value)
         if norm is not None:
@@ -310,7 +289,7 @@ class GAN(LightningModule, AsksPenalties, AveragesGradients):
 
     def _count_batches_as_global_steps(self) -> None:
         """Let one optimizer alone move `trainer.global_step`, so that it counts batches and `max_steps` means them."""
-        counted = "generator" if self.loop.generator_follows_every_batch else "discriminator"
+        counted = "generator" if self.settings.generator_follows_every_batch else "discriminator"
         for player, optimizer in zip(PLAYERS, self._optimizers_in_order(), strict=True):
             if player != counted:
                 optimizer._on_before_step = optimizer._on_after_step = _do_nothing
@@ -354,7 +333,7 @@ class GAN(LightningModule, AsksPenalties, AveragesGradients):
         Classes are those of the real images, unless the loop draws them. A model whose fakes come from elsewhere
         overrides this; whatever it gives as latents arrives, slice by slice, in `look` and in `generate`.
         """
-        multiple = self.loop.generator_batch_multiple if player == "generator" else 1
+        multiple = self.settings.generator_batch_multiple if player == "generator" else 1
         count, ranks = images * multiple, self.trainer.world_size
         share = slice(self.global_rank * count, (self.global_rank + 1) * count)
         random = torch.Generator(self.device)
@@ -362,7 +341,7 @@ class GAN(LightningModule, AsksPenalties, AveragesGradients):
         latents = self.draw_noise(count * ranks, random)[share]
         if labels is None:
             return latents, None
-        if self.loop.uniform_labels:
+        if self.settings.uniform_labels:
             drawn = torch.randint(self.number_of_classes, (count * ranks,), generator=random, device=self.device)
             return latents, drawn[share]
         return latents, torch.cat([labels] * multiple)
@@ -453,19 +432,21 @@ class GAN(LightningModule, AsksPenalties, AveragesGradients):
             [{"params": [parameter for parameter in network.parameters() if parameter.requires_grad]}]
             for network in (self.discriminator, self.generator)
         )
-        return [self.discriminator_optimizer(discriminator), self.generator_optimizer(generator)]
+        settings = self.settings
+        return [settings.discriminator_optimizer(discriminator), settings.generator_optimizer(generator)]
 
     def setup(self, stage: str) -> None:
         fit_to_two_players(self.trainer.strategy)
         if stage == "fit":
-            idle = [] if self.loop.discriminator_turns else [p for p in self.penalties if p.player == "discriminator"]
+            turns = self.settings.discriminator_turns
+            idle = [] if turns else [p for p in self.penalties if p.player == "discriminator"]
             if idle:
                 raise ValueError(
                     f"{type(idle[0]).__name__} regularizes the discriminator, which takes no turns "
                     "(discriminator_turns=0); leave the callback out"
                 )
             self.averaged |= any(isinstance(c, AveragesGenerator) for c in self.trainer.callbacks)  # type: ignore[attr-defined]
-            if self.loop.compile:
+            if self.settings.compile:
                 graph = torch.compile(self.cost, fullgraph=True, dynamic=False)
                 # Without this flag the inner gradient of a penalty would break the graph.
                 self._play_cost = torch._dynamo.config.patch(trace_autograd_ops=True)(graph)

@@ -22,16 +22,13 @@ from typing import ClassVar, NamedTuple, final
 
 import torch
 from einops import rearrange, reduce
-from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
 
 from lightning_gan.layers.batch_norm import BatchNorm
 from lightning_gan.loop.batches import Batch
 from lightning_gan.loop.gan import unsaved_arguments
-from lightning_gan.loop.settings import Loop
-from lightning_gan.losses import AdversarialLoss
+from lightning_gan.loop.settings import Training
 from lightning_gan.models.adversarial_inference import AdversarialInference, Encoder, Noise
-from lightning_gan.optimizers import GANAdam
 from lightning_gan.tensors.shapes import Images, Latents, Logits
 
 WEIGHT_DEVIATION = 0.01
@@ -206,10 +203,7 @@ class CelebATables(Architecture):
 class GaussianEncoder(Encoder):
     """Images to codes: mean and logarithm of the standard deviation of each of their numbers, and a draw of it.
 
-    Args:
-        tables: the layers.
-        image_channels: channels of the images.
-        latent_dim: size of a code.
+    Arguments are as in `ALI`; `tables` is `architecture` there.
     """
 
     def __init__(self, *, tables: Architecture, image_channels: int, latent_dim: int) -> None:
@@ -237,10 +231,7 @@ class GaussianEncoder(Encoder):
 class Generator(nn.Module):
     """Latents to images.
 
-    Args:
-        tables: the layers.
-        image_channels: channels of the images.
-        latent_dim: size of z.
+    Arguments are as in `ALI`; `tables` is `architecture` there.
     """
 
     def __init__(self, *, tables: Architecture, image_channels: int, latent_dim: int) -> None:
@@ -265,10 +256,7 @@ class Generator(nn.Module):
 class Discriminator(nn.Module):
     """Images and codes to one logit: D(x) and D(z) side by side at 1x1, and D(x, z) on both.
 
-    Args:
-        tables: the layers.
-        image_channels: channels of the images.
-        latent_dim: size of a code.
+    Arguments are as in `ALI`; `tables` is `architecture` there.
     """
 
     def __init__(self, *, tables: Architecture, image_channels: int, latent_dim: int) -> None:
@@ -318,11 +306,6 @@ class ALI(AdversarialInference):
         number_of_classes: 0; labels of the data are left to callbacks.
         latent_dim: size of z; None is the paper's, 64 for CIFAR-10 and 256 for the others.
         architecture: the tables; None is `CIFAR10Tables`, others are `SVHNTables` and `CelebATables`.
-        loss: the objective; None is the non-saturating one.
-        generator_optimizer: makes the optimizer of generator and encoder from their parameters.
-        discriminator_optimizer: makes the critic's optimizer.
-        loop: how the players alternate.
-        seed: of latents, of the encoder's noise and of dropout.
 
     Raises:
         ValueError: for another size than the architecture's, a divisor that leaves no feature maps, classes, and an
@@ -337,11 +320,7 @@ class ALI(AdversarialInference):
         number_of_classes: int = 0,
         latent_dim: int | None = None,
         architecture: Architecture | None = None,
-        loss: AdversarialLoss | None = None,
-        generator_optimizer: OptimizerCallable = GANAdam,
-        discriminator_optimizer: OptimizerCallable = GANAdam,
-        loop: Loop = Loop(),
-        seed: int = 0,
+        training: Training = Training(),
     ) -> None:
         tables = architecture if architecture is not None else CIFAR10Tables()
         if image_size != tables.image_size:
@@ -356,11 +335,7 @@ class ALI(AdversarialInference):
             discriminator=Discriminator(tables=tables, image_channels=image_channels, latent_dim=latent_dim),
             latent_dim=latent_dim,
             number_of_classes=number_of_classes,
-            loss=loss,
-            generator_optimizer=generator_optimizer,
-            discriminator_optimizer=discriminator_optimizer,
-            loop=loop,
-            seed=seed,
+            training=training,
         )
         self.save_hyperparameters(ignore=unsaved_arguments("architecture"))
 

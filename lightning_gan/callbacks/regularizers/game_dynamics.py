@@ -88,7 +88,7 @@ class _Slices:
         weights: dict[Player, list[Tensor]],
         by_opponent: bool,
     ) -> None:
-        count = gan.loop.accumulate_slices
+        count = gan.settings.accumulate_slices
         classes, fake_classes = (
             [None] * count if given is None else given.chunk(count) for given in (labels, fake_labels)
         )
@@ -233,7 +233,7 @@ class GameRegularizer(Callback):
         """The game on the images and latents of the turn that is about to step."""
         assert self._batch is not None
         real, labels = gan.prepare(self._batch)
-        pieces = gan.loop.pieces
+        pieces = gan.settings.pieces
         # The generator's turn comes after all others and takes the images of the last.
         piece, turn = (turn % pieces, turn) if player == "discriminator" else (pieces - 1, pieces)
         real = real.chunk(pieces)[piece]
@@ -248,11 +248,11 @@ class GameRegularizer(Callback):
             weights=weights,
             by_opponent=self.by_opponent,
         )
-        if gan.loop.accumulate_slices == 1:
+        if gan.settings.accumulate_slices == 1:
             slices = list(slices)  # its graph is small enough to be kept, and so one look is enough
         totals: list[Tensor] = []
         for part in slices:
-            own = [gradient.detach() / gan.loop.accumulate_slices for gradient in part.flat()]
+            own = [gradient.detach() / gan.settings.accumulate_slices for gradient in part.flat()]
             totals = [a + b for a, b in zip(totals, own, strict=True)] if totals else own
 
         def average(tensors: Sequence[Tensor]) -> list[Tensor]:

@@ -23,7 +23,7 @@ class TopKSchedule(ImageClock):
 
     Raises:
         ValueError: for a number out of range, or at the start of training another module, another loss or
-            `Loop(compile=True)`.
+            `Training(compile=True)`.
     """
 
     def __init__(self, *, factor: float = 0.99, every_kimg: float = 50.0, smallest_fraction: float = 0.5) -> None:
@@ -63,6 +63,6 @@ def loss_of(pl_module: LightningModule) -> TopK:
             f"TopKSchedule has nothing to schedule: the loss is {type(pl_module.loss).__name__}; "
             f"give the model loss=TopK(loss={type(pl_module.loss).__name__}())"
         )
-    if pl_module.loop.compile:
+    if pl_module.settings.compile:
         raise ValueError("TopKSchedule: every k would be compiled anew; leave the loop's compile=True out")
     return pl_module.loss
