@@ -7,7 +7,8 @@ zeroes gradients, calls backward or steps. A model with another game overrides `
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from copy import deepcopy
-from typing import Any, ClassVar, cast, final
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, ClassVar, cast, final
 
 import torch
 from lightning.pytorch import LightningModule
@@ -38,6 +39,9 @@ from lightning_gan.tensors.precision import full_precision
 from lightning_gan.tensors.seeds import derived_seed
 from lightning_gan.tensors.shapes import FakeImages, FakeLabels, FakeLatents, Images, Labels, Latents, Logits, Scalar
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 PLAYERS: tuple[Player, Player] = ("discriminator", "generator")
 
 
@@ -52,6 +56,14 @@ def unsaved_arguments(*of_the_model: str) -> list[str]:
     if _given_hyperparameters.get() is not None:
         return []
     return ["generator", "discriminator", "training", "auxiliary_classifier", *of_the_model]
+
+
+def plain_data(**settings: "DataclassInstance") -> dict[str, Any]:
+    """Hyperparameters of dataclasses of plain data: as plain data, and who makes dataclasses of them again."""
+    return {
+        **{name: asdict(of_one) for name, of_one in settings.items()},
+        "_instantiator": "lightning.pytorch.cli.instantiate_module",
+    }
 
 
 register_strategies()

@@ -38,7 +38,7 @@ from lightning_gan.layers.equalized import SQRT2
 from lightning_gan.layers.mapping import MappingNetwork
 from lightning_gan.layers.normalization import InstanceNorm, PixelNorm
 from lightning_gan.layers.progressive import GrowingGenerator, GrowingSizes
-from lightning_gan.loop.gan import GAN, evaluation_mode, unsaved_arguments
+from lightning_gan.loop.gan import GAN, evaluation_mode, plain_data, unsaved_arguments
 from lightning_gan.loop.settings import Training
 from lightning_gan.tensors.precision import full_precision
 from lightning_gan.tensors.shapes import Images, Labels, Latents, Logits
@@ -409,6 +409,8 @@ class StyleGAN(GAN):
             training=training,
         )
         self.save_hyperparameters(ignore=unsaved_arguments("parts"))
+        if "parts" not in self.hparams:  # made in Python
+            self.hparams.update(plain_data(parts=parts))
         self.image_size = image_size
         self.truncation_layers = truncation_layers
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from lightning_gan.loop.settings import Training
 from tests.cli.command_line import message_of, run, write
 
 
@@ -97,7 +98,13 @@ def test_a_wrong_command_line_ends_in_one_line(
             "trainer.callbacks: lightning_gan.callbacks has no R3; did you mean R2?",
         ),
         (
-            {"model": {"init_args": {"generator_optimizer": {"class_path": "GANAdam", "init_args": {"lrr": 1}}}}},
+            {
+                "model": {
+                    "init_args": {
+                        "training": Training(generator_optimizer={"class_path": "GANAdam", "init_args": {"lrr": 1}})
+                    }
+                }
+            },
             "model.generator_optimizer: GANAdam has no option lrr; did you mean lr?",
         ),
     ],

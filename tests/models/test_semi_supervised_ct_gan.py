@@ -9,6 +9,7 @@ from lightning.pytorch import Trainer
 from torch.nn.functional import softplus
 from torch.utils.data import DataLoader, TensorDataset
 
+from lightning_gan.loop.settings import Training
 from lightning_gan.models.semi_supervised_ct_gan import SemiSupervisedCTGAN, labelled_cost, score_of
 from tests.models.training import moved_by_one_step
 from tests.toys import fast_adam, toy_trainer
@@ -107,7 +108,7 @@ def accuracy(trainer: Trainer, module: SemiSupervisedCTGAN) -> float:
 
 
 def test_it_learns_the_classes_of_few_labels_and_reports_its_accuracy() -> None:
-    settings = {"discriminator_width": 8, "average_decay": 0.5, "discriminator_optimizer": fast_adam}
+    settings = {"discriminator_width": 8, "average_decay": 0.5, "training": Training(discriminator_optimizer=fast_adam)}
     module = small(**settings)
     assert accuracy(fitted(module, labelled=0.25), module) > 0.9
     blind = small(**settings)

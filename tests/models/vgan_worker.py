@@ -15,7 +15,7 @@ from lightning_gan.callbacks import EMA, R1, Bottleneck
 from lightning_gan.data import GANData, ImageSource, MemoryImages
 from lightning_gan.models import VGAN
 from lightning_gan.tensors.image_bytes import to_bytes
-from tests.toys import fast_adam, toy_trainer
+from tests.toys import FAST, toy_trainer
 
 STRATEGIES = ("gan_ddp", "gan_fsdp")
 
@@ -50,8 +50,7 @@ def train(*, strategy: str, ranks: int) -> dict[str, Tensor]:
         code_features=5,
         width=2,
         width_max=4,
-        generator_optimizer=fast_adam,
-        discriminator_optimizer=fast_adam,
+        training=FAST,
     )
     bottleneck = Bottleneck(information_constraint=0.05, beta_step_size=1.0, initial_beta=0.1)
     trainer = toy_trainer(

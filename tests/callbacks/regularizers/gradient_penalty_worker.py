@@ -18,7 +18,7 @@ from lightning_gan.callbacks.regularizers.roth import Roth
 from lightning_gan.foreign.penalty import Penalty
 from lightning_gan.loop.gan import GAN
 from tests.loop.distributed_worker import Deep, Toys
-from tests.toys import ToyGenerator, fast_adam, toy_trainer
+from tests.toys import FAST, ToyGenerator, toy_trainer
 
 MIDDLE = (0.5, 0.5)
 CASES: dict[str, Callable[[], list[Penalty]]] = {
@@ -38,8 +38,7 @@ def train(case: str, *, strategy: str, ranks: int) -> dict[str, Tensor]:
         generator=ToyGenerator(),
         discriminator=Deep(),
         latent_dim=4,
-        generator_optimizer=fast_adam,
-        discriminator_optimizer=fast_adam,
+        training=FAST,
     )
     trainer = toy_trainer(
         *CASES[case](), max_steps=6, max_epochs=-1, precision="64-true", devices=ranks, strategy=strategy
