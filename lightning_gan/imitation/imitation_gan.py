@@ -80,14 +80,14 @@ class ImitationGAN(GAN, Agent):
     `batch columns 1 1`, as all vectors here that stand for images, and returns `batch 1`; a critic with a bottleneck
     takes the noise of its code as a second argument and uses the code's mean where there is none.
 
+    Arguments that are not listed are as in the models.
+
     Args:
         policy: the generator.
         critic: the discriminator.
-        observation_size: numbers in an observation.
-        action_size: numbers in an action.
         code_size: numbers of noise that the critic's code takes for a transition; 0 for a critic without a bottleneck.
-        replay: which transitions of earlier policies the critic goes on seeing.
-        proximal: what the policy's turn asks for.
+        training: only the discriminator's half of its loss is used; None is the logistic one, eq. 1 of the first GAN,
+            which GAIL has.
 
     Raises:
         ValueError: for batches that do not hold two sets of transitions.

@@ -58,12 +58,7 @@ class Encoder(nn.Module, ABC):
 
 
 class GeneratorAndEncoder(nn.Module):
-    """Both networks of the generator's player; called like a generator.
-
-    Args:
-        generator: latents to images.
-        encoder: images to codes.
-    """
+    """Both networks of the generator's player; called like a generator. Arguments are as in `AdversarialInference`."""
 
     def __init__(self, *, generator: nn.Module, encoder: Encoder) -> None:
         super().__init__()

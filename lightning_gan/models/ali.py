@@ -79,8 +79,12 @@ class Maxout(nn.Module):
         return reduce(features, "batch (channels pieces) h w -> batch channels h w", "max", pieces=2)
 
 
+@dataclass(frozen=True, kw_only=True)
 class Architecture(ABC):
     """The tables of one data set.
+
+    Args:
+        divisor: what all feature maps are divided by, for smaller networks.
 
     Attributes:
         image_size: of the images.
@@ -95,7 +99,6 @@ class Architecture(ABC):
         image_dropouts: in front of D(x)'s layers: the first, and the others.
         code_dropouts: in front of D(z)'s.
         joint_dropout: in front of D(x, z)'s.
-        divisor: what all feature maps are divided by.
     """
 
     image_size: ClassVar[int]
@@ -110,7 +113,8 @@ class Architecture(ABC):
     image_dropouts: ClassVar[tuple[float, float]]
     code_dropouts: ClassVar[tuple[float, float]] = (0.2, 0.2)
     joint_dropout: ClassVar[float] = 0.2
-    divisor: int
+
+    divisor: int = 1
 
     def narrowed(self, rows: tuple[Row, ...]) -> list[Row]:
         """The rows with their feature maps divided.
@@ -130,11 +134,7 @@ GENERATOR_32 = (Row(4, 1, 256), Row(4, 2, 128), Row(4, 1, 64), Row(4, 2, 32), Ro
 @final
 @dataclass(frozen=True, kw_only=True)
 class CIFAR10Tables(Architecture):
-    """For CIFAR-10: a critic of maxout layers with dropout.
-
-    Args:
-        divisor: what all feature maps are divided by, for smaller networks.
-    """
+    """For CIFAR-10: a critic of maxout layers with dropout."""
 
     image_size: ClassVar[int] = 32
     latent_dim: ClassVar[int] = 64
@@ -149,17 +149,11 @@ class CIFAR10Tables(Architecture):
     code_dropouts: ClassVar[tuple[float, float]] = (0.2, 0.5)
     joint_dropout: ClassVar[float] = 0.5
 
-    divisor: int = 1
-
 
 @final
 @dataclass(frozen=True, kw_only=True)
 class SVHNTables(Architecture):
-    """For SVHN; the convolutions are those for CIFAR-10, the critic's too.
-
-    Args:
-        divisor: what all feature maps are divided by, for smaller networks.
-    """
+    """For SVHN; the convolutions are those for CIFAR-10, the critic's too."""
 
     image_size: ClassVar[int] = 32
     latent_dim: ClassVar[int] = 256
@@ -171,17 +165,11 @@ class SVHNTables(Architecture):
     joint_channels: ClassVar[int] = 1024
     image_dropouts: ClassVar[tuple[float, float]] = (0.2, 0.2)
 
-    divisor: int = 1
-
 
 @final
 @dataclass(frozen=True, kw_only=True)
 class CelebATables(Architecture):
-    """For CelebA at 64x64.
-
-    Args:
-        divisor: what all feature maps are divided by, for smaller networks.
-    """
+    """For CelebA at 64x64."""
 
     image_size: ClassVar[int] = 64
     latent_dim: ClassVar[int] = 256
@@ -196,8 +184,6 @@ class CelebATables(Architecture):
     code_channels: ClassVar[int] = 1024
     joint_channels: ClassVar[int] = 2048
     image_dropouts: ClassVar[tuple[float, float]] = (0.0, 0.0)
-
-    divisor: int = 1
 
 
 class GaussianEncoder(Encoder):

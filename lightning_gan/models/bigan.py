@@ -98,10 +98,7 @@ class Output(nn.Linear):
 class PerceptronGenerator(nn.Module):
     """Latents to images, through two hidden layers; no biases.
 
-    Arguments that are not listed are as in `BiGAN`.
-
-    Args:
-        width: of the hidden layers.
+    Arguments are as in `BiGAN` and `Perceptrons`.
     """
 
     def __init__(self, *, image_size: int, image_channels: int, latent_dim: int, width: int) -> None:
@@ -121,10 +118,7 @@ class PerceptronGenerator(nn.Module):
 class PerceptronEncoder(Encoder):
     """Images to codes in (-1, 1), through two hidden layers; no biases, and no normalization in the first.
 
-    Arguments that are not listed are as in `BiGAN`.
-
-    Args:
-        width: of the hidden layers.
+    Arguments are as in `BiGAN` and `Perceptrons`.
     """
 
     def __init__(self, *, image_size: int, image_channels: int, latent_dim: int, width: int) -> None:
@@ -142,10 +136,7 @@ class PerceptronEncoder(Encoder):
 class PerceptronDiscriminator(nn.Module):
     """Images and codes to one logit, which starts at 0; the code enters the second hidden layer.
 
-    Arguments that are not listed are as in `BiGAN`.
-
-    Args:
-        width: of the hidden layers.
+    Arguments are as in `BiGAN` and `Perceptrons`.
     """
 
     def __init__(self, *, image_size: int, image_channels: int, latent_dim: int, width: int) -> None:

@@ -156,10 +156,7 @@ class Generator(nn.Module):
 class DiscriminatorBlock(nn.Module):
     """A bottleneck of four convolutions (figure 16c); its shortcut keeps all channels, and computes those that are new.
 
-    Args:
-        in_channels: of the features.
-        out_channels: of the result, no less than `in_channels`.
-        downsamples: halves the resolution.
+    `out_channels` are no less than `in_channels`; `downsamples` halves the resolution.
     """
 
     def __init__(self, *, in_channels: int, out_channels: int, downsamples: bool) -> None:

@@ -82,11 +82,13 @@ class IntrospectiveGAN(GAN, Autoencoder):
     The score of an image is minus the divergence of its code. Until `vae_warmup_kimg` both players minimize the cost of
     a variational autoencoder, the error and the divergence with weight 1 each.
 
+    Arguments that are not listed are as in the models.
+
+    With slices (`Training.accumulate_slices`) means over a batch are means over a slice.
+
     Args:
         generator: the decoder, latents to images.
         discriminator: the encoder, images to mean and logarithm of the variance of their codes.
-        latent_dim: size of a latent and of a code.
-        vae_warmup_kimg: thousands of images for which it is a variational autoencoder.
 
     Raises:
         ValueError: for a negative warm-up, a loss, and training settings with which the decoder's turn does not follow

@@ -77,10 +77,7 @@ class SynthesisParts:
 
 
 class Epilogue(nn.Module):
-    """What follows every convolution: noise, bias, leaky ReLU, normalization, style (the paper's AdaIN, eq. 1).
-
-    `parts` says which of these there are.
-    """
+    """Behind every convolution those of `parts`: noise, bias, leaky ReLU, normalization, style (AdaIN, eq. 1)."""
 
     noise_weight: Tensor | None
 
@@ -284,10 +281,7 @@ class Generator(nn.Module):
         return torch.where(affected, self.w_avg.to(styles.dtype).lerp(styles, truncation), styles)
 
     def _mixed(self, styles: Tensor, second_w: Tensor) -> Tensor:
-        """With probability `style_mixing`, layers from a random one on take the second style.
-
-        One draw for the batch.
-        """
+        """With probability `style_mixing`, one draw for the batch, layers from a random one on take the second style."""
         layers, device = styles.shape[1], styles.device
         crossover = torch.randint(1, layers, (), device=device)
         crossover = torch.where(torch.rand((), device=device) < self.style_mixing, crossover, layers)
@@ -310,11 +304,9 @@ class DiscriminatorBlock(nn.Module):
 
 
 class Discriminator(GrowingDiscriminator):
-    """Images of the active resolution to one logit each.
+    """Images of the active resolution to one logit each; arguments are as in `StyleGAN`.
 
     With classes the last layer has an output per class, and the label picks one (Mescheder et al. 2018).
-
-    Arguments are as in `StyleGAN`.
     """
 
     def __init__(self, *, sizes: GrowingSizes, number_of_classes: int, minibatch_stddev_group: int) -> None:
