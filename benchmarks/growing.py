@@ -26,7 +26,7 @@ from throughput import MODELS, quiet, seconds_per_batch
 
 from lightning_gan.callbacks import R1
 from lightning_gan.loop.gan import GAN
-from lightning_gan.loop.settings import Loop
+from lightning_gan.loop.settings import Training
 from lightning_gan.models import StyleGAN
 from lightning_gan.schedules.growth import GrowthSchedule
 
@@ -103,7 +103,7 @@ def main() -> None:
         model, penalties = digits()
     else:
         widths = {"channel_base": options.channel_base, "channel_max": options.channel_max}
-        model, penalties = MODELS[options.model](options.image_size, widths, Loop())
+        model, penalties = MODELS[options.model](options.image_size, widths, Training())
     costs = seconds_per_image(
         model, penalties, image_size=options.image_size, batch=options.batch, rounds=options.rounds
     )

@@ -26,7 +26,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from lightning_gan.callbacks import R1, Bottleneck, Drift, GradientPenalty
 from lightning_gan.loop.gan import GAN
-from lightning_gan.loop.settings import Loop
+from lightning_gan.loop.settings import Training
 from lightning_gan.models import (
     ALI,
     DCGAN,
@@ -48,43 +48,52 @@ from lightning_gan.models.ali import CelebATables
 WARM_UP = 2
 """Batches that are not counted; the first of them compiles."""
 
-MODELS: dict[str, Callable[[int, dict[str, Any], Loop], tuple[GAN, list[Callback]]]] = {
-    "pggan": lambda size, widths, loop: (
-        PGGAN(image_size=size, **widths, loop=loop),
+MODELS: dict[str, Callable[[int, dict[str, Any], Training], tuple[GAN, list[Callback]]]] = {
+    "pggan": lambda size, widths, training: (
+        PGGAN(image_size=size, **widths, training=training),
         [GradientPenalty(weight=10.0, target=1.0), Drift(weight=0.001)],
     ),
-    "stylegan": lambda size, widths, loop: (StyleGAN(image_size=size, **widths, loop=loop), [R1(gamma=10.0)]),
+    "stylegan": lambda size, widths, training: (
+        StyleGAN(image_size=size, **widths, training=training),
+        [R1(gamma=10.0)],
+    ),
 }
-"""Model and the paper's penalties by name, made for an image size, with widths and a loop."""
+"""Model and the paper's penalties by name, made for an image size, with widths and training settings."""
 
 
-Maker = Callable[[Loop], tuple[GAN, list[Callback]]]
+Maker = Callable[[Training], tuple[GAN, list[Callback]]]
 
 PAPERS: dict[str, tuple[int, Maker]] = {
-    "DCGAN": (64, lambda loop: (DCGAN(image_size=64, loop=loop), [])),
+    "DCGAN": (64, lambda training: (DCGAN(image_size=64, training=training), [])),
     "WGAN-GP, CIFAR-10": (
         32,
-        lambda loop: (ResNetGAN(image_size=32, number_of_classes=10, loop=loop), [GradientPenalty(weight=10.0)]),
+        lambda training: (
+            ResNetGAN(image_size=32, number_of_classes=10, training=training),
+            [GradientPenalty(weight=10.0)],
+        ),
     ),
-    "WGAN-GP, 64": (64, lambda loop: (LayerNormResNetGAN(image_size=64, loop=loop), [GradientPenalty(weight=10.0)])),
-    "R1, LSUN": (256, lambda loop: (R1ResNet(image_size=256, loop=loop), [R1(gamma=20.0)])),
-    "SNGAN, CIFAR-10": (32, lambda loop: (SNGAN(image_size=32, number_of_classes=10, loop=loop), [])),
-    "SNGAN, ImageNet": (128, lambda loop: (SNGAN(image_size=128, number_of_classes=1000, loop=loop), [])),
-    "SAGAN": (128, lambda loop: (SAGAN(image_size=128, number_of_classes=1000, loop=loop), [])),
-    "BigGAN": (128, lambda loop: (BigGAN(image_size=128, number_of_classes=1000, loop=loop), [])),
-    "BigGAN-deep": (128, lambda loop: (BigGANDeep(image_size=128, number_of_classes=1000, loop=loop), [])),
-    "PGGAN": (256, lambda loop: MODELS["pggan"](256, {}, loop)),
-    "StyleGAN": (256, lambda loop: MODELS["stylegan"](256, {}, loop)),
+    "WGAN-GP, 64": (
+        64,
+        lambda training: (LayerNormResNetGAN(image_size=64, training=training), [GradientPenalty(weight=10.0)]),
+    ),
+    "R1, LSUN": (256, lambda training: (R1ResNet(image_size=256, training=training), [R1(gamma=20.0)])),
+    "SNGAN, CIFAR-10": (32, lambda training: (SNGAN(image_size=32, number_of_classes=10, training=training), [])),
+    "SNGAN, ImageNet": (128, lambda training: (SNGAN(image_size=128, number_of_classes=1000, training=training), [])),
+    "SAGAN": (128, lambda training: (SAGAN(image_size=128, number_of_classes=1000, training=training), [])),
+    "BigGAN": (128, lambda training: (BigGAN(image_size=128, number_of_classes=1000, training=training), [])),
+    "BigGAN-deep": (128, lambda training: (BigGANDeep(image_size=128, number_of_classes=1000, training=training), [])),
+    "PGGAN": (256, lambda training: MODELS["pggan"](256, {}, training)),
+    "StyleGAN": (256, lambda training: MODELS["stylegan"](256, {}, training)),
     "VGAN": (
         128,
-        lambda loop: (
-            VGAN(image_size=128, width=64, width_max=1024, code_features=1024, loop=loop),
+        lambda training: (
+            VGAN(image_size=128, width=64, width_max=1024, code_features=1024, training=training),
             [Bottleneck(information_constraint=0.2, beta_step_size=1e-5)],
         ),
     ),
-    "IntroVAE": (256, lambda loop: (IntroVAE(image_size=256, loop=loop), [])),
-    "Soft-IntroVAE": (256, lambda loop: (SoftIntroVAE(image_size=256, loop=loop), [])),
-    "ALI": (64, lambda loop: (ALI(image_size=64, architecture=CelebATables(), loop=loop), [])),
+    "IntroVAE": (256, lambda training: (IntroVAE(image_size=256, training=training), [])),
+    "Soft-IntroVAE": (256, lambda training: (SoftIntroVAE(image_size=256, training=training), [])),
+    "ALI": (64, lambda training: (ALI(image_size=64, architecture=CelebATables(), training=training), [])),
 }
 """Models as in their papers: the size of the images, and how they are made."""
 
@@ -152,7 +161,7 @@ def measure_paper(name: str, *, batch: int, batches: int, precision: str, compil
     """Print the row of one model at its paper's size."""
     size, make = PAPERS[name]
     torch.manual_seed(0)
-    model, penalties = make(Loop(compile=compile))
+    model, penalties = make(Training(compile=compile))
     seconds = statistics.median(
         seconds_per_batch(model, penalties, resolution=size, batch=batch, batches=batches, precision=precision)
     )
@@ -218,7 +227,7 @@ def main() -> None:
             torch.cuda.reset_peak_memory_stats()
         torch.manual_seed(0)
         widths = {"channel_base": options.channel_base, "channel_max": options.channel_max}
-        model, penalties = MODELS[options.model](size, widths, Loop(compile=options.compile))
+        model, penalties = MODELS[options.model](size, widths, Training(compile=options.compile))
         seconds = statistics.median(
             seconds_per_batch(
                 model, penalties, resolution=size, batch=batch, batches=options.batches, precision=options.precision

@@ -9,7 +9,10 @@ from torch import Tensor, nn
 from lightning_gan import callbacks
 from lightning_gan.layers.gaussian_code import GaussianCode, reparametrized
 from lightning_gan.loop.gan import GAN
-from lightning_gan.losses import FGAN
+from lightning_gan.loop.settings import Training
+from lightning_gan.losses import (
+    FGAN,
+)
 from tests.parts import all_losses, made, regularizers
 from tests.toys import SIZE, toy_loader, toy_trainer
 
@@ -77,7 +80,7 @@ def test_it_trains_for_two_steps(pair: tuple[int, int]) -> None:
     """All values and weights stay finite, and both networks move."""
     torch.manual_seed(0)
     regularizer, loss = made(REGULARIZERS[pair[0]]), LOSSES[pair[1]]
-    module = GAN(generator=StyledGenerator(), discriminator=CodingCritic(), latent_dim=4, loss=loss)
+    module = GAN(generator=StyledGenerator(), discriminator=CodingCritic(), latent_dim=4, training=Training(loss=loss))
     before = [parameter.detach().clone() for parameter in module.parameters()]
     trainer = toy_trainer(regularizer, limit_train_batches=2)
     trainer.fit(module, toy_loader())

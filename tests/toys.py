@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from lightning_gan.loop.gan import GAN
+from lightning_gan.loop.settings import Training
 from lightning_gan.optimizers import GANAdam
 
 LATENT = 4
@@ -56,6 +57,10 @@ def toy_gan(**settings: Any) -> GAN:
 def fast_adam(parameters: Any) -> GANAdam:
     """Large steps, so that a few batches make a difference."""
     return GANAdam(parameters, lr=0.02)
+
+
+FAST = Training(generator_optimizer=fast_adam, discriminator_optimizer=fast_adam)
+"""Both players take large steps."""
 
 
 def toy_images(count: int = 64) -> Tensor:

@@ -3,8 +3,10 @@
 import inspect
 import re
 from collections.abc import Callable, Iterable
+from dataclasses import fields, is_dataclass
 from difflib import get_close_matches
 from importlib import import_module
+from typing import get_args
 
 
 class CommandLineError(Exception):
@@ -58,7 +60,23 @@ def _unknown_argument(found: re.Match[str], place: str, classes: list[str]) -> s
     callable_class = re.match(r".*?class_path='([\w.]+)'", found.string[found.end() :])
     is_callable = found.string[: found.start()].endswith("callable class: ")
     owner = callable_class[1] if is_callable and callable_class else next(iter(classes[-1:]), place)
-    return f"{_short(owner)} has no option {found[1]}{did_you_mean(found[1], _parameters(owner))}"
+    return f"{_short(owner)} has no option {found[1]}{_did_you_mean_argument(found[1], owner, place=place)}"
+
+
+def _unknown_member(found: re.Match[str], place: str, classes: list[str]) -> str:
+    group, option = found[1], found[2]
+    members = [name.removeprefix(f"{group}.") for name in _parameters(classes[-1]) if name.startswith(f"{group}.")]
+    return f"{group} of {_short(classes[-1])} has no option {option}{did_you_mean(option, members)}"
+
+
+def _did_you_mean_argument(option: str, owner: str, *, place: str) -> str:
+    """A question about an argument of a class; one that a group of settings holds is found without the group's name."""
+    known, parts = _parameters(owner), option.split(".")
+    for index, part in enumerate(parts):
+        for name in known:
+            if name != option and name.endswith(f".{part}"):
+                return f"; did you mean {'.'.join([place, name, *parts[index + 1 :]])}?"
+    return did_you_mean(option, known)
 
 
 def _unknown_class(found: re.Match[str], place: str, classes: list[str]) -> str:
@@ -84,6 +102,8 @@ def _wrong_type(found: re.Match[str], place: str, classes: list[str]) -> str:
 
 _REASONS: dict[str, Callable[[re.Match[str], str, list[str]], str]] = {
     r"Option '([\w.]+)' is not accepted": _unknown_argument,
+    r"unrecognized arguments: --([\w.]+)": _unknown_argument,
+    r"Group '([\w.]+)' does not accept option '([\w.]+)'": _unknown_member,
     r"Expected a dot import path string: (\w+)": _unknown_class,
     r"module '([\w.]+)' has no attribute '(\w+)'": _not_in_module,
     r"No module named '([\w.]+)'": _unknown_module,
@@ -113,7 +133,7 @@ def _missing(required: str, *, command: str) -> str:
 
 
 def _parameters(class_path: str) -> list[str]:
-    """Names that a class's constructor and those of its bases take."""
+    """Names that a class's constructor and those of its bases take; those of a group of settings behind its name."""
     module, _, name = class_path.rpartition(".")
     try:
         named = getattr(import_module(module), name)
@@ -122,7 +142,11 @@ def _parameters(class_path: str) -> list[str]:
     names: dict[str, None] = {}
     for base in inspect.getmro(named):
         if "__init__" in vars(base) and base is not object:
-            names |= dict.fromkeys(inspect.signature(vars(base)["__init__"]).parameters)
+            for name, parameter in inspect.signature(vars(base)["__init__"]).parameters.items():
+                names[name] = None
+                for group in (parameter.annotation, *get_args(parameter.annotation)):
+                    if is_dataclass(group):
+                        names |= dict.fromkeys(f"{name}.{field.name}" for field in fields(group))
     return [parameter for parameter in names if parameter not in ("self", "args", "kwargs")]
 
 

@@ -4,7 +4,7 @@ import json
 import sys
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any, Literal, NoReturn
+from typing import Any, NoReturn
 
 import torch
 import yaml
@@ -34,7 +34,10 @@ FACTS_OF_DATA = (
 )
 """Arguments of a model that its data know."""
 
-LINKED = {"model": (*FACTS_OF_DATA, "seed"), "data": ("seed",)}
+SEEDS = {"model": "training.seed", "data": "seed"}
+"""Arguments that follow `seed_everything` unless they are given."""
+
+LINKED = {"model": (*FACTS_OF_DATA, SEEDS["model"]), "data": (SEEDS["data"],)}
 """Arguments that follow from others unless they are given; a saved configuration leaves them out."""
 
 
@@ -64,7 +67,11 @@ class Parser(LightningArgumentParser):
             init_args = (settings.get(section) or {}).get("init_args", {})
             for name in names:
                 if f"{section}.{name}" not in self.given:
-                    init_args.pop(name, None)
+                    *outer, last = name.split(".")
+                    inner = init_args
+                    for key in outer:
+                        inner = inner.get(key) or {}
+                    inner.pop(last, None)
         return "".join(f"# {line}\n" for line in self.dump_header or []) + yaml.safe_dump(settings, sort_keys=False)
 
 
@@ -173,12 +180,12 @@ class TrainerCLI(IgnoresCheckpointSettings):
 
     # ------------------------------------------------------------------ links
 
-    def _is_given(self, section: Literal["model", "data"], name: str) -> bool:
+    def _is_given(self, section: str, name: str) -> bool:
         """Whether a linked setting was given by the user or is in the checkpoint."""
         parser = subcommand_parser(self, self.invocation.command)
         assert isinstance(parser, Parser) and parser.given is not None
-        from_checkpoint = any(name in settings.get(section, {}).get("init_args", {}) for settings in self.saved)
-        is_overruled = name == "seed" and self._gives_seed
+        from_checkpoint = any(name in flat(settings.get(section, {})) for settings in self.saved)
+        is_overruled = name == SEEDS[section] and self._gives_seed
         return f"{section}.{name}" in parser.given or (from_checkpoint and not is_overruled)
 
     def _fact_from(self, fact: str) -> Any:
@@ -211,10 +218,10 @@ class TrainerCLI(IgnoresCheckpointSettings):
 
     def before_instantiate_classes(self) -> None:
         config = self.config[self.invocation.command]
-        for section in ("model", "data"):
+        for section, seed in SEEDS.items():
             init_args = config[section].get("init_args") or {}
-            if "seed" in init_args and not self._is_given(section, "seed"):
-                init_args["seed"] = config.seed_everything
+            if seed in init_args and not self._is_given(section, seed):
+                init_args[seed] = config.seed_everything
 
     # ------------------------------------------------------------------ building
 

@@ -71,12 +71,12 @@ class FaceCrop(Enum):
 class Faces(ImageSource):
     """Square crops of face images in one folder.
 
+    Arguments that are not listed are as in `CelebA`.
+
     Args:
         folder: where the files are.
         names: the files, in the order of their numbers.
         labels: one class per image, or None.
-        crop: which square is seen.
-        image_size: the full size it is brought to.
     """
 
     def __init__(

@@ -23,10 +23,10 @@ from lightning_gan.tensors.shapes import ImageBytes
 class Databases(ImageSource):
     """Image files in LSUN's lmdb databases, one database after the other, each in the order of its keys.
 
+    Arguments that are not listed are as in `LSUN`.
+
     Args:
         paths: the databases.
-        image_size: the full size in pixels, to which the central square of every image is brought.
-        labels: whether the number of its database is the class of an image.
 
     Raises:
         ValueError: if lmdb is missing, or a database is missing, damaged or empty.

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import torch
 from einops import rearrange
@@ -89,7 +89,7 @@ class FetchedData(GANData, ABC):
         download: whether it is fetched when it is missing.
     """
 
-    dataset: PublicDataset
+    dataset: ClassVar[PublicDataset]
     root: Path
     download: bool
 

@@ -28,6 +28,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from lightning_gan.callbacks import EMA, R1, R2
 from lightning_gan.callbacks.regularizers.game_dynamics import ConsensusOptimization
 from lightning_gan.loop.gan import GAN
+from lightning_gan.loop.settings import Training
 from lightning_gan.optimizers import GANAdam
 from lightning_gan.tensors.seeds import derived_seed
 from lightning_gan.tensors.shapes import Images, Latents, Logits
@@ -185,13 +186,12 @@ def train(
 ) -> MixtureOutcome:
     """Train two small networks and sample the generator's average."""
     torch.manual_seed(derived_seed(seed, "weights"))
+    optimizer = partial(GANAdam, lr=LEARNING_RATE)
     gan = GAN(
         generator=MixtureGenerator(),
         discriminator=MixtureCritic(),
         latent_dim=LATENT_DIM,
-        generator_optimizer=partial(GANAdam, lr=LEARNING_RATE),
-        discriminator_optimizer=partial(GANAdam, lr=LEARNING_RATE),
-        seed=seed,
+        training=Training(generator_optimizer=optimizer, discriminator_optimizer=optimizer, seed=seed),
     )
     with quiet():
         trainer = Trainer(

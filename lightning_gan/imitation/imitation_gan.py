@@ -17,7 +17,6 @@ from typing import ClassVar
 import torch
 from einops import rearrange
 from jaxtyping import Float
-from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
 
 from lightning_gan.imitation.policy import ActionDistribution, CategoricalActions, GaussianActions, Policy
@@ -28,9 +27,8 @@ from lightning_gan.imitation.transitions import Agent, Rollout, Transitions
 from lightning_gan.loop.draws import Draws, Leftover, Reals
 from lightning_gan.loop.gan import GAN
 from lightning_gan.loop.sampling import evaluation_mode
-from lightning_gan.loop.settings import Loop
+from lightning_gan.loop.settings import Training
 from lightning_gan.loop.turn import Player, Scores, Turn
-from lightning_gan.losses import AdversarialLoss
 from lightning_gan.tensors.precision import full_precision
 from lightning_gan.tensors.seeds import derived_seed
 from lightning_gan.tensors.shapes import FakeImages, FakeLatents, Images, Labels, Latents, Scalar
@@ -63,16 +61,7 @@ def policy_network(
     action_bound: float,
     proximal: ProximalObjective,
 ) -> Policy:
-    """The policy of all models here.
-
-    Args:
-        observation_size: numbers in an observation.
-        action_size: numbers in an action, or how many discrete actions there are.
-        discrete_actions: whether actions are one-hot rows.
-        width: of the two hidden layers.
-        action_bound: actions that are numbers lie within plus and minus this.
-        proximal: has the unit of the values.
-    """
+    """The policy of all models here; arguments are as in each of them, `width` is their `policy_width`."""
     actions: ActionDistribution
     if discrete_actions:
         actions = CategoricalActions(action_size=action_size)
@@ -128,20 +117,14 @@ class ImitationGAN(GAN, Agent):
     `batch columns 1 1`, as all vectors here that stand for images, and returns `batch 1`; a critic with a bottleneck
     takes the noise of its code as a second argument and uses the code's mean where there is none.
 
+    Arguments that are not listed are as in the models.
+
     Args:
         policy: the generator.
         critic: the discriminator.
-        observation_size: numbers in an observation.
-        action_size: numbers in an action.
         code_size: numbers of noise that the critic's code takes for a transition; 0 for a critic without a bottleneck.
-        replay: which transitions of earlier policies the critic goes on seeing.
-        proximal: what the policy's turn asks for.
-        loss: the critic's objective; None is the logistic one, eq. 1 of the first GAN, which GAIL has. Only its
-            discriminator's half is used.
-        generator_optimizer: makes the policy's optimizer.
-        discriminator_optimizer: makes the critic's optimizer.
-        loop: how the players alternate.
-        seed: of the codes' noise.
+        training: only the discriminator's half of its loss is used; None is the logistic one, eq. 1 of the first GAN,
+            which GAIL has.
 
     Raises:
         ValueError: for batches that do not hold two sets of transitions.
@@ -164,21 +147,13 @@ class ImitationGAN(GAN, Agent):
         code_size: int,
         replay: Replay,
         proximal: ProximalObjective,
-        loss: AdversarialLoss | None,
-        generator_optimizer: OptimizerCallable,
-        discriminator_optimizer: OptimizerCallable,
-        loop: Loop,
-        seed: int,
+        training: Training,
     ) -> None:
         super().__init__(
             generator=policy,
             discriminator=critic,
             latent_dim=0,
-            loss=loss,
-            generator_optimizer=generator_optimizer,
-            discriminator_optimizer=discriminator_optimizer,
-            loop=loop,
-            seed=seed,
+            training=training,
         )
         self.observation_size = observation_size
         self.action_size = action_size
@@ -227,8 +202,8 @@ class ImitationGAN(GAN, Agent):
         end = min(turn + 1, self.settings.pieces) * len(reals)
         if end < len(noise):
             raise ValueError(
-                f"generator_batch_multiple={self.settings.generator_batch_multiple} asks for {len(noise)} transitions of "
-                f"the policy and a batch has {end}; lower it to the number of turns that share a batch"
+                f"generator_batch_multiple={self.settings.generator_batch_multiple} asks for {len(noise)} transitions "
+                f"of the policy and a batch has {end}; lower it to the number of turns that share a batch"
             )
         transitions = batch.policy.rows(end - len(noise), end)
         if player == "discriminator" and self.replay_buffer is not None and self.replay_buffer.seen:

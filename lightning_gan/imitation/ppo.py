@@ -14,7 +14,6 @@ from typing import Any, final
 
 import torch
 from jaxtyping import Float
-from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
 
 from lightning_gan.imitation.imitation_gan import ImitationGAN, policy_network, transitions_of
@@ -23,8 +22,7 @@ from lightning_gan.imitation.replay import Replay
 from lightning_gan.imitation.transitions import Rollout, Transitions
 from lightning_gan.imitation.vairl import VAIRL
 from lightning_gan.loop.gan import unsaved_arguments
-from lightning_gan.loop.settings import Loop
-from lightning_gan.optimizers import GANAdam
+from lightning_gan.loop.settings import Training
 
 
 class Reward(nn.Module, ABC):
@@ -118,12 +116,9 @@ class PPO(ImitationGAN):
         policy_width: of the two hidden layers of the policy, and of its value function.
         action_bound: actions that are numbers lie within plus and minus this.
         proximal: what the policy's turn asks for.
-        generator_optimizer: makes the policy's optimizer from its parameters.
-        loop: how turns are worked through.
-        seed: of nothing here; rollouts have their own.
 
     Raises:
-        ValueError: for a loop in which a critic has turns.
+        ValueError: for a loss, and for turns of a critic.
     """
 
     discriminator: Reward
@@ -138,14 +133,13 @@ class PPO(ImitationGAN):
         policy_width: int = 64,
         action_bound: float = 1.0,
         proximal: ProximalObjective = ProximalObjective(),
-        generator_optimizer: OptimizerCallable = GANAdam,
-        loop: Loop = Loop(discriminator_turns=0),
-        seed: int = 0,
+        training: Training = Training(discriminator_turns=0),
     ) -> None:
-        if loop.discriminator_turns:
+        training.check_default_loss("PPO")
+        if training.discriminator_turns:
             raise ValueError(
-                f"discriminator_turns={loop.discriminator_turns}: PPO's reward is given, and there is no critic to "
-                "train; set the loop's discriminator_turns to 0, or leave the loop out"
+                f"discriminator_turns={training.discriminator_turns}: PPO's reward is given, and there is no critic to "
+                "train; set training.discriminator_turns to 0, or leave it out"
             )
         super().__init__(
             policy=policy_network(
@@ -162,11 +156,7 @@ class PPO(ImitationGAN):
             code_size=0,
             replay=Replay(),
             proximal=proximal,
-            loss=None,
-            generator_optimizer=generator_optimizer,
-            discriminator_optimizer=GANAdam,
-            loop=loop,
-            seed=seed,
+            training=training,
         )
         self.save_hyperparameters(ignore=unsaved_arguments("proximal", "reward"))
 

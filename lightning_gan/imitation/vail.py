@@ -9,12 +9,11 @@ critic's inputs are scaled by the demonstrations' mean and deviation.
 """
 
 from abc import abstractmethod
-from typing import final
+from typing import ClassVar, final
 
 import torch
 from einops import rearrange
 from jaxtyping import Float
-from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
 
 from lightning_gan.imitation.imitation_gan import ImitationGAN, policy_network, transitions_of
@@ -25,9 +24,7 @@ from lightning_gan.imitation.replay import Replay
 from lightning_gan.imitation.transitions import Rollout, Transitions
 from lightning_gan.layers.gaussian_code import GaussianCode, reparametrized
 from lightning_gan.loop.gan import unsaved_arguments
-from lightning_gan.loop.settings import Loop
-from lightning_gan.losses import AdversarialLoss
-from lightning_gan.optimizers import GANAdam
+from lightning_gan.loop.settings import Training
 from lightning_gan.tensors.shapes import Images, Logits
 
 
@@ -63,13 +60,7 @@ class ScalesInputs(nn.Module):
 
 
 class PlainCritic(ScalesInputs):
-    """GAIL's: columns to a code, and the code to a logit. `BottleneckCritic` without the bottleneck.
-
-    Args:
-        columns: that it sees.
-        width: of the two hidden layers.
-        code_size: of the code.
-    """
+    """GAIL's: columns to a code, and the code to a logit. `BottleneckCritic` without the bottleneck."""
 
     def __init__(self, *, columns: int, width: int, code_size: int) -> None:
         super().__init__(columns=columns)
@@ -85,10 +76,10 @@ class PlainCritic(ScalesInputs):
 class BottleneckCritic(ScalesInputs):
     """VAIL's: columns to a Gaussian code, and the code to a logit ``w^T z + b`` (arXiv:1810.00821, section 4).
 
+    Arguments that are not listed are as in `StateActionImitation`.
+
     Args:
-        columns: that it sees.
         width: of the two hidden layers.
-        code_size: of the code.
     """
 
     def __init__(self, *, columns: int, width: int, code_size: int) -> None:
@@ -129,13 +120,65 @@ class Imitation(ImitationGAN):
 
 
 class StateActionImitation(Imitation):
-    """What GAIL and VAIL share: a critic of states and actions whose belief in an expert is paid for."""
+    """What GAIL and VAIL share: a critic of states and actions whose belief in an expert is paid for.
+
+    Args:
+        observation_size: numbers in an observation.
+        action_size: numbers in an action, or how many discrete actions there are.
+        discrete_actions: whether actions are one-hot rows.
+        states_only: the critic does not see actions.
+        policy_width: of the two hidden layers of the policy, and of its value function.
+        critic_width: of the critic's two hidden layers.
+        code_size: of the critic's code.
+        replay: which transitions of earlier policies the critic goes on seeing.
+        action_bound: actions that are numbers lie within plus and minus this.
+        proximal: what the policy's turn asks for.
+    """
+
+    critic: ClassVar[type[PlainCritic | BottleneckCritic]]
+    """The kind of critic."""
 
     discriminator: PlainCritic | BottleneckCritic
-    states_only: bool
-    """Whether the critic sees states alone, and not actions."""
-    action_bound: float
-    """Actions count as far as this, in both directions."""
+
+    def __init__(
+        self,
+        *,
+        observation_size: int,
+        action_size: int,
+        discrete_actions: bool,
+        states_only: bool = False,
+        policy_width: int = 64,
+        critic_width: int = 64,
+        code_size: int = 8,
+        replay: Replay = Replay(),
+        action_bound: float = 1.0,
+        proximal: ProximalObjective = ProximalObjective(),
+        training: Training = Training(),
+    ) -> None:
+        super().__init__(
+            policy=policy_network(
+                observation_size=observation_size,
+                action_size=action_size,
+                discrete_actions=discrete_actions,
+                width=policy_width,
+                action_bound=action_bound,
+                proximal=proximal,
+            ),
+            critic=self.critic(
+                columns=observation_size if states_only else observation_size + action_size,
+                width=critic_width,
+                code_size=code_size,
+            ),
+            observation_size=observation_size,
+            action_size=action_size,
+            code_size=code_size if self.critic is BottleneckCritic else 0,
+            replay=replay,
+            proximal=proximal,
+            training=training,
+        )
+        self.states_only = states_only
+        self.action_bound = action_bound
+        self.save_hyperparameters(ignore=unsaved_arguments("proximal", "replay"))
 
     def columns(self, transitions: Transitions) -> Float[Tensor, "batch columns"]:
         if self.states_only:
@@ -154,145 +197,17 @@ class StateActionImitation(Imitation):
 
 @final
 class GAIL(StateActionImitation):
-    """Generative adversarial imitation learning: `VAIL` without a bottleneck.
+    """Generative adversarial imitation learning: `VAIL` without a bottleneck."""
 
-    Args:
-        observation_size: numbers in an observation.
-        action_size: numbers in an action, or how many discrete actions there are.
-        discrete_actions: whether actions are one-hot rows.
-        states_only: the critic does not see actions.
-        policy_width: of the two hidden layers of the policy, and of its value function.
-        critic_width: of the critic's two hidden layers.
-        code_size: of the critic's code.
-        replay: which transitions of earlier policies the critic goes on seeing.
-        action_bound: actions that are numbers lie within plus and minus this.
-        proximal: what the policy's turn asks for.
-        loss: the critic's objective; None is the logistic one.
-        generator_optimizer: makes the policy's optimizer from its parameters.
-        discriminator_optimizer: makes the critic's optimizer.
-        loop: how the players alternate.
-        seed: of the noise of codes.
-    """
+    critic = PlainCritic
 
     discriminator: PlainCritic
-
-    def __init__(
-        self,
-        *,
-        observation_size: int,
-        action_size: int,
-        discrete_actions: bool,
-        states_only: bool = False,
-        policy_width: int = 64,
-        critic_width: int = 64,
-        code_size: int = 8,
-        replay: Replay = Replay(),
-        action_bound: float = 1.0,
-        proximal: ProximalObjective = ProximalObjective(),
-        loss: AdversarialLoss | None = None,
-        generator_optimizer: OptimizerCallable = GANAdam,
-        discriminator_optimizer: OptimizerCallable = GANAdam,
-        loop: Loop = Loop(),
-        seed: int = 0,
-    ) -> None:
-        super().__init__(
-            policy=policy_network(
-                observation_size=observation_size,
-                action_size=action_size,
-                discrete_actions=discrete_actions,
-                width=policy_width,
-                action_bound=action_bound,
-                proximal=proximal,
-            ),
-            critic=PlainCritic(
-                columns=observation_size if states_only else observation_size + action_size,
-                width=critic_width,
-                code_size=code_size,
-            ),
-            observation_size=observation_size,
-            action_size=action_size,
-            code_size=0,
-            replay=replay,
-            proximal=proximal,
-            loss=loss,
-            generator_optimizer=generator_optimizer,
-            discriminator_optimizer=discriminator_optimizer,
-            loop=loop,
-            seed=seed,
-        )
-        self.states_only = states_only
-        self.action_bound = action_bound
-        self.save_hyperparameters(ignore=unsaved_arguments("proximal", "replay"))
 
 
 @final
 class VAIL(StateActionImitation):
-    """Variational adversarial imitation learning; add `Bottleneck` as a callback.
+    """Variational adversarial imitation learning; add `Bottleneck` as a callback."""
 
-    Args:
-        observation_size: numbers in an observation.
-        action_size: numbers in an action, or how many discrete actions there are.
-        discrete_actions: whether actions are one-hot rows.
-        states_only: the critic does not see actions.
-        policy_width: of the two hidden layers of the policy, and of its value function.
-        critic_width: of the critic's two hidden layers.
-        code_size: of the critic's code.
-        replay: which transitions of earlier policies the critic goes on seeing.
-        action_bound: actions that are numbers lie within plus and minus this.
-        proximal: what the policy's turn asks for.
-        loss: the critic's objective; None is the logistic one.
-        generator_optimizer: makes the policy's optimizer from its parameters.
-        discriminator_optimizer: makes the critic's optimizer.
-        loop: how the players alternate.
-        seed: of the noise of codes.
-    """
+    critic = BottleneckCritic
 
     discriminator: BottleneckCritic
-
-    def __init__(
-        self,
-        *,
-        observation_size: int,
-        action_size: int,
-        discrete_actions: bool,
-        states_only: bool = False,
-        policy_width: int = 64,
-        critic_width: int = 64,
-        code_size: int = 8,
-        replay: Replay = Replay(),
-        action_bound: float = 1.0,
-        proximal: ProximalObjective = ProximalObjective(),
-        loss: AdversarialLoss | None = None,
-        generator_optimizer: OptimizerCallable = GANAdam,
-        discriminator_optimizer: OptimizerCallable = GANAdam,
-        loop: Loop = Loop(),
-        seed: int = 0,
-    ) -> None:
-        super().__init__(
-            policy=policy_network(
-                observation_size=observation_size,
-                action_size=action_size,
-                discrete_actions=discrete_actions,
-                width=policy_width,
-                action_bound=action_bound,
-                proximal=proximal,
-            ),
-            critic=BottleneckCritic(
-                columns=observation_size if states_only else observation_size + action_size,
-                width=critic_width,
-                code_size=code_size,
-            ),
-            observation_size=observation_size,
-            action_size=action_size,
-            code_size=code_size,
-            replay=replay,
-            proximal=proximal,
-            loss=loss,
-            generator_optimizer=generator_optimizer,
-            discriminator_optimizer=discriminator_optimizer,
-            loop=loop,
-            seed=seed,
-        )
-        self.states_only = states_only
-        self.action_bound = action_bound
-        self.save_hyperparameters(ignore=unsaved_arguments("proximal", "replay"))

@@ -10,7 +10,6 @@ from typing import final
 import torch
 from einops import rearrange
 from jaxtyping import Float
-from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
 
 from lightning_gan.imitation.imitation_gan import policy_network, transitions_of
@@ -21,9 +20,7 @@ from lightning_gan.imitation.transitions import Rollout, Transitions
 from lightning_gan.imitation.vail import Imitation, ScalesInputs, coded, features_of
 from lightning_gan.layers.gaussian_code import GaussianCode
 from lightning_gan.loop.gan import unsaved_arguments
-from lightning_gan.loop.settings import Loop
-from lightning_gan.losses import AdversarialLoss
-from lightning_gan.optimizers import GANAdam
+from lightning_gan.loop.settings import Training
 from lightning_gan.tensors.shapes import Images, Logits, PerSample
 
 
@@ -32,10 +29,10 @@ class RewardAndShapingCode(nn.Module):
 
     Its divergence from the prior is the sum of the three, which is what one bottleneck around all limits.
 
+    Arguments that are not listed are as in `VAIRL`.
+
     Args:
-        observation_size: numbers in an observation.
         width: of the two hidden layers of each encoder.
-        code_size: of each code.
     """
 
     def __init__(self, *, observation_size: int, width: int, code_size: int) -> None:
@@ -60,10 +57,9 @@ class RewardAndShapingCode(nn.Module):
 class RewardAndShaping(ScalesInputs):
     """VAIRL's: ``f = D_g(z_g) + gamma D_h(z_h') - D_h(z_h)`` of a transition (arXiv:1810.00821, section 4.3).
 
+    Arguments that are not listed are as in `RewardAndShapingCode`.
+
     Args:
-        observation_size: numbers in an observation.
-        width: of the two hidden layers of each encoder.
-        code_size: of each of the three codes.
         discount: gamma.
     """
 
@@ -121,11 +117,6 @@ class VAIRL(Imitation):
         replay: which transitions of earlier policies the critic goes on seeing.
         action_bound: actions that are numbers lie within plus and minus this.
         proximal: what the policy's turn asks for.
-        loss: the critic's objective; None is the logistic one.
-        generator_optimizer: makes the policy's optimizer from its parameters.
-        discriminator_optimizer: makes the critic's optimizer.
-        loop: how the players alternate.
-        seed: of the noise of codes.
     """
 
     discriminator: RewardAndShaping
@@ -142,11 +133,7 @@ class VAIRL(Imitation):
         replay: Replay = Replay(size=20_000),
         action_bound: float = 1.0,
         proximal: ProximalObjective = ProximalObjective(),
-        loss: AdversarialLoss | None = None,
-        generator_optimizer: OptimizerCallable = GANAdam,
-        discriminator_optimizer: OptimizerCallable = GANAdam,
-        loop: Loop = Loop(),
-        seed: int = 0,
+        training: Training = Training(),
     ) -> None:
         super().__init__(
             policy=policy_network(
@@ -168,11 +155,7 @@ class VAIRL(Imitation):
             code_size=3 * code_size,
             replay=replay,
             proximal=proximal,
-            loss=loss,
-            generator_optimizer=generator_optimizer,
-            discriminator_optimizer=discriminator_optimizer,
-            loop=loop,
-            seed=seed,
+            training=training,
         )
         self.save_hyperparameters(ignore=unsaved_arguments("proximal", "replay"))
 

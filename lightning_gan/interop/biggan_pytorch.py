@@ -81,7 +81,9 @@ def _generator(state: dict[str, Tensor], config: dict[str, Any]) -> Generator:
         embedding_dim=config.get("shared_dim") or latent_dim,
         hierarchical_latents=hierarchical,
         spectral_norm=config.get("G_param", "SN") == "SN",
+        initialization=None,
         batch_norm_eps=config.get("BN_eps", 1e-5),
+        batch_norm_across_ranks=True,
     )
     named = {_generator_name(name, generator): value for name, value in state.items()}
     _load(generator, named)
@@ -97,6 +99,7 @@ def _discriminator(state: dict[str, Tensor], config: dict[str, Any]) -> Discrimi
         base_channels=config.get("D_ch", 64),
         attention_resolutions=tuple(_discriminator_attention(size, _sizes(config.get("D_attn", "64")))),
         spectral_norm=config.get("D_param", "SN") == "SN",
+        initialization=None,
     )
     _load(discriminator, {_discriminator_name(name): value for name, value in state.items()})
     return discriminator

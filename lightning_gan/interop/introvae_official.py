@@ -56,6 +56,7 @@ def networks(state: dict[str, dict[str, Tensor]], config: dict[str, Any]) -> dic
                 channels=config["channels"],
                 residual_sum=NormalizedSum(),
                 learned_shortcuts=_shortcuts(weights),
+                batch_norm_across_ranks=True,
             )
             _load(network, weights, heads=heads, ascending=name == "G")
             imported[name] = network.eval()

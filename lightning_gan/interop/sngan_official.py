@@ -73,6 +73,7 @@ def _generator(weights: dict[str, Tensor], *, image_size: int) -> Generator:
             *(_shape(weights, f"block{block}/c1/W")[1] for block in blocks),
             _shape(weights, f"block{blocks[-1]}/c2/W")[0],
         ],
+        batch_norm_across_ranks=True,
     )
     heads = {"l1": "input", f"b{blocks[-1] + 1}": "norm", output: "output"}
     renamed: dict[str, Tensor] = {}

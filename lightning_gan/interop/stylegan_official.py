@@ -14,7 +14,9 @@ from torch import Tensor, nn
 
 from lightning_gan.layers import Growing, stage_of
 from lightning_gan.layers.blur import Blur
-from lightning_gan.models.stylegan import Discriminator, Generator, SynthesisParts
+from lightning_gan.layers.mapping import MappingNetwork
+from lightning_gan.layers.progressive import GrowingSizes
+from lightning_gan.models.stylegan import Discriminator, Generator, SynthesisNetwork, SynthesisParts
 
 # What we have of options that we do not have in full. (The loops of `structure` change no result.)
 SUPPORTED: dict[str, tuple[Any, ...]] = {
@@ -47,11 +49,8 @@ def networks(state: dict[str, dict[str, Tensor]], config: dict[str, Any]) -> dic
     _check(config)
     generator = _generator(config)
     discriminator = Discriminator(
-        image_size=config["resolution"],
-        image_channels=config.get("num_channels", 3),
+        sizes=_sizes(config),
         number_of_classes=config.get("label_size", 0),
-        channel_base=config.get("fmap_base", 8192),
-        channel_max=config.get("fmap_max", 512),
         minibatch_stddev_group=config.get("mbstd_group_size", 4),
     )
     for network in (generator.synthesis, discriminator):
@@ -89,28 +88,38 @@ def _check(config: dict[str, Any]) -> None:
         )
 
 
+def _sizes(config: dict[str, Any]) -> GrowingSizes:
+    return GrowingSizes(
+        image_size=config["resolution"],
+        image_channels=config.get("num_channels", 3),
+        channel_base=config.get("fmap_base", 8192),
+        channel_max=config.get("fmap_max", 512),
+    )
+
+
 def _generator(config: dict[str, Any]) -> Generator:
     """With initial weights."""
     has_styles = bool(config.get("use_styles", True))
-    generator = Generator(
-        image_size=config["resolution"],
-        image_channels=config.get("num_channels", 3),
-        number_of_classes=config.get("label_size", 0),
+    style_dim = config.get("dlatent_size", 512)
+    mapping = MappingNetwork(
         latent_dim=config.get("latent_size", 512),
-        style_dim=config.get("dlatent_size", 512),
-        mapping_layers=config.get("mapping_layers", 8),
-        mapping_width=config.get("mapping_fmaps", 512),
-        mapping_learning_rate_multiplier=config.get("mapping_lrmul", 0.01),
-        channel_base=config.get("fmap_base", 8192),
-        channel_max=config.get("fmap_max", 512),
+        style_dim=style_dim,
+        layers=config.get("mapping_layers", 8),
+        width=config.get("mapping_fmaps", 512),
+        learning_rate_multiplier=config.get("mapping_lrmul", 0.01),
+        number_of_classes=config.get("label_size", 0),
+    )
+    parts = SynthesisParts(
+        constant_input=bool(config.get("const_input_layer", True)),
+        style_modulation=has_styles,
+        noise_inputs=bool(config.get("use_noise", True)),
+        pixel_norm=bool(config.get("use_pixel_norm", False)),
+        instance_norm=bool(config.get("use_instance_norm", True)),
+    )
+    generator = Generator(
+        mapping=mapping,
+        synthesis=SynthesisNetwork(sizes=_sizes(config), style_dim=style_dim, parts=parts),
         style_mixing=(config.get("style_mixing_prob", 0.9) or 0.0) if has_styles else 0.0,
-        parts=SynthesisParts(
-            constant_input=bool(config.get("const_input_layer", True)),
-            style_modulation=has_styles,
-            noise_inputs=bool(config.get("use_noise", True)),
-            pixel_norm=bool(config.get("use_pixel_norm", False)),
-            instance_norm=bool(config.get("use_instance_norm", True)),
-        ),
     )
     if not config.get("normalize_latents", True):
         generator.mapping.normalization = nn.Identity()

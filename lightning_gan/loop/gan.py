@@ -7,12 +7,11 @@ discriminator makes of the images (`score_turn`) and what that costs (`objective
 
 from contextlib import nullcontext
 from copy import deepcopy
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
-from typing import Any, ClassVar, cast, final
+from typing import TYPE_CHECKING, Any, ClassVar, cast, final
 
 import torch
-from lightning.pytorch.cli import OptimizerCallable
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -35,11 +34,10 @@ from lightning_gan.loop.draws import Draws, Leftover, Reals, joined
 from lightning_gan.loop.growable import Growable
 from lightning_gan.loop.penalty import PenaltyTerm, named
 from lightning_gan.loop.sampling import GeneratorSampling
-from lightning_gan.loop.settings import Loop
+from lightning_gan.loop.settings import Training
 from lightning_gan.loop.transforms import Transform
 from lightning_gan.loop.turn import PLAYERS, Player, Scores, Turn
 from lightning_gan.losses import AdversarialLoss, NonSaturating
-from lightning_gan.optimizers import GANAdam
 from lightning_gan.tensors.image_bytes import from_bytes
 from lightning_gan.tensors.precision import full_precision
 from lightning_gan.tensors.seeds import derived_seed
@@ -55,6 +53,9 @@ from lightning_gan.tensors.shapes import (
     Scalar,
 )
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 
 def unsaved_arguments(*of_the_model: str) -> list[str]:
     """Arguments that checkpoints leave out: modules, callables and dataclasses would have to be unpickled.
@@ -66,16 +67,15 @@ def unsaved_arguments(*of_the_model: str) -> list[str]:
     """
     if made_by_the_command_line():
         return []
-    return [
-        "generator",
-        "discriminator",
-        "loss",
-        "generator_optimizer",
-        "discriminator_optimizer",
-        "loop",
-        "auxiliary_classifier",
-        *of_the_model,
-    ]
+    return ["generator", "discriminator", "training", "auxiliary_classifier", *of_the_model]
+
+
+def plain_data(**settings: "DataclassInstance") -> dict[str, Any]:
+    """Hyperparameters of dataclasses of plain data: as plain data, and who makes dataclasses of them again."""
+    return {
+        **{name: asdict(of_one) for name, of_one in settings.items()},
+        "_instantiator": "lightning.pytorch.cli.instantiate_module",
+    }
 
 
 register_strategies()
@@ -92,12 +92,6 @@ class GAN(GeneratorSampling, AveragesGradients):
         discriminator: scores images with raw logits, high for real.
         latent_dim: size of a latent.
         number_of_classes: 0 for an unconditional game, in which labels of the data are ignored.
-        loss: the objective; None is the non-saturating one.
-        generator_optimizer: makes the generator's optimizer from its parameters.
-        discriminator_optimizer: makes the discriminator's optimizer; another learning rate is TTUR (arXiv:1706.08500).
-        loop: how the players alternate: turns, slices, clipping, compilation.
-        seed: latents and the networks' own noise are a function of this and of the images seen, so that a resumed run
-            repeats an uninterrupted one.
 
     Raises:
         ValueError: for labels that are missing or out of range.
@@ -110,6 +104,8 @@ class GAN(GeneratorSampling, AveragesGradients):
     turns_are_independent: ClassVar[bool] = True
     """False where a player's turn needs what the other's has left, so that no callback can look on its own at what both
     players' turns cost."""
+    default_loss: ClassVar[type[AdversarialLoss]] = NonSaturating
+    """The loss of a model whose training settings name none."""
 
     generator: nn.Module
     discriminator: nn.Module
@@ -123,11 +119,7 @@ class GAN(GeneratorSampling, AveragesGradients):
         discriminator: nn.Module,
         latent_dim: int,
         number_of_classes: int = 0,
-        loss: AdversarialLoss | None = None,
-        generator_optimizer: OptimizerCallable = GANAdam,
-        discriminator_optimizer: OptimizerCallable = GANAdam,
-        loop: Loop = Loop(),
-        seed: int = 0,
+        training: Training = Training(),
     ) -> None:
         super().__init__()
         if type(self) is GAN:  # a model saves its own arguments
@@ -138,11 +130,9 @@ class GAN(GeneratorSampling, AveragesGradients):
         self.generator_ema = deepcopy(self.generator).requires_grad_(False).eval()
         self.latent_dim = latent_dim
         self.number_of_classes = number_of_classes
-        self.loss = loss if loss is not None else NonSaturating()
-        self.generator_optimizer = generator_optimizer
-        self.discriminator_optimizer = discriminator_optimizer
-        self.settings = loop
-        self.seed = seed
+        self.settings = training  # `training` is PyTorch's word for a module's mode
+        self.loss = self.default_loss() if training.loss is None else training.loss
+        self.seed = training.seed
         self.resolution: int | None = None
         self.fade_in = 1.0
         self.gradient_scale = 1.0
@@ -326,9 +316,9 @@ class GAN(GeneratorSampling, AveragesGradients):
         index = next(i for i, own in enumerate(self._optimizers_in_order()) if own.optimizer is optimizer)
         player = PLAYERS[index]
         network = self.discriminator if player == "discriminator" else self.generator
-        loop, is_discriminator = self.settings, player == "discriminator"
-        value = loop.discriminator_clip_value if is_discriminator else loop.generator_clip_value
-        norm = loop.discriminator_clip_norm if is_discriminator else loop.generator_clip_norm
+        settings, is_discriminator = self.settings, player == "discriminator"
+        value = settings.discriminator_clip_value if is_discriminator else settings.generator_clip_value
+        norm = settings.discriminator_clip_norm if is_discriminator else settings.generator_clip_norm
         if value is not None:
             nn.utils.clip_grad_value_(network.parameters(), value)
         if norm is not None:
@@ -438,12 +428,14 @@ class GAN(GeneratorSampling, AveragesGradients):
             [{"params": [parameter for parameter in network.parameters() if parameter.requires_grad]}]
             for network in (self.discriminator, self.generator)
         )
-        return [self.discriminator_optimizer(discriminator), self.generator_optimizer(generator)]
+        settings = self.settings
+        return [settings.discriminator_optimizer(discriminator), settings.generator_optimizer(generator)]
 
     def setup(self, stage: str) -> None:
         fit_to_two_players(self.trainer.strategy)
         if stage == "fit":
-            idle = [] if self.settings.discriminator_turns else [p for p in self.penalties if p.player == "discriminator"]
+            turns = self.settings.discriminator_turns
+            idle = [] if turns else [p for p in self.penalties if p.player == "discriminator"]
             if idle:
                 raise ValueError(
                     f"{type(idle[0]).__name__} regularizes the discriminator, which takes no turns "

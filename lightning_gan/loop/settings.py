@@ -1,30 +1,56 @@
-"""How the two players alternate: the settings of the loop, which every model passes on to it as one argument."""
+"""How a model is trained: its loss, its optimizers, how the players alternate, and its seed, as one argument."""
 
 from dataclasses import dataclass
 
+from lightning.pytorch.cli import OptimizerCallable
+
+from lightning_gan.losses import AdversarialLoss
+from lightning_gan.optimizers import GANAdam
+
 
 @dataclass(frozen=True, kw_only=True)
-class Loop:
-    """Settings of the training loop, the same for every model.
+class Training:
+    """How a model is trained. These settings are the same for every model.
 
     Args:
-        discriminator_turns: turns of the discriminator for one of the generator; 0 leaves the discriminator as it is.
-        turns_share_batch: False takes a new batch of the loader for every turn of the discriminator; True cuts each
-            batch into `discriminator_turns` slices.
-        accumulate_slices: a turn's images are worked through in this many slices whose gradients are averaged, to fit
-            large batches into memory.
-        generator_batch_multiple: the generator's turn makes so many times the batch's images (2 in WGAN-GP and SNGAN).
-        uniform_labels: fakes are of classes drawn uniformly; False gives them the classes of the batch's real images.
-        discriminator_clip_norm: largest norm of the discriminator's gradient, None for no clipping.
-        discriminator_clip_value: largest absolute value in the discriminator's gradient, None for no clipping.
-        generator_clip_norm: likewise for the generator.
-        generator_clip_value: likewise for the generator.
-        compile: turn each player's whole cost, penalties included, into one graph with `torch.compile`.
+        loss: The adversarial loss of both players. None takes the model's own, which is the non-saturating loss unless
+            the model's description names another one.
+        generator_optimizer: Makes the generator's optimizer from its parameters. A model that trains an encoder or a
+            policy as the generator's player trains it with this optimizer.
+        discriminator_optimizer: Makes the discriminator's optimizer from its parameters. A learning rate other than the
+            generator's is the two time-scale update rule (TTUR, arXiv:1706.08500).
+        discriminator_turns: How many times the discriminator is trained for each time the generator is trained. 0 never
+            trains the discriminator.
+        turns_share_batch: False takes a new batch from the data for every turn of the discriminator. True cuts each
+            batch into `discriminator_turns` equal parts, one for each turn, and the generator's turn uses the last one.
+        accumulate_slices: Each turn works through its images in this many slices of equal size, and takes one step with
+            the mean of their gradients. More slices need less memory. It must divide the images of a turn on each
+            device.
+        generator_batch_multiple: In its turn, the generator makes this many images for each real image of the turn (2
+            in WGAN-GP, arXiv:1704.00028, and in SNGAN, arXiv:1802.05957).
+        uniform_labels: True draws the classes of generated images uniformly. False gives them the classes of the real
+            images of the batch.
+        discriminator_clip_norm: Scales the discriminator's gradient down when its L2 norm is larger than this. None
+            does not limit it.
+        discriminator_clip_value: Limits every component of the discriminator's gradient to this absolute value. None
+            does not limit them.
+        generator_clip_norm: Scales the generator's gradient down when its L2 norm is larger than this. None does not
+            limit it.
+        generator_clip_value: Limits every component of the generator's gradient to this absolute value. None does not
+            limit them.
+        compile: True compiles each player's whole cost, with the penalties of callbacks, into one graph
+            (`torch.compile`).
+        seed: The latents, and the noise that the networks draw themselves, are functions of this seed and of the number
+            of images seen, so that a resumed run repeats an uninterrupted one. On the command line it follows
+            `seed_everything`.
 
     Raises:
-        ValueError: for counts below 1 (turns below 0) and non-positive clipping.
+        ValueError: for negative `discriminator_turns`, other counts below 1, and limits that are not positive.
     """
 
+    loss: AdversarialLoss | None = None
+    generator_optimizer: OptimizerCallable = GANAdam
+    discriminator_optimizer: OptimizerCallable = GANAdam
     discriminator_turns: int = 1
     turns_share_batch: bool = False
     accumulate_slices: int = 1
@@ -35,6 +61,7 @@ class Loop:
     generator_clip_norm: float | None = None
     generator_clip_value: float | None = None
     compile: bool = False
+    seed: int = 0
 
     def __post_init__(self) -> None:
         if self.discriminator_turns < 0:
@@ -55,6 +82,18 @@ class Loop:
         for name, limit in clips.items():
             if limit is not None and limit <= 0:
                 raise ValueError(f"{name}={limit} must be positive; leave it out for no clipping")
+
+    def check_default_loss(self, model: str) -> None:
+        """For models with an objective of their own.
+
+        Args:
+            model: The name of the model, for the message.
+
+        Raises:
+            ValueError: if a loss is given.
+        """
+        if self.loss is not None:
+            raise ValueError(f"{model} has an objective of its own; leave training.loss={self.loss} out")
 
     @property
     def pieces(self) -> int:

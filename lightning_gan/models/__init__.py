@@ -5,7 +5,7 @@ from lightning_gan.models.bigan import BiGAN
 from lightning_gan.models.biggan import BigGAN
 from lightning_gan.models.biggan_deep import BigGANDeep
 from lightning_gan.models.ct_gan import SmallCTGAN
-from lightning_gan.models.dcgan import DCGAN, AuxiliaryClassifierDCGAN
+from lightning_gan.models.dcgan import DCGAN
 from lightning_gan.models.introvae import IntroVAE
 from lightning_gan.models.layer_norm_resnet_gan import LayerNormResNetGAN
 from lightning_gan.models.pggan import PGGAN
@@ -25,7 +25,6 @@ __all__ = [
     "SAGAN",
     "SNGAN",
     "VGAN",
-    "AuxiliaryClassifierDCGAN",
     "BiGAN",
     "BigGAN",
     "BigGANDeep",

@@ -18,7 +18,6 @@ from typing import ClassVar, TypeAlias
 
 import torch
 from jaxtyping import Float
-from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
 from torch.distributed.fsdp import register_fsdp_forward_method
 
@@ -26,10 +25,9 @@ from lightning_gan.loop.autoencoder import Autoencoder
 from lightning_gan.loop.draws import Draws, Reals
 from lightning_gan.loop.gan import GAN
 from lightning_gan.loop.sampling import evaluation_mode
-from lightning_gan.loop.settings import Loop
+from lightning_gan.loop.settings import Training
 from lightning_gan.loop.turn import Player, Scores, Turn
-from lightning_gan.losses import AdversarialLoss, NonSaturating, joint_generator_cost
-from lightning_gan.optimizers import GANAdam
+from lightning_gan.losses import joint_generator_cost
 from lightning_gan.tensors.precision import full_precision
 from lightning_gan.tensors.seeds import derived_seed
 from lightning_gan.tensors.shapes import (
@@ -62,12 +60,7 @@ class Encoder(nn.Module, ABC):
 
 
 class GeneratorAndEncoder(nn.Module):
-    """Both networks of the generator's player; called like a generator.
-
-    Args:
-        generator: latents to images.
-        encoder: images to codes.
-    """
+    """Both networks of the generator's player; called like a generator. Arguments are as in `AdversarialInference`."""
 
     def __init__(self, *, generator: nn.Module, encoder: Encoder) -> None:
         super().__init__()
@@ -110,11 +103,6 @@ class AdversarialInference(GAN, Autoencoder):
         discriminator: scores pairs with raw logits, high for real images and their codes.
         latent_dim: size of a latent and of a code.
         number_of_classes: 0; labels of the data are not used.
-        loss: the objective; None is the non-saturating one.
-        generator_optimizer: makes the optimizer of generator and encoder from their parameters.
-        discriminator_optimizer: makes the critic's optimizer.
-        loop: how the players alternate.
-        seed: of latents and of the encoder's noise.
 
     Raises:
         ValueError: for classes, and for an objective that does not mirror real and fake.
@@ -134,29 +122,20 @@ class AdversarialInference(GAN, Autoencoder):
         discriminator: nn.Module,
         latent_dim: int,
         number_of_classes: int = 0,
-        loss: AdversarialLoss | None = None,
-        generator_optimizer: OptimizerCallable = GANAdam,
-        discriminator_optimizer: OptimizerCallable = GANAdam,
-        loop: Loop = Loop(),
-        seed: int = 0,
+        training: Training = Training(),
     ) -> None:
         if number_of_classes:
             raise ValueError(
                 f"number_of_classes={number_of_classes}: {type(self).__name__} has no labels; set the model's "
                 "number_of_classes: 0, and the labels of the data are left to callbacks"
             )
-        loss = loss if loss is not None else NonSaturating()
-        joint_generator_cost(loss, torch.zeros(1), torch.zeros(1))  # raises for objectives that have none
         super().__init__(
             generator=GeneratorAndEncoder(generator=generator, encoder=encoder),
             discriminator=discriminator,
             latent_dim=latent_dim,
-            loss=loss,
-            generator_optimizer=generator_optimizer,
-            discriminator_optimizer=discriminator_optimizer,
-            loop=loop,
-            seed=seed,
+            training=training,
         )
+        joint_generator_cost(self.loss, torch.zeros(1), torch.zeros(1))  # raises for objectives that have none
 
     # ------------------------------------------------------------------ the game
 

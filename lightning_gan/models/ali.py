@@ -22,16 +22,13 @@ from typing import ClassVar, NamedTuple, final
 
 import torch
 from einops import rearrange, reduce
-from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
 
 from lightning_gan.layers.batch_norm import BatchNorm
 from lightning_gan.loop.batches import Batch
 from lightning_gan.loop.gan import unsaved_arguments
-from lightning_gan.loop.settings import Loop
-from lightning_gan.losses import AdversarialLoss
+from lightning_gan.loop.settings import Training
 from lightning_gan.models.adversarial_inference import AdversarialInference, Encoder, Noise
-from lightning_gan.optimizers import GANAdam
 from lightning_gan.tensors.shapes import Images, Latents, Logits
 
 WEIGHT_DEVIATION = 0.01
@@ -82,8 +79,12 @@ class Maxout(nn.Module):
         return reduce(features, "batch (channels pieces) h w -> batch channels h w", "max", pieces=2)
 
 
+@dataclass(frozen=True, kw_only=True)
 class Architecture(ABC):
     """The tables of one data set.
+
+    Args:
+        divisor: what all feature maps are divided by, for smaller networks.
 
     Attributes:
         image_size: of the images.
@@ -98,7 +99,6 @@ class Architecture(ABC):
         image_dropouts: in front of D(x)'s layers: the first, and the others.
         code_dropouts: in front of D(z)'s.
         joint_dropout: in front of D(x, z)'s.
-        divisor: what all feature maps are divided by.
     """
 
     image_size: ClassVar[int]
@@ -113,7 +113,8 @@ class Architecture(ABC):
     image_dropouts: ClassVar[tuple[float, float]]
     code_dropouts: ClassVar[tuple[float, float]] = (0.2, 0.2)
     joint_dropout: ClassVar[float] = 0.2
-    divisor: int
+
+    divisor: int = 1
 
     def narrowed(self, rows: tuple[Row, ...]) -> list[Row]:
         """The rows with their feature maps divided.
@@ -133,11 +134,7 @@ GENERATOR_32 = (Row(4, 1, 256), Row(4, 2, 128), Row(4, 1, 64), Row(4, 2, 32), Ro
 @final
 @dataclass(frozen=True, kw_only=True)
 class CIFAR10Tables(Architecture):
-    """For CIFAR-10: a critic of maxout layers with dropout.
-
-    Args:
-        divisor: what all feature maps are divided by, for smaller networks.
-    """
+    """For CIFAR-10: a critic of maxout layers with dropout."""
 
     image_size: ClassVar[int] = 32
     latent_dim: ClassVar[int] = 64
@@ -152,17 +149,11 @@ class CIFAR10Tables(Architecture):
     code_dropouts: ClassVar[tuple[float, float]] = (0.2, 0.5)
     joint_dropout: ClassVar[float] = 0.5
 
-    divisor: int = 1
-
 
 @final
 @dataclass(frozen=True, kw_only=True)
 class SVHNTables(Architecture):
-    """For SVHN; the convolutions are those for CIFAR-10, the critic's too.
-
-    Args:
-        divisor: what all feature maps are divided by, for smaller networks.
-    """
+    """For SVHN; the convolutions are those for CIFAR-10, the critic's too."""
 
     image_size: ClassVar[int] = 32
     latent_dim: ClassVar[int] = 256
@@ -174,17 +165,11 @@ class SVHNTables(Architecture):
     joint_channels: ClassVar[int] = 1024
     image_dropouts: ClassVar[tuple[float, float]] = (0.2, 0.2)
 
-    divisor: int = 1
-
 
 @final
 @dataclass(frozen=True, kw_only=True)
 class CelebATables(Architecture):
-    """For CelebA at 64x64.
-
-    Args:
-        divisor: what all feature maps are divided by, for smaller networks.
-    """
+    """For CelebA at 64x64."""
 
     image_size: ClassVar[int] = 64
     latent_dim: ClassVar[int] = 256
@@ -200,16 +185,11 @@ class CelebATables(Architecture):
     joint_channels: ClassVar[int] = 2048
     image_dropouts: ClassVar[tuple[float, float]] = (0.0, 0.0)
 
-    divisor: int = 1
-
 
 class GaussianEncoder(Encoder):
     """Images to codes: mean and logarithm of the standard deviation of each of their numbers, and a draw of it.
 
-    Args:
-        tables: the layers.
-        image_channels: channels of the images.
-        latent_dim: size of a code.
+    Arguments are as in `ALI`; `tables` is `architecture` there.
     """
 
     def __init__(self, *, tables: Architecture, image_channels: int, latent_dim: int) -> None:
@@ -237,10 +217,7 @@ class GaussianEncoder(Encoder):
 class Generator(nn.Module):
     """Latents to images.
 
-    Args:
-        tables: the layers.
-        image_channels: channels of the images.
-        latent_dim: size of z.
+    Arguments are as in `ALI`; `tables` is `architecture` there.
     """
 
     def __init__(self, *, tables: Architecture, image_channels: int, latent_dim: int) -> None:
@@ -265,10 +242,7 @@ class Generator(nn.Module):
 class Discriminator(nn.Module):
     """Images and codes to one logit: D(x) and D(z) side by side at 1x1, and D(x, z) on both.
 
-    Args:
-        tables: the layers.
-        image_channels: channels of the images.
-        latent_dim: size of a code.
+    Arguments are as in `ALI`; `tables` is `architecture` there.
     """
 
     def __init__(self, *, tables: Architecture, image_channels: int, latent_dim: int) -> None:
@@ -318,11 +292,6 @@ class ALI(AdversarialInference):
         number_of_classes: 0; labels of the data are left to callbacks.
         latent_dim: size of z; None is the paper's, 64 for CIFAR-10 and 256 for the others.
         architecture: the tables; None is `CIFAR10Tables`, others are `SVHNTables` and `CelebATables`.
-        loss: the objective; None is the non-saturating one.
-        generator_optimizer: makes the optimizer of generator and encoder from their parameters.
-        discriminator_optimizer: makes the critic's optimizer.
-        loop: how the players alternate.
-        seed: of latents, of the encoder's noise and of dropout.
 
     Raises:
         ValueError: for another size than the architecture's, a divisor that leaves no feature maps, classes, and an
@@ -337,11 +306,7 @@ class ALI(AdversarialInference):
         number_of_classes: int = 0,
         latent_dim: int | None = None,
         architecture: Architecture | None = None,
-        loss: AdversarialLoss | None = None,
-        generator_optimizer: OptimizerCallable = GANAdam,
-        discriminator_optimizer: OptimizerCallable = GANAdam,
-        loop: Loop = Loop(),
-        seed: int = 0,
+        training: Training = Training(),
     ) -> None:
         tables = architecture if architecture is not None else CIFAR10Tables()
         if image_size != tables.image_size:
@@ -356,11 +321,7 @@ class ALI(AdversarialInference):
             discriminator=Discriminator(tables=tables, image_channels=image_channels, latent_dim=latent_dim),
             latent_dim=latent_dim,
             number_of_classes=number_of_classes,
-            loss=loss,
-            generator_optimizer=generator_optimizer,
-            discriminator_optimizer=discriminator_optimizer,
-            loop=loop,
-            seed=seed,
+            training=training,
         )
         self.save_hyperparameters(ignore=unsaved_arguments("architecture"))
 

@@ -62,19 +62,20 @@ def classification_cost(class_logits: Logits, labels: Labels) -> Scalar:
 class AuxiliaryClassifierGAN(GAN):
     """A GAN whose discriminator returns `batch 1 + classes`: the score, then a logit per class; labels are no input.
 
-    Models with such a discriminator derive from it and set `auxiliary_classifier`. Without classes it is a `GAN`.
+    Models with such a discriminator derive from it and set `auxiliary_classifier`. Without classes, and where it is
+    None, it is a `GAN`.
     """
 
-    auxiliary_classifier: AuxiliaryClassifier = AuxiliaryClassifier()
+    auxiliary_classifier: AuxiliaryClassifier | None = AuxiliaryClassifier()
 
     def score(self, images: Images, labels: Labels | None) -> Logits:
-        return self._score_and_classify(images)[0]
+        return self._score_and_classify(images, labels)[0]
 
     def score_turn(self, player: Player, reals: Reals, draws: Draws, fake: FakeImages) -> ClassifiedScores:
         real_logits, real_class_logits = None, None
         if player == "discriminator" or self.loss.generator_needs_real:
-            real_logits, real_class_logits = self._score_and_classify(reals.images)
-        fake_logits, fake_class_logits = self._score_and_classify(fake)
+            real_logits, real_class_logits = self._score_and_classify(reals.images, reals.labels)
+        fake_logits, fake_class_logits = self._score_and_classify(fake, draws.labels)
         return ClassifiedScores(
             real_logits=real_logits,
             fake_logits=fake_logits,
@@ -85,22 +86,24 @@ class AuxiliaryClassifierGAN(GAN):
 
     def objective(self, turn: Turn) -> dict[str, Scalar]:
         terms = super().objective(turn)
-        if not self.number_of_classes:
+        weights = self.auxiliary_classifier
+        if not self.number_of_classes or weights is None:
             return terms
         scores = turn.scores
         assert isinstance(scores, ClassifiedScores)
         assert scores.fake_class_logits is not None and turn.fake_labels is not None and turn.labels is not None
-        weights = self.auxiliary_classifier
         of_fakes = classification_cost(scores.fake_class_logits, turn.fake_labels)
         if turn.player == "generator":
             return {**terms, "classification": weights.generator * of_fakes}
         real_class_logits = scores.real_class_logits
         if real_class_logits is None:  # a look of the generator's, judged by the discriminator's objective
-            real_class_logits = self._score_and_classify(turn.real)[1]
+            real_class_logits = self._score_and_classify(turn.real, turn.labels)[1]
         assert real_class_logits is not None
         of_reals = classification_cost(real_class_logits, turn.labels)
         return {**terms, "classification": weights.real * of_reals + weights.fake * of_fakes}
 
-    def _score_and_classify(self, images: Images) -> tuple[Logits, Tensor | None]:
+    def _score_and_classify(self, images: Images, labels: Labels | None) -> tuple[Logits, Tensor | None]:
+        if self.auxiliary_classifier is None:
+            return super().score(images, labels), None
         outputs = full_precision(self.discriminate(images))
         return outputs[:, :1], outputs[:, 1:] if self.number_of_classes else None

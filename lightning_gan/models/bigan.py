@@ -21,16 +21,13 @@ from typing import ClassVar, final
 
 import torch
 from einops import rearrange
-from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
 from lightning_gan.layers.batch_norm import BatchNorm, NoAffine
 from lightning_gan.loop.gan import unsaved_arguments
-from lightning_gan.loop.settings import Loop
-from lightning_gan.losses import AdversarialLoss
+from lightning_gan.loop.settings import Training
 from lightning_gan.models.adversarial_inference import AdversarialInference, Encoder, Noise
-from lightning_gan.optimizers import GANAdam
 from lightning_gan.tensors.shapes import Images, Latents, Logits
 
 WEIGHT_DEVIATION = 0.02
@@ -101,11 +98,7 @@ class Output(nn.Linear):
 class PerceptronGenerator(nn.Module):
     """Latents to images, through two hidden layers; no biases.
 
-    Args:
-        image_size: of square images.
-        image_channels: channels of the images.
-        latent_dim: size of z.
-        width: of the hidden layers.
+    Arguments are as in `BiGAN` and `Perceptrons`.
     """
 
     def __init__(self, *, image_size: int, image_channels: int, latent_dim: int, width: int) -> None:
@@ -125,11 +118,7 @@ class PerceptronGenerator(nn.Module):
 class PerceptronEncoder(Encoder):
     """Images to codes in (-1, 1), through two hidden layers; no biases, and no normalization in the first.
 
-    Args:
-        image_size: of square images.
-        image_channels: channels of the images.
-        latent_dim: size of a code.
-        width: of the hidden layers.
+    Arguments are as in `BiGAN` and `Perceptrons`.
     """
 
     def __init__(self, *, image_size: int, image_channels: int, latent_dim: int, width: int) -> None:
@@ -147,11 +136,7 @@ class PerceptronEncoder(Encoder):
 class PerceptronDiscriminator(nn.Module):
     """Images and codes to one logit, which starts at 0; the code enters the second hidden layer.
 
-    Args:
-        image_size: of square images.
-        image_channels: channels of the images.
-        latent_dim: size of a code.
-        width: of the hidden layers.
+    Arguments are as in `BiGAN` and `Perceptrons`.
     """
 
     def __init__(self, *, image_size: int, image_channels: int, latent_dim: int, width: int) -> None:
@@ -223,11 +208,6 @@ class BiGAN(AdversarialInference):
         number_of_classes: 0; labels of the data are left to callbacks.
         latent_dim: size of z: 50 on MNIST, 200 on ImageNet.
         architecture: the networks; None is `Perceptrons`, `bigan_alexnet.AlexNet` is the paper's for ImageNet.
-        loss: the objective; None is the non-saturating one.
-        generator_optimizer: makes the optimizer of generator and encoder from their parameters.
-        discriminator_optimizer: makes the critic's optimizer.
-        loop: how the players alternate.
-        seed: of latents.
 
     Raises:
         ValueError: for classes, an objective that does not mirror real and fake, and sizes that the networks refuse.
@@ -243,11 +223,7 @@ class BiGAN(AdversarialInference):
         number_of_classes: int = 0,
         latent_dim: int = 50,
         architecture: Architecture | None = None,
-        loss: AdversarialLoss | None = None,
-        generator_optimizer: OptimizerCallable = GANAdam,
-        discriminator_optimizer: OptimizerCallable = GANAdam,
-        loop: Loop = Loop(),
-        seed: int = 0,
+        training: Training = Training(),
     ) -> None:
         networks = architecture if architecture is not None else Perceptrons()
         super().__init__(
@@ -258,11 +234,7 @@ class BiGAN(AdversarialInference):
             ),
             latent_dim=latent_dim,
             number_of_classes=number_of_classes,
-            loss=loss,
-            generator_optimizer=generator_optimizer,
-            discriminator_optimizer=discriminator_optimizer,
-            loop=loop,
-            seed=seed,
+            training=training,
         )
         self.save_hyperparameters(ignore=unsaved_arguments("architecture"))
 

@@ -35,11 +35,7 @@ STRIDE = 32
 class DeconvolutionalGenerator(nn.Module):
     """Latents to images: a linear layer to 4x4, then 5x5 transposed convolutions that double the resolution.
 
-    Args:
-        image_size: a power of two from 8; 64 in the paper.
-        image_channels: channels of the images.
-        latent_dim: size of z.
-        width: feature maps before the last layer; doubled with every halving, 8 times as many at 4x4 for 64x64.
+    Arguments are as in `BiGAN` and `AlexNet`; the size is a power of two from 8.
     """
 
     def __init__(self, *, image_size: int, image_channels: int, latent_dim: int, width: int) -> None:
@@ -77,9 +73,9 @@ def doubling(in_channels: int, out_channels: int) -> nn.ConvTranspose2d:
 class AlexNetFeatures(nn.Module):
     """AlexNet's convolutions, for images of any multiple of 32 pixels: flat features of a 32nd of their size.
 
+    Arguments that are not listed are as in `BiGAN`.
+
     Args:
-        image_size: of square images.
-        image_channels: channels of the images.
         code_dim: size of the codes that enter every layer but the first; 0 for none.
 
     Attributes:
@@ -127,13 +123,7 @@ def halved(features: Tensor) -> Tensor:
 
 
 class AlexNetEncoder(Encoder):
-    """Images to codes in (-1, 1).
-
-    Args:
-        image_size: a multiple of 32.
-        image_channels: channels of the images.
-        latent_dim: size of a code.
-    """
+    """Images to codes in (-1, 1). Arguments are as in `BiGAN`; the size is a multiple of 32."""
 
     def __init__(self, *, image_size: int, image_channels: int, latent_dim: int) -> None:
         super().__init__()
@@ -146,13 +136,7 @@ class AlexNetEncoder(Encoder):
 
 
 class AlexNetDiscriminator(nn.Module):
-    """Images and codes to one logit, which starts at 0.
-
-    Args:
-        image_size: a multiple of 32.
-        image_channels: channels of the images.
-        latent_dim: size of a code.
-    """
+    """Images and codes to one logit, which starts at 0. Arguments are as in `AlexNetEncoder`."""
 
     def __init__(self, *, image_size: int, image_channels: int, latent_dim: int) -> None:
         super().__init__()
@@ -170,7 +154,7 @@ class AlexNet(Architecture):
     """The paper's networks for ImageNet: images of a power of two from 32, 64 in the paper.
 
     Args:
-        generator_width: feature maps before the generator's last layer; 64 in the paper.
+        generator_width: feature maps before the generator's last layer, doubled with every halving; 64 in the paper.
     """
 
     generator_width: int = 64

@@ -17,9 +17,9 @@ power iterations twice as often.
 """
 
 from itertools import pairwise
+from typing import ClassVar
 
 import torch
-from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
@@ -31,9 +31,8 @@ from lightning_gan.layers.residual import down_block, up_block
 from lightning_gan.layers.spectral_normalization import spectrally_normalized
 from lightning_gan.layers.truncated_normal import truncated_latents
 from lightning_gan.loop.gan import GAN, unsaved_arguments
-from lightning_gan.loop.settings import Loop
+from lightning_gan.loop.settings import Training
 from lightning_gan.losses import AdversarialLoss, Hinge
-from lightning_gan.optimizers import GANAdam
 from lightning_gan.tensors.shapes import Images, Labels, Latents, Logits
 
 # Widths are those of the authors' tables as their public code has them. It has no discriminator for 512x512: there,
@@ -85,20 +84,8 @@ def keeps_resolution(image_size: int, *, block: int) -> bool:
 class Generator(nn.Module):
     """Latents and classes to images.
 
-    Args:
-        image_size: 32, 64, 128, 256 or 512.
-        image_channels: channels of the images.
-        number_of_classes: 0 for no labels.
-        latent_dim: size of z; with hierarchical latents a multiple of the blocks plus 1.
-        base_channels: what the table of widths multiplies; "ch", 96 in the paper.
-        attention_resolutions: sizes of the features behind which self-attention stands.
-        shared_embedding: one embedding of the class for all normalizations; without it each has tables of its own.
-        embedding_dim: size of the shared embedding.
-        hierarchical_latents: each block gets a chunk of the latent; without them the first layer gets the whole.
-        spectral_norm: of all layers but the shared embedding and the tables.
-        initialization: of all weights; None is orthogonal.
-        batch_norm_eps: of the blocks' normalizations; the last one always has 1e-5.
-        batch_norm_across_ranks: take the batch's statistics over all ranks.
+    Arguments are as in `BigGAN`; `base_channels` and `spectral_norm` are `generator_channels` and
+    `generator_spectral_norm` there.
 
     Raises:
         ValueError: for sizes that do not go together.
@@ -108,18 +95,18 @@ class Generator(nn.Module):
         self,
         *,
         image_size: int,
-        image_channels: int = 3,
-        number_of_classes: int = 0,
-        latent_dim: int = 120,
-        base_channels: int = 96,
-        attention_resolutions: tuple[int, ...] = (64,),
-        shared_embedding: bool = True,
-        embedding_dim: int = 128,
-        hierarchical_latents: bool = True,
-        spectral_norm: bool = True,
-        initialization: Initialization | None = None,
-        batch_norm_eps: float = 1e-5,
-        batch_norm_across_ranks: bool = True,
+        image_channels: int,
+        number_of_classes: int,
+        latent_dim: int,
+        base_channels: int,
+        attention_resolutions: tuple[int, ...],
+        shared_embedding: bool,
+        embedding_dim: int,
+        hierarchical_latents: bool,
+        spectral_norm: bool,
+        initialization: Initialization | None,
+        batch_norm_eps: float,
+        batch_norm_across_ranks: bool,
     ) -> None:
         super().__init__()
         check_sizes(image_size=image_size, attention_resolutions=attention_resolutions)
@@ -176,14 +163,8 @@ class Generator(nn.Module):
 class Discriminator(nn.Module):
     """Images and classes to one logit each.
 
-    Args:
-        image_size: 32, 64, 128, 256 or 512.
-        image_channels: channels of the images.
-        number_of_classes: 0 for no labels, and no projection.
-        base_channels: what the table of widths multiplies; "ch", 96 in the paper.
-        attention_resolutions: sizes of the features behind which self-attention stands.
-        spectral_norm: of all layers.
-        initialization: of all weights; None is orthogonal.
+    Arguments are as in `BigGAN`; `base_channels` and `spectral_norm` are `discriminator_channels` and
+    `discriminator_spectral_norm` there.
 
     Raises:
         ValueError: for sizes that do not go together.
@@ -193,12 +174,12 @@ class Discriminator(nn.Module):
         self,
         *,
         image_size: int,
-        image_channels: int = 3,
-        number_of_classes: int = 0,
-        base_channels: int = 96,
-        attention_resolutions: tuple[int, ...] = (64,),
-        spectral_norm: bool = True,
-        initialization: Initialization | None = None,
+        image_channels: int,
+        number_of_classes: int,
+        base_channels: int,
+        attention_resolutions: tuple[int, ...],
+        spectral_norm: bool,
+        initialization: Initialization | None,
     ) -> None:
         super().__init__()
         check_sizes(image_size=image_size, attention_resolutions=attention_resolutions)
@@ -236,13 +217,16 @@ class Discriminator(nn.Module):
 class BigGAN(GAN):
     """BigGAN with the paper's settings as defaults; add `EMA`, `StandingStatistics` and `OrthogonalGenerator`.
 
+    Its own loss is `Hinge`.
+
     Args:
         image_size: 32, 64, 128, 256 or 512.
         image_channels: channels of the images.
-        number_of_classes: 0 for no labels.
-        latent_dim: size of z: 120 at 128x128, 140 at 256x256, 128 at 512x512.
-        generator_channels: the generator's base width, 96 in the paper.
-        discriminator_channels: the discriminator's base width, 96 in the paper.
+        number_of_classes: 0 for no labels, and no projection in the discriminator.
+        latent_dim: size of z: 120 at 128x128, 140 at 256x256, 128 at 512x512; with hierarchical latents a multiple of
+            the number of blocks plus 1.
+        generator_channels: what the table of the generator's widths multiplies ("ch", 96 in the paper).
+        discriminator_channels: what the table of the discriminator's widths multiplies ("ch", 96 in the paper).
         attention_resolutions: sizes of the features behind which both networks have self-attention.
         shared_embedding: one embedding of the class for all normalizations; without it each has tables of its own.
         embedding_dim: size of the shared embedding.
@@ -250,17 +234,14 @@ class BigGAN(GAN):
         generator_spectral_norm: of all layers but the shared embedding and the tables.
         discriminator_spectral_norm: of all layers.
         initialization: of both networks' weights; None is orthogonal.
-        batch_norm_eps: of the blocks' normalizations.
+        batch_norm_eps: of the blocks' normalizations; the generator's last one always has 1e-5.
         batch_norm_across_ranks: take the batch's statistics over all ranks.
-        loss: the objective; None is the hinge.
-        generator_optimizer: makes the generator's optimizer from its parameters.
-        discriminator_optimizer: makes the discriminator's optimizer.
-        loop: how the players alternate.
-        seed: of latents.
 
     Raises:
         ValueError: for sizes that do not go together.
     """
+
+    default_loss: ClassVar[type[AdversarialLoss]] = Hinge
 
     generator: Generator
     discriminator: Discriminator
@@ -284,11 +265,7 @@ class BigGAN(GAN):
         initialization: Initialization | None = None,
         batch_norm_eps: float = 1e-5,
         batch_norm_across_ranks: bool = True,
-        loss: AdversarialLoss | None = None,
-        generator_optimizer: OptimizerCallable = GANAdam,
-        discriminator_optimizer: OptimizerCallable = GANAdam,
-        loop: Loop = Loop(),
-        seed: int = 0,
+        training: Training = Training(),
     ) -> None:
         super().__init__(
             generator=Generator(
@@ -317,11 +294,7 @@ class BigGAN(GAN):
             ),
             latent_dim=latent_dim,
             number_of_classes=number_of_classes,
-            loss=Hinge() if loss is None else loss,
-            generator_optimizer=generator_optimizer,
-            discriminator_optimizer=discriminator_optimizer,
-            loop=loop,
-            seed=seed,
+            training=training,
         )
         self.save_hyperparameters(ignore=[*unsaved_arguments(), "initialization"])  # weights know how they began
         self.image_size = image_size

@@ -12,9 +12,9 @@ that `interop.biggan_deep_hf` reproduces: the last convolution has `base_channel
 
 from collections.abc import Callable
 from itertools import pairwise
+from typing import ClassVar
 
 import torch
-from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, relu
 
@@ -27,10 +27,9 @@ from lightning_gan.layers.resampling_convolutions import UpsampledConv2d
 from lightning_gan.layers.spectral_normalization import spectrally_normalized
 from lightning_gan.layers.truncated_normal import truncated_latents
 from lightning_gan.loop.gan import GAN, unsaved_arguments
-from lightning_gan.loop.settings import Loop
+from lightning_gan.loop.settings import Training
 from lightning_gan.losses import AdversarialLoss, Hinge
 from lightning_gan.models.biggan import BOTTOM, DISCRIMINATOR_WIDTHS, GENERATOR_WIDTHS, check_sizes, keeps_resolution
-from lightning_gan.optimizers import GANAdam
 from lightning_gan.tensors.shapes import Images, Labels, Latents, Logits
 
 
@@ -86,18 +85,8 @@ class GeneratorBlock(nn.Module):
 class Generator(nn.Module):
     """Latents and classes to images.
 
-    Args:
-        image_size: 32, 64, 128, 256 or 512.
-        image_channels: channels of the images.
-        number_of_classes: 0 for no labels.
-        latent_dim: size of z.
-        base_channels: what the table of widths multiplies, a multiple of 4; "ch", 128 in the paper.
-        attention_resolutions: sizes of the features behind which self-attention stands.
-        embedding_dim: size of the class embedding.
-        spectral_norm: of all layers but the class embedding.
-        initialization: of all weights; None is orthogonal.
-        batch_norm_eps: of the blocks' normalizations; the last one always has 1e-5.
-        batch_norm_across_ranks: take the batch's statistics over all ranks.
+    Arguments are as in `BigGANDeep`; `base_channels` and `spectral_norm` are `generator_channels` and
+    `generator_spectral_norm` there.
 
     Raises:
         ValueError: for sizes that do not go together.
@@ -107,16 +96,16 @@ class Generator(nn.Module):
         self,
         *,
         image_size: int,
-        image_channels: int = 3,
-        number_of_classes: int = 0,
-        latent_dim: int = 128,
-        base_channels: int = 128,
-        attention_resolutions: tuple[int, ...] = (64,),
-        embedding_dim: int = 128,
-        spectral_norm: bool = True,
-        initialization: Initialization | None = None,
-        batch_norm_eps: float = 1e-5,
-        batch_norm_across_ranks: bool = True,
+        image_channels: int,
+        number_of_classes: int,
+        latent_dim: int,
+        base_channels: int,
+        attention_resolutions: tuple[int, ...],
+        embedding_dim: int,
+        spectral_norm: bool,
+        initialization: Initialization | None,
+        batch_norm_eps: float,
+        batch_norm_across_ranks: bool,
     ) -> None:
         super().__init__()
         check_sizes(image_size=image_size, attention_resolutions=attention_resolutions)
@@ -158,10 +147,7 @@ class Generator(nn.Module):
 class DiscriminatorBlock(nn.Module):
     """A bottleneck of four convolutions (figure 16c); its shortcut keeps all channels, and computes those that are new.
 
-    Args:
-        in_channels: of the features.
-        out_channels: of the result, no less than `in_channels`.
-        downsamples: halves the resolution.
+    `out_channels` are no less than `in_channels`; `downsamples` halves the resolution.
     """
 
     def __init__(self, *, in_channels: int, out_channels: int, downsamples: bool) -> None:
@@ -188,14 +174,8 @@ class DiscriminatorBlock(nn.Module):
 class Discriminator(nn.Module):
     """Images and classes to one logit each.
 
-    Args:
-        image_size: 32, 64, 128, 256 or 512; for 512 the authors' public code has none, and ours mirrors the generator.
-        image_channels: channels of the images.
-        number_of_classes: 0 for no labels, and no projection.
-        base_channels: what the table of widths multiplies, a multiple of 4; "ch", 128 in the paper.
-        attention_resolutions: sizes of the features behind which self-attention stands.
-        spectral_norm: of all layers.
-        initialization: of all weights; None is orthogonal.
+    Arguments are as in `BigGANDeep`; `base_channels` and `spectral_norm` are `discriminator_channels` and
+    `discriminator_spectral_norm` there.
 
     Raises:
         ValueError: for sizes that do not go together.
@@ -205,12 +185,12 @@ class Discriminator(nn.Module):
         self,
         *,
         image_size: int,
-        image_channels: int = 3,
-        number_of_classes: int = 0,
-        base_channels: int = 128,
-        attention_resolutions: tuple[int, ...] = (64,),
-        spectral_norm: bool = True,
-        initialization: Initialization | None = None,
+        image_channels: int,
+        number_of_classes: int,
+        base_channels: int,
+        attention_resolutions: tuple[int, ...],
+        spectral_norm: bool,
+        initialization: Initialization | None,
     ) -> None:
         super().__init__()
         check_sizes(image_size=image_size, attention_resolutions=attention_resolutions)
@@ -244,29 +224,30 @@ class Discriminator(nn.Module):
 class BigGANDeep(GAN):
     """BigGAN-deep with the paper's settings as defaults; add `EMA`, `StandingStatistics` and `OrthogonalGenerator`.
 
+    Its own loss is `Hinge`.
+
     Args:
-        image_size: 32, 64, 128, 256 or 512.
+        image_size: 32, 64, 128, 256 or 512; for 512 the authors' public code has no discriminator, and ours mirrors the
+            generator.
         image_channels: channels of the images.
-        number_of_classes: 0 for no labels.
+        number_of_classes: 0 for no labels, and no projection in the discriminator.
         latent_dim: size of z.
-        generator_channels: the generator's base width, 128 in the paper, a multiple of 4.
-        discriminator_channels: the discriminator's base width, 128 in the paper, a multiple of 4.
+        generator_channels: what the table of the generator's widths multiplies ("ch", 128 in the paper); a multiple of
+            4.
+        discriminator_channels: what the table of the discriminator's widths multiplies; likewise.
         attention_resolutions: sizes of the features behind which both networks have self-attention.
         embedding_dim: size of the class embedding.
         generator_spectral_norm: of all layers but the class embedding.
         discriminator_spectral_norm: of all layers.
         initialization: of both networks' weights; None is orthogonal.
-        batch_norm_eps: of the blocks' normalizations.
+        batch_norm_eps: of the blocks' normalizations; the generator's last one always has 1e-5.
         batch_norm_across_ranks: take the batch's statistics over all ranks.
-        loss: the objective; None is the hinge.
-        generator_optimizer: makes the generator's optimizer from its parameters.
-        discriminator_optimizer: makes the discriminator's optimizer.
-        loop: how the players alternate.
-        seed: of latents.
 
     Raises:
         ValueError: for sizes that do not go together.
     """
+
+    default_loss: ClassVar[type[AdversarialLoss]] = Hinge
 
     generator: Generator
     discriminator: Discriminator
@@ -288,11 +269,7 @@ class BigGANDeep(GAN):
         initialization: Initialization | None = None,
         batch_norm_eps: float = 1e-5,
         batch_norm_across_ranks: bool = True,
-        loss: AdversarialLoss | None = None,
-        generator_optimizer: OptimizerCallable = GANAdam,
-        discriminator_optimizer: OptimizerCallable = GANAdam,
-        loop: Loop = Loop(),
-        seed: int = 0,
+        training: Training = Training(),
     ) -> None:
         super().__init__(
             generator=Generator(
@@ -319,11 +296,7 @@ class BigGANDeep(GAN):
             ),
             latent_dim=latent_dim,
             number_of_classes=number_of_classes,
-            loss=Hinge() if loss is None else loss,
-            generator_optimizer=generator_optimizer,
-            discriminator_optimizer=discriminator_optimizer,
-            loop=loop,
-            seed=seed,
+            training=training,
         )
         self.save_hyperparameters(ignore=[*unsaved_arguments(), "initialization"])  # weights know how they began
         self.image_size = image_size

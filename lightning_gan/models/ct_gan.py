@@ -11,17 +11,16 @@ that the authors' cut from 8x8 to 7x7 is not needed.
 
 import math
 from itertools import pairwise
+from typing import ClassVar
 
-from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
 
 from lightning_gan.layers.batch_norm import BatchNorm
 from lightning_gan.layers.growing import doublings
 from lightning_gan.layers.residual import started_uniformly
 from lightning_gan.loop.gan import GAN, unsaved_arguments
-from lightning_gan.loop.settings import Loop
+from lightning_gan.loop.settings import Training
 from lightning_gan.losses import AdversarialLoss, Wasserstein
-from lightning_gan.optimizers import GANAdam
 from lightning_gan.tensors.shapes import Images, Latents, Logits
 
 
@@ -43,16 +42,10 @@ def initialize(layer: nn.Conv2d | nn.ConvTranspose2d) -> None:
 class Generator(nn.Module):
     """Latents to images: 5x5 transposed convolutions that double the resolution, from 4x4.
 
-    Args:
-        image_size: a power of two from 8.
-        image_channels: channels of the images.
-        latent_dim: size of z.
-        width: feature maps before the last layer; doubled with every halving.
+    Arguments are as in `SmallCTGAN`.
     """
 
-    def __init__(
-        self, *, image_size: int = 32, image_channels: int = 3, latent_dim: int = 128, width: int = 64
-    ) -> None:
+    def __init__(self, *, image_size: int, image_channels: int, latent_dim: int, width: int) -> None:
         super().__init__()
         widths = [width * 2**stage for stage in reversed(range(doublings(image_size)))]
         self.input = started_uniformly(nn.Linear(latent_dim, widths[0] * 16))
@@ -74,14 +67,10 @@ class Generator(nn.Module):
 class Discriminator(nn.Module):
     """Images to one score: 5x5 convolutions of stride 2, each with leaky ReLU and dropout, down to 4x4.
 
-    Args:
-        image_size: a power of two from 8.
-        image_channels: channels of the images.
-        width: feature maps behind the first layer; doubled with every halving.
-        dropout: probability behind every convolution.
+    Arguments are as in `SmallCTGAN`.
     """
 
-    def __init__(self, *, image_size: int = 32, image_channels: int = 3, width: int = 64, dropout: float = 0.5) -> None:
+    def __init__(self, *, image_size: int, image_channels: int, width: int, dropout: float) -> None:
         super().__init__()
         widths = [width * 2**stage for stage in range(doublings(image_size))]
         layers: list[nn.Module] = []
@@ -100,8 +89,8 @@ class Discriminator(nn.Module):
 class SmallCTGAN(GAN):
     """CT-GAN's small networks; add `GradientPenalty` and `ConsistencyTerm` as callbacks. Labels are not used.
 
-    The authors' optimizers are Adam with 0.0001 and betas (0.5, 0.9), for 50,000 turns of the generator with batches
-    of 64.
+    Its own loss is `Wasserstein`. The authors' optimizers are Adam with 0.0001 and betas (0.5, 0.9), for 50,000 turns
+    of the generator with batches of 64.
 
     Args:
         image_size: a power of two from 8; 32 in the paper.
@@ -110,15 +99,12 @@ class SmallCTGAN(GAN):
         latent_dim: size of z.
         width: feature maps next to the image; doubled with every halving.
         dropout: probability behind every convolution of the critic; 0 makes it WGAN-GP's.
-        loss: the objective; None is `Wasserstein`.
-        generator_optimizer: makes the generator's optimizer from its parameters.
-        discriminator_optimizer: makes the critic's optimizer.
-        loop: how the players alternate.
-        seed: of latents and dropout.
 
     Raises:
         ValueError: for classes, a size that is no power of two, and a probability outside [0, 1).
     """
+
+    default_loss: ClassVar[type[AdversarialLoss]] = Wasserstein
 
     generator: Generator
     discriminator: Discriminator
@@ -133,11 +119,7 @@ class SmallCTGAN(GAN):
         latent_dim: int = 128,
         width: int = 64,
         dropout: float = 0.5,
-        loss: AdversarialLoss | None = None,
-        generator_optimizer: OptimizerCallable = GANAdam,
-        discriminator_optimizer: OptimizerCallable = GANAdam,
-        loop: Loop = Loop(),
-        seed: int = 0,
+        training: Training = Training(),
     ) -> None:
         if number_of_classes:
             raise ValueError(
@@ -154,10 +136,6 @@ class SmallCTGAN(GAN):
                 image_size=image_size, image_channels=image_channels, width=width, dropout=dropout
             ),
             latent_dim=latent_dim,
-            loss=loss if loss is not None else Wasserstein(),
-            generator_optimizer=generator_optimizer,
-            discriminator_optimizer=discriminator_optimizer,
-            loop=loop,
-            seed=seed,
+            training=training,
         )
         self.save_hyperparameters(ignore=unsaved_arguments())

@@ -13,17 +13,14 @@ authors' judges the fakes of the discriminator's turn again.
 from itertools import pairwise
 
 import torch
-from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
 
 from lightning_gan.layers import label_vectors
 from lightning_gan.layers.batch_norm import BatchNorm, ChannelAffine
 from lightning_gan.layers.growing import doublings
-from lightning_gan.loop.gan import GAN, unsaved_arguments
-from lightning_gan.loop.settings import Loop
-from lightning_gan.losses import AdversarialLoss
+from lightning_gan.loop.gan import unsaved_arguments
+from lightning_gan.loop.settings import Training
 from lightning_gan.models.auxiliary_classifier import AuxiliaryClassifier, AuxiliaryClassifierGAN
-from lightning_gan.optimizers import GANAdam
 from lightning_gan.tensors.shapes import Images, Labels, Latents, Logits
 
 
@@ -38,22 +35,17 @@ def initialize(layer: nn.Module) -> None:
 class Generator(nn.Module):
     """Latents, and a one-hot label beside them, to images: a transposed convolution for every doubling.
 
-    Args:
-        image_size: a power of two from 8; the paper has 64.
-        image_channels: channels of the images.
-        number_of_classes: 0 for no labels.
-        latent_dim: size of z.
-        width: feature maps before the last layer; doubled with every halving down to 4x4.
+    Arguments are as in `DCGAN`; `width` is `generator_width` there.
     """
 
     def __init__(
         self,
         *,
         image_size: int,
-        image_channels: int = 3,
-        number_of_classes: int = 0,
-        latent_dim: int = 100,
-        width: int = 64,
+        image_channels: int,
+        number_of_classes: int,
+        latent_dim: int,
+        width: int,
     ) -> None:
         super().__init__()
         self.number_of_classes = number_of_classes
@@ -83,22 +75,20 @@ class Generator(nn.Module):
 class Discriminator(nn.Module):
     """Images, and a constant map per class beside them, to `outputs` numbers each: a convolution for every halving.
 
+    Arguments that are not listed are as in `DCGAN`; `width` is `discriminator_width` there.
+
     Args:
-        image_size: a power of two from 8; the paper has 64.
-        image_channels: channels of the images.
-        number_of_classes: 0 for no labels.
-        width: feature maps after the first layer; doubled with every halving.
-        outputs: 1 logit, and logits of classes for an auxiliary classifier.
+        outputs: 1 logit, or also one for each class that an auxiliary classifier names.
     """
 
     def __init__(
         self,
         *,
         image_size: int,
-        image_channels: int = 3,
-        number_of_classes: int = 0,
-        width: int = 64,
-        outputs: int = 1,
+        image_channels: int,
+        number_of_classes: int,
+        width: int,
+        outputs: int,
     ) -> None:
         super().__init__()
         self.number_of_classes = number_of_classes
@@ -123,24 +113,24 @@ class Discriminator(nn.Module):
         return logits
 
 
-class DCGAN(GAN):
+class DCGAN(AuxiliaryClassifierGAN):
     """DCGAN with the paper's networks as defaults; its optimizers are Adam with 0.0002 and betas (0.5, 0.999).
 
     With classes both networks see the label: the generator beside the latent, the discriminator as constant maps beside
-    the image (Mirza and Osindero 2014).
+    the image (Mirza and Osindero 2014). With an auxiliary classifier the discriminator names the class instead of being
+    told it (AC-GAN; Odena et al. 2017); their own networks are deeper at 128x128 and have dropout, the objective is
+    theirs.
 
     Args:
         image_size: a power of two from 8; the paper has 64.
         image_channels: channels of the images.
         number_of_classes: 0 for no labels.
         latent_dim: size of z.
-        generator_width: feature maps before the generator's last layer; the Theano code has 128.
-        discriminator_width: feature maps after the discriminator's first layer.
-        loss: the objective; None is the non-saturating one.
-        generator_optimizer: makes the generator's optimizer from its parameters.
-        discriminator_optimizer: makes the discriminator's optimizer.
-        loop: how the players alternate.
-        seed: of latents.
+        generator_width: feature maps before the generator's last layer, doubled with every halving down to 4x4; the
+            Theano code has 128.
+        discriminator_width: feature maps after the discriminator's first layer, doubled with every halving.
+        auxiliary_classifier: weights of the cross-entropies of the classes that the discriminator names; None tells it
+            the class.
     """
 
     generator: Generator
@@ -156,12 +146,10 @@ class DCGAN(GAN):
         latent_dim: int = 100,
         generator_width: int = 64,
         discriminator_width: int = 64,
-        loss: AdversarialLoss | None = None,
-        generator_optimizer: OptimizerCallable = GANAdam,
-        discriminator_optimizer: OptimizerCallable = GANAdam,
-        loop: Loop = Loop(),
-        seed: int = 0,
+        auxiliary_classifier: AuxiliaryClassifier | None = None,
+        training: Training = Training(),
     ) -> None:
+        is_told = auxiliary_classifier is None
         super().__init__(
             generator=Generator(
                 image_size=image_size,
@@ -173,81 +161,13 @@ class DCGAN(GAN):
             discriminator=Discriminator(
                 image_size=image_size,
                 image_channels=image_channels,
-                number_of_classes=number_of_classes,
+                number_of_classes=number_of_classes if is_told else 0,
                 width=discriminator_width,
+                outputs=1 if is_told else 1 + number_of_classes,
             ),
             latent_dim=latent_dim,
             number_of_classes=number_of_classes,
-            loss=loss,
-            generator_optimizer=generator_optimizer,
-            discriminator_optimizer=discriminator_optimizer,
-            loop=loop,
-            seed=seed,
-        )
-        self.save_hyperparameters(ignore=unsaved_arguments())
-
-
-class AuxiliaryClassifierDCGAN(AuxiliaryClassifierGAN):
-    """DCGAN whose discriminator names the class instead of being told it (AC-GAN; Odena et al. 2017).
-
-    Their own networks are deeper at 128x128 and have dropout; the objective is theirs.
-
-    Args:
-        image_size: a power of two from 8.
-        image_channels: channels of the images.
-        number_of_classes: 0 for no labels, which makes it a `DCGAN`.
-        latent_dim: size of z.
-        generator_width: feature maps before the generator's last layer.
-        discriminator_width: feature maps after the discriminator's first layer.
-        auxiliary_classifier: weights of the cross-entropies.
-        loss: the objective; None is the non-saturating one.
-        generator_optimizer: makes the generator's optimizer from its parameters.
-        discriminator_optimizer: makes the discriminator's optimizer.
-        loop: how the players alternate.
-        seed: of latents.
-    """
-
-    generator: Generator
-    discriminator: Discriminator
-    generator_ema: Generator
-
-    def __init__(
-        self,
-        *,
-        image_size: int = 64,
-        image_channels: int = 3,
-        number_of_classes: int = 0,
-        latent_dim: int = 100,
-        generator_width: int = 64,
-        discriminator_width: int = 64,
-        auxiliary_classifier: AuxiliaryClassifier = AuxiliaryClassifier(),
-        loss: AdversarialLoss | None = None,
-        generator_optimizer: OptimizerCallable = GANAdam,
-        discriminator_optimizer: OptimizerCallable = GANAdam,
-        loop: Loop = Loop(),
-        seed: int = 0,
-    ) -> None:
-        super().__init__(
-            generator=Generator(
-                image_size=image_size,
-                image_channels=image_channels,
-                number_of_classes=number_of_classes,
-                latent_dim=latent_dim,
-                width=generator_width,
-            ),
-            discriminator=Discriminator(
-                image_size=image_size,
-                image_channels=image_channels,
-                width=discriminator_width,
-                outputs=1 + number_of_classes,
-            ),
-            latent_dim=latent_dim,
-            number_of_classes=number_of_classes,
-            loss=loss,
-            generator_optimizer=generator_optimizer,
-            discriminator_optimizer=discriminator_optimizer,
-            loop=loop,
-            seed=seed,
+            training=training,
         )
         self.save_hyperparameters(ignore=unsaved_arguments())
         self.auxiliary_classifier = auxiliary_classifier

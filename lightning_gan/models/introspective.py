@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, NamedTuple
 
 import torch
-from lightning.pytorch.cli import OptimizerCallable
 from torch import nn
 
 from lightning_gan.layers.gaussian_code import reparametrized
@@ -20,7 +19,7 @@ from lightning_gan.loop.autoencoder import Autoencoder
 from lightning_gan.loop.draws import Draws, Leftover, Reals
 from lightning_gan.loop.gan import GAN
 from lightning_gan.loop.sampling import evaluation_mode
-from lightning_gan.loop.settings import Loop
+from lightning_gan.loop.settings import Training
 from lightning_gan.loop.turn import Player, Scores, Turn
 from lightning_gan.penalties.kl_divergence import kl_to_standard_normal
 from lightning_gan.penalties.reconstruction import reconstruction_error
@@ -99,19 +98,17 @@ class IntrospectiveGAN(GAN, Autoencoder):
     The score of an image is minus the divergence of its code. Until `vae_warmup_kimg` both players minimize the cost of
     a variational autoencoder, the error and the divergence with weight 1 each.
 
+    Arguments that are not listed are as in the models.
+
+    With slices (`Training.accumulate_slices`) means over a batch are means over a slice.
+
     Args:
         generator: the decoder, latents to images.
         discriminator: the encoder, images to mean and logarithm of the variance of their codes.
-        latent_dim: size of a latent and of a code.
-        vae_warmup_kimg: thousands of images for which it is a variational autoencoder.
-        generator_optimizer: makes the decoder's optimizer from its parameters.
-        discriminator_optimizer: makes the encoder's optimizer.
-        loop: how the players alternate. With slices (`accumulate_slices`) means over a batch are means over a slice.
-        seed: of latents and of the codes' noise.
 
     Raises:
-        ValueError: for a negative warm-up, and for a loop in which the decoder's turn does not follow the encoder's on
-            the same images.
+        ValueError: for a negative warm-up, a loss, and training settings with which the decoder's turn does not follow
+            the encoder's on the same images.
     """
 
     turns_are_independent: ClassVar[bool] = False
@@ -125,29 +122,24 @@ class IntrospectiveGAN(GAN, Autoencoder):
         discriminator: nn.Module,
         latent_dim: int,
         vae_warmup_kimg: float,
-        generator_optimizer: OptimizerCallable,
-        discriminator_optimizer: OptimizerCallable,
-        loop: Loop,
-        seed: int,
+        training: Training,
     ) -> None:
         name = type(self).__name__
+        training.check_default_loss(name)
         if vae_warmup_kimg < 0:
             raise ValueError(f"{name}: vae_warmup_kimg={vae_warmup_kimg} must not be negative; 0 is no warm-up")
-        if loop.discriminator_turns == 0:
+        if training.discriminator_turns == 0:
             raise ValueError(f"{name}: discriminator_turns=0 leaves no codes for the decoder's turn; take 1 or more")
-        if loop.generator_batch_multiple != 1:
+        if training.generator_batch_multiple != 1:
             raise ValueError(
-                f"{name}: generator_batch_multiple={loop.generator_batch_multiple} must be 1, because the decoder's "
-                "turn is on the codes of the encoder's images"
+                f"{name}: generator_batch_multiple={training.generator_batch_multiple} must be 1, because the "
+                "decoder's turn is on the codes of the encoder's images"
             )
         super().__init__(
             generator=generator,
             discriminator=discriminator,
             latent_dim=latent_dim,
-            generator_optimizer=generator_optimizer,
-            discriminator_optimizer=discriminator_optimizer,
-            loop=loop,
-            seed=seed,
+            training=training,
         )
         self.vae_warmup_kimg = vae_warmup_kimg
         self.is_warming_up = False

@@ -93,12 +93,12 @@ class AsIntroVAEWasRun(LearnedShortcuts):
 class ResidualBlock(nn.Module):
     """Convolution, norm, leaky rectifier, convolution; the shortcut; a norm and a leaky rectifier.
 
+    Arguments that are not listed are as in `Encoder`.
+
     Args:
         in_channels: feature maps before.
         out_channels: feature maps behind.
-        residual_sum: where the second norm stands.
         learned_shortcut: whether the shortcut is a 1x1 convolution.
-        batch_norm_across_ranks: take the batch's statistics over all ranks.
     """
 
     def __init__(
@@ -189,7 +189,7 @@ class Encoder(nn.Module):
         channels: Sequence[int],
         residual_sum: ResidualSum,
         learned_shortcuts: LearnedShortcuts,
-        batch_norm_across_ranks: bool = True,
+        batch_norm_across_ranks: bool,
     ) -> None:
         super().__init__()
         bottom = lowest_resolution(image_size, channels)
@@ -215,14 +215,7 @@ class Encoder(nn.Module):
 class Decoder(nn.Module):
     """Codes to images in about [-1, 1]; like the authors' it has no activation at the end, so pixels may overshoot.
 
-    Args:
-        image_size: height and width.
-        image_channels: channels of the images.
-        latent_dim: dimensions of the code.
-        channels: feature maps at the images' size, and behind every halving but the last, as of the encoder.
-        residual_sum: where the blocks' second batch norm stands.
-        learned_shortcuts: which blocks have a 1x1 convolution in their shortcut.
-        batch_norm_across_ranks: take the batch's statistics over all ranks.
+    Arguments are as in `Encoder`.
 
     Raises:
         ValueError: for channels that do not fit the size.
@@ -237,7 +230,7 @@ class Decoder(nn.Module):
         channels: Sequence[int],
         residual_sum: ResidualSum,
         learned_shortcuts: LearnedShortcuts,
-        batch_norm_across_ranks: bool = True,
+        batch_norm_across_ranks: bool,
     ) -> None:
         super().__init__()
         self.bottom = lowest_resolution(image_size, channels)

@@ -13,10 +13,8 @@ are the same. It makes fakes and reconstructions a second time, so its running a
 
 from collections.abc import Mapping, Sequence
 
-from lightning.pytorch.cli import OptimizerCallable
-
 from lightning_gan.loop.gan import unsaved_arguments
-from lightning_gan.loop.settings import Loop
+from lightning_gan.loop.settings import Training
 from lightning_gan.loop.turn import Turn
 from lightning_gan.models.introspective import IntrospectiveGAN, IntrospectiveScores
 from lightning_gan.models.introspective_networks import (
@@ -28,7 +26,6 @@ from lightning_gan.models.introspective_networks import (
     channels_or_authors,
     mean_over_ranks,
 )
-from lightning_gan.optimizers import GANAdam
 from lightning_gan.penalties.reconstruction import margin_shortfall
 from lightning_gan.tensors.shapes import PerSample, Scalar
 
@@ -60,10 +57,6 @@ class IntroVAE(IntrospectiveGAN):
         negative_weight: w_neg, of the hinges, further halved.
         vae_warmup_kimg: thousands of images for which it is a variational autoencoder.
         batch_norm_across_ranks: take batch norm's statistics over all ranks.
-        generator_optimizer: makes the decoder's optimizer from its parameters.
-        discriminator_optimizer: makes the encoder's optimizer.
-        loop: how the players alternate. With slices (`accumulate_slices`) the hinge is of the slice's mean.
-        seed: of latents and of the codes' noise.
 
     Raises:
         ValueError: for channels that do not fit the size, negative weights, and a loop in which the decoder's turn does
@@ -88,10 +81,7 @@ class IntroVAE(IntrospectiveGAN):
         negative_weight: float = 0.5,
         vae_warmup_kimg: float = 0.0,
         batch_norm_across_ranks: bool = True,
-        generator_optimizer: OptimizerCallable = GANAdam,
-        discriminator_optimizer: OptimizerCallable = GANAdam,
-        loop: Loop = Loop(),
-        seed: int = 0,
+        training: Training = Training(),
     ) -> None:
         weights = {
             "margin": margin,
@@ -125,10 +115,7 @@ class IntroVAE(IntrospectiveGAN):
             ),
             latent_dim=latent_dim,
             vae_warmup_kimg=vae_warmup_kimg,
-            generator_optimizer=generator_optimizer,
-            discriminator_optimizer=discriminator_optimizer,
-            loop=loop,
-            seed=seed,
+            training=training,
         )
         self.save_hyperparameters(ignore=unsaved_arguments("learned_shortcuts"))
         self.margin = margin

@@ -6,15 +6,15 @@ are in `resnet_gan`.
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import ClassVar
 
-from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
 
 from lightning_gan.layers.growing import doublings
 from lightning_gan.layers.residual import down_block
 from lightning_gan.layers.widths import widths_or_default
 from lightning_gan.loop.gan import unsaved_arguments
-from lightning_gan.loop.settings import Loop
+from lightning_gan.loop.settings import Training
 from lightning_gan.losses import AdversarialLoss, Wasserstein
 from lightning_gan.models.auxiliary_classifier import AuxiliaryClassifier, AuxiliaryClassifierGAN
 from lightning_gan.models.resnet_gan import (
@@ -25,7 +25,6 @@ from lightning_gan.models.resnet_gan import (
     image_convolution,
     started_as_in_wgan_gp,
 )
-from lightning_gan.optimizers import GANAdam
 
 
 class LayerNorm(nn.GroupNorm):
@@ -43,13 +42,10 @@ class LayerNorm(nn.GroupNorm):
         return super().forward(features)
 
 
-def layer_norm_critic(*, widths: Sequence[int], image_channels: int = 3, number_of_classes: int = 0) -> Critic:
+def layer_norm_critic(*, widths: Sequence[int], image_channels: int, number_of_classes: int) -> Critic:
     """A convolution, then blocks that halve the image down to 4x4; neither norm nor relu behind them.
 
-    Args:
-        widths: feature maps at the images' size, half of it ... 4x4.
-        image_channels: channels of the images.
-        number_of_classes: 0 for no auxiliary classifier.
+    Arguments are as in `LayerNormResNetGAN`, but for the widths, which begin at the images' size.
     """
     entrance = image_convolution(image_channels, widths[0], gain=GLOROT)
     blocks = [
@@ -73,8 +69,8 @@ def layer_norm_critic(*, widths: Sequence[int], image_channels: int = 3, number_
 class LayerNormResNetGAN(AuxiliaryClassifierGAN):
     """WGAN-GP's networks for 64x64 images, at any size; add `GradientPenalty` as a callback.
 
-    The authors' optimizers are Adam with 0.0001 and betas (0, 0.9), and have no labels here; with classes it does what
-    `ResNetGAN` does.
+    Its own loss is `Wasserstein`. The authors' optimizers are Adam with 0.0001 and betas (0, 0.9), and have no labels
+    here; with classes it does what `ResNetGAN` does.
 
     Args:
         image_size: a power of two from 8; the paper has 64.
@@ -84,15 +80,12 @@ class LayerNormResNetGAN(AuxiliaryClassifierGAN):
         widths: feature maps at 4x4, 8x8 ... `image_size`, of both networks; None is 64 at the images' size, twice as
             many with every halving, but no more than 512.
         auxiliary_classifier: weights of the classes' cross-entropies.
-        loss: the objective; None is `Wasserstein`.
-        generator_optimizer: makes the generator's optimizer from its parameters.
-        discriminator_optimizer: makes the critic's optimizer.
-        loop: how the players alternate.
-        seed: of latents.
 
     Raises:
         ValueError: for a size that is no power of two, and a wrong number of widths.
     """
+
+    default_loss: ClassVar[type[AdversarialLoss]] = Wasserstein
 
     generator: Generator
     discriminator: Critic
@@ -107,11 +100,7 @@ class LayerNormResNetGAN(AuxiliaryClassifierGAN):
         latent_dim: int = 128,
         widths: list[int] | None = None,
         auxiliary_classifier: AuxiliaryClassifier = AuxiliaryClassifier(real=1.0, fake=0.0, generator=0.1),
-        loss: AdversarialLoss | None = None,
-        generator_optimizer: OptimizerCallable = GANAdam,
-        discriminator_optimizer: OptimizerCallable = GANAdam,
-        loop: Loop = Loop(),
-        seed: int = 0,
+        training: Training = Training(),
     ) -> None:
         default = [min(64 * 2**halvings, 512) for halvings in reversed(range(doublings(image_size) + 1))]
         by_resolution = widths_or_default(widths, default, setting="widths", image_size=image_size)
@@ -129,11 +118,7 @@ class LayerNormResNetGAN(AuxiliaryClassifierGAN):
             ),
             latent_dim=latent_dim,
             number_of_classes=number_of_classes,
-            loss=loss if loss is not None else Wasserstein(),
-            generator_optimizer=generator_optimizer,
-            discriminator_optimizer=discriminator_optimizer,
-            loop=loop,
-            seed=seed,
+            training=training,
         )
         self.save_hyperparameters(ignore=unsaved_arguments())
         self.auxiliary_classifier = auxiliary_classifier

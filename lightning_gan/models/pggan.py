@@ -11,9 +11,9 @@ but the scale of image gradients (`Turn.gradient_scale`).
 
 import math
 from itertools import pairwise
+from typing import ClassVar
 
 import torch
-from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
@@ -30,10 +30,9 @@ from lightning_gan.layers import (
 from lightning_gan.layers.normalization import PixelNorm
 from lightning_gan.layers.progressive import GrowingGenerator, GrowingSizes
 from lightning_gan.loop.gan import unsaved_arguments
-from lightning_gan.loop.settings import Loop
+from lightning_gan.loop.settings import Training
 from lightning_gan.losses import AdversarialLoss, Wasserstein
 from lightning_gan.models.auxiliary_classifier import AuxiliaryClassifier, AuxiliaryClassifierGAN
-from lightning_gan.optimizers import GANAdam
 from lightning_gan.tensors.shapes import Images, Labels, Latents
 
 
@@ -70,13 +69,9 @@ class GeneratorBlock(nn.Module):
 class Generator(GrowingGenerator):
     """Latents, and labels beside them, to images; every resolution has its own projection to RGB.
 
+    Arguments that are not listed are as in `PGGAN`.
+
     Args:
-        image_size: full resolution, a power of two from 4 to 1024.
-        image_channels: 1 for grey, 3 for RGB, or any other number.
-        number_of_classes: 0 for no labels.
-        latent_dim: size of z.
-        channel_base: feature maps are `channel_base / resolution * 2`,
-        channel_max: but no more than this.
         normalizes_latents: whether pixel norm puts the input, latent and label, on a sphere.
         normalizes_features: whether pixel norm follows every layer.
         pixel_norm_eps: added to the mean square; the authors' half-precision networks have 1e-4.
@@ -86,11 +81,11 @@ class Generator(GrowingGenerator):
         self,
         *,
         image_size: int,
-        image_channels: int = 3,
-        number_of_classes: int = 0,
-        latent_dim: int = 512,
-        channel_base: int = 8192,
-        channel_max: int = 512,
+        image_channels: int,
+        number_of_classes: int,
+        latent_dim: int,
+        channel_base: int,
+        channel_max: int,
         normalizes_latents: bool = True,
         normalizes_features: bool = True,
         pixel_norm_eps: float = 1e-8,
@@ -127,10 +122,11 @@ class Generator(GrowingGenerator):
 class DiscriminatorBlock(nn.Module):
     """Two convolutions, and half the resolution.
 
+    Arguments that are not listed are as in `PGGAN`.
+
     Args:
         in_channels: feature maps at the resolution.
         out_channels: feature maps at half of it.
-        activation_before_downsampling: see `Discriminator`.
     """
 
     def __init__(self, *, in_channels: int, out_channels: int, activation_before_downsampling: bool) -> None:
@@ -152,29 +148,19 @@ class DiscriminatorBlock(nn.Module):
 class Discriminator(GrowingDiscriminator):
     """Images of the active resolution to a score, and to one logit per class.
 
-    Args:
-        image_size: full resolution.
-        image_channels: channels of the images.
-        number_of_classes: 0 for no labels.
-        channel_base: feature maps are `channel_base / resolution * 2`,
-        channel_max: but no more than this.
-        minibatch_stddev_group: samples per group of the minibatch standard deviation.
-        activation_before_downsampling: False halves the resolution within the second convolution of a block, before
-            its leaky ReLU, as the authors' TensorFlow code does by default; True halves it after the leaky ReLU, as the
-            Theano code of the paper does, and the TensorFlow code with `fused_scale=False`. The weights have the same
-            shapes, and the results differ.
+    Arguments are as in `PGGAN`.
     """
 
     def __init__(
         self,
         *,
         image_size: int,
-        image_channels: int = 3,
-        number_of_classes: int = 0,
-        channel_base: int = 8192,
-        channel_max: int = 512,
-        minibatch_stddev_group: int = 4,
-        activation_before_downsampling: bool = False,
+        image_channels: int,
+        number_of_classes: int,
+        channel_base: int,
+        channel_max: int,
+        minibatch_stddev_group: int,
+        activation_before_downsampling: bool,
     ) -> None:
         sizes = GrowingSizes(
             image_size=image_size, image_channels=image_channels, channel_base=channel_base, channel_max=channel_max
@@ -201,7 +187,8 @@ class Discriminator(GrowingDiscriminator):
 class PGGAN(AuxiliaryClassifierGAN):
     """PGGAN with the settings of the authors' code as defaults.
 
-    Their loss is complete with `GradientPenalty` and `Drift` among the callbacks; add `ProgressiveGrowing` and `EMA`.
+    Its own loss is `Wasserstein`, which is the authors' with `GradientPenalty` and `Drift` among the callbacks; add
+    `ProgressiveGrowing` and `EMA`.
 
     Args:
         image_size: full resolution, a power of two from 4 to 1024.
@@ -212,18 +199,17 @@ class PGGAN(AuxiliaryClassifierGAN):
         channel_max: but no more than this.
         minibatch_stddev_group: samples per group of the minibatch standard deviation; 4 in the authors' TensorFlow
             code, the whole batch in the paper's.
-        activation_before_downsampling: whether the discriminator's blocks halve the resolution after their last
-            activation, as in the paper's code, and not before, as in the authors' TensorFlow code.
+        activation_before_downsampling: False halves the resolution within the second convolution of a discriminator's
+            block, before its leaky ReLU, as the authors' TensorFlow code does by default; True halves it after the
+            leaky ReLU, as the Theano code of the paper does, and the TensorFlow code with `fused_scale=False`. The
+            weights have the same shapes, and the results differ.
         auxiliary_classifier: weights of the classification of images, if there are classes.
-        loss: the objective; None is `Wasserstein`.
-        generator_optimizer: makes the generator's optimizer from its parameters.
-        discriminator_optimizer: makes the discriminator's optimizer.
-        loop: how the players alternate.
-        seed: of latents.
 
     Raises:
         ValueError: for a size that is no power of two.
     """
+
+    default_loss: ClassVar[type[AdversarialLoss]] = Wasserstein
 
     generator: Generator
     discriminator: Discriminator
@@ -241,11 +227,7 @@ class PGGAN(AuxiliaryClassifierGAN):
         minibatch_stddev_group: int = 4,
         activation_before_downsampling: bool = False,
         auxiliary_classifier: AuxiliaryClassifier = AuxiliaryClassifier(),
-        loss: AdversarialLoss | None = None,
-        generator_optimizer: OptimizerCallable = GANAdam,
-        discriminator_optimizer: OptimizerCallable = GANAdam,
-        loop: Loop = Loop(),
-        seed: int = 0,
+        training: Training = Training(),
     ) -> None:
         super().__init__(
             generator=Generator(
@@ -267,11 +249,7 @@ class PGGAN(AuxiliaryClassifierGAN):
             ),
             latent_dim=latent_dim,
             number_of_classes=number_of_classes,
-            loss=loss if loss is not None else Wasserstein(),
-            generator_optimizer=generator_optimizer,
-            discriminator_optimizer=discriminator_optimizer,
-            loop=loop,
-            seed=seed,
+            training=training,
         )
         self.save_hyperparameters(ignore=unsaved_arguments())
         self.image_size = image_size

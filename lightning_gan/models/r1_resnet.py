@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from typing import ClassVar, final
 
 import torch
-from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, leaky_relu
 
@@ -25,9 +24,7 @@ from lightning_gan.layers.labels import label_vectors
 from lightning_gan.layers.projection import ClassEmbedding
 from lightning_gan.layers.resampling import nearest_upsample
 from lightning_gan.loop.gan import GAN, unsaved_arguments
-from lightning_gan.loop.settings import Loop
-from lightning_gan.losses import AdversarialLoss
-from lightning_gan.optimizers import GANAdam
+from lightning_gan.loop.settings import Training
 from lightning_gan.tensors.shapes import Images, Labels, Latents, Logits
 
 
@@ -287,24 +284,18 @@ class Critic(nn.Module):
 class Discriminator(Critic):
     """Images to the label's logit; 3x3 averages of stride 2 between resolutions.
 
-    Args:
-        image_size: a power of two from 8.
-        image_channels: channels of the images.
-        number_of_classes: 0 for no labels.
-        width: feature maps at the images' size.
-        width_max: most feature maps.
-        architecture: which blocks there are.
+    Arguments are as in `R1ResNet`.
     """
 
     def __init__(
         self,
         *,
         image_size: int,
-        image_channels: int = 3,
-        number_of_classes: int = 0,
-        width: int = 64,
-        width_max: int = 1024,
-        architecture: Architecture = ResNet(),
+        image_channels: int,
+        number_of_classes: int,
+        width: int,
+        width_max: int,
+        architecture: Architecture,
     ) -> None:
         blocks = architecture.blocks(image_size=image_size, width=width, width_max=width_max)
         super().__init__(
@@ -336,11 +327,6 @@ class R1ResNet(GAN):
         width: feature maps at the images' size; doubled with every halving,
         width_max: but no more than this (by `ResNet`; the others have their own tables).
         architecture: which blocks there are: `ResNet`, `ResNet2`, `ResNet3` or `ResNet4`.
-        loss: the objective; None is the non-saturating one.
-        generator_optimizer: makes the generator's optimizer from its parameters.
-        discriminator_optimizer: makes the discriminator's optimizer.
-        loop: how the players alternate.
-        seed: of latents.
 
     Raises:
         ValueError: for a size that the architecture cannot halve, and a width above `width_max`.
@@ -361,11 +347,7 @@ class R1ResNet(GAN):
         width: int = 64,
         width_max: int = 1024,
         architecture: Architecture = ResNet(),
-        loss: AdversarialLoss | None = None,
-        generator_optimizer: OptimizerCallable = GANAdam,
-        discriminator_optimizer: OptimizerCallable = GANAdam,
-        loop: Loop = Loop(),
-        seed: int = 0,
+        training: Training = Training(),
     ) -> None:
         super().__init__(
             generator=Generator(
@@ -388,10 +370,6 @@ class R1ResNet(GAN):
             ),
             latent_dim=latent_dim,
             number_of_classes=number_of_classes,
-            loss=loss,
-            generator_optimizer=generator_optimizer,
-            discriminator_optimizer=discriminator_optimizer,
-            loop=loop,
-            seed=seed,
+            training=training,
         )
         self.save_hyperparameters(ignore=unsaved_arguments("architecture"))

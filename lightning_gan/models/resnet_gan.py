@@ -15,9 +15,9 @@ import math
 from collections.abc import Sequence
 from functools import partial
 from itertools import pairwise
+from typing import ClassVar
 
 import torch
-from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
@@ -26,10 +26,9 @@ from lightning_gan.layers.growing import doublings
 from lightning_gan.layers.residual import down_block, started_uniformly, up_block
 from lightning_gan.layers.widths import widths_or_default
 from lightning_gan.loop.gan import unsaved_arguments
-from lightning_gan.loop.settings import Loop
+from lightning_gan.loop.settings import Training
 from lightning_gan.losses import AdversarialLoss, Wasserstein
 from lightning_gan.models.auxiliary_classifier import AuxiliaryClassifier, AuxiliaryClassifierGAN
-from lightning_gan.optimizers import GANAdam
 from lightning_gan.tensors.shapes import Images, Labels, Latents, Logits
 
 GLOROT, HE = 1.0, math.sqrt(2.0)
@@ -49,12 +48,11 @@ def image_convolution(in_channels: int, out_channels: int, *, gain: float) -> nn
 class Generator(nn.Module):
     """Latents to images; labels choose the scales and offsets of the blocks' batch norm.
 
+    Arguments that are not listed are as in `ResNetGAN`; `widths` is `generator_widths` there.
+
     Args:
-        widths: feature maps at 4x4, 8x8 ... the images' size.
-        image_channels: channels of the images.
-        number_of_classes: 0 for no labels.
-        latent_dim: size of z.
-        first_bias: whether the blocks' first convolutions have a bias: at CIFAR, not at 64x64.
+        first_bias: whether the blocks' first convolutions have a bias, which the second norm takes away again: at
+            CIFAR, not at 64x64.
         output_gain: of the last convolution's weights: `GLOROT` at CIFAR, `HE` at 64x64.
     """
 
@@ -62,9 +60,9 @@ class Generator(nn.Module):
         self,
         *,
         widths: Sequence[int],
-        image_channels: int = 3,
-        number_of_classes: int = 0,
-        latent_dim: int = 128,
+        image_channels: int,
+        number_of_classes: int,
+        latent_dim: int,
         first_bias: bool = True,
         output_gain: float = GLOROT,
     ) -> None:
@@ -110,13 +108,14 @@ class Critic(nn.Module):
 
     Its second-to-last layer is the submodule `features`.
 
+    Arguments that are not listed are as in `ResNetGAN`.
+
     Args:
         features: images to `batch feature_count`.
         feature_count: how many there are.
-        number_of_classes: 0 for no auxiliary classifier.
     """
 
-    def __init__(self, *, features: nn.Sequential, feature_count: int, number_of_classes: int = 0) -> None:
+    def __init__(self, *, features: nn.Sequential, feature_count: int, number_of_classes: int) -> None:
         super().__init__()
         self.features = features
         self.to_score = started_uniformly(nn.Linear(feature_count, 1))
@@ -129,15 +128,11 @@ class Critic(nn.Module):
 
 
 def plain_critic(
-    *, widths: Sequence[int], image_channels: int = 3, number_of_classes: int = 0, dropout: Sequence[float] = ()
+    *, widths: Sequence[int], image_channels: int, number_of_classes: int, dropout: Sequence[float]
 ) -> Critic:
     """CIFAR's critic: blocks that halve the image, two that do not, and the mean over pixels; no normalization.
 
-    Args:
-        widths: feature maps of the blocks: one that halves at least, then two that do not.
-        image_channels: channels of the images.
-        number_of_classes: 0 for no auxiliary classifier.
-        dropout: probabilities behind the last blocks, one for each; none in WGAN-GP, 0.2, 0.5, 0.5 in CT-GAN.
+    Arguments are as in `ResNetGAN`, without the prefix "discriminator_".
     """
     make = partial(down_block, start=started_as_in_wgan_gp)
     first = make(in_channels=image_channels, hidden_channels=widths[0], out_channels=widths[0], takes_images=True)
@@ -160,10 +155,10 @@ def plain_critic(
 class ResNetGAN(AuxiliaryClassifierGAN):
     """WGAN-GP's networks for CIFAR-10, at any size; add `GradientPenalty` as a callback.
 
-    With classes the generator has conditional batch norm and the critic an auxiliary classifier, with the authors'
-    weights. Their optimizers are Adam with 0.0002 and betas (0, 0.9), falling linearly to 0 within 100,000 turns of the
-    generator, which makes twice as many images as the critic gets (`Loop.generator_batch_multiple`), of classes drawn
-    uniformly.
+    Its own loss is `Wasserstein`. With classes the generator has conditional batch norm and the critic an auxiliary
+    classifier, with the authors' weights. Their optimizers are Adam with 0.0002 and betas (0, 0.9), falling linearly to
+    0 within 100,000 turns of the generator, which makes twice as many images as the critic gets
+    (`Training.generator_batch_multiple`), of classes drawn uniformly.
 
     Args:
         image_size: a power of two from 8; the paper has 32.
@@ -172,20 +167,17 @@ class ResNetGAN(AuxiliaryClassifierGAN):
         latent_dim: size of z.
         generator_widths: feature maps at 4x4, 8x8 ... `image_size`; None is 128 everywhere.
         discriminator_widths: feature maps of the critic's blocks: one for every halving down to 8x8 (at least one), and
-            two more; None is 128 everywhere.
+            two more that do not halve; None is 128 everywhere.
         discriminator_dropout: probabilities of dropout behind the critic's last blocks; 0.2, 0.5, 0.5 in CT-GAN, whose
             `ConsistencyTerm` takes "features" for the second-to-last layer.
         auxiliary_classifier: weights of the classes' cross-entropies.
-        loss: the objective; None is `Wasserstein`.
-        generator_optimizer: makes the generator's optimizer from its parameters.
-        discriminator_optimizer: makes the critic's optimizer.
-        loop: how the players alternate.
-        seed: of latents and dropout.
 
     Raises:
         ValueError: for a size that is no power of two, widths or dropout of the wrong number, and probabilities outside
             [0, 1).
     """
+
+    default_loss: ClassVar[type[AdversarialLoss]] = Wasserstein
 
     generator: Generator
     discriminator: Critic
@@ -202,11 +194,7 @@ class ResNetGAN(AuxiliaryClassifierGAN):
         discriminator_widths: list[int] | None = None,
         discriminator_dropout: list[float] | None = None,
         auxiliary_classifier: AuxiliaryClassifier = AuxiliaryClassifier(real=1.0, fake=0.0, generator=0.1),
-        loss: AdversarialLoss | None = None,
-        generator_optimizer: OptimizerCallable = GANAdam,
-        discriminator_optimizer: OptimizerCallable = GANAdam,
-        loop: Loop = Loop(),
-        seed: int = 0,
+        training: Training = Training(),
     ) -> None:
         stages = doublings(image_size) + 1
         blocks = max(stages - 2, 1) + 2
@@ -234,11 +222,7 @@ class ResNetGAN(AuxiliaryClassifierGAN):
             ),
             latent_dim=latent_dim,
             number_of_classes=number_of_classes,
-            loss=loss if loss is not None else Wasserstein(),
-            generator_optimizer=generator_optimizer,
-            discriminator_optimizer=discriminator_optimizer,
-            loop=loop,
-            seed=seed,
+            training=training,
         )
         self.save_hyperparameters(ignore=unsaved_arguments())
         self.auxiliary_classifier = auxiliary_classifier

@@ -12,8 +12,8 @@ have networks for 128x128 only; ours for other sizes have the widths that their 
 
 import math
 from itertools import pairwise
+from typing import ClassVar
 
-from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
@@ -23,9 +23,8 @@ from lightning_gan.layers.projection import ProjectionHead
 from lightning_gan.layers.residual import down_block, start_uniformly, up_block
 from lightning_gan.layers.spectral_normalization import spectrally_normalized
 from lightning_gan.loop.gan import GAN, unsaved_arguments
-from lightning_gan.loop.settings import Loop
+from lightning_gan.loop.settings import Training
 from lightning_gan.losses import AdversarialLoss, Hinge
-from lightning_gan.optimizers import GANAdam
 from lightning_gan.tensors.shapes import Images, Labels, Latents, Logits
 
 BOTTOM = 4
@@ -53,15 +52,7 @@ def resolutions_between(image_size: int, *, attention_resolution: int | None) ->
 class Generator(nn.Module):
     """Latents to images; labels choose the gains and biases of the blocks' batch norm. Spectrally normalized.
 
-    Args:
-        image_size: 32, 64, 128 or 256.
-        image_channels: channels of the images.
-        number_of_classes: 0 for no labels.
-        latent_dim: size of z.
-        channels: feature maps at `image_size`; every halving doubles them, up to 16 times.
-        attention_resolution: of the features that self-attention sees; None for none.
-        batch_norm_momentum: weight of a new batch in the running averages of the blocks; a tenth of it in the last.
-        batch_norm_across_ranks: take the batch's statistics over all ranks.
+    Arguments are as in `SAGAN`; `channels` is `generator_channels` there.
 
     Raises:
         ValueError: for sizes that do not go together.
@@ -71,13 +62,13 @@ class Generator(nn.Module):
         self,
         *,
         image_size: int,
-        image_channels: int = 3,
-        number_of_classes: int = 0,
-        latent_dim: int = 128,
-        channels: int = 64,
-        attention_resolution: int | None = 32,
-        batch_norm_momentum: float = 0.001,
-        batch_norm_across_ranks: bool = True,
+        image_channels: int,
+        number_of_classes: int,
+        latent_dim: int,
+        channels: int,
+        attention_resolution: int | None,
+        batch_norm_momentum: float,
+        batch_norm_across_ranks: bool,
     ) -> None:
         super().__init__()
         resolutions = resolutions_between(image_size, attention_resolution=attention_resolution)
@@ -114,12 +105,7 @@ class Generator(nn.Module):
 class Discriminator(nn.Module):
     """Images, and labels if there are classes, to one logit each; spectrally normalized.
 
-    Args:
-        image_size: 32, 64, 128 or 256.
-        image_channels: channels of the images.
-        number_of_classes: 0 for no labels, and no projection.
-        channels: feature maps at half of `image_size`; every halving doubles them, up to 16 times.
-        attention_resolution: of the features that self-attention sees; None for none.
+    Arguments are as in `SAGAN`; `channels` is `discriminator_channels` there.
 
     Raises:
         ValueError: for sizes that do not go together.
@@ -129,10 +115,10 @@ class Discriminator(nn.Module):
         self,
         *,
         image_size: int,
-        image_channels: int = 3,
-        number_of_classes: int = 0,
-        channels: int = 64,
-        attention_resolution: int | None = 32,
+        image_channels: int,
+        number_of_classes: int,
+        channels: int,
+        attention_resolution: int | None,
     ) -> None:
         super().__init__()
         resolutions = resolutions_between(image_size, attention_resolution=attention_resolution)[-2::-1]
@@ -165,8 +151,8 @@ class Discriminator(nn.Module):
 class SAGAN(GAN):
     """SAGAN with the paper's networks as defaults, with classes or without.
 
-    The authors train it with Adam and betas (0, 0.999) at 0.0001 for the generator and 0.0004 for the discriminator,
-    one turn each, 256 images, and fakes of classes drawn uniformly (`Loop.uniform_labels`).
+    Its own loss is `Hinge`. The authors train it with Adam and betas (0, 0.999) at 0.0001 for the generator and 0.0004
+    for the discriminator, one turn each, 256 images, and fakes of classes drawn uniformly (`Training.uniform_labels`).
 
     Args:
         image_size: 32, 64, 128 or 256.
@@ -180,15 +166,12 @@ class SAGAN(GAN):
         batch_norm_momentum: weight of a new batch in the running averages of the generator's blocks; a tenth of it in
             its last. The authors' are slow: raise it for short runs.
         batch_norm_across_ranks: take the batch's statistics over all ranks.
-        loss: the objective; None is `Hinge`.
-        generator_optimizer: makes the generator's optimizer from its parameters.
-        discriminator_optimizer: makes the discriminator's optimizer.
-        loop: how the players alternate.
-        seed: of latents.
 
     Raises:
         ValueError: for sizes that do not go together, and fewer than 8 feature maps under the attention.
     """
+
+    default_loss: ClassVar[type[AdversarialLoss]] = Hinge
 
     generator: Generator
     discriminator: Discriminator
@@ -206,11 +189,7 @@ class SAGAN(GAN):
         attention_resolution: int | None = 32,
         batch_norm_momentum: float = 0.001,
         batch_norm_across_ranks: bool = True,
-        loss: AdversarialLoss | None = None,
-        generator_optimizer: OptimizerCallable = GANAdam,
-        discriminator_optimizer: OptimizerCallable = GANAdam,
-        loop: Loop = Loop(),
-        seed: int = 0,
+        training: Training = Training(),
     ) -> None:
         super().__init__(
             generator=Generator(
@@ -232,11 +211,7 @@ class SAGAN(GAN):
             ),
             latent_dim=latent_dim,
             number_of_classes=number_of_classes,
-            loss=loss if loss is not None else Hinge(),
-            generator_optimizer=generator_optimizer,
-            discriminator_optimizer=discriminator_optimizer,
-            loop=loop,
-            seed=seed,
+            training=training,
         )
         self.save_hyperparameters(ignore=unsaved_arguments())
         self.image_size = image_size

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
-from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
 from torch.nn.functional import log_softmax, mse_loss
 from torch.nn.utils.parametrizations import weight_norm
@@ -30,9 +29,8 @@ from lightning_gan.layers.growing import doublings
 from lightning_gan.loop.batches import Batch
 from lightning_gan.loop.draws import Draws, Reals
 from lightning_gan.loop.gan import GAN, unsaved_arguments
-from lightning_gan.loop.settings import Loop
+from lightning_gan.loop.settings import Training
 from lightning_gan.loop.turn import Player, Scores, Turn
-from lightning_gan.optimizers import GANAdam
 from lightning_gan.tensors.precision import full_precision
 from lightning_gan.tensors.shapes import Features, Images, Labels, Latents, Logits, Scalar
 
@@ -71,11 +69,7 @@ def labelled_cost(class_logits: Logits, labels: Labels) -> Scalar:
 class Generator(nn.Module):
     """Latents to images: a fully connected layer, then 5x5 transposed convolutions, with batch norm but for the last.
 
-    Args:
-        image_size: a power of two from 8.
-        image_channels: channels of the images.
-        latent_dim: size of z.
-        width: feature maps before the last layer; doubled with every halving.
+    Arguments are as in `SemiSupervisedCTGAN`; `width` is `generator_width` there.
     """
 
     def __init__(self, *, image_size: int, image_channels: int, latent_dim: int, width: int) -> None:
@@ -114,10 +108,7 @@ def convolution(before: int, after: int, *, kernel_size: int = 3, stride: int = 
 class Discriminator(nn.Module):
     """Images to class logits, with the features they are made of: nine convolutions with weight norm, and dropout.
 
-    Args:
-        image_channels: channels of the images.
-        number_of_classes: K.
-        width: feature maps of the first three layers; the others have twice as many.
+    Arguments are as in `SemiSupervisedCTGAN`; `width` is `discriminator_width` there.
     """
 
     def __init__(self, *, image_channels: int, number_of_classes: int, width: int) -> None:
@@ -158,17 +149,13 @@ class SemiSupervisedCTGAN(GAN):
         number_of_classes: K, two at least.
         latent_dim: size of z.
         generator_width: feature maps before the generator's last layer; doubled with every halving.
-        discriminator_width: feature maps of the discriminator's first layers.
+        discriminator_width: feature maps of the discriminator's first three layers; the others have twice as many.
         class_consistency: weight of the mean squared difference of class probabilities under two dropout masks.
         feature_consistency: weight of the mean squared difference of features.
         average_decay: what a batch leaves of the discriminator's average.
-        generator_optimizer: makes the generator's optimizer from its parameters.
-        discriminator_optimizer: makes the discriminator's optimizer.
-        loop: how the players alternate.
-        seed: of latents and dropout.
 
     Raises:
-        ValueError: for fewer than two classes, a size that is no power of two, and a decay outside [0, 1).
+        ValueError: for a loss, fewer than two classes, a size that is no power of two, and a decay outside [0, 1).
     """
 
     discriminator: Discriminator
@@ -185,11 +172,9 @@ class SemiSupervisedCTGAN(GAN):
         class_consistency: float = 0.5,
         feature_consistency: float = 0.05,
         average_decay: float = 0.9999,
-        generator_optimizer: OptimizerCallable = GANAdam,
-        discriminator_optimizer: OptimizerCallable = GANAdam,
-        loop: Loop = Loop(),
-        seed: int = 0,
+        training: Training = Training(),
     ) -> None:
+        training.check_default_loss("SemiSupervisedCTGAN")
         if number_of_classes < 2:
             raise ValueError(f"number_of_classes={number_of_classes} must be 2 at least; give data with labels")
         if image_size < 16:
@@ -205,10 +190,7 @@ class SemiSupervisedCTGAN(GAN):
             ),
             latent_dim=latent_dim,
             number_of_classes=number_of_classes,
-            generator_optimizer=generator_optimizer,
-            discriminator_optimizer=discriminator_optimizer,
-            loop=loop,
-            seed=seed,
+            training=training,
         )
         self.save_hyperparameters(ignore=unsaved_arguments())
         self.class_consistency = class_consistency

@@ -15,8 +15,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import ClassVar
 
-from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
@@ -26,9 +26,8 @@ from lightning_gan.layers.residual import down_block, start_uniformly, up_block
 from lightning_gan.layers.spectral_normalization import spectrally_normalized
 from lightning_gan.layers.widths import widths_or_default
 from lightning_gan.loop.gan import GAN, unsaved_arguments
-from lightning_gan.loop.settings import Loop
+from lightning_gan.loop.settings import Training
 from lightning_gan.losses import AdversarialLoss, Hinge
-from lightning_gan.optimizers import GANAdam
 from lightning_gan.tensors.shapes import Images, Labels, Latents, Logits
 
 BATCH_NORM_EPS = 2e-5
@@ -79,13 +78,7 @@ def architecture_of(image_size: int) -> Architecture:
 class Generator(nn.Module):
     """Latents to images; labels choose the gains and biases of the blocks' batch norm.
 
-    Args:
-        image_size: 32, 48, 64 or 128.
-        image_channels: channels of the images.
-        number_of_classes: 0 for no labels.
-        latent_dim: size of z.
-        widths: feature maps where it begins (4x4, at 48 6x6) and behind each doubling; None for the paper's.
-        batch_norm_across_ranks: take the batch's statistics over all ranks.
+    Arguments are as in `SNGAN`; `widths` is `generator_widths` there.
 
     Raises:
         ValueError: for another size, or widths of the wrong number.
@@ -95,11 +88,11 @@ class Generator(nn.Module):
         self,
         *,
         image_size: int,
-        image_channels: int = 3,
-        number_of_classes: int = 0,
-        latent_dim: int = 128,
-        widths: Sequence[int] | None = None,
-        batch_norm_across_ranks: bool = True,
+        image_channels: int,
+        number_of_classes: int,
+        latent_dim: int,
+        widths: Sequence[int] | None,
+        batch_norm_across_ranks: bool,
     ) -> None:
         super().__init__()
         papers = architecture_of(image_size).generator_widths
@@ -133,11 +126,7 @@ class Discriminator(nn.Module):
 
     Features are summed over the positions, so that the logit's scale grows with their number.
 
-    Args:
-        image_size: 32, 48, 64 or 128.
-        image_channels: channels of the images.
-        number_of_classes: 0 for no labels, and no projection.
-        widths: feature maps behind each block; None for the paper's.
+    Arguments are as in `SNGAN`; `widths` is `discriminator_widths` there.
 
     Raises:
         ValueError: for another size, or widths of the wrong number.
@@ -147,9 +136,9 @@ class Discriminator(nn.Module):
         self,
         *,
         image_size: int,
-        image_channels: int = 3,
-        number_of_classes: int = 0,
-        widths: Sequence[int] | None = None,
+        image_channels: int,
+        number_of_classes: int,
+        widths: Sequence[int] | None,
     ) -> None:
         super().__init__()
         architecture = architecture_of(image_size)
@@ -182,9 +171,9 @@ class Discriminator(nn.Module):
 class SNGAN(GAN):
     """SNGAN with the paper's networks as defaults, at four sizes, with classes or without.
 
-    The authors train it with Adam at 0.0002 and betas (0, 0.9), five turns of the discriminator for one of the
-    generator, and fakes of classes drawn uniformly (`Loop.uniform_labels`); on CIFAR-10 the generator's turn has twice
-    the images (`Loop.generator_batch_multiple`).
+    Its own loss is `Hinge`. The authors train it with Adam at 0.0002 and betas (0, 0.9), five turns of the
+    discriminator for one of the generator, and fakes of classes drawn uniformly (`Training.uniform_labels`); on
+    CIFAR-10 the generator's turn has twice the images (`Training.generator_batch_multiple`).
 
     Args:
         image_size: 32, 48, 64 or 128.
@@ -195,15 +184,12 @@ class SNGAN(GAN):
             the paper's.
         discriminator_widths: feature maps behind each block of the discriminator; None for the paper's.
         batch_norm_across_ranks: take the batch's statistics over all ranks.
-        loss: the objective; None is `Hinge`.
-        generator_optimizer: makes the generator's optimizer from its parameters.
-        discriminator_optimizer: makes the discriminator's optimizer.
-        loop: how the players alternate.
-        seed: of latents.
 
     Raises:
         ValueError: for another size, or widths of the wrong number.
     """
+
+    default_loss: ClassVar[type[AdversarialLoss]] = Hinge
 
     generator: Generator
     discriminator: Discriminator
@@ -219,11 +205,7 @@ class SNGAN(GAN):
         generator_widths: list[int] | None = None,
         discriminator_widths: list[int] | None = None,
         batch_norm_across_ranks: bool = True,
-        loss: AdversarialLoss | None = None,
-        generator_optimizer: OptimizerCallable = GANAdam,
-        discriminator_optimizer: OptimizerCallable = GANAdam,
-        loop: Loop = Loop(),
-        seed: int = 0,
+        training: Training = Training(),
     ) -> None:
         super().__init__(
             generator=Generator(
@@ -242,11 +224,7 @@ class SNGAN(GAN):
             ),
             latent_dim=latent_dim,
             number_of_classes=number_of_classes,
-            loss=loss if loss is not None else Hinge(),
-            generator_optimizer=generator_optimizer,
-            discriminator_optimizer=discriminator_optimizer,
-            loop=loop,
-            seed=seed,
+            training=training,
         )
         self.save_hyperparameters(ignore=unsaved_arguments())
         self.image_size = image_size

@@ -12,10 +12,8 @@ The decoder's turn makes fakes and reconstructions a second time, so its running
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from lightning.pytorch.cli import OptimizerCallable
-
 from lightning_gan.loop.gan import unsaved_arguments
-from lightning_gan.loop.settings import Loop
+from lightning_gan.loop.settings import Training
 from lightning_gan.loop.turn import Turn
 from lightning_gan.models.introspective import IntrospectiveDraws, IntrospectiveGAN, IntrospectiveScores, Posterior
 from lightning_gan.models.introspective_networks import (
@@ -25,7 +23,6 @@ from lightning_gan.models.introspective_networks import (
     WhereWidthsChange,
     channels_or_authors,
 )
-from lightning_gan.optimizers import GANAdam
 from lightning_gan.penalties.reconstruction import exponential_evidence, reconstruction_error
 from lightning_gan.tensors.shapes import Images, Latents, PerSample, Scalar
 
@@ -56,10 +53,6 @@ class SoftIntroVAE(IntrospectiveGAN):
         vae_warmup_kimg: thousands of images for which it is a variational autoencoder, whose cost is scaled like the
             others.
         batch_norm_across_ranks: take batch norm's statistics over all ranks.
-        generator_optimizer: makes the decoder's optimizer from its parameters.
-        discriminator_optimizer: makes the encoder's optimizer.
-        loop: how the players alternate.
-        seed: of latents and of the codes' noise.
 
     Raises:
         ValueError: for channels that do not fit the size, negative weights, and a loop in which the decoder's turn does
@@ -85,10 +78,7 @@ class SoftIntroVAE(IntrospectiveGAN):
         feedback_weight: float = 1e-8,
         vae_warmup_kimg: float = 0.0,
         batch_norm_across_ranks: bool = True,
-        generator_optimizer: OptimizerCallable = GANAdam,
-        discriminator_optimizer: OptimizerCallable = GANAdam,
-        loop: Loop = Loop(),
-        seed: int = 0,
+        training: Training = Training(),
     ) -> None:
         weights = {
             "reconstruction_weight": reconstruction_weight,
@@ -121,10 +111,7 @@ class SoftIntroVAE(IntrospectiveGAN):
             ),
             latent_dim=latent_dim,
             vae_warmup_kimg=vae_warmup_kimg,
-            generator_optimizer=generator_optimizer,
-            discriminator_optimizer=discriminator_optimizer,
-            loop=loop,
-            seed=seed,
+            training=training,
         )
         self.save_hyperparameters(ignore=unsaved_arguments())
         self.reconstruction_weight = reconstruction_weight

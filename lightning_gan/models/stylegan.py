@@ -21,7 +21,6 @@ from typing import TypeAlias
 
 import torch
 from jaxtyping import Float
-from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
@@ -36,13 +35,12 @@ from lightning_gan.layers import (
 )
 from lightning_gan.layers.blur import Blur
 from lightning_gan.layers.equalized import SQRT2
+from lightning_gan.layers.mapping import MappingNetwork
 from lightning_gan.layers.normalization import InstanceNorm, PixelNorm
 from lightning_gan.layers.progressive import GrowingGenerator, GrowingSizes
-from lightning_gan.loop.gan import GAN, unsaved_arguments
+from lightning_gan.loop.gan import GAN, plain_data, unsaved_arguments
 from lightning_gan.loop.sampling import evaluation_mode
-from lightning_gan.loop.settings import Loop
-from lightning_gan.losses import AdversarialLoss
-from lightning_gan.optimizers import GANAdam
+from lightning_gan.loop.settings import Training
 from lightning_gan.tensors.precision import full_precision
 from lightning_gan.tensors.shapes import Images, Labels, Latents, Logits
 
@@ -52,7 +50,14 @@ Styles: TypeAlias = Float[Tensor, "batch layers style_dim"]
 
 @dataclass(frozen=True, kw_only=True)
 class SynthesisParts:
-    """What the synthesis network is made of: rows B to E of the paper's table 1; see `StyleGAN` for each.
+    """What the synthesis network is made of: rows B to E of the paper's table 1.
+
+    Args:
+        constant_input: synthesis starts from a learned constant; without, from a dense layer on w, as in PGGAN.
+        style_modulation: w modulates every layer.
+        noise_inputs: every layer gets noise.
+        pixel_norm: features are normalized over channels, as in PGGAN.
+        instance_norm: features are normalized over pixels.
 
     Raises:
         ValueError: if nothing would bring the latent into the image.
@@ -72,72 +77,8 @@ class SynthesisParts:
             )
 
 
-class MappingNetwork(nn.Module):
-    """z, and a label's embedding beside it, to the style w; eight layers in the paper, 100 times slower than the rest.
-
-    Args:
-        latent_dim: size of z.
-        style_dim: size of w.
-        layers: fully connected layers; without any, w is the normalized z (the paper's row B).
-        width: size of the hidden layers.
-        learning_rate_multiplier: 0.01 in the paper.
-        number_of_classes: 0 for no labels.
-
-    Raises:
-        ValueError: for a negative number of layers, or a style of another size than z without any.
-    """
-
-    def __init__(
-        self,
-        *,
-        latent_dim: int,
-        style_dim: int,
-        layers: int,
-        width: int,
-        learning_rate_multiplier: float,
-        number_of_classes: int,
-    ) -> None:
-        super().__init__()
-        self.number_of_classes = number_of_classes
-        if number_of_classes:
-            self.label_weight = nn.Parameter(torch.randn(number_of_classes, latent_dim))
-        input_dim = latent_dim * 2 if number_of_classes else latent_dim
-        if layers < 0:
-            raise ValueError(f"mapping_layers={layers} must not be negative")
-        if layers == 0 and style_dim != input_dim:
-            raise ValueError(
-                f"mapping_layers=0 makes the {input_dim} numbers of the latent (and of its label) the style, "
-                f"which has style_dim={style_dim}; set style_dim={input_dim}"
-            )
-        self.normalization: nn.Module = PixelNorm()
-        sizes = [input_dim, *[width] * (layers - 1), style_dim] if layers else [input_dim]
-        self.layers = nn.Sequential(
-            *[
-                nn.Sequential(
-                    EqualizedLinear(before, after, learning_rate_multiplier=learning_rate_multiplier),
-                    nn.LeakyReLU(0.2),
-                )
-                for before, after in pairwise(sizes)
-            ]
-        )
-
-    def forward(self, latents: Latents, labels: Labels | None = None) -> Tensor:
-        if self.number_of_classes:
-            assert labels is not None
-            embedded = label_vectors(labels, number_of_classes=self.number_of_classes) @ self.label_weight
-            latents = torch.cat([latents, embedded], dim=1)
-        styles: Tensor = self.layers(self.normalization(latents))  # batch style_dim
-        return styles
-
-
 class Epilogue(nn.Module):
-    """What follows every convolution: noise, bias, leaky ReLU, normalization, style (the paper's AdaIN, eq. 1).
-
-    Args:
-        channels: feature maps.
-        style_dim: size of w.
-        parts: which of these there are.
-    """
+    """Behind every convolution those of `parts`: noise, bias, leaky ReLU, normalization, style (AdaIN, eq. 1)."""
 
     noise_weight: Tensor | None
 
@@ -260,12 +201,12 @@ class SynthesisNetwork(GrowingGenerator):
 
 
 class Generator(nn.Module):
-    """Mapping and synthesis, style mixing while training, truncation while sampling.
+    """Mapping and synthesis, style mixing (see `StyleGAN`) while training, truncation while sampling.
 
     Args:
-        image_size: full resolution, a power of two from 4 to 1024; all others as in `StyleGAN`.
+        mapping: makes styles.
+        synthesis: makes images of them.
         w_avg_decay: how slowly the running mean of w follows.
-        parts: what the synthesis network is made of.
 
     Raises:
         ValueError: for a probability out of [0, 1], and for settings that contradict each other.
@@ -274,44 +215,20 @@ class Generator(nn.Module):
     w_avg: Tensor
 
     def __init__(
-        self,
-        *,
-        image_size: int,
-        image_channels: int = 3,
-        number_of_classes: int = 0,
-        latent_dim: int = 512,
-        style_dim: int = 512,
-        mapping_layers: int = 8,
-        mapping_width: int = 512,
-        mapping_learning_rate_multiplier: float = 0.01,
-        channel_base: int = 8192,
-        channel_max: int = 512,
-        style_mixing: float = 0.9,
-        w_avg_decay: float = 0.995,
-        parts: SynthesisParts = SynthesisParts(),
+        self, *, mapping: MappingNetwork, synthesis: SynthesisNetwork, style_mixing: float, w_avg_decay: float = 0.995
     ) -> None:
         super().__init__()
         if not 0.0 <= style_mixing <= 1.0:
             raise ValueError(f"style_mixing={style_mixing} is a probability; give 0 to 1")
-        if style_mixing and not parts.style_modulation:
+        if style_mixing and not synthesis.parts.style_modulation:
             raise ValueError(
                 f"style_mixing={style_mixing} with style_modulation=False has no styles to mix; set style_mixing=0"
             )
-        self.mapping = MappingNetwork(
-            latent_dim=latent_dim,
-            style_dim=style_dim,
-            layers=mapping_layers,
-            width=mapping_width,
-            learning_rate_multiplier=mapping_learning_rate_multiplier,
-            number_of_classes=number_of_classes,
-        )
-        sizes = GrowingSizes(
-            image_size=image_size, image_channels=image_channels, channel_base=channel_base, channel_max=channel_max
-        )
-        self.synthesis = SynthesisNetwork(sizes=sizes, style_dim=style_dim, parts=parts)
+        self.mapping = mapping
+        self.synthesis = synthesis
         self.style_mixing = style_mixing
         self.w_avg_decay = w_avg_decay
-        self.register_buffer("w_avg", torch.zeros(style_dim))
+        self.register_buffer("w_avg", torch.zeros(mapping.style_dim))
 
     def grow(self, resolution: int, fade_in: float) -> None:
         """See `Growing.grow`."""
@@ -365,10 +282,7 @@ class Generator(nn.Module):
         return torch.where(affected, self.w_avg.to(styles.dtype).lerp(styles, truncation), styles)
 
     def _mixed(self, styles: Tensor, second_w: Tensor) -> Tensor:
-        """With probability `style_mixing`, layers from a random one on take the second style.
-
-        One draw for the batch.
-        """
+        """With probability `style_mixing`, drawn once for the batch, later layers take the second style."""
         layers, device = styles.shape[1], styles.device
         crossover = torch.randint(1, layers, (), device=device)
         crossover = torch.where(torch.rand((), device=device) < self.style_mixing, crossover, layers)
@@ -391,26 +305,12 @@ class DiscriminatorBlock(nn.Module):
 
 
 class Discriminator(GrowingDiscriminator):
-    """Images of the active resolution to one logit each.
+    """Images of the active resolution to one logit each; arguments are as in `StyleGAN`.
 
     With classes the last layer has an output per class, and the label picks one (Mescheder et al. 2018).
-
-    Arguments are as in `StyleGAN`.
     """
 
-    def __init__(
-        self,
-        *,
-        image_size: int,
-        image_channels: int = 3,
-        number_of_classes: int = 0,
-        channel_base: int = 8192,
-        channel_max: int = 512,
-        minibatch_stddev_group: int = 4,
-    ) -> None:
-        sizes = GrowingSizes(
-            image_size=image_size, image_channels=image_channels, channel_base=channel_base, channel_max=channel_max
-        )
+    def __init__(self, *, sizes: GrowingSizes, number_of_classes: int, minibatch_stddev_group: int) -> None:
         super().__init__(
             sizes=sizes,
             blocks=[
@@ -440,24 +340,16 @@ class StyleGAN(GAN):
         number_of_classes: 0 for no labels.
         latent_dim: size of z.
         style_dim: size of w.
-        mapping_layers: fully connected layers of the mapping network; 0 takes the normalized z for w.
+        mapping_layers: fully connected layers of the mapping network; 0 takes the normalized z for w (row B of the
+            paper's table 1).
         mapping_width: size of its hidden layers.
-        mapping_learning_rate_multiplier: its learning rate relative to the rest.
+        mapping_learning_rate_multiplier: its learning rate relative to the rest, 0.01 in the paper.
         channel_base: feature maps are `channel_base / resolution * 2`,
         channel_max: but no more than this.
-        constant_input: synthesis starts from a learned constant; without, from a dense layer on w, as in PGGAN.
-        style_modulation: w modulates every layer.
-        noise_inputs: every layer gets noise.
-        pixel_norm: features are normalized over channels, as in PGGAN.
-        instance_norm: features are normalized over pixels.
+        parts: what the synthesis network is made of.
         style_mixing: probability that a batch takes its later layers' styles from second latents (section 3.1).
         truncation_layers: layers that truncation applies to when sampling.
         minibatch_stddev_group: samples per group of the minibatch standard deviation.
-        loss: the objective; None is the non-saturating one.
-        generator_optimizer: makes the generator's optimizer from its parameters.
-        discriminator_optimizer: makes the discriminator's optimizer.
-        loop: how the players alternate.
-        seed: of latents and noise.
 
     Raises:
         ValueError: for a number out of range, and for settings that contradict each other.
@@ -480,58 +372,38 @@ class StyleGAN(GAN):
         mapping_learning_rate_multiplier: float = 0.01,
         channel_base: int = 8192,
         channel_max: int = 512,
-        constant_input: bool = True,
-        style_modulation: bool = True,
-        noise_inputs: bool = True,
-        pixel_norm: bool = False,
-        instance_norm: bool = True,
+        parts: SynthesisParts = SynthesisParts(),
         style_mixing: float = 0.9,
         truncation_layers: int = 8,
         minibatch_stddev_group: int = 4,
-        loss: AdversarialLoss | None = None,
-        generator_optimizer: OptimizerCallable = GANAdam,
-        discriminator_optimizer: OptimizerCallable = GANAdam,
-        loop: Loop = Loop(),
-        seed: int = 0,
+        training: Training = Training(),
     ) -> None:
+        sizes = GrowingSizes(
+            image_size=image_size, image_channels=image_channels, channel_base=channel_base, channel_max=channel_max
+        )
         super().__init__(
             generator=Generator(
-                image_size=image_size,
-                image_channels=image_channels,
-                number_of_classes=number_of_classes,
-                latent_dim=latent_dim,
-                style_dim=style_dim,
-                mapping_layers=mapping_layers,
-                mapping_width=mapping_width,
-                mapping_learning_rate_multiplier=mapping_learning_rate_multiplier,
-                channel_base=channel_base,
-                channel_max=channel_max,
-                style_mixing=style_mixing,
-                parts=SynthesisParts(
-                    constant_input=constant_input,
-                    style_modulation=style_modulation,
-                    noise_inputs=noise_inputs,
-                    pixel_norm=pixel_norm,
-                    instance_norm=instance_norm,
+                mapping=MappingNetwork(
+                    latent_dim=latent_dim,
+                    style_dim=style_dim,
+                    layers=mapping_layers,
+                    width=mapping_width,
+                    learning_rate_multiplier=mapping_learning_rate_multiplier,
+                    number_of_classes=number_of_classes,
                 ),
+                synthesis=SynthesisNetwork(sizes=sizes, style_dim=style_dim, parts=parts),
+                style_mixing=style_mixing,
             ),
             discriminator=Discriminator(
-                image_size=image_size,
-                image_channels=image_channels,
-                number_of_classes=number_of_classes,
-                channel_base=channel_base,
-                channel_max=channel_max,
-                minibatch_stddev_group=minibatch_stddev_group,
+                sizes=sizes, number_of_classes=number_of_classes, minibatch_stddev_group=minibatch_stddev_group
             ),
             latent_dim=latent_dim,
             number_of_classes=number_of_classes,
-            loss=loss,
-            generator_optimizer=generator_optimizer,
-            discriminator_optimizer=discriminator_optimizer,
-            loop=loop,
-            seed=seed,
+            training=training,
         )
-        self.save_hyperparameters(ignore=unsaved_arguments())
+        self.save_hyperparameters(ignore=unsaved_arguments("parts"))
+        if "parts" not in self.hparams:  # made in Python
+            self.hparams.update(plain_data(parts=parts))
         self.image_size = image_size
         self.truncation_layers = truncation_layers
 

@@ -15,18 +15,15 @@ from functools import partial
 import torch
 from einops import rearrange
 from jaxtyping import Float
-from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
 from lightning_gan.layers.gaussian_code import reparametrized
 from lightning_gan.loop.draws import Draws, Reals
 from lightning_gan.loop.gan import GAN, unsaved_arguments
-from lightning_gan.loop.settings import Loop
+from lightning_gan.loop.settings import Training
 from lightning_gan.loop.turn import Player, Scores
-from lightning_gan.losses import AdversarialLoss
 from lightning_gan.models.r1_resnet import Critic, Generator, ResNet
-from lightning_gan.optimizers import GANAdam
 from lightning_gan.tensors.precision import full_precision
 from lightning_gan.tensors.shapes import FakeImages, Images, Labels, Logits
 
@@ -36,9 +33,10 @@ class CodeMap(nn.Module):
 
     The authors' second convolution gives the logarithm of the standard deviation.
 
+    Arguments that are not listed are as in `VGAN`.
+
     Args:
         channels: of the features.
-        code_features: dimensions of the code.
     """
 
     def __init__(self, *, channels: int, code_features: int) -> None:
@@ -55,24 +53,18 @@ class CodeMap(nn.Module):
 class Discriminator(Critic):
     """Images to the label's logit, through a bottleneck.
 
-    Args:
-        image_size: a power of two from 8.
-        image_channels: channels of the images.
-        number_of_classes: 0 for no labels.
-        code_features: dimensions of the code at each of the 4x4 positions.
-        width: feature maps at the images' size.
-        width_max: most feature maps.
+    Arguments are as in `VGAN`.
     """
 
     def __init__(
         self,
         *,
         image_size: int,
-        image_channels: int = 3,
-        number_of_classes: int = 0,
-        code_features: int = 256,
-        width: int = 64,
-        width_max: int = 1024,
+        image_channels: int,
+        number_of_classes: int,
+        code_features: int,
+        width: int,
+        width_max: int,
     ) -> None:
         architecture = ResNet()
         blocks = architecture.blocks(image_size=image_size, width=width, width_max=width_max)
@@ -141,11 +133,6 @@ class VGAN(GAN):
             there too, as the authors' code does.
         width: feature maps at the images' size; doubled with every halving,
         width_max: but no more than this.
-        loss: the objective; None is the non-saturating one.
-        generator_optimizer: makes the generator's optimizer from its parameters.
-        discriminator_optimizer: makes the discriminator's optimizer.
-        loop: how the players alternate.
-        seed: of latents and of the code's noise.
 
     Raises:
         ValueError: for a size that is no power of two, a code without dimensions, and a width above `width_max`.
@@ -167,11 +154,7 @@ class VGAN(GAN):
         generator_sees_mean: bool = False,
         width: int = 64,
         width_max: int = 1024,
-        loss: AdversarialLoss | None = None,
-        generator_optimizer: OptimizerCallable = GANAdam,
-        discriminator_optimizer: OptimizerCallable = GANAdam,
-        loop: Loop = Loop(),
-        seed: int = 0,
+        training: Training = Training(),
     ) -> None:
         if code_features < 1:
             raise ValueError(f"code_features={code_features} must be at least 1")
@@ -195,11 +178,7 @@ class VGAN(GAN):
             ),
             latent_dim=latent_dim,
             number_of_classes=number_of_classes,
-            loss=loss,
-            generator_optimizer=generator_optimizer,
-            discriminator_optimizer=discriminator_optimizer,
-            loop=loop,
-            seed=seed,
+            training=training,
         )
         self.save_hyperparameters(ignore=unsaved_arguments())
         self.generator_sees_mean = generator_sees_mean

@@ -13,7 +13,10 @@ from tests.cli.command_line import message_of, run, write
     [
         ("fitt", "fitt is none of the commands fit, validate, test, dynamics; did you mean fit?"),
         ("fit", "fit needs data and model; give for example --config stylegan.yaml"),
-        ("fit --config tiny.yaml --modle.seed 3", "modle.seed is no option of fit; did you mean model.seed?"),
+        (
+            "fit --config tiny.yaml --modle.training.seed 3",
+            "modle.training.seed is no option of fit; did you mean model.training.seed?",
+        ),
         (
             "fit --config tiny.yaml --trainer.max_epoch 3",
             "trainer.max_epoch is no option of fit; did you mean trainer.max_epochs?",
@@ -29,10 +32,30 @@ from tests.cli.command_line import message_of, run, write
         ),
         ("fit --config tiny.yaml --model.style_mixing much", "model.style_mixing: much is no float"),
         (
-            "fit --config tiny.yaml --model.generator_optimizer.lrr 1",
-            "model.generator_optimizer: GANAdam has no option lrr; did you mean lr?",
+            "fit --config tiny.yaml --model.training.generator_optimizer.lrr 1",
+            "model.training.generator_optimizer: GANAdam has no option lrr; did you mean lr?",
         ),
-        ("fit --config tiny.yaml --model.loss Hing", "model.loss: there is no class Hing; did you mean Hinge?"),
+        (
+            "fit --config tiny.yaml --model.training.loss Hing",
+            "model.training.loss: there is no class Hing; did you mean Hinge?",
+        ),
+        # Settings of training are found without the name of their group, which is easily forgotten.
+        (
+            "fit --config tiny.yaml --model.generator_optimizer.lr 1",
+            "model: StyleGAN has no option generator_optimizer.lr; did you mean model.training.generator_optimizer.lr?",
+        ),
+        (
+            "fit --config tiny.yaml --model.loop.compile true",
+            "model: StyleGAN has no option loop.compile; did you mean model.training.compile?",
+        ),
+        (
+            "fit --config tiny.yaml --model.seed 3",
+            "model: StyleGAN has no option seed; did you mean model.training.seed?",
+        ),
+        (
+            "fit --config tiny.yaml --model.pixel_norm true",
+            "model: StyleGAN has no option pixel_norm; did you mean model.parts.pixel_norm?",
+        ),
         (
             "fit --config tiny.yaml --trainer.callbacks+=R1 --trainer.callbacks.gama=1",
             "trainer.callbacks: R1 has no option gama; did you mean gamma?",
@@ -97,8 +120,22 @@ def test_a_wrong_command_line_ends_in_one_line(
             "trainer.callbacks: lightning_gan.callbacks has no R3; did you mean R2?",
         ),
         (
-            {"model": {"init_args": {"generator_optimizer": {"class_path": "GANAdam", "init_args": {"lrr": 1}}}}},
-            "model.generator_optimizer: GANAdam has no option lrr; did you mean lr?",
+            {
+                "model": {
+                    "init_args": {
+                        "training": {"generator_optimizer": {"class_path": "GANAdam", "init_args": {"lrr": 1}}}
+                    }
+                }
+            },
+            "model.training.generator_optimizer: GANAdam has no option lrr; did you mean lr?",
+        ),
+        (
+            {"model": {"init_args": {"loop": {"discriminator_turns": 2}}}},
+            "model: StyleGAN has no option loop.discriminator_turns; did you mean model.training.discriminator_turns?",
+        ),
+        (
+            {"model": {"init_args": {"training": {"discriminator_turn": 2}}}},
+            "model: training of StyleGAN has no option discriminator_turn; did you mean discriminator_turns?",
         ),
     ],
 )

@@ -2,13 +2,16 @@
 
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
+import yaml
 
 from lightning_gan.cli.configs import shipped_configs
+from lightning_gan.loop.settings import Training
 from lightning_gan.models import StyleGAN
-from tests.cli.command_line import REPOSITORY, run, trained_batches
+from tests.cli.command_line import REPOSITORY, run, trained_batches, write
 
 
 def test_help_lists_commands_and_configurations_without_importing_torch() -> None:
@@ -26,6 +29,30 @@ def test_help_of_a_command_works(arguments: str, capsys: pytest.CaptureFixture[s
         run(arguments)
     assert exit_.value.code == 0
     assert "usage:" in capsys.readouterr().out
+
+
+def test_the_help_of_a_model_explains_every_setting_of_training(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        run("fit --model.help DCGAN")
+    shown = " ".join(capsys.readouterr().out.split())
+    for field in fields(Training):
+        option = f"--model.training.{field.name} {field.name.upper()} "
+        if field.type is bool:
+            option = f"--model.training.{field.name} {{true,false}} "
+        explanation = shown.rpartition(option)[2]
+        assert explanation[0].isupper() and "(type: " in explanation, field.name
+
+
+def test_printed_settings_of_training_are_complete_and_train_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        run("fit --config tiny.yaml --print_config")
+    printed = yaml.safe_load(capsys.readouterr().out)
+    training = printed["model"]["init_args"]["training"]
+    assert set(training) == {field.name for field in fields(Training)} - {"seed"}  # it follows seed_everything
+    assert training["generator_optimizer"]["init_args"]["lr"] == 0.001
+    write("printed.yaml", {**printed, "name": None})
+    run("fit --config printed.yaml --name again")
+    assert trained_batches("again") == 2
 
 
 @pytest.mark.slow

@@ -44,11 +44,34 @@ def test_a_model_that_contradicts_its_data_is_refused(setting: str, capsys: pyte
 
 def test_one_seed_is_for_model_and_data_unless_they_have_their_own() -> None:
     run("fit --config tiny.yaml --seed_everything=5")
-    assert hyperparameters("tiny")["seed"] == 5
-    run("fit --config tiny.yaml --seed_everything=5 --model.seed=6 --name=own")
-    assert hyperparameters("own")["seed"] == 6
-    assert read("runs/own/config.yaml")["model"]["init_args"]["seed"] == 6
+    assert hyperparameters("tiny")["training"]["seed"] == 5
+    run("fit --config tiny.yaml --seed_everything=5 --model.training.seed=6 --name=own")
+    assert hyperparameters("own")["training"]["seed"] == 6
+    assert read("runs/own/config.yaml")["model"]["init_args"]["training"]["seed"] == 6
+    assert "seed" not in read("runs/tiny/config.yaml")["model"]["init_args"]["training"]
     assert "seed" not in read("runs/own/config.yaml")["data"]["init_args"]
+
+
+def test_settings_of_training_are_merged_over_configurations_and_checkpoints_one_by_one(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    write(
+        "slow.yaml", {"model": {"init_args": {"training": {"generator_optimizer": "GANAdam", "accumulate_slices": 2}}}}
+    )
+    options = "--model.training.generator_optimizer.lr=0.01 --model.training.discriminator_optimizer=torch.optim.SGD"
+    run(f"fit --config tiny.yaml --config slow.yaml {options}")
+    saved = hyperparameters("tiny")["training"]
+    assert saved["accumulate_slices"] == 2 and saved["discriminator_turns"] == 1
+    assert saved["generator_optimizer"]["init_args"]["lr"] == 0.01
+    assert saved["discriminator_optimizer"]["class_path"] == "torch.optim.SGD"
+    loaded = StyleGAN.load_from_checkpoint("runs/tiny/checkpoints/last.ckpt", weights_only=True)
+    assert loaded.settings.accumulate_slices == 2
+    critic, generator = loaded.configure_optimizers()
+    assert isinstance(critic, torch.optim.SGD) and generator.param_groups[0]["lr"] == 0.01
+    run("fit --config tiny.yaml --ckpt_path=last --model.training.generator_optimizer.lr=0.02 --trainer.max_steps=3")
+    saved = hyperparameters("tiny")["training"]
+    assert saved["accumulate_slices"] == 2 and saved["generator_optimizer"]["init_args"]["lr"] == 0.02
+    assert "model.training.generator_optimizer.lr=0.02 (was 0.01)" in capsys.readouterr().err
 
 
 def test_what_is_given_wins_over_the_checkpoint_and_is_told(capsys: pytest.CaptureFixture[str]) -> None:
@@ -63,16 +86,16 @@ def test_a_continued_run_keeps_the_seed_it_began_with() -> None:
     run("fit --config tiny.yaml --seed_everything=5")
     run("fit --config tiny.yaml --ckpt_path=last --trainer.max_steps=3")
     assert read("runs/tiny/config.yaml")["seed_everything"] == 5
-    assert hyperparameters("tiny")["seed"] == 5
+    assert hyperparameters("tiny")["training"]["seed"] == 5
 
 
 def test_a_continued_run_takes_another_seed_only_from_the_command_line() -> None:
     write("seeded.yaml", {**TINY, "seed_everything": 1})
     run("fit --config seeded.yaml --seed_everything=5")
     run("fit --config seeded.yaml --ckpt_path=last --trainer.max_steps=3")
-    assert hyperparameters("seeded")["seed"] == read("runs/seeded/config.yaml")["seed_everything"] == 5
+    assert hyperparameters("seeded")["training"]["seed"] == read("runs/seeded/config.yaml")["seed_everything"] == 5
     run("fit --config seeded.yaml --ckpt_path=last --trainer.max_steps=4 --seed_everything=6")
-    assert hyperparameters("seeded")["seed"] == read("runs/seeded/config.yaml")["seed_everything"] == 6
+    assert hyperparameters("seeded")["training"]["seed"] == read("runs/seeded/config.yaml")["seed_everything"] == 6
 
 
 def test_a_file_that_is_no_checkpoint_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,5 +1,6 @@
 """Small imitators of every kind, and batches of made-up transitions for them."""
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -10,7 +11,8 @@ from torch.utils.data import DataLoader, TensorDataset
 from lightning_gan.imitation import GAIL, PPO, VAIL, VAIRL
 from lightning_gan.imitation.imitation_gan import ImitationGAN
 from lightning_gan.imitation.transitions import Rollout, Transitions
-from tests.toys import fast_adam, toy_trainer
+from lightning_gan.loop.settings import Training
+from tests.toys import FAST, toy_trainer
 
 OBSERVATIONS, ACTIONS = 3, 2
 SMALL: dict[str, Any] = {
@@ -18,15 +20,19 @@ SMALL: dict[str, Any] = {
     "action_size": ACTIONS,
     "discrete_actions": False,
     "policy_width": 5,
-    "generator_optimizer": fast_adam,
 }
-CRITIC: dict[str, Any] = {"critic_width": 4, "code_size": 2, "discriminator_optimizer": fast_adam}
+CRITIC: dict[str, Any] = {"critic_width": 4, "code_size": 2}
+
+
+def training_of(kind: type[ImitationGAN], **changes: Any) -> Training:
+    """Large steps; PPO has no critic to train."""
+    return replace(FAST, **{"discriminator_turns": 0 if kind is PPO else 1, **changes})
 
 
 def small(kind: type[ImitationGAN], **settings: Any) -> Any:
     """A model that has studied, with fixed initial weights."""
     torch.manual_seed(3)
-    model = kind(**{**SMALL, **({} if kind is PPO else CRITIC), **settings})
+    model = kind(**{**SMALL, **({} if kind is PPO else CRITIC), "training": training_of(kind), **settings})
     model.study(transitions(20, seed=9, discrete=model.hparams["discrete_actions"]))
     return model
 

@@ -15,7 +15,7 @@ from lightning_gan.imitation.transitions import Agent, Rollout, Transitions
 from lightning_gan.loop.draws import Draws, Leftover, Reals
 from lightning_gan.loop.gan import GAN
 from lightning_gan.loop.turn import Player, Turn
-from tests.toys import fast_adam
+from tests.toys import FAST
 
 
 class ToyPolicy(nn.Module):
@@ -56,8 +56,7 @@ class ToyAgent(GAN, Agent):
             generator=ToyPolicy(observations=observation_size, actions=action_size, width=width),
             discriminator=ToyReward(observations=observation_size, actions=action_size),
             latent_dim=1,
-            generator_optimizer=fast_adam,
-            discriminator_optimizer=fast_adam,
+            training=FAST,
         )
         self.observation_size = observation_size
         self.action_size = action_size

@@ -15,8 +15,9 @@ from lightning_gan.callbacks import EMA, Bottleneck
 from lightning_gan.imitation import GAIL, PPO, VAIL, VAIRL
 from lightning_gan.imitation.replay import Replay
 from tests.equality import start_of
+from tests.imitation.imitation_rows import training_of
 from tests.imitation.imitation_toys import toy_demonstrations, toy_rollouts
-from tests.toys import fast_adam, toy_trainer
+from tests.toys import toy_trainer
 
 KINDS = {"vail": VAIL, "vairl": VAIRL, "gail": GAIL, "ppo": PPO}
 
@@ -29,7 +30,6 @@ def main(folder: Path) -> None:
         "critic_width": 4,
         "code_size": 2,
         "replay": Replay(size=30),
-        "discriminator_optimizer": fast_adam,
     }
     for name, kind in KINDS.items():
         data = toy_rollouts(demonstrations=None if kind is PPO else str(expert))
@@ -39,7 +39,7 @@ def main(folder: Path) -> None:
             action_size=2,
             discrete_actions=True,
             policy_width=5,
-            generator_optimizer=fast_adam,
+            training=training_of(kind),
             **({} if kind is PPO else critic),
         )
         start = start_of(model)

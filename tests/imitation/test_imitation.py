@@ -16,10 +16,10 @@ from lightning_gan.imitation.imitation_gan import ImitationGAN
 from lightning_gan.imitation.replay import Replay
 from lightning_gan.imitation.returns import normalised_score
 from tests.cli.command_line import REPOSITORY
-from tests.imitation.imitation_rows import KINDS
+from tests.imitation.imitation_rows import KINDS, training_of
 from tests.imitation.imitation_toys import toy_demonstrations, toy_rollouts
 from tests.loop.test_resume import Cut, assert_equal
-from tests.toys import fast_adam, toy_trainer
+from tests.toys import toy_trainer
 from tests.two_ranks import assert_same_weights, run_on_one_and_two
 
 pytestmark = [
@@ -42,14 +42,13 @@ def run(kind: type[ImitationGAN], folder: Path, *, cut: int = TOTAL, resume: boo
         "critic_width": 4,
         "code_size": 2,
         "replay": Replay(size=30),
-        "discriminator_optimizer": fast_adam,
     }
     settings: dict[str, Any] = {
         "observation_size": 4,
         "action_size": 2,
         "discrete_actions": True,
         "policy_width": 5,
-        "generator_optimizer": fast_adam,
+        "training": training_of(kind),
         **({} if kind is PPO else critic),
     }
     bottlenecks = [Bottleneck(information_constraint=0.01, beta_step_size=0.1)] if kind in (VAIL, VAIRL) else []

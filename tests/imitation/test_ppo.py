@@ -16,8 +16,17 @@ from lightning_gan.imitation.proximal import ProximalObjective
 from lightning_gan.imitation.replay import Replay
 from lightning_gan.imitation.transitions import Transitions
 from lightning_gan.loop.gan import GAN
-from lightning_gan.loop.settings import Loop
-from tests.imitation.imitation_rows import KINDS, OBSERVATIONS, loader, rollout, small, trained, transitions
+from lightning_gan.loop.settings import Training
+from tests.imitation.imitation_rows import (
+    KINDS,
+    OBSERVATIONS,
+    loader,
+    rollout,
+    small,
+    trained,
+    training_of,
+    transitions,
+)
 from tests.models.training import parameters_of
 from tests.toys import equal, toy_trainer, weights_of
 
@@ -46,7 +55,7 @@ def test_the_policys_step_is_ppos(kind: type[ImitationGAN], discrete: bool) -> N
         "proximal": ProximalObjective(
             discount=0.75, ratio_clip=0.1, value_clip=0.05, value_weight=0.3, entropy_weight=0.2
         ),
-        "generator_optimizer": lambda parameters: torch.optim.SGD(parameters, lr=0.1),
+        "training": training_of(kind, generator_optimizer=lambda parameters: torch.optim.SGD(parameters, lr=0.1)),
     }
     model, twin = small(kind, **settings).double(), small(kind, **settings).double()
     _, rows = next(iter(loader(1, discrete=discrete, dtype=torch.float64)))
@@ -103,10 +112,10 @@ def test_the_policys_cost_has_no_adversarial_term(kind: type[ImitationGAN]) -> N
 
 
 def rows_of_turns(
-    loop: Loop, *, batches: int = 1, past: int = 0, replay: Replay = Replay(size=20)
+    training: Training, *, batches: int = 1, past: int = 0, replay: Replay = Replay(size=20)
 ) -> tuple[dict[str, list[Tensor]], list[tuple[Tensor, Tensor]]]:
     """The policy's rows of every look, by player, and the batches, after a rollout of `past` steps."""
-    model, looked = small(VAIL, loop=loop, replay=replay), {"discriminator": [], "generator": []}
+    model, looked = small(VAIL, training=training, replay=replay), {"discriminator": [], "generator": []}
     if past:
         model.judge(rollout(past, 1, seed=4))
     original = model.look
@@ -121,15 +130,15 @@ def rows_of_turns(
 
 
 def test_both_players_see_the_whole_batch() -> None:
-    looked, [(_, policy)] = rows_of_turns(Loop())
+    looked, [(_, policy)] = rows_of_turns(training_of(VAIL))
     assert [len(rows) for rows in looked.values()] == [1, 1]
     assert torch.equal(looked["discriminator"][0], policy) and torch.equal(looked["generator"][0], policy)
 
 
 def test_turns_that_share_a_batch_get_a_piece_each_and_the_policy_gets_as_many_as_it_asks_for() -> None:
     for multiple, expected in ((1, slice(4, 8)), (2, slice(0, 8))):
-        loop = Loop(discriminator_turns=2, turns_share_batch=True, generator_batch_multiple=multiple)
-        looked, [(_, policy)] = rows_of_turns(loop)
+        training = training_of(VAIL, discriminator_turns=2, turns_share_batch=True, generator_batch_multiple=multiple)
+        looked, [(_, policy)] = rows_of_turns(training)
         assert torch.equal(torch.cat(looked["discriminator"]), policy)
         assert [len(rows) for rows in looked["discriminator"]] == [4, 4]
         assert torch.equal(torch.cat(looked["generator"]), policy[expected])
@@ -137,11 +146,11 @@ def test_turns_that_share_a_batch_get_a_piece_each_and_the_policy_gets_as_many_a
 
 def test_more_rows_than_there_are_cannot_be_asked_for() -> None:
     with pytest.raises(ValueError, match="generator_batch_multiple=3 asks for 24 transitions of the policy"):
-        rows_of_turns(Loop(generator_batch_multiple=3))
+        rows_of_turns(training_of(VAIL, generator_batch_multiple=3))
 
 
 def test_slices_together_are_the_batch() -> None:
-    looked, [(_, policy)] = rows_of_turns(Loop(accumulate_slices=2))
+    looked, [(_, policy)] = rows_of_turns(training_of(VAIL, accumulate_slices=2))
     for rows in looked.values():
         assert [len(piece) for piece in rows] == [4, 4]
         assert torch.equal(torch.cat(rows), policy)
@@ -150,7 +159,7 @@ def test_slices_together_are_the_batch() -> None:
 def test_every_second_fake_of_the_critic_is_replayed_and_none_of_the_policys() -> None:
     """Transitions of the judged rollout, also in slices; they are drawn anew for every batch."""
     past = transitions_of(rollout(6, 1, seed=4)).observations
-    looked, batches = rows_of_turns(Loop(accumulate_slices=2), batches=2, past=6)
+    looked, batches = rows_of_turns(training_of(VAIL, accumulate_slices=2), batches=2, past=6)
     fakes, own = (torch.cat(looked[player]) for player in ("discriminator", "generator"))
     policy = torch.cat([rows for _, rows in batches])
     assert torch.equal(own, policy)
@@ -162,7 +171,7 @@ def test_every_second_fake_of_the_critic_is_replayed_and_none_of_the_policys() -
 
 
 def test_three_of_four_fakes_are_replayed_if_that_is_their_share() -> None:
-    looked, [(_, policy)] = rows_of_turns(Loop(), past=6, replay=Replay(size=20, share=0.75))
+    looked, [(_, policy)] = rows_of_turns(training_of(VAIL), past=6, replay=Replay(size=20, share=0.75))
     [fakes] = looked["discriminator"]
     assert torch.equal(fakes[3::4], policy[3::4])
     past = transitions_of(rollout(6, 1, seed=4)).observations
@@ -179,7 +188,7 @@ def test_transitions_are_kept_until_then() -> None:
 
 
 def test_nothing_is_replayed_before_the_first_rollout() -> None:
-    looked, [(_, policy)] = rows_of_turns(Loop())
+    looked, [(_, policy)] = rows_of_turns(training_of(VAIL))
     assert torch.equal(looked["discriminator"][0], policy)
 
 
@@ -311,7 +320,7 @@ def test_a_recovered_reward_comes_from_a_checkpoint_of_vairl(tmp_path: Path) -> 
 
 def test_a_critic_that_is_not_there_takes_no_turns() -> None:
     with pytest.raises(ValueError, match=r"discriminator_turns=1: PPO's reward is given"):
-        small(PPO, loop=Loop(discriminator_turns=1))
+        small(PPO, training=Training(discriminator_turns=1))
     with pytest.raises(ValueError, match="R1 regularizes the discriminator, which takes no turns"):
         trained(small(PPO), R1())
 

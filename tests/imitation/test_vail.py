@@ -14,7 +14,6 @@ from lightning_gan.imitation.imitation_gan import CodeNoise, ImitationGAN, trans
 from lightning_gan.imitation.proximal import ProximalObjective
 from lightning_gan.imitation.transitions import Transitions
 from lightning_gan.loop.sampling import evaluation_mode
-from lightning_gan.loop.settings import Loop
 from lightning_gan.losses import LeastSquares
 from lightning_gan.penalties.kl_divergence import kl_to_standard_normal
 from tests.imitation.imitation_rows import (
@@ -25,6 +24,7 @@ from tests.imitation.imitation_rows import (
     rollout,
     small,
     trained,
+    training_of,
     transitions,
 )
 from tests.models.training import parameters_of
@@ -219,7 +219,9 @@ def test_vail_without_a_bottleneck_is_gail() -> None:
 @pytest.mark.parametrize("kind", LEARNING)
 def test_the_critics_turn_is_the_logistic_loss_of_both_looks(kind: type[ImitationGAN]) -> None:
     """A step of plain gradient descent in double precision, derived again here, with the turn's own noise."""
-    model = small(kind, discriminator_optimizer=lambda p: torch.optim.SGD(p, lr=0.1)).double()
+    model = small(
+        kind, training=training_of(kind, discriminator_optimizer=lambda p: torch.optim.SGD(p, lr=0.1))
+    ).double()
     expert, policy = next(iter(loader(1, dtype=torch.float64)))
     noises: list[tuple[Tensor | None, Tensor | None]] = []
     original = model.draw_rows
@@ -248,12 +250,12 @@ def test_the_critics_turn_is_the_logistic_loss_of_both_looks(kind: type[Imitatio
 def test_each_players_turn_moves_its_own_network(kind: type[ImitationGAN]) -> None:
     """Two critic turns per turn of the policy: after one batch only the critic has moved, after two both have."""
     for batches, policy_moves in ((1, False), (2, True)):
-        model = small(kind, loop=Loop(discriminator_turns=2))
+        model = small(kind, training=training_of(kind, discriminator_turns=2))
         before = weights_of(model.generator), weights_of(model.discriminator)
         trained(model, batches=batches)
         assert equal(before[0], weights_of(model.generator)) is not policy_moves
         assert not equal(before[1], weights_of(model.discriminator))
-    model = small(kind, loop=Loop(discriminator_turns=0))
+    model = small(kind, training=training_of(kind, discriminator_turns=0))
     before = weights_of(model.generator), weights_of(model.discriminator)
     trained(model)
     assert not equal(before[0], weights_of(model.generator))
@@ -281,7 +283,7 @@ def test_r1_is_the_gradient_by_what_the_critic_sees() -> None:
 
 
 def test_another_loss_of_the_critic_can_be_chosen() -> None:
-    steps = small(VAIL, loss=LeastSquares())
+    steps = small(VAIL, training=training_of(VAIL, loss=LeastSquares()))
     assert trained(steps)["discriminator/adversarial"] != trained(small(VAIL))["discriminator/adversarial"]
 
 

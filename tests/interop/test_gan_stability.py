@@ -61,7 +61,9 @@ def test_the_authors_other_networks_are_told_from_their_names(
     generator = Generator(
         image_size=size, number_of_classes=3, latent_dim=4, label_dim=2, width=1, architecture=architecture
     )
-    discriminator = Discriminator(image_size=size, number_of_classes=3, width=1, architecture=architecture)
+    discriminator = Discriminator(
+        image_size=size, image_channels=3, number_of_classes=3, width=1, width_max=1024, architecture=architecture
+    )
     state = {"G": authors_state(generator, shift=0), "D": authors_state(discriminator, shift=shift)}
     imported = networks(state, {"z_dim": 4, "nlabels": 3, "size": size, "embed_size": 2, "nfilter": 1})
     latents, labels = torch.randn(3, 4), torch.arange(3)

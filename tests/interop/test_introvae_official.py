@@ -65,7 +65,7 @@ def test_the_extra_convolutions_of_their_command_line_are_told_from_the_weights(
     torch.manual_seed(0)
     channels = [2, 257, 257, 257]
     settings: dict[str, Any] = {"image_size": 64, "image_channels": 1, "latent_dim": 3, "channels": channels}
-    rule = {"residual_sum": NormalizedSum(), "learned_shortcuts": AsIntroVAEWasRun()}
+    rule = {"residual_sum": NormalizedSum(), "learned_shortcuts": AsIntroVAEWasRun(), "batch_norm_across_ranks": True}
     encoder, decoder = Encoder(**settings, **rule).eval(), Decoder(**settings, **rule).eval()
     config = {"image_size": 64, "cdim": 1, "hdim": 3, "channels": channels}
     imported = networks({"E": authors_state(encoder), "G": authors_state(decoder)}, config)

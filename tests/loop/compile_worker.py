@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from lightning_gan.callbacks import R1, R2
 from lightning_gan.foreign.penalty import Penalty
 from lightning_gan.loop.draws import Draws, Reals
-from lightning_gan.loop.settings import Loop
+from lightning_gan.loop.settings import Training
 from lightning_gan.loop.turn import Player
 from lightning_gan.models import StyleGAN
 from tests.models.test_stylegan import SMALL, loader
@@ -27,7 +27,7 @@ CASES: dict[str, tuple[Player, tuple[Penalty, ...]]] = {
 
 def small_stylegan() -> StyleGAN:
     torch.manual_seed(0)
-    module = StyleGAN(image_size=8, loop=Loop(compile=True), **SMALL)
+    module = StyleGAN(image_size=8, training=Training(compile=True), **SMALL)
     for name, parameter in module.generator.named_parameters():
         if name.endswith("noise_weight"):  # at 0, the first instance norm divides by its epsilon and magnifies rounding
             nn.init.constant_(parameter, 0.5)

@@ -17,7 +17,7 @@ import lightning_gan.loop.gan
 from lightning_gan.callbacks import EMA, R1, R2
 from lightning_gan.data import GANData, ImageSource, MemoryImages
 from lightning_gan.loop.gan import GAN
-from lightning_gan.loop.settings import Loop
+from lightning_gan.loop.settings import Training
 from lightning_gan.tensors.image_bytes import to_bytes
 from tests.equality import start_of
 from tests.toys import SIZE, ToyGenerator, fast_adam, toy_images, toy_trainer
@@ -71,9 +71,9 @@ def train(case: str, *, strategy: str, ranks: int) -> dict[str, Tensor]:
         generator=ToyGenerator(),
         discriminator=Deep(),
         latent_dim=4,
-        generator_optimizer=fast_adam,
-        discriminator_optimizer=fast_adam,
-        loop=Loop(discriminator_clip_norm=0.5),
+        training=Training(
+            generator_optimizer=fast_adam, discriminator_optimizer=fast_adam, discriminator_clip_norm=0.5
+        ),
     )
     start = start_of(module)
     penalties = [R1(**settings) for settings in CASES[case]] + [R2(**settings) for settings in CASES[case]]

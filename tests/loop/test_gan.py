@@ -11,18 +11,18 @@ from torch import Tensor
 from lightning_gan.callbacks import R1, R2, ConsensusOptimization, Evaluation, SampleGrid, SampleSheets
 from lightning_gan.foreign.penalty import Penalty
 from lightning_gan.loop.gan import GAN
-from lightning_gan.loop.settings import Loop
+from lightning_gan.loop.settings import Training
 from lightning_gan.loop.turn import Player, Turn
 from lightning_gan.losses import Hinge, Wasserstein
 from lightning_gan.metrics import DigitFeatures
 from lightning_gan.tensors.image_bytes import from_bytes, to_bytes
 from tests.penalties.turns import turn_with
 from tests.toys import (
+    FAST,
     Spy,
     ToyCritic,
     ToyGenerator,
     equal,
-    fast_adam,
     toy_gan,
     toy_images,
     toy_loader,
@@ -43,16 +43,18 @@ def test_the_discriminator_moves_first_and_the_players_alternate() -> None:
 
 
 def test_more_turns_of_the_discriminator_take_new_batches() -> None:
-    assert turns_of(toy_gan(loop=Loop(discriminator_turns=3)), batches=7) == list("dddgdddgd")
+    assert turns_of(toy_gan(training=Training(discriminator_turns=3)), batches=7) == list("dddgdddgd")
 
 
 def test_turns_can_share_one_batch_in_slices() -> None:
-    assert turns_of(toy_gan(loop=Loop(discriminator_turns=2, turns_share_batch=True)), batches=2) == list("ddgddg")
+    assert turns_of(toy_gan(training=Training(discriminator_turns=2, turns_share_batch=True)), batches=2) == list(
+        "ddgddg"
+    )
 
 
 def test_nobody_moves_the_other_players_weights() -> None:
     """Between two steps only the network of the player that stepped has changed."""
-    module = toy_gan(generator_optimizer=fast_adam, discriminator_optimizer=fast_adam)
+    module = toy_gan(training=FAST)
     seen: list[tuple[str, list[Tensor], list[Tensor]]] = []
     spy = Spy(lambda player, gan: seen.append((player, weights_of(gan.discriminator), weights_of(gan.generator))))
     toy_trainer(spy, R1(gamma=1.0), limit_train_batches=3).fit(module, toy_loader())
@@ -88,16 +90,16 @@ def test_images_seen_counts_every_image_once() -> None:
     module = toy_gan()
     toy_trainer(limit_train_batches=5).fit(module, toy_loader(batch_size=8))
     assert (module.images_seen, module.kimg) == (40, 0.04)
-    module = toy_gan(loop=Loop(discriminator_turns=2, turns_share_batch=True, accumulate_slices=2))
+    module = toy_gan(training=Training(discriminator_turns=2, turns_share_batch=True, accumulate_slices=2))
     toy_trainer(limit_train_batches=5).fit(module, toy_loader(batch_size=8))
     assert module.images_seen == 40
 
 
 @pytest.mark.parametrize(
-    "loop", [Loop(), Loop(discriminator_turns=3), Loop(discriminator_turns=2, turns_share_batch=True)]
+    "training", [Training(), Training(discriminator_turns=3), Training(discriminator_turns=2, turns_share_batch=True)]
 )
-def test_max_steps_means_batches(loop: Loop) -> None:
-    module = toy_gan(loop=loop)
+def test_max_steps_means_batches(training: Training) -> None:
+    module = toy_gan(training=training)
     trainer = toy_trainer(max_steps=6, max_epochs=-1)
     trainer.fit(module, toy_loader())
     assert (trainer.global_step, module.images_seen) == (6, 24)
@@ -119,16 +121,16 @@ def fakes_seen(module: GAN, *, classes: int = 0) -> list[tuple[str, int, Tensor 
 
 
 def test_the_generators_turn_can_make_a_multiple_of_the_batch() -> None:
-    seen = fakes_seen(toy_gan(number_of_classes=3, loop=Loop(generator_batch_multiple=2)), classes=3)
+    seen = fakes_seen(toy_gan(number_of_classes=3, training=Training(generator_batch_multiple=2)), classes=3)
     assert [(player, count) for player, count, *_ in seen] == [("discriminator", 8), ("generator", 16)] * 3
     for player, _, labels, fake_labels in seen:
         assert labels is not None and fake_labels is not None
         assert torch.equal(fake_labels, labels if player == "discriminator" else torch.cat([labels, labels]))
-    assert [count for _, count, *_ in fakes_seen(toy_gan(loop=Loop(generator_batch_multiple=3)))] == [8, 24] * 3
+    assert [count for _, count, *_ in fakes_seen(toy_gan(training=Training(generator_batch_multiple=3)))] == [8, 24] * 3
 
 
 def test_fakes_can_be_of_classes_drawn_uniformly() -> None:
-    settings: dict[str, Any] = {"number_of_classes": 3, "loop": Loop(uniform_labels=True)}
+    settings: dict[str, Any] = {"number_of_classes": 3, "training": Training(uniform_labels=True)}
     seen, again = (fakes_seen(toy_gan(**settings), classes=3) for _ in range(2))
     drawn = torch.cat([fake_labels for *_, fake_labels in seen if fake_labels is not None])
     assert drawn.unique().tolist() == [0, 1, 2] and drawn.dtype == torch.long
@@ -140,7 +142,7 @@ def test_accumulated_slices_equal_one_large_batch() -> None:
     """Both latents and images are those of the whole batch, so the only difference is rounding."""
     weights = []
     for slices in (1, 8):
-        module = toy_gan(loop=Loop(accumulate_slices=slices)).double()
+        module = toy_gan(training=Training(accumulate_slices=slices)).double()
         toy_trainer(R1(gamma=1.0), limit_train_batches=3, precision="64-true").fit(module, toy_loader(batch_size=16))
         weights.append(weights_of(module))
     for one, many in zip(*weights, strict=True):
@@ -149,7 +151,7 @@ def test_accumulated_slices_equal_one_large_batch() -> None:
 
 def test_a_batch_that_cannot_be_sliced_is_refused() -> None:
     with pytest.raises(ValueError, match="batch of 4 samples per rank cannot be cut"):
-        toy_trainer(limit_train_batches=1).fit(toy_gan(loop=Loop(accumulate_slices=3)), toy_loader())
+        toy_trainer(limit_train_batches=1).fit(toy_gan(training=Training(accumulate_slices=3)), toy_loader())
 
 
 def test_clipping_bounds_each_players_own_gradient() -> None:
@@ -168,7 +170,7 @@ def test_clipping_bounds_each_players_own_gradient() -> None:
                 self.values.append(max(g.abs().max().item() for g in gradients))
 
     norms = Norms()
-    module = toy_gan(loop=Loop(discriminator_clip_norm=1e-3, generator_clip_value=1e-4))
+    module = toy_gan(training=Training(discriminator_clip_norm=1e-3, generator_clip_value=1e-4))
     toy_trainer(norms, limit_train_batches=1).fit(module, toy_loader())
     critic = [p.grad for p in module.discriminator.parameters() if p.grad is not None]
     generator = [p.grad for p in module.generator.parameters() if p.grad is not None]
@@ -225,7 +227,7 @@ def test_only_inputs_that_a_due_penalty_differentiates_require_grad() -> None:
 
 def test_terms_are_logged_by_player_and_name_without_the_lazy_factor() -> None:
     trainer = toy_trainer(Constant(every_n_turns=4), limit_train_batches=4)
-    trainer.fit(toy_gan(loss=Hinge()), toy_loader())
+    trainer.fit(toy_gan(training=Training(loss=Hinge())), toy_loader())
     assert trainer.callback_metrics["discriminator/constant"] == 0.5
     assert {"discriminator/adversarial", "generator/adversarial", "kimg"} <= set(trainer.callback_metrics)
     assert trainer.callback_metrics["step"].item() == pytest.approx(0.016)
@@ -240,7 +242,7 @@ def test_two_penalties_of_one_name_both_count() -> None:
 
 def test_the_loss_is_the_one_given() -> None:
     trainer = toy_trainer(limit_train_batches=1)
-    module = toy_gan(loss=Wasserstein())
+    module = toy_gan(training=Training(loss=Wasserstein()))
     with torch.no_grad():
         module.discriminator.output.weight.zero_()  # type: ignore[union-attr]
         module.discriminator.output.bias.fill_(3.0)  # type: ignore[union-attr]
@@ -251,7 +253,7 @@ def test_the_loss_is_the_one_given() -> None:
 
 def test_two_runs_with_one_seed_are_the_same_bit_for_bit_and_another_seed_is_not() -> None:
     def run(seed: int) -> list[Tensor]:
-        module = toy_gan(seed=seed)
+        module = toy_gan(training=Training(seed=seed))
         torch.manual_seed(seed + 99)  # the global state before the run does not matter
         toy_trainer(R1(gamma=1.0), limit_train_batches=4).fit(module, toy_loader())
         return weights_of(module)
@@ -334,7 +336,7 @@ def test_a_model_without_truncation_refuses_it() -> None:
 
 
 def test_a_discriminator_without_turns_stays_as_it_is_and_the_generator_has_one_with_every_batch() -> None:
-    module = toy_gan(loop=Loop(discriminator_turns=0))
+    module = toy_gan(training=Training(discriminator_turns=0))
     before = weights_of(module.discriminator)
     assert turns_of(module, batches=3) == list("ggg")
     assert equal(weights_of(module.discriminator), before)
@@ -342,7 +344,7 @@ def test_a_discriminator_without_turns_stays_as_it_is_and_the_generator_has_one_
 
 def test_a_penalty_of_a_discriminator_without_turns_is_refused() -> None:
     with pytest.raises(ValueError, match=r"R1 regularizes the discriminator, which takes no turns"):
-        toy_trainer(R1(gamma=1.0)).fit(toy_gan(loop=Loop(discriminator_turns=0)), toy_loader())
+        toy_trainer(R1(gamma=1.0)).fit(toy_gan(training=Training(discriminator_turns=0)), toy_loader())
 
 
 class GameOfNumbers(GAN):
@@ -384,7 +386,7 @@ def test_networks_that_cannot_grow_are_named() -> None:
 )
 def test_bad_settings_are_refused_by_name(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        Loop(**settings)
+        Training(**settings)
 
 
 @pytest.mark.parametrize(("settings", "message"), [({"every_n_turns": 0}, "every_n_turns=0"), ({"gamma": -1.0}, "R1")])

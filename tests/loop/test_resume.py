@@ -13,7 +13,7 @@ from lightning_gan.models import StyleGAN
 from lightning_gan.schedules import LinearDecay
 from lightning_gan.tensors.image_bytes import to_bytes
 from tests.models.test_stylegan import SMALL
-from tests.toys import fast_adam, toy_trainer
+from tests.toys import FAST, toy_trainer
 
 BATCH = 4
 IMAGES = 22  # no multiple of the batch: epochs end in the middle of batches
@@ -55,7 +55,9 @@ def run(folder: Path, *, cut: int = TOTAL, resume: bool = False, workers: int = 
     """Train until `cut` images, from the beginning or from the last checkpoint; returns the final checkpoint."""
     torch.manual_seed(11 if resume else 5)  # what the global generator was is no matter
     module = StyleGAN(
-        image_size=8, generator_optimizer=fast_adam, discriminator_optimizer=fast_adam, **{**SMALL, "channel_base": 32}
+        image_size=8,
+        training=FAST,
+        **{**SMALL, "channel_base": 32},
     )
     trainer = toy_trainer(
         ProgressiveGrowing(hold_kimg=[0.016, 1.0], fade_kimg=0.032),

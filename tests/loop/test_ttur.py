@@ -16,6 +16,7 @@ from torch import Tensor
 
 from lightning_gan.cli import main
 from lightning_gan.cli.configs import shipped_configs, shipped_folder
+from lightning_gan.loop.settings import Training
 from lightning_gan.losses import AdversarialLoss, Minimax, NonSaturating
 from lightning_gan.optimizers import GANAdam
 from tests.toys import toy_gan, toy_loader, toy_trainer, weights_of
@@ -137,7 +138,7 @@ def test_each_player_steps_with_its_own_rate() -> None:
     def fast(parameters: Any) -> GANAdam:
         return GANAdam(parameters, lr=3e-3)
 
-    module = toy_gan(generator_optimizer=slow, discriminator_optimizer=fast)
+    module = toy_gan(training=Training(generator_optimizer=slow, discriminator_optimizer=fast))
     generator, critic = weights_of(module.generator), weights_of(module.discriminator)
     trainer = toy_trainer(limit_train_batches=1)
     trainer.fit(module, toy_loader())

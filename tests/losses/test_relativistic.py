@@ -9,6 +9,7 @@ import torch
 from torch import nn, tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from lightning_gan.loop.settings import Training
 from lightning_gan.losses import AdversarialLoss
 from lightning_gan.losses.relativistic import (
     RelativisticAverage,
@@ -142,7 +143,7 @@ def test_a_generators_turn_without_real_scores_is_refused(loss: AdversarialLoss)
 @every_loss
 def test_a_gan_scores_real_images_in_the_generators_turn(loss: AdversarialLoss) -> None:
     """It could not train otherwise: without them the loss refuses."""
-    module = toy_gan(loss=loss, generator_optimizer=fast_adam, discriminator_optimizer=fast_adam)
+    module = toy_gan(training=Training(loss=loss, generator_optimizer=fast_adam, discriminator_optimizer=fast_adam))
     before = weights_of(module.generator)
     trainer = toy_trainer(limit_train_batches=2)
     trainer.fit(module, toy_loader())

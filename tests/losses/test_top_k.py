@@ -10,7 +10,7 @@ from torch import Tensor, tensor
 
 from lightning_gan.callbacks.training.top_k_schedule import TopKSchedule
 from lightning_gan.loop.gan import GAN
-from lightning_gan.loop.settings import Loop
+from lightning_gan.loop.settings import Training
 from lightning_gan.losses import AdversarialLoss, Hinge, LeastSquares, Minimax, NonSaturating, Wasserstein
 from lightning_gan.losses.relativistic import RelativisticStandard
 from lightning_gan.losses.top_k import TopK
@@ -102,7 +102,7 @@ class Fractions(Callback):
 def test_every_batch_has_the_fraction_of_the_images_seen_before_it() -> None:
     fractions = Fractions()
     schedule = TopKSchedule(factor=0.5, every_kimg=0.008, smallest_fraction=0.1)
-    module = toy_gan(loss=TopK(loss=NonSaturating()))
+    module = toy_gan(training=Training(loss=TopK(loss=NonSaturating())))
     toy_trainer(fractions, schedule, limit_train_batches=5).fit(module, toy_loader(batch_size=4))
     assert fractions.seen == [1.0, 1.0, 0.5, 0.5, 0.25]
 
@@ -110,7 +110,7 @@ def test_every_batch_has_the_fraction_of_the_images_seen_before_it() -> None:
 def test_it_changes_the_generators_update() -> None:
     def trained(fraction: float) -> list[Tensor]:
         loss = TopK(loss=NonSaturating(), fraction=fraction)
-        module = toy_gan(loss=loss, generator_optimizer=fast_adam, discriminator_optimizer=fast_adam)
+        module = toy_gan(training=Training(loss=loss, generator_optimizer=fast_adam, discriminator_optimizer=fast_adam))
         toy_trainer(limit_train_batches=1).fit(module, toy_loader())
         return weights_of(module.generator)
 
@@ -118,7 +118,7 @@ def test_it_changes_the_generators_update() -> None:
 
 
 def test_a_schedule_that_keeps_all_changes_nothing() -> None:
-    alone, scheduled = toy_gan(), toy_gan(loss=TopK(loss=NonSaturating()))
+    alone, scheduled = toy_gan(), toy_gan(training=Training(loss=TopK(loss=NonSaturating())))
     toy_trainer(limit_train_batches=3).fit(alone, toy_loader())
     toy_trainer(TopKSchedule(), limit_train_batches=3).fit(scheduled, toy_loader())
     assert equal(weights_of(alone), weights_of(scheduled))
@@ -139,9 +139,12 @@ def test_a_resumed_run_drops_the_same_fakes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("module", "message"),
     [
-        (lambda: toy_gan(loss=Hinge()), r"the loss is Hinge; give the model loss=TopK\(loss=Hinge\(\)\)"),
+        (
+            lambda: toy_gan(training=Training(loss=Hinge())),
+            r"the loss is Hinge; give the model loss=TopK\(loss=Hinge\(\)\)",
+        ),
         (ForeignGAN, "ForeignGAN is none"),
-        (lambda: toy_gan(loss=TopK(loss=Hinge()), loop=Loop(compile=True)), "every k would be compiled anew"),
+        (lambda: toy_gan(training=Training(loss=TopK(loss=Hinge()), compile=True)), "every k would be compiled anew"),
     ],
 )
 def test_a_module_without_such_a_loss_is_refused_before_the_first_step(module: Any, message: str) -> None:

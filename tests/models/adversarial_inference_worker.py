@@ -6,7 +6,7 @@ without the launcher.
 
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -16,13 +16,12 @@ from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_
 
 from lightning_gan.callbacks import EMA, R1, EncoderEvaluation
 from lightning_gan.data import GANData, ImageSource, MemoryImages
-from lightning_gan.loop.settings import Loop
 from lightning_gan.models.adversarial_inference import AdversarialInference
 from lightning_gan.models.ali import ALI, ENCODER_32, GENERATOR_32, Architecture, CIFAR10Tables, Row
 from lightning_gan.models.bigan import BiGAN, Perceptrons
 from lightning_gan.tensors.image_bytes import to_bytes
 from tests.equality import start_of
-from tests.toys import fast_adam, toy_trainer
+from tests.toys import FAST, toy_trainer
 
 STRATEGIES = ("gan_ddp", "gan_fsdp")
 MODELS = ("bigan", "ali")
@@ -68,24 +67,20 @@ class Pictures(GANData):
 
 def untrained(model: str) -> AdversarialInference:
     torch.manual_seed(7)
-    loop = Loop(generator_batch_multiple=2)
+    training = replace(FAST, generator_batch_multiple=2)
     if model == "bigan":
         return BiGAN(
             image_size=32,
             latent_dim=3,
             architecture=Perceptrons(width=8),
-            loop=loop,
-            generator_optimizer=fast_adam,
-            discriminator_optimizer=fast_adam,
+            training=training,
         )
     module = ALI(
         image_size=32,
         image_channels=1,
         latent_dim=3,
         architecture=CIFAR10Tables(divisor=16) if model == "ali_with_dropout" else WithoutDropout(),
-        loop=loop,
-        generator_optimizer=fast_adam,
-        discriminator_optimizer=fast_adam,
+        training=training,
     )
     # Features of weights as small as the authors' are so small here that normalizing them magnifies rounding.
     with torch.no_grad():

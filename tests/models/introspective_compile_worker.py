@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lightning_gan.loop.settings import Loop
+from lightning_gan.loop.settings import Training
 from lightning_gan.models import IntroVAE, SoftIntroVAE
 from lightning_gan.models.introspective import IntrospectiveGAN
 from tests.models.introspective_steps import SMALL, sgd
@@ -27,9 +27,9 @@ def played(model: type[IntrospectiveGAN], *, compiled: bool, slices: int, warmup
     torch._dynamo.utils.counters.clear()
     torch.manual_seed(0)
     module = model(
-        generator_optimizer=sgd,
-        discriminator_optimizer=sgd,
-        loop=Loop(compile=compiled, accumulate_slices=slices),
+        training=Training(
+            generator_optimizer=sgd, discriminator_optimizer=sgd, compile=compiled, accumulate_slices=slices
+        ),
         vae_warmup_kimg=warmup,
         **SMALL,
     ).double()

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lightning_gan.loop.settings import Training
 from lightning_gan.models.introspective import IntrospectiveGAN
 from lightning_gan.tensors.seeds import derived_seed
 from tests.models.training import random_loader
@@ -45,7 +46,9 @@ class Played:
 def play(build: Callable[..., IntrospectiveGAN], **settings: Any) -> Played:
     """Train a small model on one batch."""
     torch.manual_seed(0)
-    module = build(generator_optimizer=sgd, discriminator_optimizer=sgd, **{**SMALL, **settings}).double()
+    module = build(
+        training=Training(generator_optimizer=sgd, discriminator_optimizer=sgd), **{**SMALL, **settings}
+    ).double()
     copies = build(**{**SMALL, **settings}).double()
     copies.load_state_dict(module.state_dict())
     draws = []

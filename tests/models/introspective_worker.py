@@ -19,7 +19,7 @@ from lightning_gan.models.introspective import IntrospectiveGAN
 from lightning_gan.tensors.image_bytes import to_bytes
 from tests.equality import start_of
 from tests.models.introspective_steps import SMALL
-from tests.toys import fast_adam, toy_trainer
+from tests.toys import FAST, toy_trainer
 
 BATCH = 8
 CASES: dict[str, tuple[type[IntrospectiveGAN], dict[str, Any]]] = {
@@ -53,7 +53,7 @@ def train(case: str, *, ranks: int) -> dict[str, torch.Tensor]:
     """All weights after six batches, in double precision."""
     model, settings = CASES[case]
     torch.manual_seed(7)
-    module = model(generator_optimizer=fast_adam, discriminator_optimizer=fast_adam, **SMALL, **settings)
+    module = model(training=FAST, **SMALL, **settings)
     start = start_of(module)
     trainer = toy_trainer(
         EMA(half_life_kimg=0.02),

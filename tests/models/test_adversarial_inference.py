@@ -26,7 +26,7 @@ from lightning_gan.callbacks import (
     ZCRGenerator,
 )
 from lightning_gan.loop.draws import Reals
-from lightning_gan.loop.settings import Loop
+from lightning_gan.loop.settings import Training
 from lightning_gan.losses import (
     FGAN,
     AdversarialLoss,
@@ -42,7 +42,7 @@ from lightning_gan.schedules import ExponentialDecay
 from tests.loop.test_resume import Cut, assert_equal
 from tests.models.adversarial_inference_worker import MODELS, STRATEGIES, Pictures, untrained
 from tests.models.inference_toys import LinearPairCritic, toy_inference
-from tests.toys import LATENT, Spy, equal, fast_adam, toy_images, toy_loader, toy_trainer, weights_of
+from tests.toys import FAST, LATENT, Spy, equal, toy_images, toy_loader, toy_trainer, weights_of
 from tests.two_ranks import assert_same_weights, run_on_one_and_two
 
 
@@ -93,7 +93,7 @@ def scores(module: AdversarialInference, latents: Tensor, noise: Tensor) -> tupl
 
 def test_both_turns_descend_the_gradients_of_the_papers() -> None:
     """Every gradient of one step: the critic's, then that of generator and encoder at the critic that has moved."""
-    module = toy_inference(generator_optimizer=moving, discriminator_optimizer=moving).double()
+    module = toy_inference(training=Training(generator_optimizer=moving, discriminator_optimizer=moving)).double()
     twin = toy_inference().double()
     seen = Recorder(module)
     assert [row.shape for row in (*seen.latents, *seen.noise)] == [(4, LATENT)] * 4
@@ -130,7 +130,9 @@ def test_both_turns_descend_the_gradients_of_the_papers() -> None:
     ids=lambda value: type(value).__name__,
 )
 def test_generator_and_encoder_follow_other_objectives(loss: AdversarialLoss, cost: Any) -> None:
-    module = toy_inference(loss=loss, generator_optimizer=still, discriminator_optimizer=still).double()
+    module = toy_inference(
+        training=Training(loss=loss, generator_optimizer=still, discriminator_optimizer=still)
+    ).double()
     seen = Recorder(module)
     expected = torch.autograd.grad(
         cost(*scores(module, seen.latents[1], seen.noise[1])), list(module.generator.parameters())
@@ -155,7 +157,7 @@ def test_gradient_penalties_hold_the_code_fixed(penalty: Callback) -> None:
     for callbacks in ((), (penalty,)):
         torch.manual_seed(1)  # of the critic
         module = toy_inference(
-            critic=LinearPairCritic(), generator_optimizer=still, discriminator_optimizer=still
+            critic=LinearPairCritic(), training=Training(generator_optimizer=still, discriminator_optimizer=still)
         ).double()
         gradients.append(Recorder(module, *callbacks).gradients["discriminator"])
     plain, changed = gradients
@@ -186,7 +188,7 @@ def test_penalties_on_the_generator_alone_work() -> None:
 
 def test_consensus_optimization_differentiates_both_costs() -> None:
     """Its change of the gradient, against the game written anew."""
-    settings: dict[str, Any] = {"generator_optimizer": still, "discriminator_optimizer": still}
+    settings: dict[str, Any] = {"training": Training(generator_optimizer=still, discriminator_optimizer=still)}
     module = toy_inference(**settings).double()
     plain = Recorder(module)
     changed = Recorder(toy_inference(**settings).double(), ConsensusOptimization(gamma=2.0))
@@ -213,16 +215,19 @@ def test_an_image_keeps_its_noise_when_there_are_several_fakes_for_it() -> None:
     torch.testing.assert_close(turn.real_logits, module.discriminator(toy_images(4), codes))
     assert turn.fake.shape[0] == turn.fake_logits.shape[0] == 8
     assert torch.equal(turn.latents, draws.latents)
-    toy_trainer(limit_train_batches=1).fit(toy_inference(loop=Loop(generator_batch_multiple=2)), toy_loader())
+    toy_trainer(limit_train_batches=1).fit(toy_inference(training=Training(generator_batch_multiple=2)), toy_loader())
 
 
 def test_slices_of_a_turn_add_up_to_the_whole_turn() -> None:
     ends = []
     for slices in (1, 2):
         module = toy_inference(
-            generator_optimizer=moving,
-            discriminator_optimizer=moving,
-            loop=Loop(accumulate_slices=slices, generator_batch_multiple=2),
+            training=Training(
+                generator_optimizer=moving,
+                discriminator_optimizer=moving,
+                accumulate_slices=slices,
+                generator_batch_multiple=2,
+            ),
         ).double()
         toy_trainer(limit_train_batches=3, precision="64-true").fit(module, toy_loader())
         ends.append(weights_of(module))
@@ -231,7 +236,7 @@ def test_slices_of_a_turn_add_up_to_the_whole_turn() -> None:
 
 
 def test_the_average_follows_generator_and_encoder_in_storage_of_its_own() -> None:
-    module = toy_inference(generator_optimizer=fast_adam, discriminator_optimizer=fast_adam)
+    module = toy_inference(training=FAST)
     before = weights_of(module.generator_ema)
     toy_trainer(EMA(half_life_kimg=0.01), limit_train_batches=4).fit(module, toy_loader())
     live = dict(module.generator.named_parameters())
@@ -269,7 +274,7 @@ def test_classes_and_objectives_without_a_mirror_are_refused() -> None:
     with pytest.raises(ValueError, match="number_of_classes=10: AdversarialInference has no labels"):
         toy_inference(number_of_classes=10)
     with pytest.raises(ValueError, match="FGAN does not mirror real and fake"):
-        toy_inference(loss=FGAN(divergence=PearsonChiSquared()))
+        toy_inference(training=Training(loss=FGAN(divergence=PearsonChiSquared())))
 
 
 def test_labels_of_the_data_are_ignored() -> None:

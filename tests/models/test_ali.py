@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import batch_norm, conv2d, conv_transpose2d, leaky_relu, softplus
 
 from lightning_gan.callbacks import EMA
+from lightning_gan.loop.settings import Training
 from lightning_gan.models.adversarial_inference import InferenceDraws
 from lightning_gan.models.ali import ALI, Architecture, CelebATables, CIFAR10Tables, Maxout, SVHNTables
 from tests.models.adversarial_inference_worker import WithoutDropout
@@ -175,7 +176,7 @@ def moving(parameters: Any) -> torch.optim.Optimizer:
 
 def test_both_turns_descend_the_sum_of_two_terms() -> None:
     """Every gradient of a whole step in double precision, with the game written anew; the noise is of the draws."""
-    settings: dict[str, Any] = {"generator_optimizer": moving, "discriminator_optimizer": moving}
+    settings: dict[str, Any] = {"training": Training(generator_optimizer=moving, discriminator_optimizer=moving)}
     module, twin = (small(WithoutDropout(), **settings).double() for _ in range(2))
     drawn: list[tuple[Tensor, Tensor]] = []
     gradients: dict[str, list[Tensor]] = {}

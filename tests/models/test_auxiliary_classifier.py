@@ -12,6 +12,7 @@ from lightning_gan.callbacks.regularizers.game_dynamics import ConsensusOptimiza
 from lightning_gan.callbacks.regularizers.gradient_penalty import R1, GradientPenalty
 from lightning_gan.loop.draws import Draws, Reals
 from lightning_gan.loop.gan import GAN
+from lightning_gan.loop.settings import Training
 from lightning_gan.loop.turn import Player, Turn
 from lightning_gan.losses import RelativisticStandard
 from lightning_gan.models.auxiliary_classifier import (
@@ -20,12 +21,12 @@ from lightning_gan.models.auxiliary_classifier import (
     classification_cost,
 )
 from tests.toys import (
+    FAST,
     LATENT,
     Spy,
     ToyCritic,
     ToyGenerator,
     equal,
-    fast_adam,
     toy_gan,
     toy_images,
     toy_loader,
@@ -140,7 +141,7 @@ def test_labels_may_be_rows_in_a_turn() -> None:
 
 
 def test_a_loss_that_compares_sees_the_real_scores_in_the_generators_turn() -> None:
-    turn = turn_of(classified_gan(loss=RelativisticStandard()), "generator")
+    turn = turn_of(classified_gan(training=Training(loss=RelativisticStandard())), "generator")
     assert turn.real_logits is not None and turn.real_logits.shape == (4, 1)
     assert turn_of(classified_gan(), "generator").real_logits is None
 
@@ -153,8 +154,7 @@ def test_without_classes_it_is_a_plain_gan() -> None:
             generator=ToyGenerator(),
             discriminator=ToyCritic(),
             latent_dim=LATENT,
-            generator_optimizer=fast_adam,
-            discriminator_optimizer=fast_adam,
+            training=FAST,
         )
         toy_trainer(limit_train_batches=3).fit(module, toy_loader())
         ends.append(weights_of(module))
@@ -201,7 +201,7 @@ def still(parameters: Any) -> torch.optim.Optimizer:
 
 def test_consensus_counts_the_cost_of_classes_of_both_players() -> None:
     """Its change of the gradient, against the game written anew."""
-    settings: dict[str, Any] = {"generator_optimizer": still, "discriminator_optimizer": still}
+    settings: dict[str, Any] = {"training": Training(generator_optimizer=still, discriminator_optimizer=still)}
     module = classified_gan(**settings).double()
     latents: list[Tensor] = []
     handle = module.generator.register_forward_pre_hook(lambda _, inputs: latents.append(inputs[0].clone()))

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import batch_norm, conv2d, conv_transpose2d, leaky_relu, linear, max_pool2d, softplus
 
 from lightning_gan.callbacks import EMA
+from lightning_gan.loop.settings import Training
 from lightning_gan.models.adversarial_inference import GeneratorAndEncoder
 from lightning_gan.models.bigan import BiGAN, Perceptrons
 from lightning_gan.models.bigan_alexnet import AlexNet
@@ -81,7 +82,7 @@ def moving(parameters: Any) -> torch.optim.Optimizer:
 def test_both_turns_descend_half_the_sum_of_two_terms() -> None:
     """Every gradient of a whole step in double precision, with networks and game written anew."""
     torch.manual_seed(0)
-    module = BiGAN(generator_optimizer=moving, discriminator_optimizer=moving, **SMALL).double()
+    module = BiGAN(training=Training(generator_optimizer=moving, discriminator_optimizer=moving), **SMALL).double()
     nn.init.normal_(module.discriminator.to_logit.weight)  # with the authors' zeros most gradients would be 0
     critic, generator, encoder = (
         {name: weight.detach().clone().requires_grad_() for name, weight in network.named_parameters()}

@@ -11,8 +11,9 @@ from lightning_gan.callbacks import R1
 from lightning_gan.layers.initialization import Normal
 from lightning_gan.layers.spectral_normalization import parametrizations_of
 from lightning_gan.layers.truncated_normal import truncated_latents
-from lightning_gan.loop.settings import Loop
+from lightning_gan.loop.settings import Training
 from lightning_gan.models.biggan import BigGAN, Discriminator, Generator
+from tests.models.networks import network_of
 from tests.toys import Spy, equal, toy_trainer, weights_of
 
 SMALL: dict[str, Any] = {
@@ -30,13 +31,13 @@ SMALL: dict[str, Any] = {
 def small_generator(**settings: Any) -> Generator:
     torch.manual_seed(0)
     own = {name: value for name, value in SMALL.items() if not name.endswith("_channels")}
-    return Generator(**{"base_channels": 2, "image_channels": 1, **own, **settings})
+    return network_of(BigGAN, Generator, **{"base_channels": 2, "image_channels": 1, **own, **settings})
 
 
 def small_discriminator(**settings: Any) -> Discriminator:
     torch.manual_seed(0)
     chosen = {"number_of_classes": 3, "attention_resolutions": (16,), **settings}
-    return Discriminator(image_size=32, image_channels=1, base_channels=2, **chosen)
+    return network_of(BigGAN, Discriminator, image_size=32, image_channels=1, base_channels=2, **chosen)
 
 
 def small_biggan(**settings: Any) -> BigGAN:
@@ -79,8 +80,8 @@ def test_parameter_counts_are_the_authors(
         "spectral_norm": False,  # has no parameters
     }
     with torch.device("meta"):
-        assert parameters_of(Generator(latent_dim=latent_dim, **shared)) == generator
-        assert parameters_of(Discriminator(**shared)) == discriminator
+        assert parameters_of(network_of(BigGAN, Generator, latent_dim=latent_dim, **shared)) == generator
+        assert parameters_of(network_of(BigGAN, Discriminator, **shared)) == discriminator
 
 
 def test_parameter_counts_on_cifar_are_the_authors() -> None:
@@ -93,9 +94,11 @@ def test_parameter_counts_on_cifar_are_the_authors() -> None:
         "spectral_norm": False,
     }
     with torch.device("meta"):
-        generator = Generator(latent_dim=128, shared_embedding=False, hierarchical_latents=False, **shared)
+        generator = network_of(
+            BigGAN, Generator, latent_dim=128, shared_embedding=False, hierarchical_latents=False, **shared
+        )
         assert parameters_of(generator) == 4_304_387
-        assert parameters_of(Discriminator(**shared)) == 4_207_361
+        assert parameters_of(network_of(BigGAN, Discriminator, **shared)) == 4_207_361
 
 
 @pytest.mark.parametrize("settings", [{}, {"number_of_classes": 0}, {"hierarchical_latents": False}])
@@ -104,8 +107,14 @@ def test_every_parameter_has_a_gradient(settings: dict[str, Any], channels: int)
     classes = settings.get("number_of_classes", 3)
     generator = small_generator(image_channels=channels, **settings)
     torch.manual_seed(0)
-    discriminator = Discriminator(
-        image_size=32, image_channels=channels, number_of_classes=classes, base_channels=2, attention_resolutions=()
+    discriminator = network_of(
+        BigGAN,
+        Discriminator,
+        image_size=32,
+        image_channels=channels,
+        number_of_classes=classes,
+        base_channels=2,
+        attention_resolutions=(),
     )
     labels = torch.arange(3) if classes else None
     images = generator(torch.randn(3, 8), labels)
@@ -225,7 +234,7 @@ def test_truncation_truncates_the_latents() -> None:
 
 
 def test_training_moves_every_parameter() -> None:
-    module = small_biggan(loop=Loop(uniform_labels=True))
+    module = small_biggan(training=Training(uniform_labels=True))
     before = weights_of(module)
     toy_trainer().fit(module, loader())
     idle = {name for name, _ in module.named_parameters() if name.startswith("generator_ema.")}
@@ -260,7 +269,7 @@ def test_eight_slices_accumulate_the_gradient_of_the_whole_batch() -> None:
             gradients.append({n: p.grad.clone() for n, p in module.discriminator.named_parameters()})
 
     for slices in (1, 8):
-        module = small_biggan(discriminator_spectral_norm=False, loop=Loop(accumulate_slices=slices))
+        module = small_biggan(discriminator_spectral_norm=False, training=Training(accumulate_slices=slices))
         settings: dict[str, Any] = {"limit_train_batches": 1, "precision": "64-true"}
         toy_trainer(R1(gamma=1.0), Spy(see), EvaluatesGenerator(), **settings).fit(module, loader(batch_size=8))
     whole, accumulated = gradients

@@ -8,8 +8,9 @@ from torch import nn
 
 from lightning_gan.layers.batch_norm import BatchNorm, VectorAffine
 from lightning_gan.layers.truncated_normal import truncated_latents
-from lightning_gan.loop.settings import Loop
+from lightning_gan.loop.settings import Training
 from lightning_gan.models.biggan_deep import BigGANDeep, Discriminator, DiscriminatorBlock, Generator, GeneratorBlock
+from tests.models.networks import network_of
 from tests.toys import equal, toy_trainer, weights_of
 
 SMALL: dict[str, Any] = {
@@ -44,14 +45,14 @@ def parameters_of(network: nn.Module) -> int:
 def test_parameter_counts_are_the_authors(size: int, generator: int, discriminator: int) -> None:
     shared: dict[str, Any] = {"image_size": size, "number_of_classes": 1000, "spectral_norm": False}
     with torch.device("meta"):
-        assert parameters_of(Generator(**shared)) == generator
-        assert parameters_of(Discriminator(**shared)) == discriminator
+        assert parameters_of(network_of(BigGANDeep, Generator, **shared)) == generator
+        assert parameters_of(network_of(BigGANDeep, Discriminator, **shared)) == discriminator
 
 
 def test_the_generator_at_512_is_the_published_one_with_three_outputs() -> None:
     """56,163,905 with 128 outputs of the last convolution."""
     with torch.device("meta"):
-        generator = Generator(image_size=512, number_of_classes=1000, spectral_norm=False)
+        generator = network_of(BigGANDeep, Generator, image_size=512, number_of_classes=1000, spectral_norm=False)
     assert parameters_of(generator) == 56_163_905 - (128 - 3) * (128 * 9 + 1)
 
 
@@ -135,7 +136,7 @@ def test_truncation_truncates_the_latents() -> None:
 
 
 def test_training_moves_every_parameter_and_a_checkpoint_restores_it(tmp_path: Any) -> None:
-    module = small_biggan_deep(loop=Loop(uniform_labels=True))
+    module = small_biggan_deep(training=Training(uniform_labels=True))
     before = weights_of(module)
     trainer = toy_trainer()
     trainer.fit(module, loader())

@@ -10,6 +10,7 @@ from torch.nn.functional import conv2d, leaky_relu, linear
 
 from lightning_gan.callbacks import ConsistencyTerm, GradientPenalty
 from lightning_gan.models.ct_gan import Discriminator, Generator, SmallCTGAN
+from tests.models.networks import network_of
 from tests.models.training import moved_by_one_step, trained
 
 SMALL: dict[str, Any] = {"image_size": 16, "image_channels": 1, "latent_dim": 4, "width": 2}
@@ -18,8 +19,8 @@ SMALL: dict[str, Any] = {"image_size": 16, "image_channels": 1, "latent_dim": 4,
 @pytest.mark.parametrize("size", [8, 16, 32, 64])
 @pytest.mark.parametrize("channels", [1, 3, 5])
 def test_every_size_and_channel_count_trains(size: int, channels: int) -> None:
-    generator = Generator(image_size=size, image_channels=channels, latent_dim=4, width=1)
-    discriminator = Discriminator(image_size=size, image_channels=channels, width=1)
+    generator = network_of(SmallCTGAN, Generator, image_size=size, image_channels=channels, latent_dim=4, width=1)
+    discriminator = network_of(SmallCTGAN, Discriminator, image_size=size, image_channels=channels, width=1)
     images = generator(torch.randn(2, 4))
     assert images.shape == (2, channels, size, size)
     assert images.abs().max() <= 1
@@ -29,15 +30,22 @@ def test_every_size_and_channel_count_trains(size: int, channels: int) -> None:
 
 
 def test_the_critic_of_32_pixels_has_three_convolutions_with_dropout_of_a_half_behind_each() -> None:
-    kinds = [type(layer).__name__ for layer in Discriminator(width=2).features]
+    kinds = [type(layer).__name__ for layer in network_of(SmallCTGAN, Discriminator, width=2).features]
     assert kinds == ["Conv2d", "LeakyReLU", "Dropout"] * 3 + ["Flatten"]
-    assert all(layer.p == 0.5 for layer in Discriminator(width=2).features if isinstance(layer, nn.Dropout))
+    assert all(
+        layer.p == 0.5
+        for layer in network_of(SmallCTGAN, Discriminator, width=2).features
+        if isinstance(layer, nn.Dropout)
+    )
 
 
 @torch.no_grad()
 def test_the_critic_without_dropout_computes_what_its_layers_say() -> None:
     torch.manual_seed(0)
-    critic, images = Discriminator(image_size=16, image_channels=1, width=2).eval(), torch.randn(2, 1, 16, 16)
+    critic, images = (
+        network_of(SmallCTGAN, Discriminator, image_size=16, image_channels=1, width=2).eval(),
+        torch.randn(2, 1, 16, 16),
+    )
     weights, features = dict(critic.named_parameters()), images
     for layer in (0, 3):
         weight, bias = weights[f"features.{layer}.weight"], weights[f"features.{layer}.bias"]
@@ -49,7 +57,10 @@ def test_the_critic_without_dropout_computes_what_its_layers_say() -> None:
 def test_initial_weights_count_the_taps_that_are_met() -> None:
     """Of a convolution of stride 2 a pixel meets a quarter of the taps."""
     torch.manual_seed(0)
-    generator, discriminator = Generator(width=32), Discriminator(width=32)
+    generator, discriminator = (
+        network_of(SmallCTGAN, Generator, width=32),
+        network_of(SmallCTGAN, Discriminator, width=32),
+    )
     for layer in [*discriminator.features, *generator.layers]:
         if isinstance(layer, nn.Conv2d):
             fans = 25 * layer.in_channels + 25 * layer.out_channels / 4

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from torch.nn.functional import batch_norm, conv2d, conv_transpose2d, leaky_relu
 
 from lightning_gan.models.auxiliary_classifier import AuxiliaryClassifier
-from lightning_gan.models.dcgan import DCGAN, AuxiliaryClassifierDCGAN, Discriminator, Generator
+from lightning_gan.models.dcgan import DCGAN, Discriminator, Generator
+from tests.models.networks import network_of
 from tests.models.training import moved_by_one_step, parameters_of, trained
 
 SMALL: dict[str, Any] = {"image_channels": 1, "latent_dim": 5, "generator_width": 2, "discriminator_width": 2}
@@ -24,16 +25,20 @@ def test_parameter_counts_are_the_authors() -> None:
 @pytest.mark.parametrize("size", [8, 16, 32, 64, 128])
 @pytest.mark.parametrize("channels", [1, 3, 5])
 def test_every_size_and_channel_count_has_its_networks(size: int, channels: int) -> None:
-    images = Generator(image_size=size, image_channels=channels, latent_dim=4, width=1)(torch.randn(2, 4))
+    images = network_of(DCGAN, Generator, image_size=size, image_channels=channels, latent_dim=4, width=1)(
+        torch.randn(2, 4)
+    )
     assert images.shape == (2, channels, size, size)
     assert images.abs().max() <= 1
-    assert Discriminator(image_size=size, image_channels=channels, width=1)(images).shape == (2, 1)
+    assert network_of(DCGAN, Discriminator, image_size=size, image_channels=channels, width=1, outputs=1)(
+        images
+    ).shape == (2, 1)
 
 
 @pytest.mark.parametrize("classes", [0, 3])
 def test_a_step_moves_every_parameter(classes: int) -> None:
-    for model in (DCGAN, AuxiliaryClassifierDCGAN):
-        module = model(image_size=16, number_of_classes=classes, **SMALL)
+    for classifier in (None, AuxiliaryClassifier()):
+        module = DCGAN(image_size=16, number_of_classes=classes, auxiliary_classifier=classifier, **SMALL)
         still = [name for name, moved in moved_by_one_step(module, size=16, classes=classes).items() if not moved]
         assert still == []
 
@@ -56,8 +61,8 @@ def test_initial_weights_are_as_in_the_paper() -> None:
 def test_the_networks_compute_what_their_layers_say() -> None:
     """By plain functions, from the names of the weights alone."""
     torch.manual_seed(0)
-    generator = Generator(image_size=16, number_of_classes=3, latent_dim=5, width=2)
-    discriminator = Discriminator(image_size=16, number_of_classes=3, width=2)
+    generator = network_of(DCGAN, Generator, image_size=16, number_of_classes=3, latent_dim=5, width=2)
+    discriminator = network_of(DCGAN, Discriminator, image_size=16, number_of_classes=3, width=2, outputs=1)
     latents, labels = torch.randn(4, 5), torch.tensor([0, 1, 2, 1])
     one_hot = torch.eye(3)[labels]
 
@@ -109,7 +114,7 @@ def test_a_class_without_samples_gets_no_gradient() -> None:
 @torch.no_grad()
 def test_the_auxiliary_classifier_is_no_input() -> None:
     """It sees the image alone, and gives a score and a logit per class."""
-    module = AuxiliaryClassifierDCGAN(image_size=16, number_of_classes=3, **SMALL)
+    module = DCGAN(image_size=16, number_of_classes=3, auxiliary_classifier=AuxiliaryClassifier(), **SMALL)
     images = torch.randn(4, 1, 16, 16)
     assert module.discriminator(images).shape == (4, 4)
     first, second = (module.score(images, torch.full((4,), label)) for label in (0, 1))
@@ -117,9 +122,7 @@ def test_the_auxiliary_classifier_is_no_input() -> None:
 
 
 def test_the_auxiliary_classifier_costs_both_players() -> None:
-    module = AuxiliaryClassifierDCGAN(
-        image_size=16, number_of_classes=3, auxiliary_classifier=AuxiliaryClassifier(generator=0.0), **SMALL
-    )
+    module = DCGAN(image_size=16, number_of_classes=3, auxiliary_classifier=AuxiliaryClassifier(generator=0.0), **SMALL)
     terms = trained(module, size=16, classes=3)
     assert terms["discriminator/classification"] > 0
     assert terms["generator/classification"] == 0

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor
 
 from lightning_gan.callbacks import EMA, R1, ConsensusOptimization, KimgCheckpoint, SampleGrid, StopAtKimg
-from lightning_gan.loop.settings import Loop
+from lightning_gan.loop.settings import Training
 from lightning_gan.loop.turn import Player, Turn
 from lightning_gan.models import IntroVAE, SoftIntroVAE
 from lightning_gan.models.introspective import IntrospectiveDraws, IntrospectiveGAN, IntrospectiveScores
@@ -20,7 +21,7 @@ from lightning_gan.penalties import kl_to_standard_normal
 from tests.loop.test_resume import Cut, Pictures, assert_equal
 from tests.models.introspective_steps import SMALL
 from tests.models.training import random_loader
-from tests.toys import Spy, equal, fast_adam, toy_trainer, weights_of
+from tests.toys import FAST, Spy, equal, fast_adam, toy_trainer, weights_of
 from tests.two_ranks import ROOT, assert_same_weights, largest_difference, run_on_one_and_two
 
 MODELS = [IntroVAE, SoftIntroVAE]
@@ -47,7 +48,7 @@ def turns_of(model: type[IntrospectiveGAN], *, batches: int = 3, **settings: Any
             return turn
 
     torch.manual_seed(0)
-    module = Look(generator_optimizer=fast_adam, discriminator_optimizer=fast_adam, **SMALL, **settings)
+    module = Look(**{**SMALL, "training": FAST, **settings})
     images = torch.rand(8 * batches, 1, 8, 8, generator=torch.Generator().manual_seed(0)) * 2 - 1
     loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(images), batch_size=8)
     toy_trainer().fit(module, loader)
@@ -56,22 +57,22 @@ def turns_of(model: type[IntrospectiveGAN], *, batches: int = 3, **settings: Any
 
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize(
-    ("loop", "order"),
+    ("training", "order"),
     [
-        (Loop(), "dgdgdg"),
-        (Loop(accumulate_slices=2), "ddggddggddgg"),
-        (Loop(discriminator_turns=3), "dddg"),
-        (Loop(discriminator_turns=2, turns_share_batch=True, accumulate_slices=2), "ddddggddddggddddgg"),
+        (FAST, "dgdgdg"),
+        (replace(FAST, accumulate_slices=2), "ddggddggddgg"),
+        (replace(FAST, discriminator_turns=3), "dddg"),
+        (replace(FAST, discriminator_turns=2, turns_share_batch=True, accumulate_slices=2), "ddddggddddggddddgg"),
     ],
     ids=["one_each", "slices", "three_turns", "shared_batch"],
 )
 def test_the_decoders_turn_has_the_images_latents_and_codes_of_the_encoders_last(
-    model: type[IntrospectiveGAN], loop: Loop, order: str
+    model: type[IntrospectiveGAN], training: Training, order: str
 ) -> None:
     """Bit for bit, slice by slice: codes of the encoder before its step, which has moved it a lot since."""
-    turns = turns_of(model, loop=loop)
+    turns = turns_of(model, training=training)
     assert "".join(turn.player[0] for turn in turns) == order
-    slices = loop.accumulate_slices
+    slices = training.accumulate_slices
     for index, turn in enumerate(turns):
         if turn.player == "discriminator":
             continue
@@ -168,17 +169,17 @@ def test_the_warm_up_ends_after_so_many_images(model: type[IntrospectiveGAN]) ->
 
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize(
-    ("loop", "message"),
+    ("training", "message"),
     [
-        (Loop(generator_batch_multiple=2), "generator_batch_multiple=2 must be 1"),
-        (Loop(discriminator_turns=0), "discriminator_turns=0 leaves no codes"),
+        (Training(generator_batch_multiple=2), "generator_batch_multiple=2 must be 1"),
+        (Training(discriminator_turns=0), "discriminator_turns=0 leaves no codes"),
     ],
 )
 def test_loops_in_which_the_decoder_does_not_follow_are_refused(
-    model: type[IntrospectiveGAN], loop: Loop, message: str
+    model: type[IntrospectiveGAN], training: Training, message: str
 ) -> None:
     with pytest.raises(ValueError, match=f"{model.__name__}: {message}"):
-        model(loop=loop, **SMALL)
+        model(training=training, **SMALL)
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -192,7 +193,7 @@ def test_callbacks_that_look_at_both_players_alone_are_refused(model: type[Intro
 
 @pytest.mark.parametrize("model", MODELS)
 def test_the_averaged_decoder_moves_and_shares_no_storage(model: type[IntrospectiveGAN]) -> None:
-    module = model(generator_optimizer=fast_adam, discriminator_optimizer=fast_adam, **SMALL)
+    module = model(training=FAST, **SMALL)
     before = weights_of(module.generator_ema)
     toy_trainer(EMA(half_life_kimg=0.01)).fit(module, random_loader(size=8, count=16))
     twins = list(zip(module.generator.parameters(), module.generator_ema.parameters(), strict=True))
@@ -209,7 +210,7 @@ def test_r1_joins_the_encoders_turn_as_it_is_written(model: type[IntrospectiveGA
     weights, penalty = [], []
     for callbacks in ([], [R1(gamma=3.0)]):
         torch.manual_seed(0)
-        module = model(discriminator_optimizer=fast_adam, **SMALL).double()
+        module = model(training=Training(discriminator_optimizer=fast_adam), **SMALL).double()
         if callbacks:
             (real,) = next(iter(random_loader(size=8, count=4)))
             real = real.double().requires_grad_()
@@ -276,7 +277,11 @@ def test_ways_between_images_begin_and_end_at_their_reconstructions(model: type[
 def run(folder: Path, model: type[IntrospectiveGAN], *, cut: int, resume: bool = False) -> dict[str, Any]:
     """Train to 40 images or to `cut`, from the beginning or from the last checkpoint; returns the last checkpoint."""
     torch.manual_seed(11 if resume else 5)
-    module = model(generator_optimizer=fast_adam, discriminator_optimizer=fast_adam, vae_warmup_kimg=0.02, **SMALL)
+    module = model(
+        training=FAST,
+        vae_warmup_kimg=0.02,
+        **SMALL,
+    )
     trainer = toy_trainer(
         EMA(half_life_kimg=0.02),
         StopAtKimg(total_kimg=0.04),

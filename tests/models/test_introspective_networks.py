@@ -21,6 +21,7 @@ from lightning_gan.models.introspective_networks import (
 )
 
 SETTINGS: dict[str, Any] = {
+    "batch_norm_across_ranks": True,
     "image_size": 12,
     "image_channels": 2,
     "latent_dim": 3,

@@ -10,7 +10,7 @@ from tests.models.test_resnet_gan import randomized
 
 @torch.no_grad()
 def test_the_critic_with_layer_norm_computes_what_the_authors_layers_say() -> None:
-    critic = layer_norm_critic(widths=[2, 3], image_channels=1)
+    critic = layer_norm_critic(widths=[2, 3], image_channels=1, number_of_classes=0)
     weights, images = randomized(critic), torch.randn(3, 1, 8, 8)
 
     def normalized(features: Tensor, name: str) -> Tensor:

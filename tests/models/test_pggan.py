@@ -9,8 +9,10 @@ from torch import nn
 from torch.nn.functional import leaky_relu
 
 from lightning_gan.layers import box_downsample, nearest_upsample
+from lightning_gan.loop.settings import Training
 from lightning_gan.losses import Hinge, Wasserstein
 from lightning_gan.models.pggan import PGGAN, Discriminator, DiscriminatorBlock, Generator
+from tests.models.networks import network_of
 from tests.toys import equal, toy_trainer, weights_of
 
 SMALL: dict[str, Any] = {"image_channels": 1, "channel_base": 64, "channel_max": 8}
@@ -19,7 +21,7 @@ CIFAR10: dict[str, Any] = {"channel_base": 4096, "channel_max": 128}
 
 def small_generator(**settings: Any) -> Generator:
     torch.manual_seed(0)
-    generator = Generator(**{"image_size": 16, "latent_dim": 8, **SMALL, **settings})
+    generator = network_of(PGGAN, Generator, **{"image_size": 16, "latent_dim": 8, **SMALL, **settings})
     for name, parameter in generator.named_parameters():
         if name.endswith("bias"):
             nn.init.normal_(parameter, std=0.5)
@@ -28,7 +30,7 @@ def small_generator(**settings: Any) -> Generator:
 
 def small_discriminator(**settings: Any) -> Discriminator:
     torch.manual_seed(0)
-    return Discriminator(**{"image_size": 16, **SMALL, **settings})
+    return network_of(PGGAN, Discriminator, **{"image_size": 16, **SMALL, **settings})
 
 
 def parameters_of(network: nn.Module) -> int:
@@ -48,22 +50,25 @@ def parameters_of(network: nn.Module) -> int:
 )
 def test_parameter_counts_are_the_authors(size: int, generator: int, discriminator: int) -> None:
     with torch.device("meta"):
-        assert parameters_of(Generator(image_size=size)) == generator
-        assert parameters_of(Discriminator(image_size=size)) == discriminator
+        assert parameters_of(network_of(PGGAN, Generator, image_size=size)) == generator
+        assert parameters_of(network_of(PGGAN, Discriminator, image_size=size)) == discriminator
 
 
 def test_parameter_counts_of_the_smaller_networks_are_the_authors() -> None:
     with torch.device("meta"):
-        assert parameters_of(Generator(image_size=32, latent_dim=128, **CIFAR10)) == 1_296_908
-        assert parameters_of(Discriminator(image_size=32, **CIFAR10)) == 1_298_689
+        assert parameters_of(network_of(PGGAN, Generator, image_size=32, latent_dim=128, **CIFAR10)) == 1_296_908
+        assert parameters_of(network_of(PGGAN, Discriminator, image_size=32, **CIFAR10)) == 1_298_689
         # The paper's ablations at 128x128.
-        assert parameters_of(Generator(image_size=128, channel_base=2048)) == 13_629_810
-        assert parameters_of(Discriminator(image_size=128, channel_base=2048)) == 13_636_897
+        assert parameters_of(network_of(PGGAN, Generator, image_size=128, channel_base=2048)) == 13_629_810
+        assert parameters_of(network_of(PGGAN, Discriminator, image_size=128, channel_base=2048)) == 13_636_897
 
 
 def test_most_entrances_and_exits_are_for_growing_alone() -> None:
     with torch.device("meta"):
-        generator, discriminator = Generator(image_size=1024), Discriminator(image_size=1024)
+        generator, discriminator = (
+            network_of(PGGAN, Generator, image_size=1024),
+            network_of(PGGAN, Discriminator, image_size=1024),
+        )
     assert 23_079_115 - parameters_of(generator.to_rgb[:-1]) == 23_071_507
     assert 23_087_249 - parameters_of(discriminator.from_rgb[:-1]) == 23_077_137
 
@@ -188,7 +193,7 @@ def loader(*, classes: int = 0) -> torch.utils.data.DataLoader[Any]:
 
 def test_its_objective_is_wassersteins_unless_another_is_given() -> None:
     assert isinstance(small_pggan().loss, Wasserstein)
-    assert isinstance(small_pggan(loss=Hinge()).loss, Hinge)
+    assert isinstance(small_pggan(training=Training(loss=Hinge())).loss, Hinge)
 
 
 @pytest.mark.parametrize("classes", [0, 3])

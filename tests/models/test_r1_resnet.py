@@ -17,6 +17,7 @@ from lightning_gan.models.r1_resnet import (
     ResNet3,
     ResNet4,
 )
+from tests.models.networks import network_of
 from tests.models.training import moved_by_one_step, parameters_of
 from tests.toys import equal, toy_trainer, weights_of
 
@@ -61,8 +62,8 @@ def test_parameter_counts_are_the_authors(settings: dict[str, Any], generator: i
 @pytest.mark.parametrize("channels", [1, 5])
 def test_every_size_and_channel_count_trains(architecture: Architecture, size: int, channels: int) -> None:
     settings: dict[str, Any] = {"image_size": size, "image_channels": channels, "width": 1, "width_max": 2}
-    generator = Generator(latent_dim=4, label_dim=3, architecture=architecture, **settings)
-    discriminator = Discriminator(architecture=architecture, **settings)
+    generator = network_of(R1ResNet, Generator, latent_dim=4, label_dim=3, architecture=architecture, **settings)
+    discriminator = network_of(R1ResNet, Discriminator, architecture=architecture, **settings)
     images = generator(torch.randn(2, 4))
     assert images.shape == (2, channels, size, size)
     assert images.abs().max() <= 1
@@ -94,8 +95,15 @@ def test_a_residual_branch_counts_a_tenth() -> None:
 def test_only_the_direction_of_a_labels_embedding_counts() -> None:
     """In `ResNet` and `ResNet2`; the other two take it as it is."""
     for architecture, size in ((ResNet(), 16), (ResNet2(), 32), (ResNet3(), 64), (ResNet4(), 64)):
-        generator = Generator(
-            image_size=size, number_of_classes=3, latent_dim=4, label_dim=3, width=1, architecture=architecture
+        generator = network_of(
+            R1ResNet,
+            Generator,
+            image_size=size,
+            number_of_classes=3,
+            latent_dim=4,
+            label_dim=3,
+            width=1,
+            architecture=architecture,
         )
         latents, labels = torch.randn(3, 4), torch.arange(3)
         images = generator(latents, labels)

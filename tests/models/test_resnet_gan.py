@@ -143,7 +143,7 @@ def test_the_generator_computes_what_the_authors_layers_say() -> None:
 
 @torch.no_grad()
 def test_the_critic_computes_what_the_authors_layers_say() -> None:
-    critic = plain_critic(widths=[2, 3, 4, 4], image_channels=1, number_of_classes=2)
+    critic = plain_critic(widths=[2, 3, 4, 4], image_channels=1, number_of_classes=2, dropout=())
     weights, images = randomized(critic), torch.randn(3, 1, 32, 32)
 
     def convolved(features: Tensor, name: str, padding: int = 1) -> Tensor:

@@ -9,9 +9,10 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, batch_norm, conv2d, interpolate, linear, max_pool2d, relu
 
 from lightning_gan.layers.spectral_normalization import parametrizations_of
-from lightning_gan.loop.settings import Loop
+from lightning_gan.loop.settings import Training
 from lightning_gan.losses import Hinge, NonSaturating
 from lightning_gan.models.sagan import SAGAN, Discriminator, Generator
+from tests.models.networks import network_of
 from tests.toys import equal, toy_trainer, weights_of
 
 SMALL: dict[str, Any] = {
@@ -35,10 +36,10 @@ def parameters_of(network: nn.Module) -> int:
 
 def test_parameter_counts_are_the_authors() -> None:
     with torch.device("meta"):
-        assert parameters_of(Generator(image_size=128, number_of_classes=1000)) == 42_078_852
-        assert parameters_of(Discriminator(image_size=128, number_of_classes=1000)) == 39_463_618
+        assert parameters_of(network_of(SAGAN, Generator, image_size=128, number_of_classes=1000)) == 42_078_852
+        assert parameters_of(network_of(SAGAN, Discriminator, image_size=128, number_of_classes=1000)) == 39_463_618
         attention = 2 * 256 * 32 + 2 * 256 * 128 + 1
-        without = Generator(image_size=128, number_of_classes=1000, attention_resolution=None)
+        without = network_of(SAGAN, Generator, image_size=128, number_of_classes=1000, attention_resolution=None)
         assert parameters_of(without) == 42_078_852 - attention
 
 
@@ -52,8 +53,8 @@ def test_every_size_sends_gradients_to_every_parameter(size: int, classes: int) 
         "attention_resolution": 8,
     }
     generator, discriminator = (
-        Generator(latent_dim=6, channels=1 if size > 32 else 2, **settings),
-        Discriminator(channels=4, **settings),
+        network_of(SAGAN, Generator, latent_dim=6, channels=1 if size > 32 else 2, **settings),
+        network_of(SAGAN, Discriminator, channels=4, **settings),
     )
     labels = torch.tensor([0, 1]) if classes else None
     images = generator(torch.randn(2, 6), labels)
@@ -233,7 +234,7 @@ def loader(*, classes: int = 0) -> torch.utils.data.DataLoader[Any]:
 
 def test_its_objective_is_the_hinge_unless_another_is_given() -> None:
     assert isinstance(small_sagan().loss, Hinge)
-    assert isinstance(small_sagan(loss=NonSaturating()).loss, NonSaturating)
+    assert isinstance(small_sagan(training=Training(loss=NonSaturating())).loss, NonSaturating)
 
 
 @pytest.mark.parametrize("classes", [0, 3])
@@ -242,7 +243,7 @@ def test_training_moves_every_parameter(classes: int) -> None:
 
     Within the hinge's margins a bias common to all logits cancels.
     """
-    module = small_sagan(number_of_classes=classes, loop=Loop(uniform_labels=True))
+    module = small_sagan(number_of_classes=classes, training=Training(uniform_labels=True))
     before = weights_of(module.generator), weights_of(module.discriminator)
     toy_trainer().fit(module, loader(classes=classes))
     for network, old in zip((module.generator, module.discriminator), before, strict=True):

@@ -10,6 +10,7 @@ from torch.nn.functional import softplus
 from torch.utils.data import DataLoader, TensorDataset
 
 from lightning_gan.loop.draws import Draws, Reals
+from lightning_gan.loop.settings import Training
 from lightning_gan.models.semi_supervised_ct_gan import (
     SemiSupervisedCTGAN,
     SemiSupervisedScores,
@@ -115,7 +116,7 @@ def accuracy(trainer: Trainer, module: SemiSupervisedCTGAN) -> float:
 
 
 def test_it_learns_the_classes_of_few_labels_and_reports_its_accuracy() -> None:
-    settings = {"discriminator_width": 8, "average_decay": 0.5, "discriminator_optimizer": fast_adam}
+    settings = {"discriminator_width": 8, "average_decay": 0.5, "training": Training(discriminator_optimizer=fast_adam)}
     module = small(**settings)
     assert accuracy(fitted(module, labelled=0.25), module) > 0.9
     blind = small(**settings)

@@ -10,9 +10,10 @@ from torch import nn
 
 from lightning_gan.layers.residual import ResidualBlock
 from lightning_gan.layers.spectral_normalization import parametrizations_of
-from lightning_gan.loop.settings import Loop
+from lightning_gan.loop.settings import Training
 from lightning_gan.losses import Hinge, NonSaturating
 from lightning_gan.models.sngan import SNGAN, Discriminator, Generator
+from tests.models.networks import network_of
 from tests.toys import equal, toy_trainer, weights_of
 
 SMALL: dict[str, Any] = {
@@ -49,24 +50,32 @@ def parameters_of(network: nn.Module) -> int:
 )
 def test_parameter_counts_are_the_authors(size: int, classes: int, generator: int, discriminator: int) -> None:
     with torch.device("meta"):
-        assert parameters_of(Generator(image_size=size, number_of_classes=classes)) == generator
-        assert parameters_of(Discriminator(image_size=size, number_of_classes=classes)) == discriminator
+        assert parameters_of(network_of(SNGAN, Generator, image_size=size, number_of_classes=classes)) == generator
+        assert (
+            parameters_of(network_of(SNGAN, Discriminator, image_size=size, number_of_classes=classes)) == discriminator
+        )
 
 
 def test_the_authors_smaller_generator_is_one_of_other_widths() -> None:
     with torch.device("meta"):
-        generator = Generator(image_size=128, widths=[512, 512, 256, 256, 128, 64])
+        generator = network_of(SNGAN, Generator, image_size=128, widths=[512, 512, 256, 256, 128, 64])
     assert generator.get_parameter("input.weight").shape == (8192, 128)
 
 
 @pytest.mark.parametrize("size", [32, 48, 64, 128])
 @pytest.mark.parametrize("classes", [0, 3])
 def test_every_size_sends_gradients_to_every_parameter(size: int, classes: int) -> None:
-    generator = Generator(
-        image_size=size, image_channels=5, number_of_classes=classes, latent_dim=6, widths=GENERATOR[size]
+    generator = network_of(
+        SNGAN,
+        Generator,
+        image_size=size,
+        image_channels=5,
+        number_of_classes=classes,
+        latent_dim=6,
+        widths=GENERATOR[size],
     )
-    discriminator = Discriminator(
-        image_size=size, image_channels=5, number_of_classes=classes, widths=DISCRIMINATOR[size]
+    discriminator = network_of(
+        SNGAN, Discriminator, image_size=size, image_channels=5, number_of_classes=classes, widths=DISCRIMINATOR[size]
     )
     labels = torch.tensor([0, 1]) if classes else None
     images = generator(torch.randn(2, 6), labels)
@@ -83,7 +92,7 @@ def test_every_size_sends_gradients_to_every_parameter(size: int, classes: int) 
 def test_where_the_discriminator_stops_halving() -> None:
     """The features behind the last block are 8x8, 3x3, 2x2 and 4x4."""
     for size, bottom in ((32, 8), (48, 3), (64, 2), (128, 4)):
-        discriminator = Discriminator(image_size=size, widths=DISCRIMINATOR[size])
+        discriminator = network_of(SNGAN, Discriminator, image_size=size, widths=DISCRIMINATOR[size])
         features = torch.randn(1, 3, size, size)
         for block in discriminator.blocks:
             features = block(features)
@@ -185,7 +194,10 @@ def test_scaling_weights_changes_no_logit_and_evaluation_moves_nothing() -> None
 
 def test_weights_start_uniform_with_glorots_width_and_residual_ones_with_twice_its_variance() -> None:
     torch.manual_seed(0)
-    generator, discriminator = Generator(image_size=32, widths=[64] * 4), Discriminator(image_size=32, widths=[64] * 4)
+    generator, discriminator = (
+        network_of(SNGAN, Generator, image_size=32, widths=[64] * 4),
+        network_of(SNGAN, Discriminator, image_size=32, widths=[64] * 4),
+    )
     block = discriminator.blocks[1]
     assert isinstance(block, ResidualBlock)
     assert isinstance(block.shortcut, nn.Conv2d)
@@ -208,7 +220,7 @@ def test_weights_start_uniform_with_glorots_width_and_residual_ones_with_twice_i
 
 def test_batch_norm_has_chainers_eps() -> None:
     """Of features (-a, a) with a^2 = 2e-5, half of the variance that is divided by is the eps."""
-    norm = Generator(image_size=32, widths=[1] * 4).norm
+    norm = network_of(SNGAN, Generator, image_size=32, widths=[1] * 4).norm
     features = torch.tensor([-1.0, 1.0])[:, None, None, None] * math.sqrt(2e-5)
     torch.testing.assert_close(norm(features).flatten(), torch.tensor([-1.0, 1.0]) / math.sqrt(2))
 
@@ -235,14 +247,14 @@ def loader(*, classes: int = 0) -> torch.utils.data.DataLoader[Any]:
 
 def test_its_objective_is_the_hinge_unless_another_is_given() -> None:
     assert isinstance(small_sngan().loss, Hinge)
-    assert isinstance(small_sngan(loss=NonSaturating()).loss, NonSaturating)
+    assert isinstance(small_sngan(training=Training(loss=NonSaturating())).loss, NonSaturating)
 
 
 @pytest.mark.parametrize("classes", [0, 3])
 def test_five_turns_and_doubled_fakes_move_every_parameter(classes: int) -> None:
     """One generator's turn on twice the images, of classes drawn by the loop, after five of the discriminator."""
-    loop = Loop(discriminator_turns=5, generator_batch_multiple=2, uniform_labels=True)
-    module = small_sngan(number_of_classes=classes, loop=loop)
+    training = Training(discriminator_turns=5, generator_batch_multiple=2, uniform_labels=True)
+    module = small_sngan(number_of_classes=classes, training=training)
     before = weights_of(module.generator), weights_of(module.discriminator)
     toy_trainer().fit(module, loader(classes=classes))
     assert module.images_seen == 20

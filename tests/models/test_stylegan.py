@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from lightning_gan.callbacks import R1
 from lightning_gan.layers import box_downsample, nearest_upsample
 from lightning_gan.layers.blur import Blur
+from lightning_gan.layers.progressive import GrowingSizes
 from lightning_gan.loop.draws import Draws, Reals
 from lightning_gan.loop.turn import Player
 from lightning_gan.models.stylegan import Discriminator, Generator, StyleGAN
@@ -29,7 +30,7 @@ SMALL: dict[str, Any] = {
 
 def small_generator(**settings: Any) -> Generator:
     torch.manual_seed(0)
-    generator = Generator(**{"image_size": 16, **SMALL, **settings})
+    generator = StyleGAN(**{"image_size": 16, **SMALL, **settings}).generator
     for name, parameter in generator.named_parameters():
         if name.endswith(("bias", "noise_weight")):
             nn.init.normal_(parameter, std=0.5)
@@ -37,8 +38,9 @@ def small_generator(**settings: Any) -> Generator:
 
 
 def small_discriminator(**settings: Any) -> Discriminator:
+    sizes = GrowingSizes(image_size=16, image_channels=1, channel_base=64, channel_max=8)
     torch.manual_seed(0)
-    return Discriminator(image_size=16, image_channels=1, channel_base=64, channel_max=8, **settings)
+    return Discriminator(sizes=sizes, **{"number_of_classes": 0, "minibatch_stddev_group": 4, **settings})
 
 
 def parameters_of(network: nn.Module) -> int:
@@ -57,13 +59,14 @@ def parameters_of(network: nn.Module) -> int:
 )
 def test_parameter_counts_are_the_authors(size: int, generator: int, discriminator: int) -> None:
     with torch.device("meta"):
-        assert parameters_of(Generator(image_size=size)) == generator
-        assert parameters_of(Discriminator(image_size=size)) == discriminator
+        module = StyleGAN(image_size=size)
+        assert parameters_of(module.generator) == generator
+        assert parameters_of(module.discriminator) == discriminator
 
 
 def test_the_mapping_network_has_its_share() -> None:
     with torch.device("meta"):
-        assert parameters_of(Generator(image_size=1024).mapping) == 2_101_248
+        assert parameters_of(StyleGAN(image_size=1024).generator.mapping) == 2_101_248
 
 
 @pytest.mark.parametrize("size", [8, 16, 32])
@@ -71,8 +74,8 @@ def test_the_mapping_network_has_its_share() -> None:
 def test_every_size_and_channel_count_trains_at_every_level(size: int, channels: int) -> None:
     """Gradients reach exactly the blocks of the active levels."""
     settings = {**SMALL, "image_channels": channels, "image_size": size, "channel_base": 32}
-    generator = Generator(**settings)
-    discriminator = Discriminator(image_size=size, image_channels=channels, channel_base=32, channel_max=8)
+    module = StyleGAN(**settings)
+    generator, discriminator = module.generator, module.discriminator
     for resolution in (r for r in (4, 8, 16, 32) if r <= size):
         for fade_in in (0.5, 1.0):
             for network in (generator, discriminator):

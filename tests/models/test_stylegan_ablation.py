@@ -9,7 +9,7 @@ import yaml
 
 from lightning_gan.cli.configs import shipped_folder
 from lightning_gan.layers.normalization import InstanceNorm, PixelNorm
-from lightning_gan.models.stylegan import FirstBlock, StyleGAN
+from lightning_gan.models.stylegan import FirstBlock, StyleGAN, SynthesisParts
 from tests.models.test_stylegan import SMALL, loader, parameters_of
 from tests.toys import equal, toy_trainer, weights_of
 
@@ -29,7 +29,7 @@ def settings_of(row: str) -> dict[str, Any]:
         return {}
     fragment = yaml.safe_load((Path(str(shipped_folder())) / "addons" / f"{name}.yaml").read_text())
     settings: dict[str, Any] = fragment["model"]["init_args"]
-    return settings
+    return {**settings, "parts": SynthesisParts(**settings["parts"])} if "parts" in settings else settings
 
 
 def of_row(row: str) -> StyleGAN:
@@ -112,15 +112,19 @@ def test_without_noise_inputs_images_repeat_and_without_styles_w_enters_once() -
 @pytest.mark.parametrize(
     ("settings", "named"),
     [
-        ({"style_modulation": False}, ("constant_input=True", "style_modulation=False")),
-        ({"style_modulation": False, "constant_input": False}, ("style_mixing=0.9", "style_modulation=False")),
+        ({"parts": {"style_modulation": False}}, ("constant_input=True", "style_modulation=False")),
+        (
+            {"parts": {"style_modulation": False, "constant_input": False}},
+            ("style_mixing=0.9", "style_modulation=False"),
+        ),
         ({"mapping_layers": 0, "style_dim": 9}, ("mapping_layers=0", "style_dim=9", "style_dim=8")),
         ({"mapping_layers": 0, "number_of_classes": 2}, ("mapping_layers=0", "style_dim=8", "style_dim=16")),
     ],
 )
 def test_settings_that_contradict_each_other_are_named(settings: dict[str, Any], named: tuple[str, ...]) -> None:
     with pytest.raises(ValueError) as raised:
-        StyleGAN(image_size=8, **{**SMALL, **settings})
+        parts = SynthesisParts(**settings.get("parts", {}))
+        StyleGAN(image_size=8, **{**SMALL, **settings, "parts": parts})
     assert all(setting in str(raised.value) for setting in named)
 
 

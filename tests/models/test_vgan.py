@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,6 @@ from torch.nn.functional import leaky_relu
 
 from lightning_gan.callbacks import EMA, R1, Bottleneck, KimgCheckpoint, SampleGrid, StopAtKimg
 from lightning_gan.loop.draws import Reals
-from lightning_gan.loop.settings import Loop
 from lightning_gan.loop.turn import Player, Turn
 from lightning_gan.losses import RelativisticStandard
 from lightning_gan.models.vgan import VGAN, CodeMap, Discriminator
@@ -24,7 +24,7 @@ from tests.loop.test_resume import Cut, Pictures, assert_equal
 from tests.models.training import moved_by_one_step, parameters_of, random_loader, trained
 from tests.models.vgan_compiled_worker import CASES
 from tests.models.vgan_worker import STRATEGIES
-from tests.toys import equal, fast_adam, toy_trainer, weights_of
+from tests.toys import FAST, equal, toy_trainer, weights_of
 from tests.two_ranks import ROOT, assert_same_weights, run_on_one_and_two
 
 SMALL: dict[str, Any] = {
@@ -40,7 +40,7 @@ SMALL: dict[str, Any] = {
 
 def small_vgan(**settings: Any) -> VGAN:
     torch.manual_seed(7)
-    return VGAN(generator_optimizer=fast_adam, discriminator_optimizer=fast_adam, **{**SMALL, **settings})
+    return VGAN(**{**SMALL, "training": FAST, **settings})
 
 
 def look(module: VGAN, player: Player, *, count: int = 3) -> Turn:
@@ -161,7 +161,7 @@ def test_the_generators_turn_samples_as_in_the_authors_code_or_takes_the_papers_
 
 
 def test_relative_losses_see_the_real_images_in_both_turns() -> None:
-    module = small_vgan(loss=RelativisticStandard(), generator_sees_mean=True)
+    module = small_vgan(training=replace(FAST, loss=RelativisticStandard()), generator_sees_mean=True)
     turn = look(module, "generator")
     assert turn.real_logits is not None
     torch.testing.assert_close(turn.real_logits, module.discriminator.eval()(turn.real))
@@ -200,7 +200,7 @@ def test_noise_is_a_function_of_the_seed_and_of_the_images_seen() -> None:
     runs = []
     for seed, state in ((0, 1), (0, 2), (1, 1)):
         penalty = Seen()
-        module = small_vgan(seed=seed)
+        module = small_vgan(training=replace(FAST, seed=seed))
         torch.manual_seed(state)  # what the global generator was is no matter
         toy_trainer(penalty, limit_train_batches=2).fit(module, random_loader(size=8))
         runs.append(penalty.logits)
@@ -215,7 +215,7 @@ def test_grids_of_samples_are_drawn(tmp_path: Path) -> None:
 
 def run(folder: Path, *, cut: int = 32, resume: bool = False) -> dict[str, Any]:
     """Train until `cut` of 32 images, from the beginning or from the last checkpoint; returns the final checkpoint."""
-    module = small_vgan(loop=Loop(discriminator_turns=2, turns_share_batch=True))
+    module = small_vgan(training=replace(FAST, discriminator_turns=2, turns_share_batch=True))
     torch.manual_seed(11 if resume else 5)
     trainer = toy_trainer(
         Bottleneck(information_constraint=0.05, beta_step_size=1.0, initial_beta=0.1),

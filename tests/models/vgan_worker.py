@@ -16,7 +16,7 @@ from lightning_gan.data import GANData, ImageSource, MemoryImages
 from lightning_gan.models import VGAN
 from lightning_gan.tensors.image_bytes import to_bytes
 from tests.equality import start_of
-from tests.toys import fast_adam, toy_trainer
+from tests.toys import FAST, toy_trainer
 
 STRATEGIES = ("gan_ddp", "gan_fsdp")
 
@@ -51,8 +51,7 @@ def train(*, strategy: str, ranks: int) -> dict[str, Tensor]:
         code_features=5,
         width=2,
         width_max=4,
-        generator_optimizer=fast_adam,
-        discriminator_optimizer=fast_adam,
+        training=FAST,
     )
     start = start_of(module)
     bottleneck = Bottleneck(information_constraint=0.05, beta_step_size=1.0, initial_beta=0.1)

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from lightning_gan.loop.settings import Training
 from lightning_gan.optimizers import ExtraAdam, OptimisticAdam
 from tests.toys import equal, toy_gan, toy_loader, toy_trainer, weights_of
 
@@ -175,7 +176,7 @@ def test_a_closure_is_evaluated_at_the_weights_of_the_moment_and_may_differentia
 @pytest.mark.parametrize("optimizer", [ExtraAdam, OptimisticAdam])
 def test_they_train_a_gan(optimizer: Any) -> None:
     make = partial(optimizer, lr=0.01)
-    module = toy_gan(generator_optimizer=make, discriminator_optimizer=make)
+    module = toy_gan(training=Training(generator_optimizer=make, discriminator_optimizer=make))
     before = weights_of(module.generator)
     trainer = toy_trainer(max_steps=4, max_epochs=-1)
     trainer.fit(module, toy_loader())

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from lightning_gan.callbacks import R1
 from lightning_gan.callbacks.regularizers.quadratic_potential import QuadraticPotential
 from lightning_gan.loop.gan import GAN
-from lightning_gan.loop.settings import Loop
+from lightning_gan.loop.settings import Training
 from lightning_gan.loop.turn import Turn
 from lightning_gan.losses import Wasserstein
 from lightning_gan.penalties.gan_qp import ImageDistance, MeanAbsolute, RootMeanSquare, quadratic_potential
@@ -113,10 +113,9 @@ def test_a_slope_that_is_not_positive_is_refused(slope: float) -> None:
 
 def qp_gan() -> GAN:
     return toy_gan(
-        loss=Wasserstein(),
-        loop=Loop(discriminator_turns=2),
-        generator_optimizer=fast_adam,
-        discriminator_optimizer=fast_adam,
+        training=Training(
+            loss=Wasserstein(), discriminator_turns=2, generator_optimizer=fast_adam, discriminator_optimizer=fast_adam
+        ),
     )
 
 

@@ -23,7 +23,7 @@ class TopKSchedule(ImageClock):
 
     Raises:
         ValueError: for a number out of range, or at the start of training another module, another loss or
-            `Loop(compile=True)`.
+            `Training(compile=True)`.
     """
 
     def __init__(self, *, factor: float = 0.99, every_kimg: float = 50.0, smallest_fraction: float = 0.5) -> None:

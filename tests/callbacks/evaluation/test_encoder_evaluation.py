@@ -15,7 +15,7 @@ from lightning_gan.callbacks import EMA, EncoderEvaluation
 from lightning_gan.models.adversarial_inference import AdversarialInference
 from lightning_gan.tensors.image_bytes import from_bytes, to_bytes
 from tests.models.inference_toys import toy_inference
-from tests.toys import equal, fast_adam, toy_gan, toy_images, toy_trainer, weights_of
+from tests.toys import FAST, equal, toy_gan, toy_images, toy_trainer, weights_of
 
 IMAGES = toy_images(24)
 LABELS = torch.arange(24) % 3
@@ -75,7 +75,7 @@ def test_errors_and_neighbours_are_reported_of_all_images(tmp_path: Path, capsys
 
 
 def test_while_fitting_the_validation_images_are_measured_with_averaged_weights(tmp_path: Path) -> None:
-    module = toy_inference(generator_optimizer=fast_adam, discriminator_optimizer=fast_adam)
+    module = toy_inference(training=FAST)
     evaluation = EncoderEvaluation(every_kimg=0.008)
     fit(EMA(half_life_kimg=0.02), evaluation, folder=tmp_path, module=module)
     assert [(record["kimg"], record["ema"], record["real_count"]) for record in records(tmp_path)] == [

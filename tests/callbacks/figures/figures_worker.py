@@ -16,7 +16,7 @@ from lightning_gan.callbacks.figures.sample_sheets import SampleSheets, Truncati
 from lightning_gan.callbacks.figures.style_figures import NoiseComparison, StyleMixingGrid
 from lightning_gan.models.stylegan import StyleGAN
 from tests.callbacks.training.growing_toys import ToyData
-from tests.toys import fast_adam, toy_trainer
+from tests.toys import FAST, toy_trainer
 
 STRATEGIES = ("gan_ddp", "gan_fsdp")
 
@@ -35,8 +35,7 @@ def draw(folder: Path, *, strategy: str, ranks: int) -> None:
         channel_max=8,
         style_mixing=0.0,
         minibatch_stddev_group=1,
-        generator_optimizer=fast_adam,
-        discriminator_optimizer=fast_adam,
+        training=FAST,
     )
     for name, parameter in module.generator.named_parameters():
         if name.endswith("noise_weight"):

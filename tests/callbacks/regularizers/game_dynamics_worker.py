@@ -19,7 +19,7 @@ from lightning_gan.callbacks.regularizers.game_dynamics import (
 )
 from tests.equality import start_of
 from tests.loop.distributed_worker import Toys
-from tests.toys import fast_adam, toy_gan, toy_trainer
+from tests.toys import FAST, toy_gan, toy_trainer
 
 CASES = ("none", "consensus", "nagarajan_kolter", "symplectic")
 
@@ -35,7 +35,7 @@ def regularizers(case: str) -> list[GameRegularizer]:
 
 def train(case: str, *, strategy: str, ranks: int) -> dict[str, Tensor]:
     """All weights after four batches, in double precision."""
-    module = toy_gan(generator_optimizer=fast_adam, discriminator_optimizer=fast_adam)
+    module = toy_gan(training=FAST)
     start = start_of(module)
     trainer = toy_trainer(
         *regularizers(case), max_steps=4, max_epochs=-1, precision="64-true", devices=ranks, strategy=strategy

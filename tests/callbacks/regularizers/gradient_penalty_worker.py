@@ -19,7 +19,7 @@ from lightning_gan.foreign.penalty import Penalty
 from lightning_gan.loop.gan import GAN
 from tests.equality import start_of
 from tests.loop.distributed_worker import Deep, Toys
-from tests.toys import ToyGenerator, fast_adam, toy_trainer
+from tests.toys import FAST, ToyGenerator, toy_trainer
 
 MIDDLE = (0.5, 0.5)
 CASES: dict[str, Callable[[], list[Penalty]]] = {
@@ -39,8 +39,7 @@ def train(case: str, *, strategy: str, ranks: int) -> dict[str, Tensor]:
         generator=ToyGenerator(),
         discriminator=Deep(),
         latent_dim=4,
-        generator_optimizer=fast_adam,
-        discriminator_optimizer=fast_adam,
+        training=FAST,
     )
     start = start_of(module)
     trainer = toy_trainer(

@@ -9,12 +9,12 @@ from torch import Tensor
 
 from lightning_gan.loop.gan import GAN
 from tests.callbacks.training.growing_toys import assert_same_state
-from tests.toys import fast_adam, toy_gan, toy_loader, toy_trainer, weights_of
+from tests.toys import FAST, toy_gan, toy_loader, toy_trainer, weights_of
 
 
 def fast_gan() -> GAN:
     """A toy GAN that moves visibly within a few batches."""
-    return toy_gan(generator_optimizer=fast_adam, discriminator_optimizer=fast_adam)
+    return toy_gan(training=FAST)
 
 
 def moved_by(*callbacks: Callback, module: GAN, batches: int = 3) -> dict[str, list[Tensor]]:

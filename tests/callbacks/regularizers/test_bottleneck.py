@@ -17,7 +17,7 @@ from lightning_gan.layers.gaussian_code import Bottlenecked, GaussianCode, repar
 from lightning_gan.layers.spectral_normalization import parametrizations_of
 from lightning_gan.loop.draws import Draws, Reals
 from lightning_gan.loop.gan import GAN
-from lightning_gan.loop.settings import Loop
+from lightning_gan.loop.settings import Training
 from lightning_gan.models import DCGAN, SNGAN, VGAN, R1ResNet, StyleGAN
 from lightning_gan.penalties.kl_divergence import dual_ascent, kl_to_standard_normal
 from tests.callbacks.regularizers.regularizers import assert_resumes, fast_gan, moved_by
@@ -46,9 +46,9 @@ def bottleneck_gan(*, accumulate_slices: int = 1) -> GAN:
         generator=ToyGenerator(),
         discriminator=BottleneckCritic(),
         latent_dim=LATENT,
-        generator_optimizer=fast_adam,
-        discriminator_optimizer=fast_adam,
-        loop=Loop(accumulate_slices=accumulate_slices),
+        training=Training(
+            generator_optimizer=fast_adam, discriminator_optimizer=fast_adam, accumulate_slices=accumulate_slices
+        ),
     )
 
 

@@ -16,9 +16,9 @@ from lightning_gan.callbacks.regularizers.game_dynamics import (
     SymplecticGradientAdjustment,
 )
 from lightning_gan.loop.gan import GAN
-from lightning_gan.loop.settings import Loop
+from lightning_gan.loop.settings import Training
 from tests.callbacks.regularizers.game_dynamics_worker import CASES
-from tests.toys import Spy, equal, fast_adam, toy_gan, toy_images, toy_loader, toy_trainer, weights_of
+from tests.toys import FAST, Spy, equal, toy_gan, toy_images, toy_loader, toy_trainer, weights_of
 from tests.two_ranks import assert_same_weights, largest_difference, run_on_one_and_two
 
 ALL: list[Any] = [ConsensusOptimization, NagarajanKolter, SymplecticGradientAdjustment]
@@ -42,8 +42,9 @@ def still(parameters: Any) -> torch.optim.Optimizer:
     return torch.optim.SGD(parameters, lr=0.0)
 
 
-def still_gan(**settings: Any) -> GAN:
-    return toy_gan(generator_optimizer=still, discriminator_optimizer=still, **settings).double()
+def still_gan(*, accumulate_slices: int = 1, **settings: Any) -> GAN:
+    training = Training(generator_optimizer=still, discriminator_optimizer=still, accumulate_slices=accumulate_slices)
+    return toy_gan(training=training, **settings).double()
 
 
 def by_hand(module: GAN, *, latents: Tensor) -> tuple[Tensor, Tensor, list[Tensor], list[Tensor]]:
@@ -119,8 +120,10 @@ def test_every_turn_of_its_players_is_changed(regularizer: Any) -> None:
         assert equal(before, after) is (player not in regularizer.players)
 
 
-@pytest.mark.parametrize("loop", [Loop(discriminator_turns=3), Loop(discriminator_turns=2, turns_share_batch=True)])
-def test_with_several_turns_each_term_is_of_its_own_turns_images(loop: Loop) -> None:
+@pytest.mark.parametrize(
+    "training", [Training(discriminator_turns=3), Training(discriminator_turns=2, turns_share_batch=True)]
+)
+def test_with_several_turns_each_term_is_of_its_own_turns_images(training: Training) -> None:
     """A game on one slice alone: the images that the regularizer looks at are those that the turn looked at."""
     looks: list[tuple[Tensor, Tensor]] = []
 
@@ -131,7 +134,7 @@ def test_with_several_turns_each_term_is_of_its_own_turns_images(loop: Loop) -> 
             return super().look(player, *inputs)
 
     base = toy_gan()
-    module = Look(generator=base.generator, discriminator=base.discriminator, latent_dim=4, loop=loop)
+    module = Look(generator=base.generator, discriminator=base.discriminator, latent_dim=4, training=training)
     toy_trainer(ConsensusOptimization(gamma=1.0), limit_train_batches=3).fit(module, toy_loader(batch_size=8))
     assert len(looks) >= 8
     for turn, again in zip(looks[::2], looks[1::2], strict=True):
@@ -142,7 +145,7 @@ def test_with_several_turns_each_term_is_of_its_own_turns_images(loop: Loop) -> 
 @pytest.mark.parametrize("regularizer", ALL)
 def test_slices_of_a_batch_give_the_term_of_the_whole(regularizer: Any) -> None:
     whole = gradients_of(still_gan(), regularizer())
-    sliced = gradients_of(still_gan(loop=Loop(accumulate_slices=4)), regularizer())
+    sliced = gradients_of(still_gan(accumulate_slices=4), regularizer())
     for (_, one), (_, many) in zip(whole, sliced, strict=True):
         torch.testing.assert_close(many, one, rtol=1e-9, atol=1e-14)
 
@@ -176,7 +179,7 @@ def test_a_resumed_run_ends_like_an_uninterrupted_one(tmp_path: Path) -> None:
     """Nothing is kept between batches."""
 
     def run(batches: int, checkpoint: Path | None) -> tuple[list[Tensor], Any]:
-        module = toy_gan(generator_optimizer=fast_adam, discriminator_optimizer=fast_adam)
+        module = toy_gan(training=FAST)
         trainer = toy_trainer(SymplecticGradientAdjustment(), max_epochs=batches, limit_train_batches=1)
         trainer.fit(module, toy_loader(), ckpt_path=checkpoint, weights_only=checkpoint is None)
         return weights_of(module), trainer

@@ -25,8 +25,9 @@ from lightning_gan.callbacks.training.checkpoint import KimgCheckpoint
 from lightning_gan.foreign.penalty import Penalty
 from lightning_gan.layers.batch_norm import BatchNorm
 from lightning_gan.loop.gan import GAN
+from lightning_gan.loop.settings import Training
 from tests.loop.distributed_worker import Toys
-from tests.toys import SIZE, Spy, ToyGenerator, equal, fast_adam, toy_gan, toy_loader, toy_trainer, weights_of
+from tests.toys import FAST, SIZE, Spy, ToyGenerator, equal, toy_gan, toy_loader, toy_trainer, weights_of
 
 PENALTIES = [
     FiniteDifferenceR1,
@@ -47,7 +48,7 @@ def heavy(kind: Callable[..., Penalty]) -> Penalty:
 
 
 def train(*penalties: Penalty, batches: int = 2, classes: int = 0) -> GAN:
-    module = toy_gan(generator_optimizer=fast_adam, discriminator_optimizer=fast_adam, number_of_classes=classes)
+    module = toy_gan(training=FAST, number_of_classes=classes)
     with torch.no_grad():
         for parameter in module.discriminator.parameters():
             parameter.mul_(4)
@@ -70,7 +71,9 @@ def test_it_changes_the_critics_update_and_is_logged(kind: Callable[..., Penalty
 def test_the_generators_turn_knows_nothing_of_it(kind: Callable[..., Penalty]) -> None:
     def first_step(penalty: Penalty | None) -> list[Tensor]:
         """The generator's gradients in its first turn, with the discriminator's learning rate 0."""
-        module = toy_gan(discriminator_optimizer=lambda parameters: torch.optim.SGD(parameters, lr=0.0))
+        module = toy_gan(
+            training=Training(discriminator_optimizer=lambda parameters: torch.optim.SGD(parameters, lr=0.0))
+        )
         found: list[Tensor] = []
         spy = Spy(
             lambda player, gan: found.extend(
@@ -103,7 +106,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path) -> None:
     """Lazily too: the interval goes on where it stopped, and the points depend on the clock alone."""
 
     def run(folder: Path, *, batches: int, resume: bool = False) -> list[Tensor]:
-        module = toy_gan(generator_optimizer=fast_adam, discriminator_optimizer=fast_adam)
+        module = toy_gan(training=FAST)
         trainer = toy_trainer(
             GradientPenalty(every_n_turns=2),
             DRAGAN(every_n_turns=3),

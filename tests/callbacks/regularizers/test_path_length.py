@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from lightning_gan.callbacks.regularizers.path_length import PathLength
 from lightning_gan.loop.gan import GAN
-from lightning_gan.loop.settings import Loop
+from lightning_gan.loop.settings import Training
 from tests.callbacks.regularizers.regularizers import assert_resumes, moved_by
 from tests.penalties.turns import turn_of
 from tests.toys import LATENT, SIZE, ToyCritic, equal, fast_adam, toy_loader, toy_trainer
@@ -65,9 +65,9 @@ def style_gan(*, repeats: bool = False, accumulate_slices: int = 1) -> GAN:
         generator=generator,
         discriminator=ToyCritic(),
         latent_dim=LATENT,
-        generator_optimizer=fast_adam,
-        discriminator_optimizer=fast_adam,
-        loop=Loop(accumulate_slices=accumulate_slices),
+        training=Training(
+            generator_optimizer=fast_adam, discriminator_optimizer=fast_adam, accumulate_slices=accumulate_slices
+        ),
     )
 
 

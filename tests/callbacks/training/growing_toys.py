@@ -13,7 +13,7 @@ from lightning_gan.data.datamodule import GANData
 from lightning_gan.data.images import ImageSource, MemoryImages
 from lightning_gan.layers.resampling import box_downsample, nearest_upsample
 from lightning_gan.loop.gan import GAN
-from tests.toys import LATENT, fast_adam, toy_trainer
+from tests.toys import FAST, LATENT, fast_adam, toy_trainer
 
 
 class GrowingGenerator(nn.Module):
@@ -62,8 +62,7 @@ def growing_gan(**settings: Any) -> GAN:
         generator=GrowingGenerator(),
         discriminator=GrowingCritic(),
         latent_dim=LATENT,
-        generator_optimizer=fast_adam,
-        discriminator_optimizer=fast_adam,
+        training=FAST,
         **settings,
     )
 

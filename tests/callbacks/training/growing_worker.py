@@ -17,6 +17,7 @@ from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_
 
 from lightning_gan.callbacks import EMA, R1, ProgressiveGrowing, StopAtKimg
 from lightning_gan.data import GANData, ImageSource, MemoryImages
+from lightning_gan.loop.settings import Training
 from lightning_gan.models import StyleGAN
 from lightning_gan.optimizers import GANAdam
 from tests.equality import start_of
@@ -85,8 +86,7 @@ def train(case: str, *, strategy: str, ranks: int) -> tuple[StyleGAN, dict[str, 
         style_mixing=0.0,
         # A group lies on one rank or on two, so that only groups of one sample are the same on both.
         minibatch_stddev_group=1,
-        generator_optimizer=steady_adam,
-        discriminator_optimizer=steady_adam,
+        training=Training(generator_optimizer=steady_adam, discriminator_optimizer=steady_adam),
     )
     for name, parameter in module.generator.named_parameters():
         if name.endswith("noise_weight"):

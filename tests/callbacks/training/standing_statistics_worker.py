@@ -17,7 +17,7 @@ from lightning_gan.layers.batch_norm import BatchNorm
 from lightning_gan.loop.gan import GAN
 from tests.equality import start_of
 from tests.loop.distributed_worker import Toys
-from tests.toys import LATENT, SIZE, ToyCritic, fast_adam, toy_trainer
+from tests.toys import FAST, LATENT, SIZE, ToyCritic, toy_trainer
 
 
 class NormalizedGenerator(nn.Module):
@@ -44,8 +44,7 @@ def normalized_gan(*, classes: int = 0) -> GAN:
         discriminator=ToyCritic(classes=classes),
         latent_dim=LATENT,
         number_of_classes=classes,
-        generator_optimizer=fast_adam,
-        discriminator_optimizer=fast_adam,
+        training=FAST,
     )
 
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from lightning_gan.callbacks import EMA, ProgressiveGrowing
 from lightning_gan.callbacks.training.ema import ema_decay, move_average
 from lightning_gan.layers.batch_norm import BatchNorm
+from lightning_gan.loop.settings import Training
 from tests.callbacks.training.growing_toys import ForeignGAN, assert_same_state, fit, growing_gan
 from tests.toys import equal, fast_adam, toy_gan, toy_loader, toy_trainer, weights_of
 
@@ -67,7 +68,7 @@ class Record(Callback):
 
 
 def test_the_average_of_a_gan_is_the_weighted_sum_of_its_past() -> None:
-    record, module = Record(), toy_gan(generator_optimizer=fast_adam)
+    record, module = Record(), toy_gan(training=Training(generator_optimizer=fast_adam))
     start = weights_of(module.generator)
     toy_trainer(record, EMA(half_life_kimg=0.004), limit_train_batches=3).fit(module, toy_loader())
     for index, average in enumerate(module.generator_ema.parameters()):
@@ -79,13 +80,13 @@ def test_the_average_of_a_gan_is_the_weighted_sum_of_its_past() -> None:
 
 def test_the_ramp_starts_from_nothing() -> None:
     """No image was seen before the first batch: after it, the average is the generator."""
-    module = toy_gan(generator_optimizer=fast_adam)
+    module = toy_gan(training=Training(generator_optimizer=fast_adam))
     toy_trainer(EMA(ramp_up=0.5), limit_train_batches=1).fit(module, toy_loader())
     assert equal(weights_of(module.generator), weights_of(module.generator_ema))
 
 
 def test_the_average_and_the_weights_share_no_storage_and_both_move() -> None:
-    module = toy_gan(generator_optimizer=fast_adam)
+    module = toy_gan(training=Training(generator_optimizer=fast_adam))
     start = weights_of(module.generator)
     toy_trainer(EMA(half_life_kimg=0.01), limit_train_batches=2).fit(module, toy_loader())
     for old, live, average in zip(start, module.generator.parameters(), module.generator_ema.parameters(), strict=True):
