@@ -136,6 +136,8 @@ class CelebA(FetchedData):
             missing or incomplete.
     """
 
+    dataset = _DATASET
+
     def __init__(
         self,
         *,
@@ -164,7 +166,6 @@ class CelebA(FetchedData):
             mirror=mirror,
             number_of_workers=number_of_workers,
         )
-        self.dataset = _DATASET
         self.root = Path(root).expanduser()
         self.download = download
         self.split = split

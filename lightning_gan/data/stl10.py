@@ -60,6 +60,8 @@ class STL10(FetchedData):
             missing.
     """
 
+    dataset = _DATASET
+
     def __init__(
         self,
         *,
@@ -86,7 +88,6 @@ class STL10(FetchedData):
             mirror=mirror,
             number_of_workers=number_of_workers,
         )
-        self.dataset = _DATASET
         self.root = Path(root).expanduser()
         self.download = download
         self.split = split
