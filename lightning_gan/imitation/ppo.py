@@ -21,7 +21,7 @@ from lightning_gan.imitation.proximal import ProximalObjective
 from lightning_gan.imitation.replay import Replay
 from lightning_gan.imitation.transitions import Rollout, Transitions
 from lightning_gan.imitation.vairl import VAIRL
-from lightning_gan.loop.gan import unsaved_arguments
+from lightning_gan.loop.hyperparameters import unsaved_arguments
 from lightning_gan.loop.settings import Training
 
 

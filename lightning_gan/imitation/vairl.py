@@ -19,7 +19,7 @@ from lightning_gan.imitation.replay import Replay
 from lightning_gan.imitation.transitions import Rollout, Transitions
 from lightning_gan.imitation.vail import Imitation, ScalesInputs, coded, features_of
 from lightning_gan.layers.gaussian_code import GaussianCode
-from lightning_gan.loop.gan import unsaved_arguments
+from lightning_gan.loop.hyperparameters import unsaved_arguments
 from lightning_gan.loop.settings import Training
 from lightning_gan.tensors.shapes import Images, Logits, PerSample
 

@@ -7,19 +7,20 @@ discriminator makes of the images (`score_turn`) and what that costs (`objective
 
 from contextlib import nullcontext
 from copy import deepcopy
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, cast, final
+from typing import Any, ClassVar, cast, final
 
 import torch
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from lightning_gan.compat import do_not_count_steps, made_by_the_command_line, tracing_inner_gradients
+from lightning_gan.compat import do_not_count_steps, tracing_inner_gradients
 from lightning_gan.layers.resampling import faded
 from lightning_gan.loop.averaging import AveragesGenerator
 from lightning_gan.loop.batches import Batch, check_label_range, check_label_shape, images_and_labels
+from lightning_gan.loop.counters import NUMBER_OF_COUNTERS, counters_from_buffer, counters_to_buffer
 from lightning_gan.loop.distributed import (
     AveragesGradients,
     average_gradients,
@@ -32,6 +33,7 @@ from lightning_gan.loop.distributed import (
 )
 from lightning_gan.loop.draws import Draws, Leftover, Reals, joined
 from lightning_gan.loop.growable import Growable
+from lightning_gan.loop.hyperparameters import unsaved_arguments
 from lightning_gan.loop.penalty import PenaltyTerm, named
 from lightning_gan.loop.sampling import GeneratorSampling
 from lightning_gan.loop.settings import Training
@@ -52,31 +54,6 @@ from lightning_gan.tensors.shapes import (
     Logits,
     Scalar,
 )
-
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
-
-
-def unsaved_arguments(*of_the_model: str) -> list[str]:
-    """Arguments that checkpoints leave out: modules, callables and dataclasses would have to be unpickled.
-
-    Under the command line every argument is plain data and is saved.
-
-    Args:
-        of_the_model: those that are not every model's.
-    """
-    if made_by_the_command_line():
-        return []
-    return ["generator", "discriminator", "training", "auxiliary_classifier", *of_the_model]
-
-
-def plain_data(**settings: "DataclassInstance") -> dict[str, Any]:
-    """Hyperparameters of dataclasses of plain data: as plain data, and who makes dataclasses of them again."""
-    return {
-        **{name: asdict(of_one) for name, of_one in settings.items()},
-        "_instantiator": "lightning.pytorch.cli.instantiate_module",
-    }
-
 
 register_strategies()
 
@@ -145,9 +122,9 @@ class GAN(GeneratorSampling, AveragesGradients):
         self.latent_transforms = nn.ModuleList()
         # The counters live in Python, where reading them costs no synchronisation, and pass through this buffer to be
         # saved.
-        self.register_buffer("_counts", torch.zeros(5, dtype=torch.int64))
-        self.register_state_dict_pre_hook(_counters_to_buffer)  # type: ignore[no-untyped-call]
-        self.register_load_state_dict_post_hook(_counters_from_buffer)  # type: ignore[no-untyped-call]
+        self.register_buffer("_counts", torch.zeros(NUMBER_OF_COUNTERS, dtype=torch.int64))
+        self.register_state_dict_pre_hook(counters_to_buffer)  # type: ignore[no-untyped-call]
+        self.register_load_state_dict_post_hook(counters_from_buffer)  # type: ignore[no-untyped-call]
 
     # ------------------------------------------------------------------ the game: what models override
 
@@ -462,31 +439,3 @@ class GAN(GeneratorSampling, AveragesGradients):
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Nothing: callbacks evaluate. It is here so that `test` runs."""
-
-
-_FADE_UNIT = 10**9
-"""Weights of new blocks are saved in billionths: one integer buffer holds all counters, whatever precision a module is
-cast to."""
-
-
-def _counters_to_buffer(module: GAN, prefix: str, keep_vars: bool) -> None:
-    module._counts.copy_(
-        torch.tensor(
-            [
-                module.images_seen,
-                module.discriminator_turns_taken,
-                int(module.averaged),
-                module.resolution or 0,
-                round(module.fade_in * _FADE_UNIT),
-            ]
-        )
-    )
-
-
-def _counters_from_buffer(module: GAN, incompatible_keys: Any) -> None:
-    module.images_seen, module.discriminator_turns_taken, averaged, resolution, fade_in = (
-        int(count) for count in module._counts.tolist()
-    )
-    module.averaged = bool(averaged)
-    if resolution:
-        module.grow(resolution, fade_in / _FADE_UNIT)

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from lightning_gan.layers.batch_norm import BatchNorm
 from lightning_gan.loop.batches import Batch
-from lightning_gan.loop.gan import unsaved_arguments
+from lightning_gan.loop.hyperparameters import unsaved_arguments
 from lightning_gan.loop.settings import Training
 from lightning_gan.models.adversarial_inference import AdversarialInference, Encoder, Noise
 from lightning_gan.tensors.shapes import Images, Latents, Logits

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
 from lightning_gan.layers.batch_norm import BatchNorm, NoAffine
-from lightning_gan.loop.gan import unsaved_arguments
+from lightning_gan.loop.hyperparameters import unsaved_arguments
 from lightning_gan.loop.settings import Training
 from lightning_gan.models.adversarial_inference import AdversarialInference, Encoder, Noise
 from lightning_gan.tensors.shapes import Images, Latents, Logits

@@ -26,7 +26,8 @@ from lightning_gan.layers.resampling import nearest_upsample
 from lightning_gan.layers.resampling_convolutions import UpsampledConv2d
 from lightning_gan.layers.spectral_normalization import spectrally_normalized
 from lightning_gan.layers.truncated_normal import truncated_latents
-from lightning_gan.loop.gan import GAN, unsaved_arguments
+from lightning_gan.loop.gan import GAN
+from lightning_gan.loop.hyperparameters import unsaved_arguments
 from lightning_gan.loop.settings import Training
 from lightning_gan.losses import AdversarialLoss, Hinge
 from lightning_gan.models.biggan import BOTTOM, DISCRIMINATOR_WIDTHS, GENERATOR_WIDTHS, check_sizes, keeps_resolution

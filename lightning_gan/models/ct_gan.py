@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from lightning_gan.layers.batch_norm import BatchNorm
 from lightning_gan.layers.growing import doublings
 from lightning_gan.layers.residual import started_uniformly
-from lightning_gan.loop.gan import GAN, unsaved_arguments
+from lightning_gan.loop.gan import GAN
+from lightning_gan.loop.hyperparameters import unsaved_arguments
 from lightning_gan.loop.settings import Training
 from lightning_gan.losses import AdversarialLoss, Wasserstein
 from lightning_gan.tensors.shapes import Images, Latents, Logits

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from lightning_gan.layers import label_vectors
 from lightning_gan.layers.batch_norm import BatchNorm, ChannelAffine
 from lightning_gan.layers.growing import doublings
-from lightning_gan.loop.gan import unsaved_arguments
+from lightning_gan.loop.hyperparameters import unsaved_arguments
 from lightning_gan.loop.settings import Training
 from lightning_gan.models.auxiliary_classifier import AuxiliaryClassifier, AuxiliaryClassifierGAN
 from lightning_gan.tensors.shapes import Images, Labels, Latents, Logits

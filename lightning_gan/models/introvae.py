@@ -13,7 +13,7 @@ are the same. It makes fakes and reconstructions a second time, so its running a
 
 from collections.abc import Mapping, Sequence
 
-from lightning_gan.loop.gan import unsaved_arguments
+from lightning_gan.loop.hyperparameters import unsaved_arguments
 from lightning_gan.loop.settings import Training
 from lightning_gan.loop.turn import Turn
 from lightning_gan.models.introspective import IntrospectiveGAN, IntrospectiveScores

@@ -29,7 +29,7 @@ from lightning_gan.layers import (
 )
 from lightning_gan.layers.normalization import PixelNorm
 from lightning_gan.layers.progressive import GrowingGenerator, GrowingSizes
-from lightning_gan.loop.gan import unsaved_arguments
+from lightning_gan.loop.hyperparameters import unsaved_arguments
 from lightning_gan.loop.settings import Training
 from lightning_gan.losses import AdversarialLoss, Wasserstein
 from lightning_gan.models.auxiliary_classifier import AuxiliaryClassifier, AuxiliaryClassifierGAN

@@ -23,7 +23,8 @@ from torch.nn.functional import avg_pool2d, leaky_relu
 from lightning_gan.layers.labels import label_vectors
 from lightning_gan.layers.projection import ClassEmbedding
 from lightning_gan.layers.resampling import nearest_upsample
-from lightning_gan.loop.gan import GAN, unsaved_arguments
+from lightning_gan.loop.gan import GAN
+from lightning_gan.loop.hyperparameters import unsaved_arguments
 from lightning_gan.loop.settings import Training
 from lightning_gan.tensors.shapes import Images, Labels, Latents, Logits
 

@@ -25,7 +25,7 @@ from lightning_gan.layers.batch_norm import BatchNorm, labelled_affine
 from lightning_gan.layers.growing import doublings
 from lightning_gan.layers.residual import down_block, started_uniformly, up_block
 from lightning_gan.layers.widths import widths_or_default
-from lightning_gan.loop.gan import unsaved_arguments
+from lightning_gan.loop.hyperparameters import unsaved_arguments
 from lightning_gan.loop.settings import Training
 from lightning_gan.losses import AdversarialLoss, Wasserstein
 from lightning_gan.models.auxiliary_classifier import AuxiliaryClassifier, AuxiliaryClassifierGAN

@@ -22,7 +22,8 @@ from lightning_gan.layers.batch_norm import BatchNorm, labelled_affine
 from lightning_gan.layers.projection import ProjectionHead
 from lightning_gan.layers.residual import down_block, start_uniformly, up_block
 from lightning_gan.layers.spectral_normalization import spectrally_normalized
-from lightning_gan.loop.gan import GAN, unsaved_arguments
+from lightning_gan.loop.gan import GAN
+from lightning_gan.loop.hyperparameters import unsaved_arguments
 from lightning_gan.loop.settings import Training
 from lightning_gan.losses import AdversarialLoss, Hinge
 from lightning_gan.tensors.shapes import Images, Labels, Latents, Logits

@@ -28,7 +28,8 @@ from lightning_gan.layers.batch_norm import BatchNorm
 from lightning_gan.layers.growing import doublings
 from lightning_gan.loop.batches import Batch
 from lightning_gan.loop.draws import Draws, Reals
-from lightning_gan.loop.gan import GAN, unsaved_arguments
+from lightning_gan.loop.gan import GAN
+from lightning_gan.loop.hyperparameters import unsaved_arguments
 from lightning_gan.loop.settings import Training
 from lightning_gan.loop.turn import Player, Scores, Turn
 from lightning_gan.tensors.precision import full_precision

@@ -12,7 +12,7 @@ The decoder's turn makes fakes and reconstructions a second time, so its running
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from lightning_gan.loop.gan import unsaved_arguments
+from lightning_gan.loop.hyperparameters import unsaved_arguments
 from lightning_gan.loop.settings import Training
 from lightning_gan.loop.turn import Turn
 from lightning_gan.models.introspective import IntrospectiveDraws, IntrospectiveGAN, IntrospectiveScores, Posterior

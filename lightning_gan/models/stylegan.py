@@ -38,7 +38,8 @@ from lightning_gan.layers.equalized import SQRT2
 from lightning_gan.layers.mapping import MappingNetwork
 from lightning_gan.layers.normalization import InstanceNorm, PixelNorm
 from lightning_gan.layers.progressive import GrowingGenerator, GrowingSizes
-from lightning_gan.loop.gan import GAN, plain_data, unsaved_arguments
+from lightning_gan.loop.gan import GAN
+from lightning_gan.loop.hyperparameters import plain_data, unsaved_arguments
 from lightning_gan.loop.sampling import evaluation_mode
 from lightning_gan.loop.settings import Training
 from lightning_gan.tensors.precision import full_precision

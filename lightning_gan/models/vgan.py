@@ -20,7 +20,8 @@ from torch.nn.functional import leaky_relu
 
 from lightning_gan.layers.gaussian_code import reparametrized
 from lightning_gan.loop.draws import Draws, Reals
-from lightning_gan.loop.gan import GAN, unsaved_arguments
+from lightning_gan.loop.gan import GAN
+from lightning_gan.loop.hyperparameters import unsaved_arguments
 from lightning_gan.loop.settings import Training
 from lightning_gan.loop.turn import Player, Scores
 from lightning_gan.models.r1_resnet import Critic, Generator, ResNet
