@@ -159,7 +159,7 @@ class GAN(GeneratorSampling, AveragesGradients):
         """Called after the last turn of a batch, for averages that every rank gathered on its own."""
 
     @final
-    def look(self, player: Player, reals: Reals, draws: Draws, fake: FakeImages | None) -> Turn:
+    def run_networks(self, player: Player, reals: Reals, draws: Draws, fake: FakeImages | None) -> Turn:
         """Run the networks for one turn. `fake` is given, without graph, in the discriminator's turn alone."""
         if fake is None:
             fake = self.fakes(draws)
@@ -177,7 +177,7 @@ class GAN(GeneratorSampling, AveragesGradients):
         self, player: Player, due: tuple[PenaltyTerm, ...], reals: Reals, draws: Draws, fake: FakeImages | None
     ) -> tuple[dict[str, Scalar], Leftover]:
         """Everything a turn costs, by name, and what it leaves. Tensors in, tensors out: it compiles into one graph."""
-        turn = self.look(player, reals, draws, fake)
+        turn = self.run_networks(player, reals, draws, fake)
         penalties = {name: penalty.weighted(turn) for name, penalty in named(due).items()}
         return {**self.objective(turn), **penalties}, self.leftover(turn)
 

@@ -118,13 +118,13 @@ def rows_of_turns(
     model, looked = small(VAIL, training=training, replay=replay), {"discriminator": [], "generator": []}
     if past:
         model.judge(rollout(past, 1, seed=4))
-    original = model.look
+    original = model.run_networks
 
     def look(player: Any, reals: Any, draws: Any, fake: Any) -> Any:
         looked[player].append(draws.transitions.packed())
         return original(player, reals, draws, fake)
 
-    model.look = look
+    model.run_networks = look
     trained(model, batches=batches)
     return looked, list(loader(batches))
 

@@ -110,8 +110,8 @@ def fakes_seen(module: GAN, *, classes: int = 0) -> list[tuple[str, int, Tensor 
     seen: list[tuple[str, int, Tensor | None, Tensor | None]] = []
 
     class Look(GAN):
-        def look(self, player: Player, *inputs: Any) -> Turn:
-            turn = super().look(player, *inputs)
+        def run_networks(self, player: Player, *inputs: Any) -> Turn:
+            turn = super().run_networks(player, *inputs)
             seen.append((player, len(turn.fake), turn.labels, turn.fake_labels))
             return turn
 
@@ -211,11 +211,11 @@ def test_only_inputs_that_a_due_penalty_differentiates_require_grad() -> None:
     flags: list[tuple[bool, bool]] = []
 
     class Look(GAN):
-        def look(self, player: Player, *inputs: Any) -> Turn:
+        def run_networks(self, player: Player, *inputs: Any) -> Turn:
             if player == "discriminator":
                 reals, _, fake = inputs
                 flags.append((reals.images.requires_grad, fake.requires_grad))
-            return super().look(player, *inputs)
+            return super().run_networks(player, *inputs)
 
     base = toy_gan()
     module = Look(generator=base.generator, discriminator=base.discriminator, latent_dim=4)

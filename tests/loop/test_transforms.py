@@ -25,7 +25,7 @@ def fast_gan() -> GAN:
 def look(module: GAN, *, fake: Tensor | None) -> object:
     draws = Draws(latents=torch.randn(4, LATENT, generator=torch.Generator().manual_seed(1)), labels=None)
     player = "generator" if fake is None else "discriminator"
-    return module.train().look(player, Reals(images=toy_images(4), labels=None), draws, fake)
+    return module.train().run_networks(player, Reals(images=toy_images(4), labels=None), draws, fake)
 
 
 def test_real_and_fake_images_of_both_turns_pass_through_and_player_and_clock_are_known() -> None:

@@ -144,7 +144,7 @@ def test_exchanging_real_and_fake_pairs_exchanges_the_players_costs() -> None:
     """Swapped targets: what generator and encoder minimise is the critic's cost of the exchanged scores."""
     module = toy_inference()
     draws = InferenceDraws(latents=torch.randn(4, LATENT), labels=None, code_noise=torch.randn(4, LATENT))
-    turn = module.look("generator", Reals(images=toy_images(4), labels=None), draws, None)
+    turn = module.run_networks("generator", Reals(images=toy_images(4), labels=None), draws, None)
     assert turn.real_logits is not None
     swapped = NonSaturating().discriminator(turn.fake_logits, turn.real_logits)
     torch.testing.assert_close(module.objective(turn)["adversarial"], swapped)
@@ -209,7 +209,7 @@ def test_an_image_keeps_its_noise_when_there_are_several_fakes_for_it() -> None:
     """Rows i * multiple: what one process draws for an image, the rank that has the image draws too."""
     module = toy_inference()
     draws = InferenceDraws(latents=torch.randn(8, LATENT), labels=None, code_noise=torch.randn(8, LATENT))
-    turn = module.look("generator", Reals(images=toy_images(4), labels=None), draws, None)
+    turn = module.run_networks("generator", Reals(images=toy_images(4), labels=None), draws, None)
     codes = module.generator.encoder(toy_images(4), draws.code_noise[[0, 2, 4, 6]])
     assert turn.real_logits is not None
     torch.testing.assert_close(turn.real_logits, module.discriminator(toy_images(4), codes))

@@ -72,7 +72,7 @@ def turn_of(module: AuxiliaryClassifierGAN, player: Player, *, labels: Tensor = 
     fake = module.generate(latents, LABELS.flip(0)).detach().requires_grad_() if player == "discriminator" else None
     reals = Reals(images=toy_images(4).requires_grad_(), labels=labels)
     draws = Draws(latents=latents, labels=fake_labels if player == "discriminator" else LABELS.flip(0))
-    return module.look(player, reals, draws, fake)
+    return module.run_networks(player, reals, draws, fake)
 
 
 def test_ignorance_costs_the_logarithm_of_the_number_of_classes() -> None:

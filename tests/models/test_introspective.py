@@ -42,8 +42,8 @@ def turns_of(model: type[IntrospectiveGAN], *, batches: int = 3, **settings: Any
     seen: list[Turn] = []
 
     class Look(model):  # type: ignore[misc, valid-type]
-        def look(self, player: Player, *inputs: Any) -> Turn:
-            turn: Turn = super().look(player, *inputs)
+        def run_networks(self, player: Player, *inputs: Any) -> Turn:
+            turn: Turn = super().run_networks(player, *inputs)
             seen.append(turn)
             return turn
 
@@ -94,8 +94,8 @@ def test_what_is_detached_where(model: type[IntrospectiveGAN]) -> None:
     reaches: dict[str, dict[str, bool]] = {}
 
     class Look(model):  # type: ignore[misc, valid-type]
-        def look(self, player: Player, *inputs: Any) -> Turn:
-            turn: Turn = super().look(player, *inputs)
+        def run_networks(self, player: Player, *inputs: Any) -> Turn:
+            turn: Turn = super().run_networks(player, *inputs)
             encoder, decoder = (
                 next(p for p in network.parameters() if p.dim() > 1) for network in (self.discriminator, self.generator)
             )

@@ -201,10 +201,10 @@ def test_the_classes_of_fakes_cost_the_generator_a_tenth_and_the_critic_nothing(
     real, latents = torch.randn(4, 1, 16, 16), torch.randn(4, 4)
     fake = module.generate(latents, labels)
     given = Reals(images=real, labels=labels), Draws(latents=latents, labels=labels)
-    turn = module.look("discriminator", *given, fake.detach())
+    turn = module.run_networks("discriminator", *given, fake.detach())
     cost = cross_entropy(module.discriminator(real)[:, 1:], labels)
     torch.testing.assert_close(module.objective(turn)["classification"], cost)
-    turn = module.look("generator", *given, None)
+    turn = module.run_networks("generator", *given, None)
     cost = cross_entropy(module.discriminator(fake)[:, 1:], labels)
     torch.testing.assert_close(module.objective(turn)["classification"], 0.1 * cost)
 

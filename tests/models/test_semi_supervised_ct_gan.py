@@ -58,7 +58,7 @@ def test_the_discriminators_objective_is_the_authors() -> None:
     real, fake = torch.randn(4, 1, 16, 16), torch.randn(4, 1, 16, 16)
     labels = torch.eye(3)[[0, 1, 2, 0]]
     given = Reals(images=real, labels=labels), Draws(latents=torch.randn(4, 4), labels=labels)
-    terms = module.objective(module.look("discriminator", *given, fake))
+    terms = module.objective(module.run_networks("discriminator", *given, fake))
     assert terms["class_consistency"] == terms["feature_consistency"] == 0
     of_real = module.discriminator(real)[0].logsumexp(dim=1)
     of_fake = module.discriminator(fake)[0].logsumexp(dim=1)
@@ -66,7 +66,7 @@ def test_the_discriminators_objective_is_the_authors() -> None:
     torch.testing.assert_close(terms["adversarial"], authors)
 
     module.train()
-    turn = module.look("discriminator", *given, fake)
+    turn = module.run_networks("discriminator", *given, fake)
     terms = module.objective(turn)
     scores = turn.scores
     assert isinstance(scores, SemiSupervisedScores)
@@ -82,7 +82,7 @@ def test_the_generator_matches_the_mean_of_the_features() -> None:
     module = small().eval()
     real, latents, labels = torch.randn(4, 1, 16, 16), torch.randn(4, 4), torch.zeros(4, 3)
     given = Reals(images=real, labels=labels), Draws(latents=latents, labels=labels)
-    terms = module.objective(module.look("generator", *given, None))
+    terms = module.objective(module.run_networks("generator", *given, None))
     means = [module.discriminator(images)[1].mean(dim=0) for images in (real, module.generator(latents))]
     torch.testing.assert_close(terms, {"feature_matching": (means[0] - means[1]).abs().mean()})
 

@@ -48,7 +48,7 @@ def look(module: VGAN, player: Player, *, count: int = 3) -> Turn:
     real, fake = torch.randn(2, count, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     draws = module.draw_rows(count, torch.Generator().manual_seed(1))
     given = fake if player == "discriminator" else None
-    return module.train().look(player, Reals(images=real.requires_grad_(), labels=None), draws, given)
+    return module.train().run_networks(player, Reals(images=real.requires_grad_(), labels=None), draws, given)
 
 
 @pytest.mark.parametrize(

@@ -102,7 +102,7 @@ class _Slices:
 
 def both_costs(gan: GAN, *, reals: Reals, draws: Draws) -> tuple[Scalar, Scalar]:
     """What the objective asks of the generator and of the discriminator, from one look with the generator in it."""
-    turn = gan.look("generator", reals, draws, None)
+    turn = gan.run_networks("generator", reals, draws, None)
     real_logits = turn.real_logits if turn.real_logits is not None else gan.score(turn.real, turn.labels)
     judged = replace(turn, player="discriminator", scores=replace(turn.scores, real_logits=real_logits))
     return _total(gan.objective(turn)), _total(gan.objective(judged))

@@ -74,7 +74,7 @@ def test_it_is_the_price_times_the_divergence_of_real_and_fake_in_the_turns_own_
     penalty.state.fill_(2.0)
     real, fake = torch.randn(2, 4, 1, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
     reals, draws = Reals(images=real, labels=None), Draws(latents=torch.zeros(4, LATENT), labels=None)
-    turn = module.train().look("discriminator", reals, draws, fake)
+    turn = module.train().run_networks("discriminator", reals, draws, fake)
     module.score(real + 1, None)  # another penalty looks again: not counted
     encoder: Any = module.discriminator.bottleneck
     divergences = kl_to_standard_normal(*encoder.forward(torch.cat([real, fake]).flatten(1)))

@@ -128,10 +128,10 @@ def test_with_several_turns_each_term_is_of_its_own_turns_images(training: Train
     looks: list[tuple[Tensor, Tensor]] = []
 
     class Look(GAN):
-        def look(self, player: Any, *inputs: Any) -> Any:
+        def run_networks(self, player: Any, *inputs: Any) -> Any:
             reals, draws, _ = inputs
             looks.append((reals.images.detach().clone(), draws.latents.clone()))
-            return super().look(player, *inputs)
+            return super().run_networks(player, *inputs)
 
     base = toy_gan()
     module = Look(generator=base.generator, discriminator=base.discriminator, latent_dim=4, training=training)
@@ -203,10 +203,10 @@ def test_under_mixed_precision_the_term_is_computed_in_fp32() -> None:
     dtypes: list[torch.dtype] = []
 
     class Watch(GAN):
-        def look(self, player: Any, *inputs: Any) -> Any:
+        def run_networks(self, player: Any, *inputs: Any) -> Any:
             hidden = self.discriminator.conv(inputs[0].images)  # type: ignore[operator]
             dtypes.append(hidden.dtype)
-            return super().look(player, *inputs)
+            return super().run_networks(player, *inputs)
 
     base = toy_gan()
     module = Watch(generator=base.generator, discriminator=base.discriminator, latent_dim=4)
