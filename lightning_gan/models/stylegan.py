@@ -281,7 +281,7 @@ class Generator(nn.Module):
         return torch.where(affected, self.w_avg.to(styles.dtype).lerp(styles, truncation), styles)
 
     def _mixed(self, styles: Tensor, second_w: Tensor) -> Tensor:
-        """With probability `style_mixing`, one draw for the batch, layers from a random one on take the second style."""
+        """With probability `style_mixing`, drawn once per batch, layers from a random one on take the second style."""
         layers, device = styles.shape[1], styles.device
         crossover = torch.randint(1, layers, (), device=device)
         crossover = torch.where(torch.rand((), device=device) < self.style_mixing, crossover, layers)
