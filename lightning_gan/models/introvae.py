@@ -37,7 +37,7 @@ CHANNELS: Mapping[int, Sequence[int]] = {
     256: (32, 64, 128, 256, 512, 512),
     1024: (16, 32, 64, 128, 256, 512, 512, 512),
 }
-"""Numbers of feature maps, by the height and width of the images in pixels; 256 and 1024 are in the authors' scripts."""
+"""Numbers of feature maps, by the size of the images in pixels; those at 256 and 1024 are in the authors' scripts."""
 
 
 class IntroVAE(IntrospectiveGAN):

@@ -113,11 +113,12 @@ class ResNet(Architecture):
 @final
 @dataclass(frozen=True)
 class ResNet2(Architecture):
-    """Two blocks per resolution, six resolutions (`resnet2`, their ImageNet at 128x128)."""
+    """Two blocks at each of six resolutions (the authors' `resnet2`, for ImageNet at 128x128)."""
 
     stages: ClassVar[int] = 6
 
     def blocks(self, *, image_size: int, width: int, width_max: int) -> Blocks:
+        """Two blocks for each of the six resolutions; `width_max` is not used."""
         down = [(1, 2), (2, 4), (4, 8), (8, 16), (16, 16), (16, 16)]
         up = [(16, 16), (16, 16), (8, 8), (4, 4), (2, 2), (1, 1)]
         return Blocks(
