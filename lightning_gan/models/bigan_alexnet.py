@@ -5,14 +5,15 @@ The generator is a stack of 5x5 transposed convolutions. The encoder has AlexNet
 added to every hidden layer of the generator except the first, and the code to every hidden layer of the discriminator
 except the first. The initial weights, and gain, bias and epsilon of the normalization, are the authors'.
 
-Where we did not find the authors' choice, we chose ourselves. The discriminator has the encoder's layers. Convolutions
-have AlexNet's groups, two in the second, fourth and fifth, and its max pooling of 3x3 and stride 2 after the first,
-second and fifth, padded so that 64 pixels become 16, 8, 4, 2. As in the networks for MNIST, the first layers of encoder
-and discriminator are not normalized; they have a bias instead. The generator's first layer is normalized per feature
-map.
+The discriminator has the encoder's layers. Convolutions have AlexNet's groups, two in the second, fourth and fifth, and
+its max pooling of 3x3 and stride 2 after the first, second and fifth, padded so that 64 pixels become 16, 8, 4, 2. The
+first layers of encoder and discriminator are not normalized, as in the networks for MNIST; they have a bias instead.
+The generator's first layer is normalized per feature map.
 
-The authors' encoder can also get images of 112x112 while the generator makes images of 64x64. Here the encoder and the
-discriminator get the same images.
+Different from the authors' code: their discriminator has four 5x5 convolutions of stride 2, with 64, 128, 256 and 512
+feature maps; their encoder has no pooling after the fifth convolution, and no bias in the first; the first layer of
+their generator is normalized per feature. Their encoder can also get images of 112x112 while the generator makes images
+of 64x64; here the encoder and the discriminator get the same images.
 """
 
 from dataclasses import dataclass
@@ -116,7 +117,15 @@ class AlexNetFeatures(nn.Module):
 
 
 def convolution(in_channels: int, out_channels: int, *, kernel_size: int, groups: int, code_dim: int) -> Layer:
-    """A convolution that keeps the resolution, with batch normalization, leaky ReLU and, unless `code_dim` is 0, codes."""
+    """A convolution that keeps the resolution, with batch normalization and leaky ReLU.
+
+    Args:
+        in_channels: Number of channels of the input.
+        out_channels: Number of channels of the output.
+        kernel_size: Height and width of the kernel in pixels.
+        groups: Number of groups of channels that are convolved separately.
+        code_dim: Size of the codes that are added before the normalization; 0 for none.
+    """
     layer = nn.Conv2d(
         in_channels, out_channels, kernel_size=kernel_size, padding=kernel_size // 2, groups=groups, bias=False
     )
