@@ -64,9 +64,7 @@ BOTTOM = 4
 def check_sizes(*, image_size: int, attention_resolutions: tuple[int, ...]) -> None:
     """Checks that there are networks for this image size, and that they have the resolutions of the attention.
 
-    Args:
-        image_size: Height and width of the images in pixels.
-        attention_resolutions: Heights of the features that are followed by self-attention.
+    The arguments are described in `BigGAN`.
 
     Raises:
         ValueError: for an image size without a table, and for attention at a resolution that the networks do not have.
@@ -86,8 +84,7 @@ def keeps_resolution(image_size: int, *, block: int) -> bool:
     """Whether a block of the discriminator keeps the resolution: for 32x32 images all but the first two blocks do.
 
     Args:
-        image_size: Height and width of the images in pixels.
-        block: Number of the block, from 0.
+        block: Number of the block in BigGAN, or of the stage in BigGAN-deep, from 0.
     """
     return image_size == 32 and block >= 2
 

@@ -52,7 +52,7 @@ class Architecture(ABC):
     """Decides which residual blocks the networks have. There is one subclass for each file of the authors' code."""
 
     image_kernel_size: ClassVar[int] = 3
-    """Kernel size of the convolutions that take or give images."""
+    """Height and width in pixels of the kernels of the convolutions that take or give images."""
     normalizes_labels: ClassVar[bool] = True
     """Whether the embedding of a label is divided by its norm."""
     stages: ClassVar[int]
@@ -221,15 +221,10 @@ def stages_of(widths: Sequence[Sequence[int]], *, first: int) -> tuple[nn.Module
 class Generator(nn.Module):
     """Maps latents, concatenated with the embeddings of labels, to images, with nearest-neighbour upsampling.
 
-    Args:
-        image_size: Height and width of the images in pixels, a power of two from 8.
-        image_channels: Number of channels of the images.
-        number_of_classes: Number of classes. 0 is for no labels.
-        latent_dim: Size of the latent z.
-        label_dim: Size of the embedding of a label.
-        width: Number of feature maps at the images' size.
-        width_max: Largest number of feature maps at any resolution. Only `ResNet` uses it.
-        architecture: Decides which residual blocks the network has.
+    The arguments are described in `R1ResNet`.
+
+    Raises:
+        ValueError: for a size that the architecture cannot halve often enough, and a width above `width_max`.
     """
 
     def __init__(
@@ -278,12 +273,11 @@ class Critic(nn.Module):
 
     Between resolutions are 3x3 averages of stride 2. A subclass adds the layers from the features to the logits.
 
+    The other arguments are described in `R1ResNet`.
+
     Args:
         blocks: The numbers of feature maps after every residual block.
-        kernel_size: Kernel size of the convolution that takes the images.
-        image_channels: Number of channels of the images.
-        number_of_classes: Number of classes. 0 is for no labels.
-        width: Number of feature maps at the images' size.
+        kernel_size: Height and width in pixels of the kernel of the convolution that takes the images.
     """
 
     def __init__(

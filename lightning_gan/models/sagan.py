@@ -34,12 +34,7 @@ BOTTOM = 4
 
 
 def resolutions_between(image_size: int, *, attention_resolution: int | None) -> list[int]:
-    """All powers of two from 4 to `image_size`, after a check of both arguments.
-
-    Args:
-        image_size: Height and width of the images in pixels: 32, 64, 128 or 256.
-        attention_resolution: Resolution of the features of the self-attention, from 8 to half of `image_size`; None
-            for no attention.
+    """All powers of two from 4 to `image_size`, after a check of both arguments, which are described in `SAGAN`.
 
     Raises:
         ValueError: for another image size, and for attention at a resolution that the networks do not have.

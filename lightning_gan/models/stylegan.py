@@ -2,11 +2,12 @@
 
 Karras et al. 2019, arXiv:1812.04948. A mapping network maps a latent z to a style w. Styles modulate a synthesis
 network that starts from a learned constant and gets new noise at every layer. The discriminator is PGGAN's with a blur.
+Both networks grow from 4x4.
 
 We train each stage at its own resolution. The authors upscale all images to the full size first, which changes only the
 scale of gradients with respect to images (`Turn.gradient_scale`). Our upsampling convolution is nearest-neighbour
-upsampling, then a convolution. The authors' fused one, from 128x128 on, has a mirrored kernel, which is as easy to
-learn, and which `interop.stylegan_official` mirrors back.
+upsampling, then a convolution, at every resolution. The authors' fused one, from 128x128 on, has a mirrored kernel,
+which is as easy to learn, and which `interop.stylegan_official` mirrors back.
 
 Table 1 of the paper goes from PGGAN (row A, `models.PGGAN`) to StyleGAN (row F, the defaults here):
 B tunes PGGAN (the blur), C adds mapping and styles, D the learned constant, E noise, F style mixing.
@@ -250,7 +251,7 @@ class Generator(nn.Module):
         Args:
             latents: `batch latent_dim`.
             labels: Class indices or multi-hot rows; they are needed if the network has classes.
-            truncation: psi (appendix B): factor of the distance of styles from the mean style; 1 does not truncate.
+            truncation: psi (section 4.3, appendix B): factor of the distance from the mean style; 1 does not truncate.
             truncation_layers: Number of layers, from the lowest resolution, that get truncated styles.
             random_noise: True draws new noise, False uses the stored noise.
 
@@ -343,14 +344,13 @@ class StyleGAN(GAN):
         number_of_classes: Number of classes. 0 trains without labels.
         latent_dim: Size of the latent z.
         style_dim: Size of the style w.
-        mapping_layers: Number of fully connected layers of the mapping network. 0 uses the normalized z as w (row B of
-            the paper's table 1).
+        mapping_layers: Number of fully connected layers of the mapping network. 0 uses the normalized z as w (row B).
         mapping_width: Number of units of each hidden layer of the mapping network.
         mapping_learning_rate_multiplier: Learning rate of the mapping network relative to the rest; 0.01 in the paper.
-        channel_base: Numerator of the number of feature maps, which is `2 * channel_base / resolution`.
+        channel_base: Numerator of the number of feature maps: `2 * channel_base / resolution`, up to `channel_max`.
         channel_max: Largest number of feature maps at any resolution.
         parts: The parts of the synthesis network.
-        style_mixing: Probability that later layers get the styles of second latents (section 3.1), from 0 to 1.
+        style_mixing: Probability that a batch gets its later layers' styles from second latents (section 3.1).
         truncation_layers: Number of layers, from the lowest resolution, that truncation applies to in sampling.
         minibatch_stddev_group: Number of samples per group of the minibatch standard deviation.
 
