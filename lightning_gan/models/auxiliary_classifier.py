@@ -59,7 +59,7 @@ def classification_cost(class_logits: Logits, labels: Labels) -> Scalar:
     """Cross-entropy of the classes in nats, averaged over the batch.
 
     Args:
-        class_logits: `batch classes`.
+        class_logits: Class logits, `batch classes`.
         labels: Class indices, or multi-hot rows, which are the targets without being normalized.
     """
     targets = label_vectors(labels, number_of_classes=class_logits.shape[1]).to(class_logits)

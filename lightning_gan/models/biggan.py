@@ -329,7 +329,7 @@ class BigGAN(GAN):
             network: The generator, or the one with average weights.
             latents: Standard normal latents, `batch latent_dim`.
             labels: Class indices or multi-hot rows; None without classes.
-            truncation: psi, from 0 (all latents are 0) to 1 (no truncation).
+            truncation: Factor psi of the truncated latents, from 0 (all latents are 0) to 1 (no truncation).
 
         Raises:
             ValueError: for a truncation outside of [0, 1].

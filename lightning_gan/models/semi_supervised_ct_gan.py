@@ -61,7 +61,7 @@ def score_of(class_logits: Logits) -> Logits:
     """``log(p / (1 - p))`` of the probability p that an image is real (section 5 of arXiv:1606.03498), in fp32.
 
     Args:
-        class_logits: `batch classes`; the scores are `batch 1`.
+        class_logits: Class logits, `batch classes`; the scores are `batch 1`.
     """
     return full_precision(class_logits).logsumexp(dim=1, keepdim=True)
 
@@ -70,7 +70,7 @@ def labelled_cost(class_logits: Logits, labels: Labels) -> Scalar:
     """Mean cross-entropy in nats of the images that have a label; 0 if no image has one.
 
     Args:
-        class_logits: `batch classes`.
+        class_logits: Class logits, `batch classes`.
         labels: Class indices, or rows `batch classes`. An image without a label has a row of zeros.
     """
     targets = label_vectors(labels, number_of_classes=class_logits.shape[1]).to(class_logits)

@@ -179,7 +179,7 @@ class SynthesisNetwork(GrowingGenerator):
         """Images of the active resolution in about [-1, 1].
 
         Args:
-            styles: w for each of the `active_layers`.
+            styles: Styles w, one for each of the `active_layers`, `batch layers style_dim`.
             random_noise: True draws new noise, False uses the stored noise.
             noisy_layers: Numbers of the layers that get noise, from 0; None is all layers.
         """
@@ -249,7 +249,7 @@ class Generator(nn.Module):
         """Images of the active resolution in about [-1, 1].
 
         Args:
-            latents: `batch latent_dim`.
+            latents: Latents z, `batch latent_dim`.
             labels: Class indices or multi-hot rows; they are needed if the network has classes.
             truncation: psi (section 4.3, appendix B): factor of the distance from the mean style; 1 does not truncate.
             truncation_layers: Number of layers, from the lowest resolution, that get truncated styles.
