@@ -231,13 +231,13 @@ class Generator(nn.Module):
         self,
         *,
         image_size: int,
-        image_channels: int = 3,
-        number_of_classes: int = 0,
-        latent_dim: int = 256,
-        label_dim: int = 256,
-        width: int = 64,
-        width_max: int = 1024,
-        architecture: Architecture = ResNet(),
+        image_channels: int,
+        number_of_classes: int,
+        latent_dim: int,
+        label_dim: int,
+        width: int,
+        width_max: int,
+        architecture: Architecture,
     ) -> None:
         super().__init__()
         self.number_of_classes = number_of_classes

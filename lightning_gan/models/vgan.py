@@ -172,6 +172,7 @@ class VGAN(GAN):
                 label_dim=label_dim,
                 width=width,
                 width_max=width_max,
+                architecture=ResNet(),
             ),
             discriminator=Discriminator(
                 image_size=image_size,
