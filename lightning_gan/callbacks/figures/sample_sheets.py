@@ -47,7 +47,9 @@ class TruncationSweep(PaperFigure):
         directory: str | None = None,
     ) -> None:
         if not truncations or not all(math.isfinite(value) for value in truncations):
-            raise ValueError(f"TruncationSweep: truncations={list(truncations)} must be finite numbers, and at least one")
+            raise ValueError(
+                f"TruncationSweep: truncations={list(truncations)} must be finite numbers, and at least one"
+            )
         check_counts(type(self).__name__, rows=rows)
         super().__init__(name=name, every_kimg=every_kimg, seed=seed, ema=ema, directory=directory)
         self.truncations = list(truncations)

@@ -116,17 +116,17 @@ class ProgressiveGrowing(ImageClock):
         super().on_fit_start(trainer, pl_module)
         # The learning rates of the settings: a checkpoint, loaded after this hook, holds the rates of its own stage.
         self._own_learning_rates = [[group["lr"] for group in own.param_groups] for own in trainer.optimizers]
-        self._grow(pl_module, self.schedule.at(self.images_seen))
+        self._grow_networks(pl_module, self.schedule.at(self.images_seen))
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         super().on_train_start(trainer, pl_module)
         # Again, because strategies that shard load a checkpoint only after on_fit_start.
-        self._grow(pl_module, self.schedule.at(self.images_seen))
+        self._grow_networks(pl_module, self.schedule.at(self.images_seen))
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         super().on_train_batch_start(trainer, pl_module, batch, batch_idx)
         growth = self.schedule.at(self.images_seen)
-        self._grow(pl_module, growth)
+        self._grow_networks(pl_module, growth)
         if self.reset_optimizers and self.growth is not None and _phase(growth) != _phase(self.growth):
             for optimizer in trainer.optimizers:
                 optimizer.state.clear()
@@ -165,7 +165,7 @@ class ProgressiveGrowing(ImageClock):
             "not known; give final_resolution"
         )
 
-    def _grow(self, pl_module: LightningModule, growth: Growth) -> None:
+    def _grow_networks(self, pl_module: LightningModule, growth: Growth) -> None:
         scale = growth.resolution / self.schedule.final_resolution if self.scale_gradients else 1.0
         self._growing(pl_module).grow(growth, gradient_scale=scale)
 
