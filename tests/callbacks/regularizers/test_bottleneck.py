@@ -328,7 +328,9 @@ def test_foreign_critics_get_a_bottleneck_and_resume(tmp_path: Path) -> None:
 
 def test_layers_that_are_not_there_are_refused_with_those_that_are() -> None:
     for layer in ("discriminator.head", "head", "generator.output"):
-        with pytest.raises(ValueError, match=rf"layer='{layer}' .* the last: discriminator.conv, discriminator.output$"):
+        with pytest.raises(
+            ValueError, match=rf"layer='{layer}' .* the last: discriminator.conv, discriminator.output$"
+        ):
             moved_by(Bottleneck(layer=layer), module=fast_gan())
     with pytest.raises(ValueError, match=r"layer='critic\.drop' .*critic\.conv, critic\.output"):
         foreign_fit(Bottleneck(layer="critic.drop", discriminator="critic", generator="decoder"), epochs=1)
