@@ -1,4 +1,4 @@
-"""Regularizers, and what stands around the loop: average, growing, samples, progress, checkpoints, the end."""
+"""Callbacks: regularizers, evaluations, figures, and the schedules, averages and checkpoints of a training run."""
 
 from lightning_gan.callbacks.evaluation.encoder_evaluation import EncoderEvaluation
 from lightning_gan.callbacks.evaluation.evaluation import Evaluation

@@ -360,7 +360,7 @@ class GameOfNumbers(GAN):
         (SampleGrid(), "SampleGrid: GameOfNumbers makes no images"),
         (SampleSheets(), "SampleSheets: GameOfNumbers makes no images"),
         (Evaluation(extractor=DigitFeatures()), "Evaluation: GameOfNumbers makes no images"),
-        (ConsensusOptimization(), "ConsensusOptimization looks at what both players' turns cost"),
+        (ConsensusOptimization(), "ConsensusOptimization computes both players' costs again"),
     ],
 )
 def test_callbacks_that_make_no_sense_in_a_game_are_refused_with_the_reason(callback: Callback, message: str) -> None:

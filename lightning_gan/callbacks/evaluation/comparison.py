@@ -1,4 +1,4 @@
-"""Measurements that compare generated with real images: where the reals come from, and how the fakes are drawn."""
+"""The base class of measurements that compare generated images with real ones."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -22,11 +22,16 @@ from lightning_gan.tensors.image_bytes import to_bytes
 from lightning_gan.tensors.shapes import Features, ImageBytes, Labels, Latents
 
 Sampler: TypeAlias = Callable[[LightningModule, int, int], Tensor]
-"""Makes images `[count, channels, height, width]` in about [-1, 1] of (module, count, seed)."""
+"""A function of (module, count, seed) that returns images `[count, channels, height, width]` in about [-1, 1]."""
 
 
 class Described(NamedTuple):
-    """What is kept of some images: rows of numbers, and the place of each row in the whole set, -1 for none."""
+    """The rows of numbers that a measurement keeps of some images.
+
+    Attributes:
+        rows: numbers of the images, `batch features`.
+        positions: position of each row in the whole set of images, or -1 for rows that are left out.
+    """
 
     rows: Features
     positions: Int64[Tensor, " batch"]
@@ -34,13 +39,18 @@ class Described(NamedTuple):
 
 @dataclass
 class Gathering:
-    """What is kept of the images that a rank has seen so far."""
+    """The rows that a rank has collected so far.
+
+    Attributes:
+        parts: one set of rows for each part that `Comparison.describe` returns.
+        images: number of images that the rank has read.
+    """
 
     parts: list[FeatureSet] = field(default_factory=list)
     images: int = 0
 
     def add(self, images: int, described: list[Described]) -> None:
-        """Adds a batch of `images` images."""
+        """Adds the rows of a batch of `images` images, one `Described` for each part."""
         self.parts = self.parts or [FeatureSet() for _ in described]
         for part, (rows, positions) in zip(self.parts, described, strict=True):
             part.update(rows, positions)
@@ -48,40 +58,46 @@ class Gathering:
 
 
 class Reals(NamedTuple):
-    """What is kept of all reals, and numbers of them alone: `floors`. Rank 0 alone has them."""
+    """The collected rows of all real images. Only rank 0 has them; on other ranks they are empty.
+
+    Attributes:
+        parts: rows of all real images, one tensor `reals features` for each part of `Comparison.describe`.
+        floors: numbers that depend on the real images only.
+    """
 
     parts: list[Features]
     floors: dict[str, float]
 
 
 def images_of(batch: Any) -> Tensor:
-    """The images of a batch: its first tensor with four dimensions.
+    """Returns the images of a batch, `batch channels height width`: its first tensor with four dimensions.
 
     Raises:
-        ValueError: if there is none.
+        ValueError: if the batch holds no such tensor.
     """
     for tensor in tensors_of(batch):
         if tensor.dim() == 4:
             return tensor
     raise ValueError(
-        f"Evaluation: no images [batch, channels, height, width] in a batch of type {type(batch).__name__}"
+        f"Evaluation: no images [batch, channels, height, width] in a batch of type {type(batch).__name__}; "
+        "let the dataloader yield an image tensor, or a list, tuple or mapping with one"
     )
 
 
 class _Fakes(ABC):
-    """Where generated images come from."""
+    """A source of generated images."""
 
     asked: Tensor | None
-    """The class that every image is made for, None without classes."""
+    """Class index that each image is generated for; None without classes."""
 
     @abstractmethod
     def images(self, share: Share) -> Tensor:
-        """The images of a batch, in about [-1, 1]."""
+        """Generates the images of a batch, `batch channels height width`, in about [-1, 1]."""
 
 
 @final
 class _LatentFakes(_Fakes):
-    """What a `GAN` makes of latents."""
+    """Images that a `GAN` generates from latents."""
 
     def __init__(self, gan: GAN, latents: Latents, labels: Labels | None, *, truncation: float, ema: bool) -> None:
         self.gan, self.latents, self.asked = gan, latents, labels
@@ -94,7 +110,7 @@ class _LatentFakes(_Fakes):
 
 @final
 class _SampledFakes(_Fakes):
-    """What a user's function makes."""
+    """Images that the user's `sampler` generates."""
 
     def __init__(self, module: LightningModule, sampler: Sampler) -> None:
         self.module, self.sampler, self.asked = module, sampler, None
@@ -104,30 +120,32 @@ class _SampledFakes(_Fakes):
 
 
 class Comparison(RealsMeasurement):
-    """Measures generated beside real images.
+    """Compares generated images with real ones.
 
-    The reals are those that every `RealsMeasurement` gets; while fitting they are read once. Real images are a batch's
-    first tensor with four dimensions, uint8 or float in [-1, 1].
+    The real images come from the dataloader that every `RealsMeasurement` reads; while fitting, they are read only
+    once. The real images of a batch are its first tensor with four dimensions, uint8, or float in [-1, 1].
 
-    It works on a `GAN`, and with `sampler` on any LightningModule. Its place among the callbacks is behind those that
-    average weights.
+    The callback works on a `GAN`, and with `sampler` on any LightningModule. List it after callbacks that average
+    weights.
 
-    A subclass says in `describe` what is kept of images, in `floors` what the reals are measured by alone, and in
-    `compare` what the numbers are.
+    A subclass implements `describe`, which returns the rows to keep of some images, `floors`, which computes numbers of
+    the real images only, and `compare`, which computes the numbers that are logged.
 
     Args:
-        every_kimg: see `Measurement`.
-        fake_count: images to generate.
-        batch_size: images to generate at once, on each rank. Where networks draw noise, it changes the images.
-        seed: see `Measurement`.
-        truncation: passed to `GAN.sample`.
-        ema: passed to `GAN.sample`. Other modules are always evaluated with the weights that `EMA` averages.
-        sampler: gives images `[count, channels, height, width]` in about [-1, 1] of a module that is no `GAN`, from
-            (module, count, seed). It is called per batch, with networks in evaluation mode and without gradients.
-        name: see `Measurement`.
+        every_kimg: thousands of real images between measurements while fitting; None measures only at the end of fit.
+        fake_count: number of images to generate.
+        batch_size: number of images that each rank generates at once. If networks draw noise, it changes the images.
+        seed: integer that determines the latents, the noise and every other random choice.
+        truncation: truncation that is passed to `GAN.sample`; 1 samples the whole distribution.
+        ema: whether `GAN.sample` uses averaged weights, if there are some. Other modules are always evaluated with the
+            weights that `EMA` averages.
+        sampler: function of (module, count, seed) that returns images `[count, channels, height, width]` in about
+            [-1, 1], for a module that is no `GAN`; None samples the `GAN`. It is called once per batch, with networks
+            in evaluation mode and without gradients.
+        name: prefix of the logged names, and name of the JSON file.
 
     Raises:
-        ValueError: for settings that cannot be evaluated, and before training starts for a run that cannot be.
+        ValueError: for settings out of range, and before training starts for a module or a run that cannot be measured.
     """
 
     def __init__(
@@ -154,28 +172,40 @@ class Comparison(RealsMeasurement):
         self._validation_reals: Reals | None = None
         self._loop_reals = Gathering()
 
-    # ------------------------------------------------------------------ what a comparison is
+    # ------------------------------------------------------------------ for subclasses
 
     @abstractmethod
     def describe(self, images: ImageBytes, positions: Int64[Tensor, " batch"]) -> list[Described]:
-        """What is kept of some images, always as many parts; `positions` are theirs in the set, -1 for duplicates."""
+        """Computes the rows to keep of some images.
+
+        Args:
+            images: uint8 images, `batch channels height width`.
+            positions: positions of the images in the whole set, or -1 for duplicates.
+
+        Returns:
+            The parts of the description. Their number is the same in every call.
+        """
 
     @abstractmethod
     def floors(self, reals: list[Features]) -> dict[str, float]:
-        """Numbers of the reals alone, on rank 0."""
+        """Computes numbers that depend on the real images only; called on rank 0.
+
+        Args:
+            reals: rows of all real images, one tensor `reals features` for each part of `describe`.
+        """
 
     @abstractmethod
     def compare(self, reals: Reals, fakes: list[Features], *, asked: Tensor | None, drawn: Record) -> Record:
-        """The numbers, under "metrics", and what they depend on; on rank 0.
+        """Returns a record of the numbers, under "metrics", and of the settings they depend on; called on rank 0.
 
         Args:
-            reals: what is kept of the reals.
-            fakes: what is kept of the fakes.
-            asked: the class that every fake was made for, None without classes.
-            drawn: what the fakes depend on.
+            reals: rows and floors of the real images.
+            fakes: rows of all generated images, one tensor `fakes features` for each part of `describe`.
+            asked: class index that each image was generated for; None without classes.
+            drawn: settings that the generated images depend on, to be included in the record.
         """
 
-    # ------------------------------------------------------------------ when
+    # ------------------------------------------------------------------ checks, and the batches of validate and test
 
     def check(self, module: LightningModule) -> None:
         if self.sampler is None:
@@ -219,7 +249,7 @@ class Comparison(RealsMeasurement):
         return Reals(parts=parts, floors=self.floors(parts) if trainer.is_global_zero else {})
 
     def _add_reals(self, trainer: Trainer, module: LightningModule, gathering: Gathering, batch: Any) -> None:
-        """This rank's batch, at the positions that its images have in the data set."""
+        """Adds the rows of this rank's batch, with the positions of its images in the data set."""
         images = images_of(batch).to(module.device)
         positions = positions_in_set(trainer, len(images), after=gathering.images)
         gathering.add(len(images), self._described(images, positions))
@@ -244,7 +274,7 @@ class Comparison(RealsMeasurement):
         return host_of(module).gan(
             self.title,
             problem="how to draw images from it is not known",
-            remedy="give sampler=, a function of (module, count, seed) that makes images in [-1, 1]",
+            remedy="give sampler=, a function of (module, count, seed) that returns images in [-1, 1]",
         )
 
     def _described(self, images: Tensor, positions: Int64[Tensor, " batch"]) -> list[Described]:

@@ -1,4 +1,7 @@
-"""How well an encoder inverts its generator, and how much of an image's class its codes hold (BiGAN's MNIST table)."""
+"""The evaluation of encoders: reconstruction error, and 1-NN accuracy of the codes as in BiGAN's MNIST table.
+
+Donahue et al. 2017, arXiv:1605.09782.
+"""
 
 from typing import Any
 
@@ -23,24 +26,25 @@ from lightning_gan.tensors.shapes import Features
 class EncoderEvaluation(RealsMeasurement):
     """Encodes and reconstructs real images, while fitting, and in `validate` and `test`.
 
-    Its numbers:
-    - the mean squared error of reconstructions, per pixel of images in [-1, 1];
-    - with labels of several classes, the share of images whose nearest other image is of the same class, "near" by
-      codes, and as a reference by pixels (1-NN accuracy, leaving one out: no image is found by itself, so that it needs
-      no other images than those of the training);
-    - likewise the share of reconstructions whose nearest real image, but for the original, is of the original's class:
-      whether the digit survives where the pixels do not.
+    It computes these numbers:
+    - the mean squared error of the reconstructions, per pixel of images in [-1, 1];
+    - if there are labels of several classes, the share of images whose nearest other image has the same class. It is
+      computed from distances between codes and, as a reference, from distances between pixels. This is the
+      leave-one-out 1-NN accuracy: an image is never its own neighbour;
+    - if there are labels of several classes, the share of reconstructions whose nearest real image, the original left
+      out, has the original's class. It shows whether a reconstruction keeps the class even if its pixels differ.
 
-    It works on every `lightning_gan.loop.autoencoder.Autoencoder`. Images are those that every `RealsMeasurement` gets,
-    in batches of (images, labels); labels that the model ignores are used here. Pixels, codes and reconstructions are
-    kept on the device while it measures, hence the limit on their number; distances are computed in blocks.
+    The callback works on every `lightning_gan.loop.autoencoder.Autoencoder`. It reads the images of every
+    `RealsMeasurement`, in batches of (images, labels), and uses the labels even if the model ignores them. It keeps
+    pixels, codes and reconstructions in the device's memory, so their number is limited by `image_count`; distances
+    are computed in blocks.
 
     Args:
-        every_kimg: thousands of real images between measurements while fitting; None measures at the end only.
-        image_count: most images to measure: the first of the data, or of each rank's part of it. Accuracies of
-            different counts are not comparable.
-        ema: use averaged weights, if there are some.
-        name: see `Evaluation`.
+        every_kimg: thousands of real images between measurements while fitting; None measures only at the end of fit.
+        image_count: largest number of images to measure, at least 2. The first images of the data set are taken, or on
+            several ranks the first of each rank's part. Accuracies of different counts are not comparable.
+        ema: whether averaged weights are used, if there are some.
+        name: prefix of the logged names, and name of the JSON file; two evaluations in one run need different names.
 
     Raises:
         ValueError: for fewer than 2 images, and before training starts for modules without an encoder.
@@ -49,7 +53,7 @@ class EncoderEvaluation(RealsMeasurement):
     def __init__(
         self, *, every_kimg: float | None = None, image_count: int = 5000, ema: bool = True, name: str = "metrics"
     ) -> None:
-        # Nothing is sampled, and batches are the loader's.
+        # batch_size and seed of the base class have no effect: nothing is sampled, the dataloader makes the batches.
         super().__init__(every_kimg=every_kimg, batch_size=1, seed=0, name=name)
         if image_count < 2:
             raise ValueError(f"EncoderEvaluation: image_count={image_count} must be at least 2, to have neighbours")
@@ -106,7 +110,7 @@ class EncoderEvaluation(RealsMeasurement):
         return f"{error}; 1-NN accuracy of codes {codes:.3f}, of pixels {pixels:.3f}"
 
     def _accuracy_of_pixels(self, pixels: Features, classes: Int64[Tensor, " batch"], *, is_fitting: bool) -> float:
-        """While fitting it stays what it is."""
+        """The 1-NN accuracy of the pixels; while fitting it is computed once, because the images do not change."""
         if not is_fitting:
             return neighbour_accuracy(pixels, pixels, classes)
         if self._pixel_accuracy is None:
@@ -114,12 +118,12 @@ class EncoderEvaluation(RealsMeasurement):
         return self._pixel_accuracy
 
     def _is_complete(self, trainer: Trainer, gathering: Gathering) -> bool:
-        """Whether there are enough images; the same on all ranks, because sharded networks need every one of them."""
+        """Whether enough images were read; all ranks agree, because every rank must run a sharded network."""
         enough = gathering.images * trainer.world_size >= self.image_count
         return trainer.strategy.reduce_boolean_decision(enough, all=True)
 
     def _add(self, trainer: Trainer, module: LightningModule, gathering: Gathering, batch: Any) -> None:
-        """This rank's batch: errors, classes, pixels, codes and reconstructions of its images."""
+        """Adds the errors, classes, pixels, codes and reconstructions of this rank's batch."""
         autoencoder = autoencoder_of(module, asker=self.title)
         images, labels = images_and_labels(batch)
         images = images.to(module.device)
@@ -128,7 +132,7 @@ class EncoderEvaluation(RealsMeasurement):
             images = from_bytes(images) if is_bytes else trainer.precision_plugin.convert_input(images)
             codes = autoencoder.encode(images, ema=self.ema)
             reconstructions = autoencoder.decode(codes, ema=self.ema)
-        # Multi-hot labels are no classes.
+        # Multi-hot labels name no single class, so they are ignored.
         classes = labels.to(images) if labels is not None and labels.dim() == 1 else images.new_zeros(len(images))
         positions = positions_in_set(trainer, len(images), after=gathering.images)
         rows = [

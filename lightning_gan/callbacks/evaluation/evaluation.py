@@ -1,6 +1,6 @@
-"""Evaluation: how close a generator's images are to the real ones, while it trains, and in `validate` and `test`.
+"""The evaluation of generated images by their distance to real images in a feature space.
 
-The feature extractor sees every image once; all numbers come from those features (`lightning_gan.metrics`).
+Each image passes the feature extractor once; `lightning_gan.metrics` computes all numbers from these features.
 """
 
 from collections.abc import Callable
@@ -19,37 +19,42 @@ from lightning_gan.tensors.shapes import Features, ImageBytes
 
 
 class Evaluation(Comparison):
-    """Compares generated with real images, and logs, prints and writes what it finds.
+    """Compares generated images with real ones; logs, prints and writes the results.
 
-    While fitting it evaluates every `every_kimg` thousand images and at the end, against the images of the validation
-    dataloader, whose features it computes once. In `validate` and `test` the reals are those of the loop's own batches.
-    Of several dataloaders it reads the first.
+    While fitting, the callback evaluates every `every_kimg` thousand images and at the end. It compares with the images
+    of the validation dataloader, whose features it computes once. In `validate` and `test` it compares with the images
+    of the loop's own batches. If there are several dataloaders, it reads the first.
 
-    Results: `metrics/...` in the loggers and in `trainer.callback_metrics` (a checkpoint may monitor
-    `metrics/frechet_distance`), `metrics.json` in `trainer.default_root_dir`, and a table on the terminal. Evaluating
-    leaves training as it was: random state and modes of the networks are put back. A `fast_dev_run` is not evaluated.
+    Results are logged as `metrics/...` in the loggers and in `trainer.callback_metrics` (a checkpoint may monitor
+    `metrics/frechet_distance`), written to `metrics.json` in `trainer.default_root_dir`, and printed as a table. The
+    evaluation does not change training: it restores the random state and the modes of the networks. In a
+    `fast_dev_run` nothing is evaluated.
 
-    It works on a `GAN`, and with `sampler` on any LightningModule. Real images are a batch's first tensor with four
-    dimensions, uint8 or float in [-1, 1]. Its place among the callbacks is behind those that average weights.
+    The callback works on a `GAN`, and with `sampler` on any LightningModule. The real images of a batch are its first
+    tensor with four dimensions, uint8, or float in [-1, 1]. List it after callbacks that average weights.
 
     Args:
-        extractor: makes features `[batch, features]` of uint8 images with 1 or 3 channels. It is frozen, and no part of
-            checkpoints.
-        every_kimg: thousands of real images between evaluations while fitting; None evaluates at the end only.
-        fake_count: images to generate. Distances of different counts are not comparable.
-        batch_size: images to generate at once, on each rank. Where networks draw noise, it changes the images.
-        seed: latents, noise and random subsets are a function of it.
-        truncation: passed to `GAN.sample`.
-        ema: passed to `GAN.sample`. Other modules are always evaluated with the weights that `EMA` averages.
-        neighbours: k of precision, recall, density and coverage.
-        kernel_subsets: how many random subsets the kernel distance averages over.
-        kernel_subset_size: samples per subset; all of them where there are fewer, as the record then says.
-        sampler: gives images `[count, channels, height, width]` in about [-1, 1] of a module that is no `GAN`, from
-            (module, count, seed). It is called per batch, with networks in evaluation mode and without gradients.
-        name: what the loggers' names begin with, and the name of the JSON file; two evaluations in one run need two.
+        extractor: network that computes features `[batch, features]` of uint8 images with 1 or 3 channels. It is frozen
+            and not saved in checkpoints.
+        every_kimg: thousands of real images between evaluations while fitting; None evaluates only at the end of fit.
+        fake_count: number of images to generate. Distances of different counts are not comparable.
+        batch_size: number of images that each rank generates at once. If networks draw noise, it changes the images.
+        seed: integer that determines the latents, the noise and the random subsets.
+        truncation: truncation that is passed to `GAN.sample`; 1 samples the whole distribution.
+        ema: whether `GAN.sample` uses averaged weights, if there are some. Other modules are always evaluated with the
+            weights that `EMA` averages.
+        neighbours: number of neighbours, k, of precision, recall, density and coverage.
+        kernel_subsets: number of random subsets that the kernel distance is averaged over.
+        kernel_subset_size: number of samples in each subset, at least 2; all samples if there are fewer. The record
+            states the number that was used.
+        sampler: function of (module, count, seed) that returns images `[count, channels, height, width]` in about
+            [-1, 1], for a module that is no `GAN`; None samples the `GAN`. It is called once per batch, with networks
+            in evaluation mode and without gradients.
+        name: prefix of the logged names, and name of the JSON file; two evaluations in one run need different names.
 
     Raises:
-        ValueError: for settings that cannot be evaluated, and before training starts for a run that cannot be.
+        ValueError: for settings out of range, and before training starts for a module or a run that cannot be
+            evaluated.
     """
 
     def __init__(
@@ -118,7 +123,7 @@ class Evaluation(Comparison):
         if isinstance(self.extractor, DigitFeatures):
             logits = self.extractor.to(fake.device).classify_features(fake)
             numbers |= class_counts(logits)
-            # A class is a digit here: data with other classes have features of their own.
+            # The labels can be compared because the classes of this extractor are the ten digits.
             if asked is not None:
                 numbers["asked_class"] = share_of_class(logits, asked)
         return {

@@ -1,4 +1,4 @@
-"""Callbacks that work in `validate` and in `test` alike, and not in the validation while fitting."""
+"""The base class of callbacks that act in `validate` and `test`, and not in the validation of `fit`."""
 
 from typing import Any
 
@@ -7,29 +7,29 @@ from lightning.pytorch.trainer.states import TrainerFn
 
 
 class EvaluationLoops(Callback):
-    """Hears of the loops of `validate` and `test` through three methods.
+    """Calls the same three methods in the loops of `validate` and `test`.
 
-    A subclass overrides those that it needs, and calls them through `super()` first.
+    A subclass overrides the methods it needs and calls each through `super()` first.
     """
 
     def begin_loop(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """A loop begins."""
+        """Called when a loop begins."""
 
     def loop_batch(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, *, index: int, batches: int | float
     ) -> None:
-        """A batch of the first dataloader is done.
+        """Called after each batch of the first dataloader.
 
         Args:
-            trainer: whose loop it is.
-            pl_module: the module.
-            batch: this rank's batch.
-            index: its number, from 0.
-            batches: how many there are, infinite if that is not known.
+            trainer: trainer that runs the loop.
+            pl_module: module that is validated or tested.
+            batch: batch of this rank.
+            index: number of the batch, counted from 0.
+            batches: number of batches in the loop; infinite if it is not known.
         """
 
     def end_loop(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """A loop ends; numbers may still be logged."""
+        """Called when a loop ends, while numbers can still be logged."""
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.state.fn != TrainerFn.FITTING:

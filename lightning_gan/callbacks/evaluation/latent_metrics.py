@@ -1,8 +1,6 @@
-"""How smoothly images change along paths between latents, and how plainly latents separate by the images' attributes.
+"""The metrics of disentanglement: perceptual path length and linear separability.
 
-Karras et al. 2019 (StyleGAN, arXiv:1812.04948), section 4, call it disentanglement.
-
-The mathematics is in `lightning_gan.metrics`; when and where is `Measurement`'s.
+Karras et al. 2019 (StyleGAN, arXiv:1812.04948), section 4. `lightning_gan.metrics` holds the mathematics.
 """
 
 import math
@@ -30,7 +28,7 @@ from lightning_gan.tensors.shapes import Images, Labels, Latents, PerSample
 
 @contextmanager
 def exact_convolutions() -> Iterator[None]:
-    """Inside, GPUs multiply fp32 numbers in full: TF32 would round a step of a ten-thousandth away."""
+    """Switches TF32 off inside the context: its rounding is larger than the effect of a step of 1e-4."""
     convolutions, products = torch.backends.cudnn.conv, torch.backends.cuda.matmul  # type: ignore[attr-defined]
     before = convolutions.fp32_precision, products.fp32_precision
     convolutions.fp32_precision = products.fp32_precision = "ieee"
@@ -41,10 +39,10 @@ def exact_convolutions() -> Iterator[None]:
 
 
 def _gan(module: LightningModule, *, asker: str) -> GAN:
-    """The module, which makes images of latents.
+    """The module as a `GAN` that generates images from latents.
 
     Raises:
-        ValueError: if it does not, or if what its latents are is not known.
+        ValueError: if it generates no images, or is no `GAN`.
     """
     host = host_of(module)
     host.check_makes_images(asker)
@@ -52,29 +50,29 @@ def _gan(module: LightningModule, *, asker: str) -> GAN:
 
 
 class _Path(ABC):
-    """Images along the paths between pairs of latents."""
+    """The images on the paths between pairs of latents."""
 
     @abstractmethod
     def at(self, places: PerSample) -> Images:
-        """Images at these places of the paths, 0 being their beginnings and 1 their ends."""
+        """Generates one image per path, at a position from 0 (the first latent) to 1 (the second)."""
 
 
 class _LatentPath(_Path):
-    """Along great circles in z."""
+    """Great circles in z."""
 
     def __init__(self, module: GAN, first: Latents, second: Latents, labels: Labels | None, *, ema: bool) -> None:
-        # In double precision, which the CPU has: in fp32 an angle's arc cosine alone may be off by more than the step.
+        # In float64, on the CPU because not every device has it: the fp32 rounding of the angle may exceed the step.
         self.first, self.second = first.cpu().double(), second.cpu().double()
         self.module, self.labels, self.ema = module, labels, ema
 
     def at(self, places: PerSample) -> Images:
-        # A normal latent is about sqrt(d) long; networks that do not normalize it know no shorter ones.
+        # Latents in training have a norm of about sqrt(d), and some networks do not normalize them.
         latents = slerp(self.first, self.second, places.cpu().double()) * math.sqrt(self.module.latent_dim)
         return self.module.sample(latents.to(next(self.module.generator.parameters())), self.labels, ema=self.ema)
 
 
 class _StylePath(_Path):
-    """Along straight lines in w."""
+    """Straight lines in w."""
 
     def __init__(self, module: GAN, first: Latents, second: Latents, labels: Labels | None, *, ema: bool) -> None:
         self.module, self.ema = style_based_of(module, asker="PerceptualPathLength", remedy="set space: z"), ema
@@ -87,34 +85,38 @@ class _StylePath(_Path):
 
 
 class PerceptualPathLength(Measurement):
-    """Perceptual path length (PPL): how far images move per short step between latents, in z or in w.
+    """Measures the perceptual path length (PPL): the perceptual distance per short step between latents, in z or in w.
 
-    It needs no real images. In z, paths are great circles between normalized latents, scaled to the length that normal
-    latents have; in w, straight lines between styles. Both ends of a step get the same noise and labels. Networks run
-    in fp32, whatever precision they train in: mixed precision would round the step away.
+    Karras et al. 2019 (arXiv:1812.04948), section 4.1, equations 2 and 3. No real images are needed. In z, paths are
+    great circles between normalized latents, scaled to the norm sqrt(latent_dim) of normal latents; in w, they are
+    straight lines between styles. Both images of a step get the same noise and labels. Networks run in fp32, whatever
+    precision they train in, because mixed precision would round the step to 0.
 
-    Lengths compare only with others of the same distance. The papers' is LPIPS on VGG-16, whose weights are not part of
-    this package: with the package `lpips` installed, give `class_path: lpips.LPIPS` with `net: vgg`. (torchmetrics' has
-    the same weights with `reduction: none`, but refuses images that overshoot below -1.) On digits, give
+    Only lengths of the same distance are comparable. The papers use LPIPS on VGG-16, whose weights are not part of
+    this package: install the package `lpips` and give `class_path: lpips.LPIPS` with `net: vgg`. (torchmetrics' LPIPS
+    has the same weights with `reduction: none`, but refuses images with values below -1.) On digits, give
     `lightning_gan.metrics.perceptual_path.DigitDistance`.
 
     Args:
-        distance: of two batches of images, one number per pair. Images are float in about [-1, 1], neither clipped nor
-            rounded, at most about 256 pixels high. It is frozen, and no part of checkpoints.
-        space: z for any `GAN`; w for one that is `StyleBased`, as `StyleGAN` is.
-        sampling: full takes steps anywhere on the paths, end at their beginnings.
-        crop_faces: look at the face alone, as the papers do on CelebA-HQ and FFHQ.
-        epsilon: the step, as a share of the path.
-        discarded_share: of the lengths, at either end, that the mean leaves out.
-        every_kimg: thousands of real images between measurements while fitting; None measures at the end only.
-        pair_count: pairs of latents; 50,000 and more are the authors'.
-        batch_size: pairs at once, on each rank. Where networks draw noise, it changes the images.
-        seed: latents, places and noise are a function of it.
-        ema: measure the averaged generator, if there is one.
-        name: see `Evaluation`.
+        distance: network that returns one number per pair of images from two image batches. Images are float in about
+            [-1, 1], neither clipped nor rounded, at most about 256 pixels high. It is frozen and not saved in
+            checkpoints.
+        space: space of the paths: z for any `GAN`, w for a `StyleBased` one such as `StyleGAN`.
+        sampling: position of the steps: full takes random positions on the paths, end takes the beginning of each path.
+        crop_faces: whether images are cropped to the face, as in the papers on CelebA-HQ and FFHQ.
+        epsilon: length of a step as a share of the path, above 0.
+        discarded_share: share of the lengths that the mean leaves out at each end, from 0 to below 0.5: that share of
+            the smallest and that share of the largest.
+        every_kimg: thousands of real images between measurements while fitting; None measures only at the end of fit.
+        pair_count: number of pairs of latents; the authors use 50,000 and more.
+        batch_size: number of pairs that each rank measures at once. If networks draw noise, it changes the images.
+        seed: integer that determines the latents, the positions and the noise.
+        ema: whether the averaged generator is measured, if there is one.
+        name: prefix of the logged names, and name of the JSON file; two evaluations in one run need different names.
 
     Raises:
-        ValueError: for settings that cannot be measured, and before training starts for modules that cannot be.
+        ValueError: for settings out of range, and before training starts for modules that cannot be measured and for
+            weights in half precision.
     """
 
     def __init__(
@@ -154,8 +156,8 @@ class PerceptualPathLength(Measurement):
         super().setup(trainer, pl_module, stage)
         if str(trainer.precision) in ("16-true", "bf16-true"):
             raise ValueError(
-                f"{self.title}: a step of {self.epsilon} is lost in weights of precision={trainer.precision}; train "
-                "with '32-true' or mixed precision"
+                f"{self.title}: precision={trainer.precision} rounds a step of epsilon={self.epsilon} to 0; train with "
+                "'32-true' or mixed precision"
             )
 
     def check(self, module: LightningModule) -> None:
@@ -220,24 +222,26 @@ class PerceptualPathLength(Measurement):
 
 
 class LinearSeparability(Measurement):
-    """How well planes in z, and in w if the module has styles, separate what a classifier sees in the images.
+    """Measures how well planes in z, and in w if the module has styles, separate the attributes of the images.
 
-    The score is ``exp(sum_i H(Y_i|X_i))`` over the classifier's attributes, 1 at best. It needs no real images, but a
-    classifier of them, of the attributes that one wants to control; the paper's has 40 of CelebA, and its weights are
-    not part of this package. It is frozen, and no part of checkpoints.
+    Karras et al. 2019 (arXiv:1812.04948), section 4.2. The score is ``exp(sum_i H(Y_i|X_i))``, in nats, over the
+    attributes of a classifier; the best score is 1. No real images are needed, but a classifier of the attributes. The
+    paper's classifier has 40 attributes of CelebA; its weights are not part of this package.
 
     Args:
-        classifier: logits `[batch, attributes]`, above 0 where an image has the attribute, of images in about [-1, 1].
-        every_kimg: thousands of real images between measurements while fitting; None measures at the end only.
-        sample_count: images to generate; 200,000 in the paper.
-        kept_share: of the samples, for each attribute, those of which the classifier is surest.
-        batch_size: images to generate at once, on each rank. Where networks draw noise, it changes the images.
-        seed: latents and noise are a function of it.
-        ema: measure the averaged generator, if there is one.
-        name: see `Evaluation`.
+        classifier: network that returns logits `[batch, attributes]`, above 0 if an image has the attribute, from
+            images in about [-1, 1]. It is frozen and not saved in checkpoints.
+        every_kimg: thousands of real images between measurements while fitting; None measures only at the end of fit.
+        sample_count: number of images to generate; 200,000 in the paper.
+        kept_share: share of the samples that is kept for each attribute, in (0, 1]; kept are those with the largest
+            absolute logit.
+        batch_size: number of images that each rank generates at once. If networks draw noise, it changes the images.
+        seed: integer that determines the latents and the noise.
+        ema: whether the averaged generator is measured, if there is one.
+        name: prefix of the logged names, and name of the JSON file; two evaluations in one run need different names.
 
     Raises:
-        ValueError: for settings that cannot be measured, and before training starts for modules that cannot be.
+        ValueError: for settings out of range, and before training starts for modules that cannot be measured.
     """
 
     def __init__(
@@ -255,7 +259,8 @@ class LinearSeparability(Measurement):
         super().__init__(every_kimg=every_kimg, batch_size=batch_size, seed=seed, name=name)
         if not 1 / max(sample_count, 1) <= kept_share <= 1:
             raise ValueError(
-                f"{self.title}: kept_share={kept_share} of sample_count={sample_count} leaves none or more"
+                f"{self.title}: kept_share={kept_share} of sample_count={sample_count} must keep at least one sample "
+                "and at most all; give a share in (0, 1]"
             )
         self.classifier = classifier.requires_grad_(False).eval()
         self.sample_count = sample_count
@@ -280,7 +285,7 @@ class LinearSeparability(Measurement):
             with trainer.precision_plugin.forward_context():
                 images = gan.sample(here, classes, ema=self.ema)
                 if isinstance(module, StyleBased):
-                    # Every layer has the same style.
+                    # All layers have the same style, so that of the first layer is enough.
                     points["w"].update(module.styles(here, classes, ema=self.ema)[:, 0], share.filed)
             logits = classifier(images.float())
             answers.update(logits.reshape(len(images), -1), share.filed)

@@ -1,7 +1,4 @@
-"""When a trained generator is measured, over which ranks the work is dealt out, and where the numbers go.
-
-`Measurement` is the part that every measurement shares; `Comparison` adds real images to compare with.
-"""
+"""The base class of all measurements: when they run, how ranks share the work, and where the numbers are written."""
 
 import math
 from abc import abstractmethod
@@ -28,12 +25,12 @@ from lightning_gan.tensors.shapes import Features
 
 
 class Share(NamedTuple):
-    """One batch of one rank.
+    """One batch of samples that one rank generates.
 
     Attributes:
-        positions: which samples of all to make.
-        filed: where they belong in the gathered set: their positions, or -1 for padding samples.
-        seed: of everything random about them.
+        positions: positions of the batch's samples among all samples.
+        filed: positions of the samples in the gathered set: `positions`, or -1 for padding samples.
+        seed: seed of every random choice for these samples.
     """
 
     positions: Int64[Tensor, " batch"]
@@ -42,22 +39,22 @@ class Share(NamedTuple):
 
 
 class Measurement(EvaluationLoops, ImageClock):
-    """Measures a module while it trains, every so many images and at the end, and in `validate` and `test`.
+    """Measures a module while fitting, every `every_kimg` thousand images and at the end, and in `validate` and `test`.
 
-    Results: `metrics/...` in the loggers and in `trainer.callback_metrics`, `metrics.json` in
-    `trainer.default_root_dir`, and a table on the terminal. Measuring leaves training as it was: random state and modes
-    of the networks are put back. A `fast_dev_run` is not measured.
+    Results are logged as `metrics/...` in the loggers and in `trainer.callback_metrics`, written to `metrics.json` in
+    `trainer.default_root_dir`, and printed as a table. A measurement does not change training: it restores the random
+    state and the modes of the networks. In a `fast_dev_run` nothing is measured.
 
-    A subclass measures in `measured`, on every rank, and says in `check` what it cannot measure.
+    A subclass computes its numbers in `measured`, on every rank, and refuses modules it cannot measure in `check`.
 
     Args:
-        every_kimg: thousands of real images between measurements while fitting; None measures at the end only.
-        batch_size: samples to make at once, on each rank.
-        seed: everything random is a function of it.
-        name: what the loggers' names begin with, and the name of the JSON file.
+        every_kimg: thousands of real images between measurements while fitting; None measures only at the end of fit.
+        batch_size: number of samples that each rank generates at once.
+        seed: integer that determines every random choice.
+        name: prefix of the logged names, and name of the JSON file.
 
     Raises:
-        ValueError: for an interval or a batch size below 1.
+        ValueError: for an interval below one image or a batch size below 1.
     """
 
     def __init__(self, *, every_kimg: float | None, batch_size: int, seed: int, name: str) -> None:
@@ -70,37 +67,38 @@ class Measurement(EvaluationLoops, ImageClock):
         self._evaluated_at: int | None = None
         self._latest: Record | None = None
 
-    # ------------------------------------------------------------------ what a measurement is
+    # ------------------------------------------------------------------ what a subclass defines
 
     @abstractmethod
     def measured(self, trainer: Trainer, module: LightningModule) -> Record:
-        """The numbers, under "metrics", and every setting they depend on; empty on other ranks than the first.
+        """Returns a record of the numbers, under "metrics", and of every setting they depend on.
 
-        Called on every rank, without gradients, with networks in evaluation mode and averaged weights.
+        It is called on every rank, without gradients, with networks in evaluation mode and averaged weights. Ranks
+        other than 0 return an empty record.
         """
 
     @abstractmethod
     def headline(self, numbers: dict[str, float]) -> str:
-        """The numbers in half a line, for the terminal while training goes on."""
+        """Returns the main numbers as a short text, which is printed after each measurement while fitting."""
 
     def titles(self) -> dict[str, str]:
-        """What the table on the terminal calls the numbers, by their names; a number without a title has its name."""
+        """Returns the titles of the printed table by the numbers' names; without a title, the name is printed."""
         return {}
 
     def report(self, record: Record) -> str:
-        """The record for the terminal, at the end."""
+        """Returns the text of a record that is printed at the end of fit, and of `validate` and `test`."""
         return table(record, titles=self.titles())
 
     @abstractmethod
     def check(self, module: LightningModule) -> None:
-        """Refuse a module that cannot be measured, before anything runs.
+        """Refuses a module that cannot be measured, before anything runs.
 
         Raises:
-            ValueError: with the remedy.
+            ValueError: if the module cannot be measured; the message names a remedy.
         """
 
     def can_fit(self, trainer: Trainer) -> bool:
-        """Whether there is what it takes to measure while fitting."""
+        """Whether the trainer has the data that a measurement while fitting needs."""
         return True
 
     # ------------------------------------------------------------------ fit
@@ -117,7 +115,8 @@ class Measurement(EvaluationLoops, ImageClock):
             return
         if crosses_multiple(self.images_before, self.images_seen, every_images=self._every_images):
             record = self._evaluate_fit(trainer, pl_module)
-            # For whoever monitors them. Loggers have them already: Lightning would spare loggers most steps' numbers.
+            # For callbacks that monitor them. `_evaluate_fit` has given them to the loggers already, because Lightning
+            # gives loggers the numbers of every log_every_n_steps-th step only.
             pl_module.log_dict(self._logged(record), logger=False, rank_zero_only=False)
             trainer.print(f"{record['kimg']:.1f} {host_of(pl_module).clock_unit}: {self.headline(record['metrics'])}")
 
@@ -157,28 +156,29 @@ class Measurement(EvaluationLoops, ImageClock):
 
     @property
     def title(self) -> str:
-        """What error messages begin with."""
+        """The name of the class, with which error messages begin."""
         return type(self).__name__
 
     def check_counts(self, **counts: int) -> None:
-        """Refuse settings below 1.
+        """Refuses settings below 1.
 
         Raises:
-            ValueError: naming the setting.
+            ValueError: if a count is below 1; the message names the setting.
         """
         for setting, count in counts.items():
             if count < 1:
                 raise ValueError(f"{self.title}: {setting}={count} must be at least 1")
 
     def shares(self, trainer: Trainer, count: int) -> Iterator[Share]:
-        """This rank's batches of `count` samples, with randomness seeded anew for each of them.
+        """Yields this rank's batches of `count` samples, and seeds torch's random numbers for each of them.
 
-        Batches and their seeds are the same whatever the number of ranks.
+        The batches and their seeds do not depend on the number of ranks. All ranks get equally many batches: a rank
+        without a batch left repeats the first one as padding.
         """
         starts = range(0, count, self.batch_size)
         for turn in range(math.ceil(len(starts) / trainer.world_size)):
             index = turn * trainer.world_size + trainer.global_rank
-            # Sharded networks need every rank in every forward: a rank without a batch left repeats the first in vain.
+            # Every rank must take part in every forward pass of a sharded network: padding samples fill the last round.
             start = starts[index] if index < len(starts) else 0
             positions = torch.arange(start, min(start + self.batch_size, count))
             seed = derived_seed(self.seed, "fakes", start)
@@ -188,7 +188,7 @@ class Measurement(EvaluationLoops, ImageClock):
     # ------------------------------------------------------------------ one evaluation
 
     def _evaluate(self, trainer: Trainer, module: LightningModule, *, stage: str) -> Record:
-        """The record on every rank; rank 0 writes it."""
+        """Measures, and returns the record on every rank; rank 0 also writes it."""
         with isolate_rng(), evaluation_mode(module), torch.no_grad(), host_of(module).averaged_weights(trainer):
             measured = self.measured(trainer, module)
         record: Record = trainer.strategy.broadcast({"stage": stage, "kimg": self.kimg, **measured})
@@ -205,19 +205,23 @@ class Measurement(EvaluationLoops, ImageClock):
 
 
 def skipped(trainer: Trainer) -> bool:
-    """Whether this run only tries whether it runs."""
+    """Whether nothing is measured because this is a `fast_dev_run`."""
     return bool(trainer.fast_dev_run)  # type: ignore[attr-defined]
 
 
 def where_doubles_are(tensor: Tensor) -> Tensor:
-    """On the CPU instead of Apple's GPU, which has no float64."""
+    """Moves a tensor from Apple's GPU, which has no float64, to the CPU; other tensors stay where they are."""
     return tensor.cpu() if tensor.device.type == "mps" else tensor
 
 
 def gathered(trainer: Trainer, module: LightningModule, features: FeatureSet) -> Features:
-    """All ranks' features in order, for rank 0 alone, on the device they were kept on; the set is emptied."""
+    """Gathers the features of all ranks in the order of their positions, and empties the set.
+
+    Returns:
+        Features `samples features` on rank 0, no rows on other ranks, on the device that the set was kept on.
+    """
     home = features.features[0].device
-    # Ranks exchange tensors of their devices; what was kept elsewhere goes there for as long as it takes.
+    # Ranks can only exchange tensors on their devices, so features in main memory are moved there and back.
     everything = features.to(module.device).compute()
     features.reset()
     return where_doubles_are((everything if trainer.is_global_zero else everything[:0]).to(home))

@@ -1,6 +1,6 @@
-"""What PGGAN was measured by (Karras et al. 2018, arXiv:1710.10196, section 5): patches at every scale, and variety.
+"""The metrics of PGGAN (Karras et al. 2018, arXiv:1710.10196, section 5): sliced Wasserstein distance and MS-SSIM.
 
-The mathematics is in `lightning_gan.metrics`; when and where is `Comparison`'s.
+`lightning_gan.metrics` holds the mathematics.
 """
 
 from collections.abc import Callable, Iterator
@@ -19,34 +19,38 @@ from lightning_gan.tensors.seeds import derived_seed
 from lightning_gan.tensors.shapes import Features, ImageBytes
 
 FLOOR = "its floor: two halves of the reals"
-"""What the table calls the distance between reals."""
+"""Title in the printed table of the distance between two sets of real images."""
 
 
 class SlicedWasserstein(Comparison):
-    """Sliced Wasserstein distance of 7 x 7 patches at every level of the Laplacian pyramid, the papers' SWD x 1000.
+    """Measures the sliced Wasserstein distance of 7 x 7 patches at every level of the Laplacian pyramid.
 
-    As many reals as fakes are compared, drawn at random if there are more. The floor beside it is the same distance
-    between two disjoint sets of reals, each of as many images, or of half the reals if there are too few.
+    It is the papers' SWD x 1000 (Karras et al. 2018, arXiv:1710.10196, section 5). As many real images as generated
+    ones are compared; if there are more real images, they are drawn at random. The floor that is logged beside the
+    distance is the same distance between two disjoint sets of real images, each of `fake_count` images, or of half the
+    real images if there are fewer.
 
-    Patches are kept in main memory, images are not: 0.5 MiB per colour image of 1024 x 1024 pixels.
-    `limit_val_batches` bounds the number of reals.
+    Patches are kept in main memory, images are not: 0.5 MiB per colour image of 1024 x 1024 pixels. The trainer's
+    `limit_val_batches` limits the number of real images.
 
     Args:
-        every_kimg: thousands of real images between measurements while fitting; None measures at the end only.
-        fake_count: images to generate; 16,384 in the paper. Distances of different counts are not comparable.
-        batch_size: images to generate at once, on each rank. Where networks draw noise, it changes the images.
-        patches_per_image: at each level.
-        repeats: bundles of random directions, one after the other.
-        directions: directions in a bundle.
-        seed: latents, noise, patches and directions are a function of it.
-        truncation: passed to `GAN.sample`.
-        ema: passed to `GAN.sample`.
-        sampler: see `Evaluation`.
-        name: see `Evaluation`.
+        every_kimg: thousands of real images between measurements while fitting; None measures only at the end of fit.
+        fake_count: number of images to generate; 16,384 in the paper. Distances of different counts are not comparable.
+        batch_size: number of images that each rank generates at once. If networks draw noise, it changes the images.
+        patches_per_image: number of patches that are taken from each image, at each level.
+        repeats: number of times that a new set of random directions is drawn; the distance is averaged over all.
+        directions: number of random directions in each set.
+        seed: integer that determines the latents, the noise, the patches and the directions.
+        truncation: truncation that is passed to `GAN.sample`; 1 samples the whole distribution.
+        ema: whether `GAN.sample` uses averaged weights, if there are some. Other modules are always evaluated with the
+            weights that `EMA` averages.
+        sampler: function of (module, count, seed) that returns images `[count, channels, height, width]` in about
+            [-1, 1], for a module that is no `GAN`; None samples the `GAN`.
+        name: prefix of the logged names, and name of the JSON file; two evaluations in one run need different names.
 
     Raises:
-        ValueError: for settings that cannot be measured, and for images below 16 pixels or of sides that cannot be
-            halved, at the first of them.
+        ValueError: for settings out of range, and at the first image if its shorter side is below 16 pixels or its
+            sides cannot be halved for every level.
     """
 
     def __init__(
@@ -84,7 +88,7 @@ class SlicedWasserstein(Comparison):
         self._sides: list[int] = []
 
     def describe(self, images: ImageBytes, positions: Int64[Tensor, " batch"]) -> list[Described]:
-        # Kept in main memory, and sorted where the images were.
+        # Patches are kept in main memory; distances are computed on the device of the images.
         self._device, self._sides = images.device, level_sides(*images.shape[-2:])
         levels = descriptors(images.float(), positions, per_image=self.patches_per_image, seed=self.seed)
         return [Described(level.cpu(), positions) for level in levels]
@@ -127,7 +131,7 @@ class SlicedWasserstein(Comparison):
         )
 
     def _distances(self, pairs: Iterator[tuple[Features, Features]], *, name: str) -> dict[str, float]:
-        """The mean over levels under `name`, and every level's beside it, finest first."""
+        """The mean distance over levels under `name`, and the distance of every level, finest first."""
         distances = {}
         for level, pair in enumerate(pairs):
             first, second = (described.to(self._device) for described in pair)
@@ -151,23 +155,27 @@ class SlicedWasserstein(Comparison):
 
 
 class MultiScaleSimilarity(Comparison):
-    """MS-SSIM among pairs of samples, where less means more variety, and the same among pairs of reals.
+    """Measures the mean MS-SSIM of pairs of generated images and of pairs of real images.
 
-    It says nothing of quality, and something of variety only if fakes resemble each other more than reals do. Fakes are
-    paired as they are drawn; reals with their neighbour in the batch: data sorted by class should be shuffled.
+    A lower MS-SSIM means more variety (Karras et al. 2018, arXiv:1710.10196, section 5). The number does not measure
+    the quality of images, and it shows a lack of variety only if it is higher for generated images than for real ones.
+    Generated images are paired in the order they are drawn in, real images with the next image of the batch: data
+    sorted by class should be shuffled.
 
     Args:
-        every_kimg: thousands of real images between measurements while fitting; None measures at the end only.
-        fake_count: images to generate, an even number; 20,000 in the paper, which are 10,000 pairs.
-        batch_size: images to generate at once, on each rank, an even number.
-        seed: latents and noise are a function of it.
-        truncation: passed to `GAN.sample`.
-        ema: passed to `GAN.sample`.
-        sampler: see `Evaluation`.
-        name: see `Evaluation`.
+        every_kimg: thousands of real images between measurements while fitting; None measures only at the end of fit.
+        fake_count: number of images to generate, even; 20,000 in the paper, which are 10,000 pairs.
+        batch_size: number of images that each rank generates at once, even.
+        seed: integer that determines the latents and the noise.
+        truncation: truncation that is passed to `GAN.sample`; 1 samples the whole distribution.
+        ema: whether `GAN.sample` uses averaged weights, if there are some. Other modules are always evaluated with the
+            weights that `EMA` averages.
+        sampler: function of (module, count, seed) that returns images `[count, channels, height, width]` in about
+            [-1, 1], for a module that is no `GAN`; None samples the `GAN`.
+        name: prefix of the logged names, and name of the JSON file; two evaluations in one run need different names.
 
     Raises:
-        ValueError: for odd counts, and for images below 16 pixels, at the first of them.
+        ValueError: for odd counts, and at the first image if its sides are below 16 pixels.
     """
 
     def __init__(
@@ -195,21 +203,22 @@ class MultiScaleSimilarity(Comparison):
         self.check_counts(fake_count=fake_count)
         if fake_count % 2 or batch_size % 2:
             raise ValueError(
-                f"MultiScaleSimilarity: fake_count={fake_count} and batch_size={batch_size} must be even, for pairs"
+                f"MultiScaleSimilarity: fake_count={fake_count} and batch_size={batch_size} must be even, because "
+                "images are compared in pairs"
             )
 
     def describe(self, images: ImageBytes, positions: Int64[Tensor, " batch"]) -> list[Described]:
         paired = len(images) // 2 * 2
         first, second = slice(0, paired, 2), slice(1, paired, 2)
         images = where_doubles_are(images)
-        # A duplicate is in the set already: a pair with one is left out.
+        # A pair that contains a duplicate is left out, because the set contains that image already.
         places = torch.where(positions[second] < 0, positions[second], positions[first])
         similarities = multi_scale_similarity(images[first].double(), images[second].double())
         return [Described(similarities[:, None], places)]
 
     def floors(self, reals: list[Features]) -> dict[str, float]:
         if not len(reals[0]):
-            raise ValueError("MultiScaleSimilarity: no pair of real images; give batches of at least 2")
+            raise ValueError("MultiScaleSimilarity: no pair of real images; give batches of at least 2 images")
         return {"ms_ssim_of_reals": reals[0].double().mean().item()}
 
     def compare(self, reals: Reals, fakes: list[Features], *, asked: Tensor | None, drawn: Record) -> Record:

@@ -1,7 +1,7 @@
-"""The top singular values of every layer, as BigGAN's authors log them (arXiv:1809.11096, section 4).
+"""The logging of each layer's largest singular values, as in BigGAN (Brock et al. 2019, arXiv:1809.11096, section 4).
 
-They found that the generator's first singular value of most layers grows throughout training and explodes at collapse,
-the discriminator's is noisy, with spikes. Neither is a remedy: they are there to be looked at.
+The authors found that the first singular value of most layers of the generator grows throughout training and explodes
+when training collapses, and that those of the discriminator are noisy, with spikes.
 """
 
 from typing import Any
@@ -18,18 +18,20 @@ from lightning_gan.layers.top_singular_values import top_singular_values
 
 
 class SingularValues(ImageClock):
-    """Hands `singular_values/NETWORK.LAYER/0` and so on to the loggers, of stored weights (before spectral norm).
+    """Logs the largest singular values of each layer as `singular_values/NETWORK.LAYER/0`, `.../1` and so on.
 
-    It works in any LightningModule, and leaves training as it is.
+    The values are those of the stored weights, before spectral normalization. The callback works in any
+    LightningModule and does not change training.
 
     Args:
-        every_kimg: thousands of images between looks.
+        every_kimg: thousands of images between measurements.
         networks: attribute paths of the networks.
-        count: how many of each layer.
-        exact_up_to: matrices whose smaller side is at most this are decomposed exactly, larger ones nearly.
+        count: number of singular values of each layer, the largest first.
+        exact_up_to: largest smaller side of a matrix that is decomposed exactly; larger matrices are decomposed
+            approximately.
 
     Raises:
-        ValueError: for settings out of range, networks that are not there, or that have no weights of two dimensions.
+        ValueError: for settings out of range, unknown networks, and networks without weights of two or more dimensions.
     """
 
     def __init__(
@@ -66,7 +68,7 @@ class SingularValues(ImageClock):
             logger.log_metrics(values | {"kimg": self.kimg}, step=step)
 
     def measure(self, pl_module: LightningModule) -> dict[str, float]:
-        """All values by the names they are logged under."""
+        """Returns all singular values by the names they are logged under."""
         values: dict[str, float] = {}
         for path in self.networks:
             for name, weight in self._weights(pl_module, path).items():
@@ -76,7 +78,7 @@ class SingularValues(ImageClock):
         return values
 
     def _weights(self, pl_module: LightningModule, path: str) -> dict[str, Tensor]:
-        """Weights by their layers' names; parametrized ones as they are stored."""
+        """The weights of two or more dimensions by their layers' names; parametrized weights as they are stored."""
         network = host_of(pl_module).network(path, setting="SingularValues(networks=...)")
         return {
             name.replace(".parametrizations.weight.original", "").removesuffix(".weight"): weight.detach()

@@ -1,4 +1,4 @@
-"""What callbacks that draw have in common: when they draw, how they sample, where pictures go."""
+"""The base class of callbacks that write pictures: it decides when they draw and where the pictures are written."""
 
 from abc import ABC, abstractmethod
 from pathlib import Path
@@ -15,21 +15,23 @@ from lightning_gan.foreign.host import host_of
 
 
 class Figure(ImageClock, ABC):
-    """Draws while fitting: every `every_kimg` thousand images, and at the end unless that has just been drawn.
+    """Draws pictures while fitting, every `every_kimg` thousand images and at the end.
+
+    At the end nothing is drawn if the last batch has just been drawn. A subclass samples and writes in `draw`.
 
     Args:
-        every_kimg: thousands of images between pictures; None draws at the end alone.
-        directory: where to; None is `folder` in the trainer's `default_root_dir`.
+        every_kimg: thousands of images between pictures; None draws only at the end of fit.
+        directory: directory of the pictures; None is `folder` in the trainer's `default_root_dir`.
 
     Raises:
         ValueError: if the interval is less than one image.
     """
 
     folder: ClassVar[str]
-    """Where pictures go within a run."""
+    """Name of the directory of the pictures, in the trainer's `default_root_dir`."""
 
     draws_stage_ends: ClassVar[bool] = False
-    """Whether there is a picture at the end of every resolution of a growing GAN."""
+    """Whether a picture is also drawn at the end of every resolution of a growing GAN."""
 
     def __init__(self, *, every_kimg: float | None, directory: str | None) -> None:
         self.every_kimg = every_kimg
@@ -40,14 +42,14 @@ class Figure(ImageClock, ABC):
 
     @abstractmethod
     def draw(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Sample on every rank, because sharded networks need all of them; write on the first."""
+        """Samples on every rank, because sharded networks need all of them, and writes pictures on rank 0."""
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
         growing = growing_of(trainer) if self.draws_stage_ends else None
-        # Now, and not with the next batch: that one comes to networks which have grown.
+        # Drawn now, because the networks grow before the next batch.
         is_due = growing is not None and growing.changes_resolution(self.images_before, self.images_seen)
         if self._every_images is not None:
             is_due |= crosses_multiple(self.images_before, self.images_seen, every_images=self._every_images)
@@ -67,9 +69,9 @@ class Figure(ImageClock, ABC):
         return write_png(folder / f"{file}.png", pixels)
 
     def _publish(self, trainer: Trainer, pl_module: LightningModule, pixels: Grid, *, file: str, title: str) -> None:
-        """Write a picture, and hand it to the loggers of TensorBoard and W&B under its title. For the first rank."""
+        """Writes a picture and gives it to the loggers of TensorBoard and W&B under its title; called on rank 0."""
         image = self._write(trainer, pixels, file=file)
-        # On the axis of the losses; W&B drops what comes with a smaller step than they had.
+        # The step of the losses, because W&B drops pictures that come with a smaller step.
         step = host_of(pl_module).logger_step(trainer, images_seen=self.images_seen)
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
@@ -79,11 +81,11 @@ class Figure(ImageClock, ABC):
 
 
 def columns_for(number_of_classes: int) -> int:
-    """Images per row: one per class if there are 2 to 16, else 8."""
+    """Returns the number of images per row: one per class if there are 2 to 16 classes, else 8."""
     return number_of_classes if 2 <= number_of_classes <= 16 else 8
 
 
 def growing_of(trainer: Trainer) -> ProgressiveGrowing | None:
-    """The callback by which the networks grow, if there is one."""
+    """Returns the trainer's `ProgressiveGrowing` callback; None if it has none."""
     found = [callback for callback in trainer.callbacks if isinstance(callback, ProgressiveGrowing)]  # type: ignore[attr-defined]
     return found[0] if found else None

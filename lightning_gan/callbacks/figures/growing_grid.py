@@ -1,4 +1,4 @@
-"""The growing grid: what became of the same latents, resolution by resolution."""
+"""A figure of progressive growing: images from the same latents at every resolution."""
 
 from collections.abc import Iterator
 from typing import Any, ClassVar
@@ -12,25 +12,26 @@ from lightning_gan.tensors.shapes import ImageBytes
 
 
 class GrowingGrid(PaperFigure):
-    """A row for every resolution, of the same latents: how each stage of a growing GAN ended, and where it is now.
+    """Draws one row per resolution of a growing GAN, with samples from the same latents at the end of each stage.
 
-    It is drawn at the end of every resolution (progressive growing: Karras et al. 2018, arXiv:1710.10196). Rows are
-    enlarged to one size. They are kept in checkpoints; `test` of a run that had no such callback shows the present
-    resolution alone, and so does a GAN that does not grow.
+    The last row shows the present resolution. The figure is drawn at the end of every resolution (progressive growing:
+    Karras et al. 2018, arXiv:1710.10196). All rows are enlarged to the same size, and saved in checkpoints. `test` of a
+    run without this callback shows only the present resolution, and so does a GAN that does not grow.
 
     Args:
-        columns: how many latents; None is one per class if there are 2 to 16, else 8.
-        name: see `PaperFigure`.
-        every_kimg: see `PaperFigure`.
-        seed: see `PaperFigure`.
-        ema: see `PaperFigure`.
-        directory: see `PaperFigure`.
+        columns: number of latents, one per column; None is one per class if there are 2 to 16 classes, else 8.
+        name: name of the figure's folder and title; two figures of the same class in one run need different names.
+        every_kimg: thousands of images between pictures while fitting; None draws only at the end of each resolution
+            and of fit.
+        seed: integer that determines the latents and the networks' noise.
+        ema: whether the averaged generator is shown, if there is one.
+        directory: directory of the figure's folder; None is `figures` in the trainer's `default_root_dir`.
 
     Raises:
-        ValueError: without columns.
+        ValueError: for columns below 1.
 
     Attributes:
-        rows: images by their height, `columns channels height width`.
+        rows: uint8 images of each row, `columns channels height width`, by their height.
     """
 
     draws_stage_ends: ClassVar[bool] = True
@@ -55,7 +56,7 @@ class GrowingGrid(PaperFigure):
         self.seed_noise()
         images = sample_bytes(module, latents, labels, ema=self.ema)
         height = images.shape[-2]
-        # A checkpoint's rows may be of other settings than these: such rows, and those of larger images, are not ours.
+        # Rows of a checkpoint with another number of columns are dropped, and so are rows of larger images.
         kept = {size: row for size, row in self.rows.items() if size < height and len(row) == len(images)}
         self.rows = kept | {height: images}
         labels_left = [f"{row.shape[-2]} x {row.shape[-1]}" for row in self.rows.values()]

@@ -1,4 +1,4 @@
-"""What figures of papers have in common: they are drawn of a GAN, in training or trained."""
+"""The base class of the papers' figures, which are drawn from a `GAN` during or after training."""
 
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
@@ -20,10 +20,14 @@ from lightning_gan.tensors.seeds import derived_seed
 
 
 def check_counts(figure: str, **counts: int | None) -> None:
-    """Refuse counts below 1; None is fine.
+    """Refuses counts below 1; None is allowed.
+
+    Args:
+        figure: name of the figure, for the error message.
+        **counts: counts by the names of their settings.
 
     Raises:
-        ValueError: naming the figure and the count.
+        ValueError: if a count is below 1; the message names the figure and the setting.
     """
     for name, count in counts.items():
         if count is not None and count < 1:
@@ -35,9 +39,9 @@ class Picture:
     """One picture of a figure.
 
     Args:
-        pixels: what it shows.
-        part: what follows the figure's name and the kimg in the file's name, such as `_layers`.
-        is_logged: whether loggers get it, too.
+        pixels: uint8 pixels of the picture, `grid_height grid_width shown_channels`.
+        part: text at the end of the file's name, after the figure's name and the kimg, such as `_layers`.
+        is_logged: whether the loggers get the picture, too.
     """
 
     pixels: Grid
@@ -46,23 +50,23 @@ class Picture:
 
 
 class PaperFigure(EvaluationLoops, Figure):
-    """Draws into `figures/NAME/kimg_000160.000.png` of a run: at the end of fit, and in `validate` and `test`.
+    """Writes pictures `figures/NAME/kimg_000160.000.png`, at the end of fit, and in `validate` and `test`.
 
     For a trained run: `python cli.py test --config RUN.yaml --config addons/figures.yaml --ckpt_path last`.
-    The loggers of TensorBoard and W&B get the pictures as `figures/NAME`. Drawing leaves training as it is: random
-    state and the networks' modes are restored. The same weights and seed give the same pictures.
+    The loggers of TensorBoard and W&B get the pictures as `figures/NAME`. The callback does not change training: it
+    restores the random state and the modes of the networks. The same weights and seed give the same pictures.
 
-    Its place among the callbacks is behind those that average weights.
+    List it after callbacks that average weights.
 
     Args:
-        name: what the figure is called; two of a kind in one run need two names.
-        every_kimg: thousands of images between pictures while fitting; None draws at the end alone.
-        seed: latents, and the networks' noise, are a function of it.
-        ema: show the averaged generator, if there is one.
-        directory: where to; None is `figures` in the trainer's `default_root_dir`.
+        name: name of the figure's folder and title; two figures of the same class in one run need different names.
+        every_kimg: thousands of images between pictures while fitting; None draws only at the end of fit.
+        seed: integer that determines the latents and the networks' noise.
+        ema: whether the averaged generator is shown, if there is one.
+        directory: directory of the figure's folder; None is `figures` in the trainer's `default_root_dir`.
 
     Raises:
-        ValueError: for settings that cannot be drawn, and before training for a module that is no `GAN`.
+        ValueError: for settings out of range, and before training for a module that is no `GAN`.
     """
 
     folder: ClassVar[str] = "figures"
@@ -75,7 +79,7 @@ class PaperFigure(EvaluationLoops, Figure):
 
     @abstractmethod
     def pictures(self, module: GAN) -> Iterator[Picture]:
-        """The figure's pictures, one after the other, of images that are sampled on every rank."""
+        """Yields the figure's pictures; called on every rank, because sharded networks are sampled on all of them."""
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         refuse_doubles(self, trainer, setting="name")
@@ -83,10 +87,10 @@ class PaperFigure(EvaluationLoops, Figure):
         self.gan(pl_module)
 
     def gan(self, pl_module: LightningModule) -> GAN:
-        """The module, which can be sampled.
+        """Returns the module as a `GAN`.
 
         Raises:
-            ValueError: if how to sample it is not known.
+            ValueError: if it is no `GAN`, so that it is not known how to sample it.
         """
         return host_of(pl_module).gan(
             type(self).__name__, problem="how to sample it is not known", remedy="leave this figure out"
@@ -105,14 +109,23 @@ class PaperFigure(EvaluationLoops, Figure):
                     self._write(trainer, picture.pixels, file=file)
 
     def seed_noise(self, *position: int | str) -> None:
-        """Have the networks draw the same noise from here on, whatever was drawn before."""
+        """Seeds torch's random numbers, from which the networks draw their noise.
+
+        Args:
+            *position: name or number of a part of the figure; each part has noise of its own.
+        """
         torch.manual_seed(derived_seed(self.seed, "noise of samples", *position))
 
     def try_truncations(self, trainer: Trainer, pl_module: LightningModule, truncations: Sequence[float]) -> None:
-        """Sample one image with each, so that a model which cannot says so before training and not after it.
+        """Samples one image with each truncation, so that unsupported values raise an error before training.
+
+        Args:
+            trainer: trainer whose precision is used.
+            pl_module: module that is sampled.
+            truncations: values of `GAN.sample(truncation=...)`.
 
         Raises:
-            ValueError: the model's own.
+            ValueError: if the model does not support a truncation.
         """
         gan = self.gan(pl_module)
         with isolate_rng(), trainer.precision_plugin.forward_context():

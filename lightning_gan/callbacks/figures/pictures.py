@@ -1,4 +1,4 @@
-"""Pictures of images: grids, tables with labels, and PNG files that are whole or not there."""
+"""Pictures that are composed of images: grids, tables with labels, and their PNG files."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -18,23 +18,26 @@ from lightning_gan.layers.resampling import nearest_upsample
 from lightning_gan.tensors.shapes import ImageBytes
 
 Grid: TypeAlias = UInt8[Tensor, "grid_height grid_width shown_channels"]
-"""Pixels of a picture, as image files have them."""
+"""Pixels of a picture, 0 to 255, in the layout of image files: channels last."""
 
 TableRow: TypeAlias = UInt8[Tensor, "columns channels _ _"]
-"""The images of a table's row, of any size."""
+"""The images of one row of a table, of any height and width."""
 
 Font: TypeAlias = ImageFont.FreeTypeFont | ImageFont.ImageFont
-"""What text is written with: a font that comes with Pillow."""
+"""A font that Pillow contains, for the labels."""
 
 SCREEN_WIDTH = 1024
-"""Pictures are enlarged by a whole factor as long as they are no wider than this, so that small digits can be seen."""
+"""Largest width, in pixels, that small pictures are enlarged to, by a whole factor."""
 
 FONT_SIZE, GAP, LINE = 16, 12, 2
-"""Pixels: of letters, between the parts of a table and around labels, and between images; more in wider tables."""
+"""Font size, space between the parts of a table and around labels, and space between images, in pixels.
+
+Tables that are wider than `SCREEN_WIDTH` have larger ones, in proportion to their width.
+"""
 
 
 def shown_channels(channels: int) -> int:
-    """How many channels of an image a picture shows: of 2 the first, of more than 4 the first three.
+    """Returns how many channels of an image a picture shows: the first of 2, and the first three of more than 4.
 
     Example:
         >>> [shown_channels(channels) for channels in (1, 2, 3, 4, 5)]
@@ -44,19 +47,28 @@ def shown_channels(channels: int) -> int:
 
 
 def image_grid(images: ImageBytes, *, columns: int, factor: int = 1) -> Grid:
-    """Images side by side, row by row, every pixel enlarged to `factor` x `factor`.
+    """Places images side by side, row by row, and enlarges every pixel to `factor` x `factor` pixels.
 
     Args:
-        images: as many as fill whole rows. Of 2 channels the first is shown, of more than 4 the first three.
-        columns: images per row.
-        factor: enlargement.
+        images: uint8 images, `batch channels height width`; their number is a multiple of `columns`. The first of 2
+            channels is shown, and the first three of more than 4.
+        columns: number of images per row.
+        factor: factor by which height and width are enlarged, a whole number.
     """
     images = nearest_upsample(images[:, : shown_channels(images.shape[1])], factor=factor)
     return rearrange(images, "(rows columns) c h w -> (rows h) (columns w) c", columns=columns)
 
 
 def enlargement(height: int, width: int, *, final_height: int, columns: int) -> int:
-    """The factor that brings small images to the size of the final ones, and those to the size of a screen.
+    """Returns the whole factor that images of a grid are enlarged by.
+
+    Images are enlarged to the final height, and further while the grid is no wider than `SCREEN_WIDTH`.
+
+    Args:
+        height: height of an image in pixels.
+        width: width of an image in pixels.
+        final_height: height in pixels of the images at the end of training; it differs while networks grow.
+        columns: number of images per row.
 
     Example:
         >>> [enlargement(size, size, final_height=32, columns=10) for size in (4, 8, 16, 32)]
@@ -68,16 +80,19 @@ def enlargement(height: int, width: int, *, final_height: int, columns: int) -> 
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """Rows of images with labels, on white: the layout of the papers' figures.
+    """Rows of images with labels on a white background, the layout of the papers' figures.
 
     Args:
-        rows: images of each row, `columns channels height width`, as many in every row. Rows may be of different
-            sizes, each a whole fraction of the largest; all are enlarged to the same size.
-        row_labels: a label to the left of each row, or none. The same label on neighbouring rows stands there once.
-        column_labels: a label above each column, or none; likewise.
-        gaps_above: rows that are set off from the row above.
-        gaps_left: columns that are set off from the column to the left.
-        corner: a text instead of the first image, for tables whose first row and column are sources of the rest.
+        rows: images of each row, `columns channels height width`; all rows have the same number of images. Rows may
+            have different image sizes if each divides the largest; all are enlarged to the same size.
+        row_labels: labels to the left of the rows, one per row; empty for none. A label that is repeated on
+            neighbouring rows is written once.
+        column_labels: labels above the columns, one per column; empty for none. A label that is repeated on
+            neighbouring columns is written once.
+        gaps_above: indices of the rows that have a wider space above them.
+        gaps_left: indices of the columns that have a wider space to their left.
+        corner: text that replaces the first image, for tables whose first row and column are sources of the others;
+            None shows the image.
     """
 
     rows: Sequence[TableRow]
@@ -88,7 +103,7 @@ class Table:
     corner: str | None = None
 
     def drawn(self) -> Grid:
-        """The table as RGB pixels, as wide as a screen or wider."""
+        """Returns the table as uint8 RGB pixels; small images are enlarged by a whole factor."""
         columns = len(self.rows[0])
         height, width = (max(row.shape[axis] for row in self.rows) for axis in (-2, -1))
         factor = enlargement(height, width, final_height=height, columns=columns)
@@ -124,7 +139,12 @@ class Table:
 
 
 def write_png(path: Path, pixels: Grid) -> Image.Image:
-    """Write a PNG file, so that nobody reads half of it; make the folder if need be."""
+    """Writes pixels to a PNG file and returns the image; readers never find a half-written file.
+
+    Args:
+        path: file to write; its folder is created if needed.
+        pixels: uint8 pixels, `grid_height grid_width shown_channels`.
+    """
     image = _pil_image(pixels)
     with written_whole(path) as file:
         image.save(file, format="PNG")
@@ -136,7 +156,7 @@ def _pil_image(pixels: Grid) -> Image.Image:
 
 
 def _spans(labels: Sequence[str]) -> list[tuple[str, list[int]]]:
-    """Each label with the neighbouring positions that it stands at.
+    """Each label with the neighbouring positions that have it.
 
     Example:
         >>> _spans(["coarse", "coarse", "fine"])
@@ -149,13 +169,13 @@ def _spans(labels: Sequence[str]) -> list[tuple[str, list[int]]]:
 
 
 def _text_size(text: str, font: Font) -> tuple[int, int]:
-    """Width and height in pixels."""
+    """Width and height of a text in pixels."""
     box = ImageDraw.Draw(Image.new("L", (1, 1))).multiline_textbbox((0, 0), text, font)
     return round(box[2]), round(box[3])
 
 
 def _in_lines(text: str, font: Font, *, width: int) -> str:
-    """Words in as few lines as fit into `width` pixels; a word that is too long has a line of its own."""
+    """Breaks a text into as few lines as fit into `width` pixels; a word that is too long has a line of its own."""
     lines: list[str] = []
     for word in text.split(" "):
         if lines and _text_size(f"{lines[-1]} {word}", font)[0] <= width:

@@ -1,4 +1,4 @@
-"""Figures of models with an encoder: real images beside their reconstructions, and ways from one image to another."""
+"""Figures of models with an encoder: reconstructions of real images, and interpolations between their codes."""
 
 import math
 from abc import ABC
@@ -21,21 +21,21 @@ from lightning_gan.tensors.shapes import ImageBytes, Images
 
 
 class FigureOfReals(PaperFigure, ABC):
-    """A figure that needs some real images: the first that training meets.
+    """A figure that shows real images: the first ones of training.
 
-    In `validate` and `test` of a run that has kept none it is some of the whole set, which may be sorted by classes.
-    They are kept in checkpoints, so that the figures of a run show the same images all along, in `test` as well.
+    In `validate` and `test` of a run that has kept no images, it takes images from all parts of the data set, which may
+    be sorted by classes. The images are saved in checkpoints, so that all figures of a run show the same ones.
 
     Args:
-        count: how many real images.
-        name: see `PaperFigure`.
-        every_kimg: see `PaperFigure`.
-        seed: see `PaperFigure`.
-        ema: see `PaperFigure`.
-        directory: see `PaperFigure`.
+        count: number of real images to keep.
+        name: name of the figure's folder and title; two figures of the same class in one run need different names.
+        every_kimg: thousands of images between pictures while fitting; None draws only at the end of fit.
+        seed: integer that determines the latents and the networks' noise.
+        ema: whether averaged weights are used, if an `EMA` callback is there.
+        directory: directory of the figure's folder; None is `figures` in the trainer's `default_root_dir`.
 
     Attributes:
-        reals: those met so far.
+        reals: uint8 images that were kept so far, `batch channels height width`, in main memory.
     """
 
     def __init__(
@@ -60,13 +60,15 @@ class FigureOfReals(PaperFigure, ABC):
         self._keep(batch, until=self._share(index, batches=batches))
 
     def shown_reals(self, module: GAN) -> Images:
-        """The real images in [-1, 1], on the module's device; fewer than `count` if there were not more.
+        """Returns the real images, `batch channels height width`, in [-1, 1], on the module's device.
+
+        There are fewer than `count` images if fewer were read.
 
         Raises:
-            ValueError: if there were none.
+            ValueError: if no real image was read.
         """
         if not len(self.reals):
-            raise ValueError(f"{type(self).__name__}: no real images came by; train or test on a batch at least")
+            raise ValueError(f"{type(self).__name__}: no real images were read; train or test on at least one batch")
         return from_bytes(self.reals[: self.count].to(module.device))
 
     def state_dict(self) -> dict[str, Any]:
@@ -77,7 +79,7 @@ class FigureOfReals(PaperFigure, ABC):
         self.reals = state_dict["reals"].cpu()
 
     def _share(self, batch_idx: int, *, batches: int | float) -> int:
-        """How many images there should be after a batch, of a set that is as long as this."""
+        """Number of images to have kept after a batch, so that they come from all parts of the loop's `batches`."""
         return self.count if math.isinf(batches) else math.ceil(self.count * (batch_idx + 1) / batches)
 
     def _keep(self, batch: Any, *, until: int) -> None:
@@ -89,21 +91,22 @@ class FigureOfReals(PaperFigure, ABC):
 
 
 class ReconstructionGrid(FigureOfReals):
-    """Real images, below each its reconstruction, and below that a sample: three rows, again and again.
+    """Draws groups of three rows: real images, their reconstructions below them, and samples.
 
-    A reconstruction of `Autoencoder.reconstruct`; samples of the latents that other figures with this seed show.
+    `Autoencoder.reconstruct` computes the reconstructions. The samples are made from the same latents as those of other
+    figures with the same seed.
 
     Args:
-        columns: images per row.
-        rows: how many times the three rows.
-        name: see `PaperFigure`.
-        every_kimg: see `PaperFigure`.
-        seed: see `PaperFigure`.
-        ema: use averaged weights, if an `EMA` callback is there.
-        directory: see `PaperFigure`.
+        columns: number of images per row.
+        rows: number of groups of three rows.
+        name: name of the figure's folder and title; two figures of the same class in one run need different names.
+        every_kimg: thousands of images between pictures while fitting; None draws only at the end of fit.
+        seed: integer that determines the latents and the networks' noise.
+        ema: whether averaged weights are used, if an `EMA` callback is there.
+        directory: directory of the figure's folder; None is `figures` in the trainer's `default_root_dir`.
 
     Raises:
-        ValueError: without images, or for a model without an encoder.
+        ValueError: for counts below 1, for a model without an encoder, and if no real image was read.
     """
 
     def __init__(
@@ -145,21 +148,22 @@ class ReconstructionGrid(FigureOfReals):
 
 
 class InterpolationGrid(FigureOfReals):
-    """Ways from one real image to another: a row for each, the straight line between their codes, decoded.
+    """Draws interpolations between pairs of real images: each row decodes points on the line between two codes.
 
-    The first and the last image of a row are the real ones, those beside them their reconstructions.
+    The first and the last image of a row are the real images; their neighbours are the reconstructions.
 
     Args:
-        rows: how many pairs.
-        steps: decoded images of a row, both reconstructions included.
-        name: see `PaperFigure`.
-        every_kimg: see `PaperFigure`.
-        seed: see `PaperFigure`.
-        ema: use averaged weights, if an `EMA` callback is there.
-        directory: see `PaperFigure`.
+        rows: number of pairs of real images.
+        steps: number of decoded images per row, both reconstructions included; at least 2.
+        name: name of the figure's folder and title; two figures of the same class in one run need different names.
+        every_kimg: thousands of images between pictures while fitting; None draws only at the end of fit.
+        seed: integer that determines the networks' noise.
+        ema: whether averaged weights are used, if an `EMA` callback is there.
+        directory: directory of the figure's folder; None is `figures` in the trainer's `default_root_dir`.
 
     Raises:
-        ValueError: without rows, for fewer than 2 steps, or for a model without an encoder.
+        ValueError: for fewer than 1 row or 2 steps, for a model without an encoder, and if fewer than two real images
+            were read.
     """
 
     def __init__(
@@ -175,7 +179,7 @@ class InterpolationGrid(FigureOfReals):
     ) -> None:
         check_counts(type(self).__name__, rows=rows)
         if steps < 2:
-            raise ValueError(f"InterpolationGrid: steps={steps} must be at least 2, the two reconstructions")
+            raise ValueError(f"InterpolationGrid: steps={steps} must be at least 2, for the two reconstructions")
         super().__init__(count=2 * rows, name=name, every_kimg=every_kimg, seed=seed, ema=ema, directory=directory)
         self.steps = steps
 
@@ -183,7 +187,9 @@ class InterpolationGrid(FigureOfReals):
         reals = self.shown_reals(module)
         rows = len(reals) // 2
         if rows == 0:
-            raise ValueError("InterpolationGrid: one real image alone came by; a way needs two")
+            raise ValueError(
+                "InterpolationGrid: only 1 real image was read, but an interpolation needs 2; train or test on more"
+            )
         first, second = reals[:rows], reals[rows : 2 * rows]
         autoencoder = autoencoder_of(module, asker=type(self).__name__)
         self.seed_noise()

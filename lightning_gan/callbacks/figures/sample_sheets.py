@@ -1,4 +1,4 @@
-"""Uncurated samples of a GAN, and what truncation makes of them."""
+"""Figures of uncurated samples of a GAN, and of the effect of truncation."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -15,23 +15,24 @@ from lightning_gan.loop.gan import GAN
 
 
 class TruncationSweep(PaperFigure):
-    """The same latents under stronger and stronger truncation: a row for each, a column for each strength.
+    """Draws samples from the same latents with different truncations: one row per latent, one column per truncation.
 
-    Figure 8 of StyleGAN (Karras et al. 2019, arXiv:1812.04948), where 0 is the mean face and negative values are its
-    opposites. For every GAN whose `sample` takes `truncation`; which values that are is the model's affair, and one
-    that it does not take is refused before training.
+    It is figure 8 of StyleGAN (Karras et al. 2019, arXiv:1812.04948), where a truncation of 0 gives the mean face and
+    negative values give opposite faces. The figure works for every GAN whose `sample` supports `truncation`; values
+    that the model does not support are refused before training.
 
     Args:
         truncations: values of `GAN.sample(truncation=...)`, psi in StyleGAN's figure.
-        rows: how many latents.
-        name: see `PaperFigure`.
-        every_kimg: see `PaperFigure`.
-        seed: see `PaperFigure`.
-        ema: see `PaperFigure`.
-        directory: see `PaperFigure`.
+        rows: number of latents, one per row.
+        name: name of the figure's folder and title; two figures of the same class in one run need different names.
+        every_kimg: thousands of images between pictures while fitting; None draws only at the end of fit.
+        seed: integer that determines the latents and the networks' noise.
+        ema: whether the averaged generator is shown, if there is one.
+        directory: directory of the figure's folder; None is `figures` in the trainer's `default_root_dir`.
 
     Raises:
-        ValueError: without rows or finite truncations.
+        ValueError: for rows below 1, for no truncations or values that are not finite, and before training for values
+            that the model does not support.
     """
 
     def __init__(
@@ -46,7 +47,9 @@ class TruncationSweep(PaperFigure):
         directory: str | None = None,
     ) -> None:
         if not truncations or not all(math.isfinite(value) for value in truncations):
-            raise ValueError(f"TruncationSweep: truncations={list(truncations)} must be finite numbers, one at least")
+            raise ValueError(
+                f"TruncationSweep: truncations={list(truncations)} must be finite numbers, and at least one"
+            )
         check_counts(type(self).__name__, rows=rows)
         super().__init__(name=name, every_kimg=every_kimg, seed=seed, ema=ema, directory=directory)
         self.truncations = list(truncations)
@@ -68,25 +71,27 @@ class TruncationSweep(PaperFigure):
 
 
 class SampleSheets(PaperFigure):
-    """Uncurated samples: sheets of consecutive seeds, and on request a file for every image, nothing left out.
+    """Draws uncurated samples: one sheet for each of several consecutive seeds, and optionally a file for every image.
 
-    A sheet is `figures/samples/kimg_000160.000/sheet_0003.png`, its latents those of `GAN.draw_latents` with the third
-    seed after `seed`. The labels of a sheet go through the classes in turn; where columns are classes, they say so.
+    The sheet `figures/samples/kimg_000160.000/sheet_0003.png` shows samples from the latents of `GAN.draw_latents` with
+    the seed `seed + 3`. The labels of a sheet are the classes 0, 1, 2 and so on in turn; if each column holds one
+    class, its label names the class.
 
     Args:
-        sheets: how many.
-        rows: rows of images on a sheet.
-        columns: images per row; None is one per class if there are 2 to 16, else 8.
-        truncation: passed to `GAN.sample`; 1 shows the whole distribution.
-        images: write every image also on its own, in its own size: `kimg_000160.000/images/000012.png`.
-        name: see `PaperFigure`.
-        every_kimg: see `PaperFigure`.
-        seed: see `PaperFigure`.
-        ema: see `PaperFigure`.
-        directory: see `PaperFigure`.
+        sheets: number of sheets.
+        rows: number of rows of images on a sheet.
+        columns: number of images per row; None is one per class if there are 2 to 16 classes, else 8.
+        truncation: truncation that is passed to `GAN.sample`; 1 samples the whole distribution.
+        images: whether every image is also written to a file of its own, in its own size, such as
+            `kimg_000160.000/images/000012.png`.
+        name: name of the figure's folder and title; two figures of the same class in one run need different names.
+        every_kimg: thousands of images between pictures while fitting; None draws only at the end of fit.
+        seed: integer that determines the latents and the networks' noise; it is the seed of the first sheet.
+        ema: whether the averaged generator is shown, if there is one.
+        directory: directory of the figure's folder; None is `figures` in the trainer's `default_root_dir`.
 
     Raises:
-        ValueError: for sheets without images.
+        ValueError: for counts below 1, and before training for a truncation that the model does not support.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Sample grids: what the generator makes of the same latents, again and again while it trains."""
+"""Grids of images that the generator makes from the same latents at intervals of training."""
 
 from typing import ClassVar
 
@@ -16,28 +16,31 @@ from lightning_gan.tensors.seeds import derived_seed
 
 
 class SampleGrid(Figure):
-    """Writes PNG grids `samples/kimg_000012.300.png`, and hands them to the loggers of TensorBoard and W&B.
+    """Writes PNG grids of samples, `samples/kimg_000012.300.png`, and logs them to TensorBoard and W&B.
 
-    The first grid is of the untrained networks, the last of the end of fit; while a GAN grows there is one at the end
-    of every resolution. All grids of a run have the same size and the same latents; with up to 16 classes there is a
-    column for each. Sampling leaves training as it is: random state and the networks' modes are restored.
+    The first grid shows the untrained networks, the last one the end of fit; a growing GAN also gets a grid at the end
+    of every resolution. All grids of a run have the same size and the same latents; with 2 to 16 classes there is one
+    column for each class. Sampling does not change training: the random state and the modes of the networks are
+    restored.
 
-    Its place among the callbacks is behind those that average weights.
+    List it after callbacks that average weights.
 
     Args:
         every_kimg: thousands of images between grids.
-        columns: images per row; None is one per class if there are 2 to 16, else 8.
-        rows: rows of images.
-        seed: latents, and the networks' noise, are a function of it.
-        truncation: passed to `GAN.sample`.
-        ema: show the averaged generator, if an `EMA` callback is there.
-        directory: where to; None is `samples` in the trainer's `default_root_dir`.
-        generator: name of the generator in modules that are no `GAN`: an attribute path.
-        latent_dim: in such modules, the size of a latent; a list such as [100, 1, 1] for generators that take maps.
-        number_of_classes: in such modules, above 0 if the generator takes class indices as a second argument.
+        columns: number of images per row; None is one per class if there are 2 to 16 classes, else 8.
+        rows: number of rows of images.
+        seed: integer that determines the latents and the networks' noise.
+        truncation: truncation that is passed to `GAN.sample`; 1 samples the whole distribution.
+        ema: whether the averaged generator is shown, if an `EMA` callback is there.
+        directory: directory of the grids; None is `samples` in the trainer's `default_root_dir`.
+        generator: attribute path of the generator in modules that are no `GAN`.
+        latent_dim: size of a latent in modules that are no `GAN`; a list such as [100, 1, 1] is the shape of a latent.
+            None is for a `GAN`, which has a `latent_dim` of its own.
+        number_of_classes: number of classes in modules that are no `GAN`, if the generator takes class indices as a
+            second argument; otherwise 0.
 
     Raises:
-        ValueError: for settings that cannot be drawn.
+        ValueError: for settings out of range, and for a module that makes no images or cannot be sampled.
     """
 
     folder: ClassVar[str] = "samples"

@@ -1,6 +1,6 @@
-"""Figures of StyleGAN (Karras et al. 2019, arXiv:1812.04948) that take an image's styles and noise apart.
+"""Figures of StyleGAN (Karras et al. 2019, arXiv:1812.04948) about the effects of styles and of noise.
 
-Style mixing is the paper's figure 3, what noise does are its figures 4 and 5.
+Style mixing is the paper's figure 3; the effects of noise are its figures 4 and 5.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -22,18 +22,18 @@ from lightning_gan.tensors.image_bytes import to_bytes
 from lightning_gan.tensors.shapes import ImageBytes
 
 PAPER_FINE_RESOLUTION = 64
-"""From here on the paper calls styles and noise fine."""
+"""Lowest resolution, in pixels, whose styles and noise the paper calls fine."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StyleRange:
-    """Neighbouring layers that take their styles from source B.
+    """A range of neighbouring layers that take their styles from source B.
 
     Args:
-        name: what the figure calls them.
-        lowest: resolution of the first.
-        highest: resolution of the last.
-        rows: images of source A that the figure shows them with.
+        name: name of the range in the figure, such as coarse.
+        lowest: resolution of the first layer of the range, in pixels.
+        highest: resolution of the last layer of the range, in pixels; it belongs to the range.
+        rows: number of rows of the range in the figure, each with another image of source A.
     """
 
     name: str
@@ -43,7 +43,12 @@ class StyleRange:
 
 
 def default_ranges(style_resolutions: Sequence[int]) -> list[StyleRange]:
-    """The paper's coarse (4 and 8), middle (16 and 32) and fine styles (64 and more); in small networks, as alike.
+    """Returns the paper's coarse (4 and 8), middle (16 and 32) and fine styles (64 and more).
+
+    Networks below 64x64 get similar ranges of lower resolutions.
+
+    Args:
+        style_resolutions: resolution of every active layer, in pixels.
 
     Example:
         >>> [(part.name, part.lowest, part.highest) for part in default_ranges([4, 4, 8, 8, 16, 16, 32, 32])]
@@ -60,7 +65,12 @@ def default_ranges(style_resolutions: Sequence[int]) -> list[StyleRange]:
 
 
 def default_fine_resolution(style_resolutions: Sequence[int]) -> int:
-    """Where fine layers begin: at 64x64 as in the paper; in small networks, with the upper half of their resolutions.
+    """Returns the lowest resolution of fine layers: 64 as in the paper.
+
+    In networks below 64x64, the upper half of the resolutions is fine.
+
+    Args:
+        style_resolutions: resolution of every active layer, in pixels.
 
     Example:
         >>> [default_fine_resolution([4 * 2**stage for stage in range(stages)]) for stages in (2, 3, 4, 5, 9)]
@@ -71,7 +81,16 @@ def default_fine_resolution(style_resolutions: Sequence[int]) -> int:
 
 
 class StyleFigure(PaperFigure):
-    """A figure of a GAN that is `StyleBased`, with truncated styles."""
+    """A figure of a GAN that is `StyleBased`, drawn from truncated styles.
+
+    Args:
+        truncation: truncation of all styles; 1 does not truncate.
+        name: name of the figure's folder and title; two figures of the same class in one run need different names.
+        every_kimg: thousands of images between pictures while fitting; None draws only at the end of fit.
+        seed: integer that determines the latents and the networks' noise.
+        ema: whether the averaged generator is shown, if there is one.
+        directory: directory of the figure's folder; None is `figures` in the trainer's `default_root_dir`.
+    """
 
     def __init__(
         self, *, truncation: float, name: str, every_kimg: float | None, seed: int, ema: bool, directory: str | None
@@ -84,10 +103,10 @@ class StyleFigure(PaperFigure):
         self.style_based(pl_module)
 
     def style_based(self, module: LightningModule) -> StyleBased:
-        """The module, as one that has styles.
+        """Returns the module as one that is `StyleBased`.
 
         Raises:
-            ValueError: if it has none.
+            ValueError: if the module has no styles.
         """
         return style_based_of(
             module,
@@ -98,12 +117,12 @@ class StyleFigure(PaperFigure):
 
     def _draw_styles(self, module: GAN, *, count: int) -> Styles:
         latents, labels = module.draw_latents(count, seed=self.seed)
-        # FSDP2 takes the first module that is run for the root: that must be the whole network, and not its mapping.
+        # FSDP2 takes the first module that runs as the root, which must be the whole network and not its mapping.
         module.sample(latents[:1], None if labels is None else labels[:1], ema=self.ema)
         return self.style_based(module).styles(latents, labels, truncation=self.truncation, ema=self.ema)
 
     def _synthesize(self, module: GAN, styles: Styles, *, noisy_layers: Collection[int] | None = None) -> ImageBytes:
-        """Images, a few at a time, as bytes in main memory."""
+        """Synthesizes images from styles in small batches; returns them as uint8 images in main memory."""
         styled = self.style_based(module)
         parts = (
             styled.synthesize(styles[few], noisy_layers=noisy_layers, ema=self.ema)
@@ -113,24 +132,25 @@ class StyleFigure(PaperFigure):
 
 
 class StyleMixingGrid(StyleFigure):
-    """Style mixing, figure 3 of StyleGAN: images of sources A (left) with some styles from sources B (top).
+    """Draws style mixing, figure 3 of StyleGAN: images of sources A (left) with some styles of sources B (top).
 
-    Each band of rows takes the styles of other layers from B. The noise is the same in every row. A class is part of
-    the styles: sources go through the classes in turn.
+    Each range of layers has its own rows, in which these layers take their styles from B. The noise is the same in
+    every row. The class of an image is part of its styles; the classes of the sources are 0, 1, 2 and so on in turn.
 
     Args:
-        ranges: the bands, from coarse to fine; None takes the paper's, or similar ones in networks below 64x64.
-            Resolutions that are not active are left out, and so are bands without any.
-        columns: how many sources B.
-        truncation: of all styles; 1 leaves them alone.
-        name: see `PaperFigure`.
-        every_kimg: see `PaperFigure`.
-        seed: see `PaperFigure`.
-        ema: see `PaperFigure`.
-        directory: see `PaperFigure`.
+        ranges: ranges of layers that take their styles from B, from coarse to fine; None takes the paper's ranges, or
+            similar ones in networks below 64x64. Resolutions that are not active are left out, and so are ranges
+            without active resolutions.
+        columns: number of sources B, one per column.
+        truncation: truncation of all styles; 1 does not truncate.
+        name: name of the figure's folder and title; two figures of the same class in one run need different names.
+        every_kimg: thousands of images between pictures while fitting; None draws only at the end of fit.
+        seed: integer that determines the latents and the networks' noise.
+        ema: whether the averaged generator is shown, if there is one.
+        directory: directory of the figure's folder; None is `figures` in the trainer's `default_root_dir`.
 
     Raises:
-        ValueError: for counts below 1, empty ranges, and before training for a module without styles.
+        ValueError: for counts below 1 and empty ranges, and before training for a module without styles.
     """
 
     def __init__(
@@ -164,7 +184,7 @@ class StyleMixingGrid(StyleFigure):
         bands = [(part, from_b) for part, from_b in bands if from_b.any()]
         all_styles = self._draw_styles(module, count=self.columns + sum(part.rows for part, _ in bands))
         sources_b, sources_a = all_styles[: self.columns], all_styles[self.columns :]
-        rows = [self._row(module, torch.cat([sources_b[:1], sources_b]))]  # the first is the corner, not to be seen
+        rows = [self._row(module, torch.cat([sources_b[:1], sources_b]))]  # the corner covers the first image
         labels_left = [""]
         taken_by_rows = [(part, from_b) for part, from_b in bands for _ in range(part.rows)]
         for source_a, (part, from_b) in zip(sources_a, taken_by_rows, strict=True):
@@ -182,7 +202,7 @@ class StyleMixingGrid(StyleFigure):
         yield Picture(pixels=table.drawn())
 
     def _row(self, module: GAN, styles: Styles) -> ImageBytes:
-        """The images of a row, with the noise of every other row."""
+        """The images of a row; every row has the same noise."""
         self.seed_noise()
         return self._synthesize(module, styles)
 
@@ -194,27 +214,28 @@ def _span(resolutions: Sequence[int]) -> str:
 
 
 class NoiseComparison(StyleFigure):
-    """What noise does, figures 4 and 5 of StyleGAN, in two pictures with a row for each latent.
+    """Draws the effects of noise, figures 4 and 5 of StyleGAN, in two pictures with one row per latent.
 
-    `..._realizations.png`: images of the same styles under different noise, and the standard deviation of each pixel
-    over many of them, averaged over channels; white is the largest one, in units of 1/255 of the range of pixels.
-    `..._layers.png`: noise in all layers, in none, in the fine ones and in the coarse ones. A layer's noise without is
-    zero.
+    `..._realizations.png` shows images with the same styles and different noise, and the standard deviation of each
+    pixel over many of them, averaged over channels. The largest standard deviation is white; the label gives it on the
+    scale from 0 to 255. `..._layers.png` shows images with noise in all layers, in no layer, in the fine layers and in
+    the coarse layers; the noise of the other layers is zero.
 
     Args:
-        rows: how many latents.
-        realizations: how many are shown side by side.
-        measured_realizations: how many the standard deviation is over; 100 in the paper.
-        fine_resolution: fine layers are those from here on; None is 64, or less in networks below 64x64.
-        truncation: of all styles; 1 leaves them alone.
-        name: see `PaperFigure`.
-        every_kimg: see `PaperFigure`.
-        seed: see `PaperFigure`.
-        ema: see `PaperFigure`.
-        directory: see `PaperFigure`.
+        rows: number of latents, one per row.
+        realizations: number of images with different noise that are shown side by side.
+        measured_realizations: number of images with different noise that the standard deviation is computed from, at
+            least 2 and at least `realizations`; 100 in the paper.
+        fine_resolution: lowest resolution of the fine layers, in pixels; None is 64, or less in networks below 64x64.
+        truncation: truncation of all styles; 1 does not truncate.
+        name: name of the figure's folder and title; two figures of the same class in one run need different names.
+        every_kimg: thousands of images between pictures while fitting; None draws only at the end of fit.
+        seed: integer that determines the latents and the networks' noise.
+        ema: whether the averaged generator is shown, if there is one.
+        directory: directory of the figure's folder; None is `figures` in the trainer's `default_root_dir`.
 
     Raises:
-        ValueError: for counts below 1, a single measured realization, and before training for a module without styles.
+        ValueError: for counts out of range, and before training for a module without styles.
     """
 
     def __init__(
@@ -287,8 +308,12 @@ class NoiseComparison(StyleFigure):
 
 
 def noise_deviation(images: ImageBytes) -> Float[Tensor, "height width"]:
-    """Standard deviation of each pixel over the batch, averaged over channels, on the scale 0..255."""
-    # By channel, because the batch of large images in fp32 is four times their bytes.
+    """Computes the standard deviation of each pixel over the batch, averaged over channels, on the scale 0 to 255.
+
+    Args:
+        images: uint8 images, `batch channels height width`.
+    """
+    # One channel at a time, because a batch of large images takes four times as much memory in fp32.
     deviations = torch.stack([channel.float().std(dim=0, correction=0) for channel in images.unbind(1)])
     return reduce(deviations, "channels height width -> height width", "mean")
 
@@ -296,7 +321,7 @@ def noise_deviation(images: ImageBytes) -> Float[Tensor, "height width"]:
 def _as_images(
     deviation: Float[Tensor, "height width"], *, like: ImageBytes, largest: float
 ) -> UInt8[Tensor, "1 c h w"]:
-    """One grey image with as many channels as the others have, the largest deviation in white."""
+    """The deviations as one grey image with the channels of the images `like`; the largest deviation is white."""
     grey = (deviation * (255 / max(largest, 1e-9))).round().to(torch.uint8)
     image = repeat(grey, "h w -> 1 c h w", c=like.shape[1])
     if like.shape[1] == 4:

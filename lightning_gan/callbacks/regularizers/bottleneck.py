@@ -1,4 +1,4 @@
-"""The variational discriminator bottleneck (Peng et al. 2019, arXiv:1810.00821): its penalty, and the bottleneck."""
+"""The variational discriminator bottleneck (Peng et al. 2019, arXiv:1810.00821)."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -20,35 +20,38 @@ from lightning_gan.tensors.shapes import PerSample, Scalar
 
 @dataclass(kw_only=True, eq=False)
 class Bottleneck(RunningPenalty):
-    """``beta * KL(E(z|x) || N(0, I))`` over real and fake images, beta rising while the KL exceeds I_c.
+    """Adds ``beta * KL(E(z|x) || N(0, I))`` over real and generated images to the discriminator's cost.
 
-    The discriminator's. An encoder in it returns `(mean, log_variance)`, each `batch code` or a map of codes, like
-    `layers.bottleneck.GaussianCode`; this penalty listens to it while the discriminator looks at the batch and costs
-    no second look. Any other discriminator gets a bottleneck in front of a `layer` of its own. The paper's
-    ``- beta * I_c`` has no gradient and is left out.
+    beta increases while the KL exceeds I_c, and decreases down to 0 while it is below. The paper's ``- beta * I_c`` has
+    no gradient and is left out. A module in the discriminator, its encoder, returns `(mean, log_variance)`, each
+    `batch code` or a map of codes, like `layers.gaussian_code.GaussianCode`. The penalty reads both in the
+    discriminator's own forward passes of the turn, so that it needs no more of them. A discriminator without an encoder
+    gets a bottleneck in front of a `layer`.
 
-    Logged are the KL, averaged over the turns since it was last logged (`bottleneck_kl`), I_c beside it
-    (`bottleneck_constraint`), beta (`bottleneck_beta`), and beta times the KL among the terms of the turn. Of a map of
-    codes the KL is that of a position, averaged over all.
+    It logs the KL in nats, averaged over the turns since it was last logged (`bottleneck_kl`), I_c
+    (`bottleneck_constraint`), beta (`bottleneck_beta`), and, among the terms of the turn, beta times the KL. The KL of
+    a map of codes is averaged over its positions.
 
-    With `layer`, every look draws its own sample, and ranks draw different ones; checkpoints hold the bottleneck's
-    weights, so that they load where this callback is among the trainer's.
+    With `layer`, every forward pass in training mode samples new codes, different ones on each rank. Checkpoints hold
+    the bottleneck's weights, so that they can only be loaded with this callback.
 
     Args:
-        information_constraint: I_c in nats; infinite lets everything through.
-        beta_step_size: alpha_beta, how far a step moves beta per nat of excess.
-        initial_beta: where beta starts; 0.1 in the authors' settings.
+        information_constraint: largest KL that does not increase beta, the paper's I_c, in nats; with an infinite one,
+            beta falls to 0 and nothing is penalized.
+        beta_step_size: change of beta per turn and nat of difference between the KL and I_c, the paper's alpha_beta.
+        initial_beta: value of beta at the start; 0.1 in the authors' settings.
         encoder: attribute path of the module that returns `(mean, log_variance)`; None is `bottleneck` in the
-            discriminator, or the one that is put in front of `layer`.
-        layer: attribute path of a layer of the discriminator, usually its last, that gets a Gaussian code of its
-            features from now on, a sample in training and the mean in evaluation: a linear layer, a convolution or a
-            module that begins with one. None for discriminators that have an encoder.
-        code_features: dimensions of that code, None for as many as the layer takes.
-        every_n_turns: interval in the discriminator's turns.
+            discriminator, or, with `layer`, the bottleneck in front of it.
+        layer: attribute path of a layer of the discriminator, usually its last, whose input is replaced by a Gaussian
+            code: a sample in training mode, the mean in evaluation mode. It is a linear layer, a convolution or a
+            module that begins with one. None is for discriminators that have an encoder.
+        code_features: number of dimensions of the code in front of `layer`, at least 1; None is the number of the
+            layer's input features.
+        every_n_turns: interval, in turns of the discriminator, at which the penalty is added with n times its weight.
 
     Raises:
-        ValueError: for negative settings, an unknown layer or encoder, or one that returns something else or is not
-            called.
+        ValueError: for negative settings, for `encoder` together with `layer`, for `code_features` without `layer`, for
+            an unknown layer or encoder, and for an encoder that returns something else or is not called.
     """
 
     name: ClassVar[str] = "bottleneck"
@@ -71,39 +74,39 @@ class Bottleneck(RunningPenalty):
             )
         if self.layer is not None and self.encoder is not None:
             raise ValueError(
-                f"Bottleneck: give encoder={self.encoder!r} for a discriminator that has one, or layer={self.layer!r} "
-                "for one that gets it, and not both"
+                f"Bottleneck: give encoder={self.encoder!r} if the discriminator has an encoder, or "
+                f"layer={self.layer!r} to put one in front of that layer, and not both"
             )
         if self.code_features is not None and (self.layer is None or self.code_features < 1):
             raise ValueError(
-                f"Bottleneck: code_features={self.code_features} must be at least 1 and goes with layer=..., "
+                f"Bottleneck: code_features={self.code_features} must be at least 1 and needs layer=..., "
                 f"which is {self.layer!r}"
             )
         self.state.fill_(self.initial_beta)
-        # Of the first two looks since the last backward: those at a turn's real and fake images. Other penalties may
-        # look again afterwards.
+        # The KL of the first two forward passes since the last backward, which are those of the turn's real and fake
+        # images. Other penalties may run further forward passes after them.
         self._divergences: list[PerSample] = []
         self._unlogged_sum, self._unlogged_turns = torch.zeros(()), 0
         self._hook: RemovableHandle | None = None
 
     @property
     def weight(self) -> float:
-        return 1.0  # beta is a part of the penalty, because it moves
+        return 1.0  # beta is a factor inside the penalty, because it changes
 
     @property
     def beta(self) -> Scalar:
-        """The price of a nat."""
+        """The factor of the KL in the discriminator's cost."""
         return self.state[0]
 
     @property
     def encoder_path(self) -> str:
-        """Where the module is that returns `(mean, log_variance)`."""
+        """The attribute path of the module that returns `(mean, log_variance)`."""
         if self.layer is not None:
             return f"{self.layer}.code"
         return self.encoder if self.encoder is not None else f"{self.discriminator}.bottleneck"
 
     def penalty(self, turn: Turn) -> Scalar:
-        assert turn.real_logits is not None and turn.fake_logits is not None  # both looks have happened, or happen now
+        assert turn.real_logits is not None and turn.fake_logits is not None  # both forward passes have run, or run now
         if len(self._divergences) < 2:
             raise ValueError(
                 f"Bottleneck: encoder={self.encoder_path!r} was not called for real and for fake images in the "
@@ -127,10 +130,10 @@ class Bottleneck(RunningPenalty):
         encoder = host_of(pl_module).network(self.encoder_path, setting="Bottleneck(encoder=...)")
         self._remove_hook()
         if stage == "fit":
-            self._hook = encoder.register_forward_hook(self._listen)
+            self._hook = encoder.register_forward_hook(self._record_divergence)
 
     def _insert(self, pl_module: LightningModule, path: str) -> None:
-        """Put a bottleneck in front of the layer at `path`, unless it has one."""
+        """Puts a bottleneck in front of the layer at `path`, unless it has one."""
         critic = host_of(pl_module).network(self.discriminator, setting="Bottleneck(discriminator=...)")
         layers = {f"{self.discriminator}.{name}": module for name, module in critic.named_modules() if name}
         if isinstance(layers.get(path), Bottlenecked):
@@ -140,21 +143,21 @@ class Bottleneck(RunningPenalty):
         except (KeyError, ValueError):
             linear = [name for name, module in layers.items() if isinstance(module, LINEAR)]
             raise ValueError(
-                f"Bottleneck: layer={path!r} is no linear layer or convolution of {self.discriminator!r}, which has "
-                f"{', '.join(linear) or 'none'}; the last one is usual"
+                f"Bottleneck: layer={path!r} is no linear layer or convolution of {self.discriminator!r}; name "
+                f"one of its layers, usually the last: {', '.join(linear) or 'it has none'}"
             ) from None
         weight = next(bottlenecked.layer.parameters())
         pl_module.set_submodule(path, bottlenecked.to(weight).train(bottlenecked.layer.training))
 
     def after_step(self, strategy: Strategy) -> None:
         super().after_step(strategy)
-        self._divergences = []  # callbacks that bend the game have looked right before the step
+        self._divergences = []  # a `GameRegularizer` has run forward passes right before the step
 
     def on_after_backward(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._divergences = []
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
-        self._divergences = []  # where penalties are settled here, others may have looked just now
+        self._divergences = []  # other penalties may have run forward passes right before this hook
         super().on_before_optimizer_step(trainer, pl_module, optimizer)
 
     def on_train_batch_end(
@@ -180,7 +183,7 @@ class Bottleneck(RunningPenalty):
             self._hook.remove()
             self._hook = None
 
-    def _listen(self, encoder: nn.Module, arguments: Any, output: Any) -> None:
+    def _record_divergence(self, encoder: nn.Module, arguments: Any, output: Any) -> None:
         if not encoder.training or len(self._divergences) == 2:
             return
         if not (isinstance(output, tuple) and len(output) == 2):

@@ -14,15 +14,17 @@ from lightning_gan.tensors.shapes import Latents, Scalar
 
 @dataclass(kw_only=True, eq=False)
 class CR(Penalty):
-    """``weight * E (D(x) - D(T(x)))^2`` on real images, T being a flip and a shift (Zhang et al. 2020).
+    """Adds ``weight * E (D(x) - D(T(x)))^2`` on real images, where T flips and shifts an image at random.
+
+    Zhang et al. 2020, arXiv:1910.12027.
 
     Args:
-        weight: lambda.
-        largest_shift: pixels that an image is moved by at most.
-        every_n_turns: interval in the discriminator's turns.
+        weight: factor of the penalty, the paper's lambda.
+        largest_shift: largest number of pixels that an image is shifted by, not negative.
+        every_n_turns: interval, in turns of the discriminator, at which the penalty is added with n times its weight.
 
     Raises:
-        ValueError: for a negative shift.
+        ValueError: for a negative weight or shift.
     """
 
     name: ClassVar[str] = "cr"
@@ -41,15 +43,16 @@ class CR(Penalty):
 
 @dataclass(kw_only=True, eq=False)
 class BCR(Penalty):
-    """``real_weight * E (D(x) - D(T(x)))^2 + fake_weight * E (D(G(z)) - D(T(G(z))))^2`` (Zhao et al. 2020).
+    """Adds ``real_weight * E (D(x) - D(T(x)))^2 + fake_weight * E (D(G(z)) - D(T(G(z))))^2``.
 
-    Together with `ZCRDiscriminator` and `ZCRGenerator` it is the paper's ICR.
+    T flips and shifts an image at random (Zhao et al. 2020, arXiv:2002.04724). Together with `ZCRDiscriminator` and
+    `ZCRGenerator`, it is the paper's ICR.
 
     Args:
-        real_weight: lambda_real.
-        fake_weight: lambda_fake; with 0 this is `CR`.
-        largest_shift: pixels that an image is moved by at most.
-        every_n_turns: interval in the discriminator's turns.
+        real_weight: factor of the term on real images, the paper's lambda_real.
+        fake_weight: factor of the term on generated images, the paper's lambda_fake; with 0 the penalty is `CR`.
+        largest_shift: largest number of pixels that an image is shifted by, not negative.
+        every_n_turns: interval, in turns of the discriminator, at which the penalty is added with n times its weight.
 
     Raises:
         ValueError: for negative weights or a negative shift.
@@ -72,7 +75,7 @@ class BCR(Penalty):
 
     @property
     def weight(self) -> float:
-        return 1.0  # the two terms bring their own
+        return 1.0  # each of the two terms has a weight of its own
 
     def penalty(self, turn: Turn) -> Scalar:
         cost = self.real_weight * _real_inconsistency(turn, largest_shift=self.largest_shift)
@@ -85,14 +88,15 @@ class BCR(Penalty):
 
 @dataclass(kw_only=True, eq=False)
 class ZCRDiscriminator(Penalty):
-    """``weight * E (D(G(z)) - D(G(z')))^2``: the critic should not see a small step in latent space.
+    """Adds ``weight * E (D(G(z)) - D(G(z')))^2``, so that a small step in latent space hardly changes the score.
 
-    z' is z plus a little noise. The generator feels nothing of it; its own part is `ZCRGenerator`.
+    z' is z plus a little noise (Zhao et al. 2020, arXiv:2002.04724). The generator gets no gradient from this penalty;
+    `ZCRGenerator` is the generator's part.
 
     Args:
-        weight: lambda_dis.
-        noise: standard deviation of the step.
-        every_n_turns: interval in the discriminator's turns.
+        weight: factor of the penalty, the paper's lambda_dis.
+        noise: standard deviation of the noise on the latents, not negative.
+        every_n_turns: interval, in turns of the discriminator, at which the penalty is added with n times its weight.
 
     Raises:
         ValueError: for a negative weight or noise.
@@ -116,15 +120,15 @@ class ZCRDiscriminator(Penalty):
 
 @dataclass(kw_only=True, eq=False)
 class ZCRGenerator(Penalty):
-    """``-weight * E (G(z) - G(z'))^2``: the generator should show a small step in latent space.
+    """Adds ``-weight * E (G(z) - G(z'))^2``, so that a small step in latent space changes the generated image.
 
-    A reward, not a cost: the weight is given without its sign, and what joins the generator's cost is negative. Squares
-    are averaged over pixels.
+    z' is z plus a little noise (Zhao et al. 2020, arXiv:2002.04724). The term is a reward: the weight is positive, and
+    the term in the generator's cost is negative. Squares are averaged over pixels.
 
     Args:
-        weight: lambda_gen, not negative.
-        noise: standard deviation of the step.
-        every_n_turns: interval in the generator's turns.
+        weight: factor of the reward, the paper's lambda_gen, not negative.
+        noise: standard deviation of the noise on the latents, not negative.
+        every_n_turns: interval, in turns of the generator, at which the reward is added with n times its weight.
 
     Raises:
         ValueError: for a negative weight or noise.

@@ -1,9 +1,8 @@
-"""Callbacks that bend the game's vector field: consensus optimization, Nagarajan & Kolter's term, symplectic gradients.
+"""Regularizers that add second derivatives of both players' costs to a player's gradient, right before its step.
 
-They differentiate the players' gradients, so they act where those are known: right before a player steps, a term is
-added to its gradient. The term is computed from the same images and latents as the player's turn, in one new look with
-the generator in the graph, at the weights of that moment. In an alternating game the generator's term therefore sees a
-discriminator that has just moved, and of a simultaneous game's equations each half is taken at its own point.
+Each term is computed from the images and latents of the player's turn, in a new forward pass with the present weights.
+With alternating steps, the generator's term therefore uses the weights of the discriminator after its step, although
+the papers' equations, which are for simultaneous steps, take both terms at the same weights.
 """
 
 from abc import abstractmethod
@@ -40,18 +39,18 @@ from lightning_gan.penalties.game_gradients import (
 from lightning_gan.tensors.shapes import Scalar
 
 Term: TypeAlias = Callable[[GameGradients, GameGradients], Scalar]
-"""A part's gradients and the mean of all parts' to a number whose gradient is wanted."""
+"""A function of one part's gradients and of the mean over all parts; the gradient of its value is the wanted term."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Game:
-    """The game at one moment: gradients of both players' costs, from a turn's images.
+    """The gradients of both players' costs for the images of one turn.
 
     Attributes:
-        parts: the gradients of every slice of the images.
-        mean: their mean over slices and ranks, without graph.
-        weights: the parameters of both players.
-        average: means over ranks of some tensors.
+        parts: gradients of every slice of the images, with graph.
+        mean: mean of these gradients over slices and ranks, without graph.
+        weights: parameters of both players.
+        average: function that averages tensors over ranks.
     """
 
     parts: Iterable[GameGradients]
@@ -60,7 +59,15 @@ class Game:
     average: Callable[[Sequence[Tensor]], list[Tensor]]
 
     def gradient_of(self, term: Term, *, by: Player) -> list[Tensor | None]:
-        """The gradient of a term by a player's weights, over all parts; None for weights it does not depend on."""
+        """Returns the gradient of a term by a player's weights, averaged over parts and ranks.
+
+        Args:
+            term: function of a part's gradients and of the mean gradients.
+            by: player by whose weights the term is differentiated.
+
+        Returns:
+            One tensor per weight; None for weights that the term does not depend on.
+        """
         weights = self.weights[by]
         totals: list[Tensor | None] = [None for _ in weights]
         count = 0
@@ -70,7 +77,7 @@ class Game:
                     before = totals[index]
                     totals[index] = gradient if before is None else before + gradient
             count += 1
-        # Ranks have the same networks, so the same weights are None on all of them.
+        # All ranks have the same networks, so that the same totals are None on all of them.
         known = [index for index, total in enumerate(totals) if total is not None]
         means = self.average([total / count for total in totals if total is not None])
         for index, mean in zip(known, means, strict=True):
@@ -79,7 +86,7 @@ class Game:
 
 
 class _Slices:
-    """The gradients of every slice of a turn's images, computed anew each time they are gone through."""
+    """The gradients of every slice of a turn's images; each iteration over them computes them anew."""
 
     def __init__(
         self, gan: GAN, *, reals: Reals, draws: Draws, weights: dict[Player, list[Tensor]], by_opponent: bool
@@ -101,7 +108,18 @@ class _Slices:
 
 
 def both_costs(gan: GAN, *, reals: Reals, draws: Draws) -> tuple[Scalar, Scalar]:
-    """What the objective asks of the generator and of the discriminator, from one look with the generator in it."""
+    """Computes the costs of the generator and of the discriminator from one forward pass of both networks.
+
+    Both costs can be differentiated by the weights of both players.
+
+    Args:
+        gan: model whose objective is computed.
+        reals: real samples of the turn.
+        draws: latents and labels of the generated samples.
+
+    Returns:
+        The generator's cost and the discriminator's cost, without penalties.
+    """
     turn = gan.run_networks("generator", reals, draws, None)
     real_logits = turn.real_logits if turn.real_logits is not None else gan.score(turn.real, turn.labels)
     judged = replace(turn, player="discriminator", scores=replace(turn.scores, real_logits=real_logits))
@@ -114,22 +132,23 @@ def _total(terms: dict[str, Scalar]) -> Scalar:
 
 @dataclass(kw_only=True, eq=False)
 class GameRegularizer(Callback):
-    """Adds a term to a player's gradient before it steps. A subclass names its `players` and computes `adjustment`.
+    """The base class of callbacks that add a term to a player's gradient before its step.
 
-    Networks are differentiated twice by their weights, which costs about three times a plain turn. It works in a `GAN`
-    on any number of devices that hold whole networks.
+    A subclass names its `players` and computes the term in `adjustment`. Networks are differentiated twice by their
+    weights, which costs about three times as much as a plain turn. The callback works in a `GAN`, on any number of
+    devices, as long as each device holds whole networks.
 
     Raises:
-        ValueError: for a negative weight, a module that is no `GAN`, one whose turns depend on each other, or sharded
-            weights (FSDP2).
+        ValueError: for a negative weight, a module that is no `GAN`, a `GAN` whose turns depend on each other, or
+            sharded weights (FSDP2).
     """
 
     name: ClassVar[str]
-    """The name its size is logged under."""
+    """Name that the size of the term is logged under."""
     players: ClassVar[tuple[Player, ...]] = PLAYERS
-    """Whose gradients it adds to."""
+    """Players whose gradients get the term."""
     by_opponent: ClassVar[bool] = False
-    """Whether it needs the gradients of each player's cost by the other's weights."""
+    """Whether the term needs the gradients of each player's cost by the other player's weights."""
 
     def __post_init__(self) -> None:
         if self.weight < 0:
@@ -141,15 +160,23 @@ class GameRegularizer(Callback):
     @property
     @abstractmethod
     def weight(self) -> float:
-        """What the unweighted term is multiplied by."""
+        """The factor of the unweighted term."""
 
     @abstractmethod
     def size(self, mean: GameGradients) -> Scalar:
-        """The unweighted number that is logged."""
+        """Returns the size of the term, which is logged times the weight."""
 
     @abstractmethod
     def adjustment(self, game: Game, player: Player) -> list[Tensor | None]:
-        """The unweighted term of `player`'s gradient, a tensor for each of its parameters or None for zeros."""
+        """Returns the unweighted term of `player`'s gradient.
+
+        Args:
+            game: gradients of both players' costs in this turn.
+            player: player that is about to step.
+
+        Returns:
+            One tensor per parameter of `player`; None for zeros.
+        """
 
     # ------------------------------------------------------------------ Lightning's hooks
 
@@ -157,8 +184,8 @@ class GameRegularizer(Callback):
         gan = self._gan_of(pl_module)
         if not gan.turns_are_independent:
             raise ValueError(
-                f"{type(self).__name__} looks at what both players' turns cost; in {type(gan).__name__} a turn "
-                "needs what the other player's has left, so it cannot be looked at alone; leave the callback out"
+                f"{type(self).__name__} computes both players' costs again, but in {type(gan).__name__} a player's "
+                "turn needs results of the other player's turn, so it cannot be computed alone; leave the callback out"
             )
 
     def _gan_of(self, pl_module: LightningModule) -> GAN:
@@ -194,7 +221,7 @@ class GameRegularizer(Callback):
             side: [weight for group in own.param_groups for weight in group["params"] if weight.requires_grad]
             for side, own in zip(PLAYERS, trainer.optimizers, strict=True)
         }
-        # In fp32: the term is made of small differences that half precision would drown.
+        # In fp32, because the term consists of small differences that half precision would round to 0.
         with (
             torch.enable_grad(),
             torch.autocast(gan.device.type, enabled=False),
@@ -209,7 +236,7 @@ class GameRegularizer(Callback):
             gan.log(f"{player}/{self.name}", self.weight * self.size(game.mean))
 
     def _game(self, trainer: Trainer, gan: GAN, player: Player, turn: int, weights: dict[Player, list[Tensor]]) -> Game:
-        """The game on the images and latents of the turn that is about to step."""
+        """The gradients for the images and latents of the turn whose optimizer is about to step."""
         assert self._batch is not None
         batch = gan.prepare(self._batch)
         pieces = gan.settings.pieces
@@ -221,7 +248,7 @@ class GameRegularizer(Callback):
             gan, reals=reals, draws=draws, weights=weights, by_opponent=self.by_opponent
         )
         if gan.settings.accumulate_slices == 1:
-            slices = list(slices)  # its graph is small enough to be kept, and so one look is enough
+            slices = list(slices)  # one slice's graph can be kept in memory, so that one forward pass is enough
         totals: list[Tensor] = []
         for part in slices:
             own = [gradient.detach() / gan.settings.accumulate_slices for gradient in part.flat()]
@@ -236,12 +263,14 @@ class GameRegularizer(Callback):
 
 @dataclass(kw_only=True, eq=False)
 class ConsensusOptimization(GameRegularizer):
-    """Both players also descend ``gamma / 2 * (||dL_G/dtheta||^2 + ||dL_D/dpsi||^2)`` (Mescheder et al. 2017,
-    arXiv:1705.10461): the rotation of the game turns into a pull towards its equilibrium.
+    """Adds the gradient of ``gamma / 2 * (||dL_G/dtheta||^2 + ||dL_D/dpsi||^2)`` to both players' gradients.
+
+    Mescheder et al. 2017 (arXiv:1705.10461), section 4: the term makes training converge to an equilibrium that it
+    would otherwise rotate around.
 
     Args:
-        gamma: the paper's gamma; its experiments have 10, and 0.1 without batch normalization. A large one makes other
-            points than the game's equilibria attractive.
+        gamma: factor of the term, the paper's gamma; the paper's experiments use 10, and 0.1 without batch
+            normalization. With a large gamma, training can converge to points that are no equilibria.
     """
 
     name: ClassVar[str] = "consensus"
@@ -261,11 +290,13 @@ class ConsensusOptimization(GameRegularizer):
 
 @dataclass(kw_only=True, eq=False)
 class NagarajanKolter(GameRegularizer):
-    """The generator also descends ``eta * ||dL_D/dpsi||^2`` (Nagarajan & Kolter 2017, arXiv:1706.04156): it foresees
-    how the discriminator will react. The discriminator's gradient is left as it is.
+    """Adds the gradient of ``eta * ||dL_D/dpsi||^2`` to the generator's gradient.
+
+    Nagarajan & Kolter 2017 (arXiv:1706.04156), section 4: the generator also minimizes the norm of the discriminator's
+    gradient, and thus accounts for the discriminator's next step. The discriminator's gradient does not change.
 
     Args:
-        eta: the paper's eta; its experiments have 0.5.
+        eta: factor of the term, the paper's eta; 0.5 in the paper's experiments.
     """
 
     name: ClassVar[str] = "nagarajan_kolter"
@@ -286,13 +317,15 @@ class NagarajanKolter(GameRegularizer):
 
 @dataclass(kw_only=True, eq=False)
 class SymplecticGradientAdjustment(GameRegularizer):
-    """Adds ``strength * A' xi`` to the gradient ``xi``, A being the part of the game's Jacobian that turns (Balduzzi et
-    al. 2018, arXiv:1802.05642). What is logged as its size is ``||xi||^2 / 2``.
+    """Adds ``strength * A' xi`` to the gradient ``xi``, where A is the antisymmetric part of the game's Jacobian.
+
+    Balduzzi et al. 2018, arXiv:1802.05642. The logged size is ``strength * ||xi||^2 / 2``.
 
     Args:
-        strength: the paper's lambda; 1 there.
-        align: choose the sign of lambda by algorithm 1, which keeps unstable fixed points from attracting; it
-            differentiates by both players' weights in every turn. Without it, lambda is positive.
+        strength: factor of the term, the paper's lambda; 1 in the paper.
+        align: whether algorithm 1 of the paper chooses the sign of lambda, so that training does not converge to
+            unstable fixed points. It differentiates by both players' weights in every turn. If it is False, lambda is
+            positive.
     """
 
     name: ClassVar[str] = "symplectic"

@@ -1,4 +1,4 @@
-"""Penalties on the critic's gradient: R1 and R2, WGAN-GP and its relatives, DRAGAN, and what belongs to them."""
+"""Penalties on the gradient of the discriminator by its input: R1, R2, WGAN-GP and its variants, and DRAGAN."""
 
 from abc import abstractmethod
 from dataclasses import dataclass
@@ -19,25 +19,28 @@ from lightning_gan.tensors.shapes import Images, PerSample, Scalar
 
 
 def warn_about_batch_norm(network: nn.Module, name: str) -> None:
-    """Say that a penalty on single samples' gradients misreads a critic in which samples meet.
+    """Warns that batch normalization falsifies a penalty on the gradients of single samples.
 
     Args:
-        network: the critic.
-        name: the penalty, for the message.
+        network: discriminator that is searched for batch normalization layers in training mode.
+        name: name of the penalty, for the message.
     """
     kinds = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm, BatchNorm)
-    meeting = [path for path, module in network.named_modules() if isinstance(module, kinds) and module.training]
-    if meeting:
+    mixing = [path for path, module in network.named_modules() if isinstance(module, kinds) and module.training]
+    if mixing:
         rank_zero_warn(
-            f"{name}: the critic has batch normalization ({', '.join(meeting)}), so that its score of an image depends "
-            "on the whole batch, and the gradient is not one sample's own; it may even vanish. Use layer, group, "
+            f"{name}: the critic has batch normalization ({', '.join(mixing)}), so that its score of an image depends "
+            "on the whole batch, and the gradient is not that of a single sample; it may even be 0. Use layer, group, "
             "instance or spectral normalization, or none"
         )
 
 
 @dataclass(kw_only=True, eq=False)
 class CriticGradientPenalty(Penalty):
-    """Any penalty on the gradient that the critic has at single samples; it warns of critics with batch norm."""
+    """The base class of penalties on the discriminator's gradient at single samples.
+
+    It warns if the discriminator has batch normalization.
+    """
 
     player: ClassVar[Player] = "discriminator"
 
@@ -50,14 +53,15 @@ class CriticGradientPenalty(Penalty):
 
 @dataclass(kw_only=True, eq=False)
 class R1(CriticGradientPenalty):
-    """``gamma / 2 * E ||dD/dx||^2`` on real images (eq. 9 of Mescheder et al. 2018, arXiv:1801.04406).
+    """Adds ``gamma / 2 * E ||dD/dx||^2`` on real images (eq. 9 of Mescheder et al. 2018, arXiv:1801.04406).
 
-    The authors' code has no 1/2, so its 10 is 20 here.
+    The authors' code has no factor 1/2, so that its gamma of 10 is 20 here.
 
     Args:
-        gamma: the papers' gamma; around 0.0002 * resolution^2 / batch size is a start
+        gamma: strength of the penalty, the papers' gamma; 0.0002 * resolution^2 / batch size is a good first value
             (Karras et al. 2020, arXiv:2006.06676).
-        every_n_turns: interval in the discriminator's turns; 16 is usual, with the same gamma.
+        every_n_turns: interval, in turns of the discriminator, at which the penalty is added with n times its weight;
+            16 is usual, with the same gamma.
     """
 
     name: ClassVar[str] = "r1"
@@ -76,11 +80,13 @@ class R1(CriticGradientPenalty):
 
 @dataclass(kw_only=True, eq=False)
 class R2(CriticGradientPenalty):
-    """``gamma / 2 * E ||dD/dx||^2`` on fakes (eq. 10 of arXiv:1801.04406); the generator feels nothing of it.
+    """Adds ``gamma / 2 * E ||dD/dx||^2`` on generated images (eq. 10 of Mescheder et al. 2018, arXiv:1801.04406).
+
+    The generator gets no gradient from it.
 
     Args:
-        gamma: the papers' gamma.
-        every_n_turns: interval in the discriminator's turns.
+        gamma: strength of the penalty, the paper's gamma.
+        every_n_turns: interval, in turns of the discriminator, at which the penalty is added with n times its weight.
     """
 
     name: ClassVar[str] = "r2"
@@ -98,16 +104,17 @@ class R2(CriticGradientPenalty):
 
 @dataclass(kw_only=True, eq=False)
 class FiniteDifferenceR1(CriticGradientPenalty):
-    """R1 from one more look at slightly moved real images, for critics that cannot be differentiated twice.
+    """Estimates R1 from a second forward pass, of real images with a little noise.
 
-    An unbiased but noisy estimate of R1 up to the critic's curvature (Lin et al. 2025, arXiv:2501.08316; their weight
-    is ``gamma / 2 / step^2``). It needs a critic without dropout, whose two looks differ by more than the step, and in
-    bf16 a larger step, because the difference of two scores loses their common digits.
+    It suits discriminators that cannot be differentiated twice. The estimate is noisy, and unbiased up to the
+    discriminator's curvature (Lin et al. 2025, arXiv:2501.08316; their weight is ``gamma / 2 / step^2``). The
+    discriminator must have no dropout, with which two forward passes differ by more than the effect of the step. In
+    bf16 the step must be larger, because the difference of two scores loses their common digits.
 
     Args:
-        gamma: as for R1.
-        step: standard deviation of the move per pixel, for images in [-1, 1].
-        every_n_turns: interval in the discriminator's turns.
+        gamma: strength of the penalty, gamma of `R1`.
+        step: standard deviation of the noise per pixel, on the scale of images in [-1, 1]; above 0.
+        every_n_turns: interval, in turns of the discriminator, at which the penalty is added with n times its weight.
 
     Raises:
         ValueError: for a step that is not positive.
@@ -142,7 +149,13 @@ class FiniteDifferenceR1(CriticGradientPenalty):
 
 @dataclass(kw_only=True, eq=False)
 class PenaltyAtPoints(CriticGradientPenalty):
-    """A price on the norm of the critic's gradient at points of its own, scored with the real images' labels."""
+    """The base class of penalties on the norm of the discriminator's gradient at other points than the batch's images.
+
+    The discriminator scores the points with the labels of the real images. A subclass defines `points` and `price`.
+
+    Args:
+        weight: factor of the penalty in the discriminator's cost.
+    """
 
     # The points are computed from the real images, which lets one compiled graph differentiate by them.
     differentiates_real: ClassVar[bool] = True
@@ -151,11 +164,11 @@ class PenaltyAtPoints(CriticGradientPenalty):
 
     @abstractmethod
     def points(self, turn: Turn) -> Images:
-        """Where to look, one point per real image."""
+        """Returns the points, one per real image, `batch channels height width`."""
 
     @abstractmethod
     def price(self, norms: PerSample) -> PerSample:
-        """What a gradient of this norm costs."""
+        """Returns the penalty of each sample from the norm of its gradient."""
 
     def penalty(self, turn: Turn) -> Scalar:
         gradient = gradient_at(lambda images: turn.critic(images, turn.labels), self.points(turn))
@@ -164,7 +177,15 @@ class PenaltyAtPoints(CriticGradientPenalty):
 
 @dataclass(kw_only=True, eq=False)
 class PenaltyBetween(PenaltyAtPoints):
-    """A price at random points on the lines from real images to fakes."""
+    """The base class of penalties at random points on the lines from real to generated images.
+
+    Args:
+        weight: factor of the penalty in the discriminator's cost.
+        between: range of the points, from 0, the real image, to 1, the generated image.
+
+    Raises:
+        ValueError: if `between` is not in growing order.
+    """
 
     between: tuple[float, float] = (0.0, 1.0)
 
@@ -172,7 +193,9 @@ class PenaltyBetween(PenaltyAtPoints):
         super().__post_init__()
         nearest, farthest = self.between
         if nearest > farthest:
-            raise ValueError(f"{type(self).__name__}: between={self.between} must be two growing numbers, usually 0, 1")
+            raise ValueError(
+                f"{type(self).__name__}: between={self.between} must be two numbers in growing order, usually 0, 1"
+            )
 
     def points(self, turn: Turn) -> Images:
         return interpolated(turn.real, turn.fake, between=self.between)
@@ -180,20 +203,20 @@ class PenaltyBetween(PenaltyAtPoints):
 
 @dataclass(kw_only=True, eq=False)
 class GradientPenalty(PenaltyBetween):
-    """WGAN-GP: ``weight * E (||dD/dx|| / target - 1)^2`` between real and fake images.
+    """Adds WGAN-GP's penalty, ``weight * E (||dD/dx|| / target - 1)^2``, between real and generated images.
 
-    Gulrajani et al. 2017 (arXiv:1704.00028), with `Wasserstein`, five turns of the critic for one of the generator, and
-    no batch norm in the critic. PGGAN (Karras et al. 2018, arXiv:1710.10196, appendix A.1) adds `Drift` and takes one
-    turn each.
+    Gulrajani et al. 2017 (arXiv:1704.00028) use it with `Wasserstein`, five turns of the critic for one turn of the
+    generator, and no batch normalization in the critic. PGGAN (Karras et al. 2018, arXiv:1710.10196, appendix A.1) adds
+    `Drift` and uses one turn each.
 
     Args:
-        weight: the paper's lambda.
-        target: the slope that costs nothing; PGGAN's code took 750 for CIFAR-10.
-        between: range of the points, from 0, the real image, to 1, the fake.
-        every_n_turns: interval in the discriminator's turns.
+        weight: factor of the penalty, the paper's lambda.
+        target: norm of the gradient at which the penalty is 0, above 0; PGGAN's code uses 750 for CIFAR-10.
+        between: range of the points, from 0, the real image, to 1, the generated image.
+        every_n_turns: interval, in turns of the discriminator, at which the penalty is added with n times its weight.
 
     Raises:
-        ValueError: for a target that is not positive.
+        ValueError: for a target that is not positive, and if `between` is not in growing order.
     """
 
     name: ClassVar[str] = "wgan_gp"
@@ -204,7 +227,8 @@ class GradientPenalty(PenaltyBetween):
         super().__post_init__()
         if self.target <= 0:
             raise ValueError(
-                f"GradientPenalty: target={self.target} must be positive; ZeroCenteredGradientPenalty is the one for 0"
+                f"GradientPenalty: target={self.target} must be positive; for a target of 0, use "
+                "ZeroCenteredGradientPenalty"
             )
 
     def price(self, norms: PerSample) -> PerSample:
@@ -213,12 +237,17 @@ class GradientPenalty(PenaltyBetween):
 
 @dataclass(kw_only=True, eq=False)
 class LipschitzPenalty(PenaltyBetween):
-    """WGAN-LP: ``weight * E max(0, ||dD/dx|| - 1)^2`` between real and fake (Petzka et al. 2018, arXiv:1709.08894).
+    """Adds WGAN-LP's penalty, ``weight * E max(0, ||dD/dx|| - 1)^2``, between real and generated images.
+
+    Petzka et al. 2018, arXiv:1709.08894.
 
     Args:
-        weight: the paper's lambda.
-        between: range of the points, from 0, the real image, to 1, the fake.
-        every_n_turns: interval in the discriminator's turns.
+        weight: factor of the penalty, the paper's lambda.
+        between: range of the points, from 0, the real image, to 1, the generated image.
+        every_n_turns: interval, in turns of the discriminator, at which the penalty is added with n times its weight.
+
+    Raises:
+        ValueError: if `between` is not in growing order.
     """
 
     name: ClassVar[str] = "wgan_lp"
@@ -229,14 +258,18 @@ class LipschitzPenalty(PenaltyBetween):
 
 @dataclass(kw_only=True, eq=False)
 class ZeroCenteredGradientPenalty(PenaltyBetween):
-    """0-GP: ``weight * E ||dD/dx||^2`` between real and fake (Thanh-Tung et al. 2019, arXiv:1902.03984).
+    """Adds 0-GP's penalty, ``weight * E ||dD/dx||^2``, between real and generated images.
 
-    For any objective. At the real images alone, with between=(0, 0), it is R1 with gamma = 2 * weight.
+    Thanh-Tung et al. 2019, arXiv:1902.03984. It suits any objective. With between=(0, 0), at the real images only, it
+    is `R1` with gamma = 2 * weight.
 
     Args:
-        weight: the paper's lambda.
-        between: range of the points, from 0, the real image, to 1, the fake.
-        every_n_turns: interval in the discriminator's turns.
+        weight: factor of the penalty, the paper's lambda.
+        between: range of the points, from 0, the real image, to 1, the generated image.
+        every_n_turns: interval, in turns of the discriminator, at which the penalty is added with n times its weight.
+
+    Raises:
+        ValueError: if `between` is not in growing order.
     """
 
     name: ClassVar[str] = "zero_gp"
@@ -247,18 +280,20 @@ class ZeroCenteredGradientPenalty(PenaltyBetween):
 
 @dataclass(kw_only=True, eq=False)
 class DivergencePenalty(PenaltyBetween):
-    """WGAN-div: ``weight * E ||dD/dx||^power`` between real and fake (Wu et al. 2018, arXiv:1712.01026), fp32 or wider.
+    """Adds WGAN-div's penalty, ``weight * E ||dD/dx||^power``, between real and generated images.
 
-    With `Wasserstein`. It needs no Lipschitz bound: with this term the objective is a divergence of its own.
+    Wu et al. 2018, arXiv:1712.01026, with `Wasserstein`. No Lipschitz bound is needed: with this term, the objective is
+    a divergence. It is computed in fp32 or a wider precision.
 
     Args:
-        weight: the paper's k.
-        power: the paper's p, above 1.
-        between: range of the points, from 0, the real image, to 1, the fake; the paper found that it hardly matters.
-        every_n_turns: interval in the discriminator's turns.
+        weight: factor of the penalty, the paper's k.
+        power: exponent of the norm, the paper's p, above 1.
+        between: range of the points, from 0, the real image, to 1, the generated image; it has little effect according
+            to the paper.
+        every_n_turns: interval, in turns of the discriminator, at which the penalty is added with n times its weight.
 
     Raises:
-        ValueError: for a power of 1 or less.
+        ValueError: for a power of 1 or less, and if `between` is not in growing order.
     """
 
     name: ClassVar[str] = "wgan_div"
@@ -277,14 +312,14 @@ class DivergencePenalty(PenaltyBetween):
 
 @dataclass(kw_only=True, eq=False)
 class DRAGAN(PenaltyAtPoints):
-    """``weight * E (||dD/dx|| - 1)^2`` around real images (Kodali et al. 2017, arXiv:1705.07215).
+    """Adds ``weight * E (||dD/dx|| - 1)^2`` around real images (Kodali et al. 2017, arXiv:1705.07215).
 
-    With `NonSaturating`. The standard deviation that scales the noise is each rank's own.
+    The paper uses it with `NonSaturating`. Each rank scales the noise by the standard deviation of its own batch.
 
     Args:
-        weight: the paper's lambda.
-        noise: largest noise per pixel, in standard deviations of the batch.
-        every_n_turns: interval in the discriminator's turns.
+        weight: factor of the penalty, the paper's lambda.
+        noise: largest noise per pixel, in standard deviations of the batch; not negative.
+        every_n_turns: interval, in turns of the discriminator, at which the penalty is added with n times its weight.
 
     Raises:
         ValueError: for negative noise.
@@ -297,7 +332,7 @@ class DRAGAN(PenaltyAtPoints):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.noise < 0:
-            raise ValueError(f"DRAGAN: noise={self.noise} must not be negative; 0.5 is the authors'")
+            raise ValueError(f"DRAGAN: noise={self.noise} must not be negative; the authors use 0.5")
 
     def points(self, turn: Turn) -> Images:
         return noised(turn.real, noise=self.noise)
@@ -308,11 +343,13 @@ class DRAGAN(PenaltyAtPoints):
 
 @dataclass(kw_only=True, eq=False)
 class Drift(Penalty):
-    """``weight * E D(x)^2`` on real images, which keeps a Wasserstein critic's scores near 0 (arXiv:1710.10196, A.1).
+    """Adds ``weight * E D(x)^2`` on real images, which keeps the scores of a Wasserstein critic near 0.
+
+    PGGAN (Karras et al. 2018, arXiv:1710.10196, appendix A.1).
 
     Args:
-        weight: the paper's epsilon_drift.
-        every_n_turns: interval in the discriminator's turns.
+        weight: factor of the penalty, the paper's epsilon_drift.
+        every_n_turns: interval, in turns of the discriminator, at which the penalty is added with n times its weight.
     """
 
     name: ClassVar[str] = "drift"

@@ -1,4 +1,4 @@
-"""Instance noise: the critic sees every image through Gaussian noise, so that the two distributions overlap.
+"""Instance noise: Gaussian noise on all images of the discriminator, so that the two distributions overlap.
 
 Sønderby et al. 2017, arXiv:1610.04490; Arjovsky and Bottou 2017, arXiv:1701.04862.
 """
@@ -19,11 +19,11 @@ from lightning_gan.tensors.shapes import FakeImages
 
 
 class GaussianNoise(ImageTransform):
-    """``x + sigma n``, with fresh standard normal numbers ``n`` in every call.
+    """Adds noise to images: ``x + sigma n``, with new standard normal numbers ``n`` in every call.
 
     Args:
-        standard_deviation: sigma at the start, of images in [-1, 1].
-        schedule: what sigma is multiplied by, as a function of images seen; None keeps it.
+        standard_deviation: standard deviation of the noise at the start, sigma, on the scale of images in [-1, 1].
+        schedule: factor that sigma is multiplied by, as a function of images seen; None keeps sigma constant.
     """
 
     sigma: Tensor
@@ -32,34 +32,36 @@ class GaussianNoise(ImageTransform):
         super().__init__()
         self.standard_deviation = standard_deviation
         self.schedule = schedule
-        # A tensor, so that a compiled turn goes on with the same graph while it changes.
+        # A tensor, so that a compiled turn keeps its graph when sigma changes.
         self.register_buffer("sigma", torch.tensor(standard_deviation), persistent=False)
 
     def sigma_at(self, images_seen: int) -> float:
-        """The standard deviation in the batch that starts after `images_seen` images."""
+        """Returns the standard deviation for the batch that starts after `images_seen` images."""
         return self.standard_deviation * (1.0 if self.schedule is None else self.schedule.at(images_seen))
 
     def begin_batch(self, images_seen: int) -> None:
         self.sigma.fill_(self.sigma_at(images_seen))
 
     def forward(self, images: FakeImages) -> FakeImages:
+        """Returns images `batch channels height width` with new noise."""
         return images + self.sigma.to(images.dtype) * torch.randn_like(images)
 
 
 class InstanceNoise(ImageClock):
-    """Adds fresh noise to the images of every call of a discriminator in training mode.
+    """Adds new noise to the images in every forward pass of a discriminator in training mode.
 
-    Real and fake images are treated alike, in both players' turns, and so are those that penalties look at again. What
-    penalties differentiate by is the image before the noise. In evaluation mode nothing is added.
+    Real and generated images get noise of the same strength in both players' turns, and so do the images of the
+    penalties' own forward passes. Penalties differentiate by the image before the noise is added. In evaluation mode
+    nothing is added.
 
-    It works in any LightningModule: in a `GAN` it is one of its `image_transforms`, elsewhere it changes the first
-    floating-point argument of every call of the network.
+    The callback works in any LightningModule: in a `GAN`, the noise is one of its `image_transforms`; in other modules,
+    it is added to the first floating-point argument of every call of the network.
 
     Args:
-        standard_deviation: sigma at the start, of images in [-1, 1].
-        schedule: what sigma is multiplied by, as a function of images seen, for instance `LinearDecay(end_kimg=1000)`;
-            None keeps it.
-        network: attribute path of the critic.
+        standard_deviation: standard deviation of the noise at the start, sigma, on the scale of images in [-1, 1].
+        schedule: factor that sigma is multiplied by, as a function of images seen, for instance
+            `LinearDecay(end_kimg=1000)`; None keeps sigma constant.
+        network: attribute path of the discriminator.
 
     Raises:
         ValueError: for a negative standard deviation, an unknown network, or one that is called without an image.
@@ -87,7 +89,7 @@ class InstanceNoise(ImageClock):
         super().on_train_start(trainer, pl_module)
         self._remove()
         self.noise.to(pl_module.device)
-        # Only now, so that those who watch the network's calls since fit began see images before the noise.
+        # Not earlier, so that callbacks that observe the network's calls since fit began get images without noise.
         asker = f"InstanceNoise: network={self.network!r}"
         self._placed = host_of(pl_module).place_transform(self.noise, path=self.network, asker=asker)
 

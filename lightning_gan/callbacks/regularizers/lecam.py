@@ -1,4 +1,4 @@
-"""LeCam regularization, for small data sets (Tseng et al. 2021, arXiv:2104.03310)."""
+"""LeCam regularization of the discriminator, for small data sets (Tseng et al. 2021, arXiv:2104.03310)."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -17,18 +17,18 @@ from lightning_gan.tensors.shapes import Scalar
 
 @dataclass(kw_only=True, eq=False)
 class LeCam(RunningPenalty):
-    """``weight * (E (D(x) - a_F)^2 + E (D(G(z)) - a_R)^2)``: the discriminator's.
+    """Adds ``weight * (E (D(x) - a_F)^2 + E (D(G(z)) - a_R)^2)`` to the discriminator's cost.
 
-    a_R and a_F are moving averages of the mean scores of earlier turns, over all ranks. Before its start, and in the
-    first batch, the penalty is 0 and the averages are the latest means.
+    a_R and a_F are moving averages of the mean scores of real and generated images in earlier turns, over all ranks.
+    Before `start_kimg`, and in the first batch, the penalty is 0 and the averages are the latest means.
 
     Args:
-        weight: lambda; 0.3 for BigGAN on CIFAR.
-        decay: what a turn leaves of the averages; the authors have 0.9 and 0.99.
-        start_kimg: thousands of images after which the penalty begins; the authors wait for 1000 steps.
-        one_sided: as in the authors' code, count only real scores above a_F and fake scores below a_R; False is the
-            paper's formula.
-        every_n_turns: interval in the discriminator's turns.
+        weight: factor of the penalty, the paper's lambda; 0.3 for BigGAN on CIFAR.
+        decay: weight of the old average after a turn, in [0, 1); the authors use 0.9 and 0.99.
+        start_kimg: thousands of images after which the penalty is added; the authors wait for 1000 steps.
+        one_sided: whether only real scores above a_F and fake scores below a_R are penalized, as in the authors' code;
+            False is the paper's formula.
+        every_n_turns: interval, in turns of the discriminator, at which the penalty is added with n times its weight.
 
     Raises:
         ValueError: for settings out of range.
@@ -51,7 +51,7 @@ class LeCam(RunningPenalty):
             raise ValueError(f"LeCam: start_kimg={self.start_kimg} must not be negative")
         self._has_averages = False
         self._has_begun = False
-        self._factor = torch.zeros(())  # 0 or 1, as a tensor: a compiled turn goes on with the same graph
+        self._factor = torch.zeros(())  # 0 or 1; a tensor, so that a compiled turn keeps its graph
 
     def penalty(self, turn: Turn) -> Scalar:
         assert turn.real_logits is not None
@@ -74,7 +74,7 @@ class LeCam(RunningPenalty):
         return measured.lerp(state, self.decay) if self._has_begun else measured
 
     def begin_at(self, images_seen: int) -> None:
-        """Decide whether the penalty counts in the batch that starts after `images_seen` images."""
+        """Decides whether the penalty is added in the batch that starts after `images_seen` images."""
         self._has_begun = self._has_averages and images_seen >= 1000 * self.start_kimg
         self._factor.fill_(float(self._has_begun))
 

@@ -1,4 +1,4 @@
-"""Orthogonal regularization of a network's weights (arXiv:1609.07093; BigGAN, arXiv:1809.11096)."""
+"""Orthogonal regularization of a network's weights (Brock et al. 2016, arXiv:1609.07093; BigGAN, arXiv:1809.11096)."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -17,17 +17,22 @@ from lightning_gan.tensors.shapes import Scalar
 
 @dataclass(kw_only=True, eq=False)
 class OrthogonalPenalty(Penalty):
-    """What `OrthogonalDiscriminator` and `OrthogonalGenerator` share: a sum over all weights of two or more dimensions.
+    """The base class of `OrthogonalDiscriminator` and `OrthogonalGenerator`.
 
-    Layers with an equalized learning rate count with their stored, standard normal weights: beta there means
-    1 / fan_in^2 of what it means elsewhere.
+    The penalty is a sum over all weights of two or more dimensions. For layers with an equalized learning rate, it uses
+    the stored, standard normal weights: beta has 1 / fan_in^2 of the effect that it has for other layers.
 
     Args:
-        beta: strength; BigGAN's 1e-4 is 2e-4 in BigGAN-PyTorch, which takes half the gradient.
-        off_diagonal: BigGAN's form, which leaves the filters' norms free; False also draws norms to 1.
-        excluded: names within the network, of layers or weights, that are left alone; BigGAN leaves out the
-            shared class embedding.
-        every_n_turns: interval in the player's turns.
+        beta: factor of the penalty, the paper's beta; BigGAN's 1e-4 is 2e-4 in BigGAN-PyTorch, which takes half the
+            gradient.
+        off_diagonal: whether only the off-diagonal elements of WW' are penalized, as in BigGAN, which leaves the norms
+            of the filters free; False also penalizes norms other than 1.
+        excluded: names within the network of layers or weights that are not penalized; BigGAN excludes the shared class
+            embedding.
+        every_n_turns: interval, in turns of the player, at which the penalty is added with n times its weight.
+
+    Raises:
+        ValueError: for a negative beta, an unknown network or excluded name, or if no weight is left to penalize.
     """
 
     name: ClassVar[str] = "orthogonal"
@@ -53,10 +58,10 @@ class OrthogonalPenalty(Penalty):
         return torch.stack([measure(_filters_first(weight, axis)) for weight, axis in self._weights]).sum()
 
     def _find_weights(self, pl_module: LightningModule) -> list[tuple[Tensor, int]]:
-        """Every weight, and the dimension of its output filters.
+        """The weights to penalize, each with the dimension of its output filters.
 
         Raises:
-            ValueError: if there is no such network, no such excluded name, or nothing to regularize.
+            ValueError: for an unknown network or excluded name, or if no weight is left to penalize.
         """
         name = type(self).__name__
         network = host_of(pl_module).network(self._placed.path, setting=f"{name}({self.player}=...)")
@@ -77,13 +82,20 @@ class OrthogonalPenalty(Penalty):
 
 @dataclass(kw_only=True, eq=False)
 class OrthogonalDiscriminator(OrthogonalPenalty):
-    """``beta * ||WW' (1 - I)||^2`` (or ``||WW' - I||^2``) over the discriminator's weights.
+    """Adds ``beta * ||WW' (1 - I)||^2`` (or ``beta * ||WW' - I||^2``) over the discriminator's weights W.
+
+    The rows of W are the filters of a layer.
 
     Args:
-        beta: strength; BigGAN's 1e-4 is 2e-4 in BigGAN-PyTorch, which takes half the gradient.
-        off_diagonal: BigGAN's form, which leaves the filters' norms free; False also draws norms to 1.
-        excluded: names within the network, of layers or weights, that are left alone.
-        every_n_turns: interval in the discriminator's turns.
+        beta: factor of the penalty, the paper's beta; BigGAN's 1e-4 is 2e-4 in BigGAN-PyTorch, which takes half the
+            gradient.
+        off_diagonal: whether only the off-diagonal elements of WW' are penalized, as in BigGAN, which leaves the norms
+            of the filters free; False also penalizes norms other than 1.
+        excluded: names within the network of layers or weights that are not penalized.
+        every_n_turns: interval, in turns of the discriminator, at which the penalty is added with n times its weight.
+
+    Raises:
+        ValueError: for a negative beta, an unknown network or excluded name, or if no weight is left to penalize.
     """
 
     player: ClassVar[Player] = "discriminator"
@@ -91,21 +103,28 @@ class OrthogonalDiscriminator(OrthogonalPenalty):
 
 @dataclass(kw_only=True, eq=False)
 class OrthogonalGenerator(OrthogonalPenalty):
-    """``beta * ||WW' (1 - I)||^2`` (or ``||WW' - I||^2``) over the generator's weights, as BigGAN trains.
+    """Adds ``beta * ||WW' (1 - I)||^2`` (or ``beta * ||WW' - I||^2``) over the generator's weights W, as in BigGAN.
+
+    The rows of W are the filters of a layer.
 
     Args:
-        beta: strength; BigGAN's 1e-4 is 2e-4 in BigGAN-PyTorch, which takes half the gradient.
-        off_diagonal: BigGAN's form, which leaves the filters' norms free; False also draws norms to 1.
-        excluded: names within the network, of layers or weights, that are left alone; BigGAN leaves out the
-            shared class embedding.
-        every_n_turns: interval in the generator's turns.
+        beta: factor of the penalty, the paper's beta; BigGAN's 1e-4 is 2e-4 in BigGAN-PyTorch, which takes half the
+            gradient.
+        off_diagonal: whether only the off-diagonal elements of WW' are penalized, as in BigGAN, which leaves the norms
+            of the filters free; False also penalizes norms other than 1.
+        excluded: names within the network of layers or weights that are not penalized; BigGAN excludes the shared class
+            embedding.
+        every_n_turns: interval, in turns of the generator, at which the penalty is added with n times its weight.
+
+    Raises:
+        ValueError: for a negative beta, an unknown network or excluded name, or if no weight is left to penalize.
     """
 
     player: ClassVar[Player] = "generator"
 
 
 def _filter_axis(network: nn.Module, weight_path: str) -> int:
-    """The dimension of a weight's output filters: 1 in transposed convolutions, else 0."""
+    """The dimension of a weight's output filters: 1 for transposed convolutions, 0 for other layers."""
     path = weight_path.split(".")
     # A re-parametrized weight is stored as LAYER.parametrizations.weight.original.
     end = path.index("parametrizations") if "parametrizations" in path else -1
@@ -114,6 +133,6 @@ def _filter_axis(network: nn.Module, weight_path: str) -> int:
 
 
 def _filters_first(weight: Tensor, axis: int) -> Tensor:
-    """A whole weight with its output filters in dimension 0."""
+    """The unsharded weight, with its output filters in dimension 0."""
     whole: Tensor = weight.full_tensor() if isinstance(weight, DTensor) else weight
     return whole.transpose(0, axis)

@@ -16,34 +16,36 @@ from lightning_gan.tensors.shapes import Labels, Scalar
 
 @runtime_checkable
 class LayeredSynthesis(Protocol):
-    """A synthesis network that says how many layers take a style."""
+    """A synthesis network that knows how many of its layers take a style."""
 
     @property
     def active_layers(self) -> int:
-        """Layers at the active resolution."""
+        """The number of layers that take a style at the active resolution."""
 
 
 @dataclass(kw_only=True, eq=False)
 class PathLength(RunningPenalty):
-    """``weight * E (||J'y|| - a)^2`` (eq. 4): the generator's, `a` being the running mean of the lengths.
+    """Adds ``weight * E (||J'y|| - a)^2`` (eq. 4) to the generator's cost.
 
-    It looks at its own images of a part of the turn's latents, made without style mixing. Unlike in the authors' code
-    the running mean is the same on all ranks and is saved.
+    J is the Jacobian of the image by the styles, y a random direction, `a` the running mean of ``||J'y||``. The
+    penalty generates images of its own from a part of the turn's latents, without style mixing. Unlike in the authors'
+    code, the running mean is the same on all ranks and is saved.
 
-    The networks are called `mapping(latents)`, or `mapping(latents, labels)` with classes, and `synthesis(styles)`
-    with one style per layer, `batch layers style`. A mapping that gives one style for all layers needs a synthesis
-    network with `active_layers`.
+    The networks are called as `mapping(latents)`, or `mapping(latents, labels)` with classes, and as
+    `synthesis(styles)` with one style per layer, `batch layers style`. If the mapping network returns one style for all
+    layers, `batch style`, the synthesis network must have `active_layers`.
 
     Args:
         mapping: attribute path of the mapping network.
         synthesis: attribute path of the synthesis network.
-        weight: gamma_pl; 2 in the authors' code.
-        decay: how fast the running mean moves.
-        batch_shrink: the penalty looks at one in so many of the turn's latents, to save memory.
-        every_n_turns: interval in the generator's turns.
+        weight: factor of the penalty, the paper's gamma_pl; 2 in the authors' code.
+        decay: share of the new lengths in the running mean after each turn, in (0, 1].
+        batch_shrink: number that the batch size is divided by for this penalty, to save memory; at least 1.
+        every_n_turns: interval, in turns of the generator, at which the penalty is added with n times its weight.
 
     Raises:
-        ValueError: for settings out of range, unknown networks, or styles that cannot be given to layers.
+        ValueError: for settings out of range, unknown networks, or one style for all layers and a synthesis network
+            without `active_layers`.
     """
 
     name: ClassVar[str] = "path_length"
@@ -79,16 +81,17 @@ class PathLength(RunningPenalty):
         return penalty
 
     def _styles(self, latents: Tensor, labels: Labels | None) -> Tensor:
-        """`batch layers style`, part of the mapping network's graph."""
+        """The styles of the latents, `batch layers style`, with the graph of the mapping network."""
         styles: Tensor = self._mapping(latents) if labels is None else self._mapping(latents, labels)
         if styles.dim() == 3:
             return styles
         if not isinstance(self._synthesis, LayeredSynthesis):
             raise ValueError(
-                f"PathLength: mapping={self.mapping!r} gives one style for all, but synthesis={self.synthesis!r} "
-                "has no active_layers to say how many layers that is; add it, or let the mapping repeat its style"
+                f"PathLength: mapping={self.mapping!r} returns one style for all layers, but "
+                f"synthesis={self.synthesis!r} has no active_layers, the number of layers; add it, or let the mapping "
+                "repeat its style"
             )
         return repeat(styles, "batch style -> batch layers style", layers=self._synthesis.active_layers)
 
     def moved(self, state: Tensor, measured: Tensor) -> Tensor:
-        return measured  # the new means of slices and ranks, whose average is the new mean of them all
+        return measured  # each slice and rank has measured a new running mean; this is the average of them all

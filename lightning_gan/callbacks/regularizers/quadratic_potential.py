@@ -1,4 +1,4 @@
-"""GAN-QP (Su 2018, arXiv:1811.07296): a critic bounded by a quadratic potential, without gradient penalties."""
+"""GAN-QP (Su 2018, arXiv:1811.07296): a quadratic potential that bounds the critic without a gradient penalty."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -11,16 +11,17 @@ from lightning_gan.tensors.shapes import Scalar
 
 @dataclass(kw_only=True, eq=False)
 class QuadraticPotential(Penalty):
-    """``E (D(x) - D(G(z)))^2 / (2 lambda d(x, G(z)))``, which makes GAN-QP of the `Wasserstein` objective.
+    """Adds ``E (D(x) - D(G(z)))^2 / (2 lambda d(x, G(z)))``; with the `Wasserstein` objective, this is GAN-QP.
 
-    The critic's best difference of a pair is ``lambda d``: its score rises by lambda per unit of distance from a fake
-    to a real image, so that it needs no other Lipschitz bound. The paper takes two turns of the critic for one of the
-    generator, whose cost has no such term.
+    The optimal difference between the scores of a pair is ``lambda d``: the score increases by lambda per unit of
+    distance from the generated to the real image, so that no other Lipschitz bound is needed. The paper uses two turns
+    of the critic for one turn of the generator, whose cost has no such term.
 
     Args:
-        slope: the paper's lambda.
-        distance: how far two images are from each other; None is the root mean square over pixels.
-        every_n_turns: interval in the discriminator's turns; the paper's is 1.
+        slope: increase of the critic's score per unit of distance, the paper's lambda, above 0.
+        distance: distance d between two images; None is the root mean square of their difference over pixels.
+        every_n_turns: interval, in turns of the discriminator, at which the penalty is added with n times its weight;
+            1 in the paper.
 
     Raises:
         ValueError: for a slope that is not positive.
@@ -34,7 +35,7 @@ class QuadraticPotential(Penalty):
 
     def __post_init__(self) -> None:
         if self.slope <= 0:
-            raise ValueError(f"QuadraticPotential: slope={self.slope} must be positive; 10 is the paper's")
+            raise ValueError(f"QuadraticPotential: slope={self.slope} must be positive; the paper uses 10")
         super().__post_init__()
 
     @property

@@ -1,4 +1,4 @@
-"""The regularizer of Roth et al. 2017 (arXiv:1705.09367): noise on both distributions, without the noise."""
+"""The regularizer of Roth et al. 2017 (arXiv:1705.09367), which has the effect of noise on both distributions."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -21,7 +21,16 @@ from lightning_gan.tensors.shapes import Scalar
 
 @dataclass(kw_only=True, eq=False)
 class AnnealedNoisePenalty(CriticGradientPenalty):
-    """A penalty of weight gamma / 2 whose gamma, the variance of the noise it stands for, can fall in training."""
+    """The base class of penalties with the weight gamma / 2, where gamma can decrease during training.
+
+    Args:
+        gamma: variance of the noise whose effect the penalty has.
+        annealing_kimg: thousands of images over which gamma decreases exponentially; None keeps gamma constant.
+        final_factor: factor of gamma at the end of the decrease and after it, in (0, 1].
+
+    Raises:
+        ValueError: for `annealing_kimg` below one image, or `final_factor` outside (0, 1].
+    """
 
     gamma: float = 2.0
     annealing_kimg: float | None = None
@@ -33,7 +42,7 @@ class AnnealedNoisePenalty(CriticGradientPenalty):
             images_of_kimg("annealing_kimg", self.annealing_kimg)
         if not 0 < self.final_factor <= 1:
             raise ValueError(f"{type(self).__name__}: final_factor={self.final_factor} must be in (0, 1]")
-        # A tensor, because a number that changes would be compiled anew whenever it does.
+        # A tensor, because a compiled turn would be compiled anew whenever a plain number changes.
         self._factor = torch.ones(())
 
     @property
@@ -41,7 +50,7 @@ class AnnealedNoisePenalty(CriticGradientPenalty):
         return self.gamma / 2
 
     def factor_at(self, images_seen: int) -> float:
-        """What gamma is multiplied by after so many images."""
+        """Returns the factor of gamma, in (0, 1], for the batch that starts after `images_seen` images."""
         if self.annealing_kimg is None:
             return 1.0
         images = images_of_kimg("annealing_kimg", self.annealing_kimg)
@@ -61,18 +70,19 @@ class AnnealedNoisePenalty(CriticGradientPenalty):
 
 @dataclass(kw_only=True, eq=False)
 class Roth(AnnealedNoisePenalty):
-    """``gamma / 2 * (E_P[(1 - s(D))^2 ||dD/dx||^2] + E_Q[s(D)^2 ||dD/dx||^2])`` for GANs on logits, sigmoid s.
+    """Adds ``gamma / 2 * (E_P[(1 - s(D))^2 ||dD/dx||^2] + E_Q[s(D)^2 ||dD/dx||^2])``, with the sigmoid s.
 
-    As in the authors' code, with `NonSaturating`. Where all logits are 0 it is a quarter of R1 + R2.
+    It is for GANs whose discriminator returns logits D; P is the distribution of real images and Q that of generated
+    ones. The authors' code uses it with `NonSaturating`. If all logits are 0, it is a quarter of `R1` plus `R2`.
 
     Args:
-        gamma: variance of the noise; the authors take 2 with annealing, else 0.1.
-        annealing_kimg: thousands of images over which gamma falls exponentially; None keeps it.
-        final_factor: what is left of gamma then.
-        every_n_turns: interval in the discriminator's turns.
+        gamma: variance of the noise whose effect the penalty has; the authors use 2 with annealing, else 0.1.
+        annealing_kimg: thousands of images over which gamma decreases exponentially; None keeps gamma constant.
+        final_factor: factor of gamma at the end of the decrease and after it, in (0, 1].
+        every_n_turns: interval, in turns of the discriminator, at which the penalty is added with n times its weight.
 
     Raises:
-        ValueError: for annealing over less than one image, or to a factor outside (0, 1].
+        ValueError: for `annealing_kimg` below one image, or `final_factor` outside (0, 1].
     """
 
     name: ClassVar[str] = "roth"
@@ -87,19 +97,20 @@ class Roth(AnnealedNoisePenalty):
 
 @dataclass(kw_only=True, eq=False)
 class RothFGAN(AnnealedNoisePenalty):
-    """``gamma / 2 * E_Q[f*''(T) ||dT/dx||^2]`` for f-GANs of any divergence, on fakes.
+    """Adds ``gamma / 2 * E_Q[f*''(T) ||dT/dx||^2]`` on generated images, for f-GANs of any divergence.
 
-    For the original GAN's divergence it agrees with `Roth` at the optimal critic alone.
+    f* is the conjugate of f, T the score. For the divergence of the original GAN, it equals `Roth` only if the
+    discriminator is optimal.
 
     Args:
-        divergence: the one of the `FGAN` objective.
-        gamma: variance of the noise.
-        annealing_kimg: thousands of images over which gamma falls exponentially; None keeps it.
-        final_factor: what is left of gamma then.
-        every_n_turns: interval in the discriminator's turns.
+        divergence: f-divergence, the same as that of the `FGAN` objective.
+        gamma: variance of the noise whose effect the penalty has.
+        annealing_kimg: thousands of images over which gamma decreases exponentially; None keeps gamma constant.
+        final_factor: factor of gamma at the end of the decrease and after it, in (0, 1].
+        every_n_turns: interval, in turns of the discriminator, at which the penalty is added with n times its weight.
 
     Raises:
-        ValueError: for annealing over less than one image, or to a factor outside (0, 1].
+        ValueError: for `annealing_kimg` below one image, or `final_factor` outside (0, 1].
     """
 
     name: ClassVar[str] = "roth_f_gan"
@@ -109,6 +120,6 @@ class RothFGAN(AnnealedNoisePenalty):
 
     def penalty(self, turn: Turn) -> Scalar:
         logit = one_per_sample(turn.fake_logits)
-        # By the logit instead of the score, so that factors which overflow do not meet factors that vanish.
+        # By the logit instead of the score, because there a factor that overflows may be multiplied by one that is 0.
         curvature = self.divergence.logit_curvature(logit)
         return f_gan_regularizer(curvature, logit, turn.fake) * turn.gradient_scale**2

@@ -1,4 +1,4 @@
-"""Penalties with a state of a few numbers that follows what their looks measure."""
+"""The base class of penalties with a state of a few numbers, such as running means."""
 
 from abc import abstractmethod
 from dataclasses import dataclass
@@ -15,42 +15,42 @@ from lightning_gan.foreign.penalty import Penalty
 
 @dataclass(kw_only=True, eq=False)
 class RunningPenalty(Penalty):
-    """A penalty that measures numbers in every look and moves its state by their average after the step.
+    """A penalty that measures numbers in each call of `penalty`, and updates its state from them after the step.
 
-    The average is over the slices of a turn and over ranks, so that every rank goes on with the same state. State and
-    measurements are tensors of the device: nothing here waits for it, except saving.
+    The measurements are averaged over the slices of a turn and over ranks, so that all ranks have the same state. State
+    and measurements are tensors on the device; only saving waits for the device.
 
-    A subclass names its numbers, reads `self.state` and calls `self.measure` in `penalty`, and says in `moved` where
-    the state goes.
+    A subclass names its numbers in `state_names`, reads `self.state` and calls `self.measure` in `penalty`, and returns
+    the next state in `moved`.
     """
 
     state_names: ClassVar[tuple[str, ...]]
-    """What the numbers of the state are; they are saved and logged under these names, and start at 0."""
+    """Names of the state's numbers, under which they are saved and logged; all numbers start at 0."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self.state = torch.zeros(len(self.state_names))
-        self._sum, self._looks = torch.zeros_like(self.state), torch.zeros_like(self.state[0])
+        self._sum, self._measurements = torch.zeros_like(self.state), torch.zeros_like(self.state[0])
 
     @abstractmethod
     def moved(self, state: Float[Tensor, " numbers"], measured: Float[Tensor, " measured"]) -> Tensor:
-        """The next state, from the present one and the averaged measurements of one turn."""
+        """Returns the next state from the present one and the averaged measurements of one turn."""
 
     def measure(self, *values: Tensor) -> None:
-        """Remember what one look measured: as many numbers as the state has."""
+        """Adds one measurement to the turn's average: as many scalar tensors as the state has numbers."""
         assert len(values) == len(self.state_names)
         detached = torch.stack([value.detach() for value in values])
         self._sum = self._sum + detached.to(self._sum)
-        self._looks = self._looks + 1
+        self._measurements = self._measurements + 1
 
     def after_step(self, strategy: Strategy) -> None:
-        measured = strategy.reduce(self._sum / self._looks, reduce_op="mean")
+        measured = strategy.reduce(self._sum / self._measurements, reduce_op="mean")
         assert isinstance(measured, Tensor)
         self.state = self.moved(self.state, measured)
         self._reset_measurements()
 
     def _reset_measurements(self) -> None:
-        self._sum, self._looks = torch.zeros_like(self.state), torch.zeros_like(self.state[0])
+        self._sum, self._measurements = torch.zeros_like(self.state), torch.zeros_like(self.state[0])
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         super().on_train_start(trainer, pl_module)

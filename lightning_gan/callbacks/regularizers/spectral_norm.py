@@ -1,4 +1,4 @@
-"""Spectral normalization of a network that was written without it (Miyato et al. 2018, arXiv:1802.05957)."""
+"""Spectral normalization of a network that has none (Miyato et al. 2018, arXiv:1802.05957)."""
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import nn
@@ -8,22 +8,23 @@ from lightning_gan.layers.spectral_normalization import parametrizations_of, spe
 
 
 class SpectralNorm(Callback):
-    """Normalizes every linear, convolution and embedding layer of a network, before optimizers and sharding exist.
+    """Applies spectral normalization to every linear, convolution and embedding layer of a network.
 
-    Every use of the network in training mode is one step of power iteration. The EMA copy of a `GAN`'s generator is
-    normalized with it, but never iterates: `EMA` copies the singular vectors.
+    It does so in `setup`, before optimizers are made and weights are sharded. Each forward pass of a layer in training
+    mode runs the power iteration. The EMA copy of a `GAN`'s generator is normalized with the generator, but runs no
+    power iteration: `EMA` copies the singular vectors.
 
-    It works in any LightningModule. Checkpoints hold the normalized layers' stored weights and vectors; so they load
-    where this callback is among the trainer's, or into a network that `layers.spectral_norm.spectrally_normalized`
-    was called on.
+    The callback works in any LightningModule. Checkpoints hold the normalized layers' stored weights and singular
+    vectors. To load them, use this callback, or call `layers.spectral_normalization.spectrally_normalized` on the
+    network.
 
     Args:
         network: attribute path of the network, or of a part of it; SAGAN and BigGAN have one callback for each network.
-        power_iterations: per use of a layer.
-        excluded: names within the network of layers, or of modules of layers, that are left alone.
+        power_iterations: number of power iterations in each forward pass of a layer, at least 1.
+        excluded: names within the network of layers, or of modules with layers, that are not normalized.
 
     Raises:
-        ValueError: for a count below 1, unknown names, or a network with nothing to normalize.
+        ValueError: for a count below 1, unknown names, or a network without layers to normalize.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Weight clipping: the critic of the first WGAN (Arjovsky et al. 2017, arXiv:1701.07875, algorithm 1)."""
+"""Weight clipping of the critic, as in the first WGAN (Arjovsky et al. 2017, arXiv:1701.07875, algorithm 1)."""
 
 from typing import Any
 
@@ -15,23 +15,29 @@ from lightning_gan.foreign.host import host_of
 
 @torch.no_grad()
 def clip_parameters(network: nn.Module, *, limit: float) -> None:
-    """Clamp every parameter to [-limit, limit], in place: biases and normalizations' too, as the authors do."""
+    """Clamps every parameter of a network to [-limit, limit], in place.
+
+    As in the authors' code, this includes biases and the parameters of normalization layers.
+
+    Args:
+        network: network whose parameters are clamped; they may be sharded (FSDP2).
+        limit: largest absolute value of a parameter.
+    """
     parameters = [p.to_local() if isinstance(p, DTensor) else p for p in network.parameters()]
     clamp_all(parameters, limit=limit)
 
 
 class WeightClipping(Callback):
-    """Clips a network's parameters before training and right after each step of the optimizer that owns them.
+    """Clips a network's parameters before training and right after each step of the optimizer that has them.
 
-    As in the paper; the authors' code clips before every turn of the critic, so that the generator meets an unclipped
-    one. Use it with `Wasserstein` and an optimizer without momentum, such as
-    RMSprop.
+    This follows the paper. The authors' code clips before every turn of the critic, so that the generator's turn uses
+    an unclipped critic. Use it with `Wasserstein` and an optimizer without momentum, such as RMSprop.
 
-    It works in any LightningModule, under manual and automatic optimization.
+    The callback works in any LightningModule, with manual and with automatic optimization.
 
     Args:
-        limit: c, the largest absolute value of a parameter.
-        network: attribute path of the network.
+        limit: largest absolute value of a parameter, the paper's c, above 0.
+        network: attribute path of the network whose parameters are clipped.
 
     Raises:
         ValueError: for a limit that is not positive, an unknown network, or one that no optimizer trains.
@@ -39,7 +45,7 @@ class WeightClipping(Callback):
 
     def __init__(self, *, limit: float = 0.01, network: str = "discriminator") -> None:
         if limit <= 0:
-            raise ValueError(f"WeightClipping: limit={limit} must be positive")
+            raise ValueError(f"WeightClipping: limit={limit} must be positive; the paper uses 0.01")
         self.limit = limit
         self.network = network
         self._hooks: list[RemovableHandle] = []
@@ -56,13 +62,16 @@ class WeightClipping(Callback):
             if any(id(parameter) in own for group in optimizer.param_groups for parameter in group["params"])
         ]
         if not owners:
-            raise ValueError(f"WeightClipping: no optimizer has parameters of network={self.network!r}")
+            raise ValueError(
+                f"WeightClipping: no optimizer has parameters of network={self.network!r}; name a network that is "
+                "trained"
+            )
 
         def clip(optimizer: Optimizer, arguments: Any, keywords: Any) -> None:
             clip_parameters(network, limit=self.limit)
 
         self._remove_hooks()
-        # PyTorch's own hook, because Lightning has none between a step and the next look.
+        # PyTorch's own hook, because Lightning has none between a step and the next forward pass.
         self._hooks = [optimizer.register_step_post_hook(clip) for optimizer in owners]
         clip_parameters(network, limit=self.limit)
 

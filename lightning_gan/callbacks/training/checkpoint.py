@@ -1,4 +1,7 @@
-"""Checkpoints by images seen. Lightning's own triggers count optimizer steps, or never fire in manual optimization."""
+"""Checkpoints at intervals of images seen.
+
+Lightning's own triggers count optimizer steps, or never act in manual optimization.
+"""
 
 import os
 from typing import Any
@@ -15,13 +18,14 @@ from lightning_gan.foreign.clock import ImageClock, crosses_multiple, images_of_
 class KimgCheckpoint(ImageClock, ChoosesDirectoryEarly):
     """Writes `last.ckpt` every `every_kimg` thousand images and at the end of fit; `--ckpt_path last` finds it.
 
-    There is one `last.ckpt`, which is overwritten, between two batches only. When a run that does not continue it
-    starts in the same directory, the old one is renamed to `earlier_run_1.ckpt`, `earlier_run_2.ckpt` ...
+    Each save overwrites `last.ckpt`, always between two batches. When a run that does not continue this checkpoint
+    starts in the same directory, the old file is renamed to `earlier_run_1.ckpt`, `earlier_run_2.ckpt` ...
 
     Args:
-        every_kimg: thousands of images between two saves.
-        keep_every_kimg: thousands of images between files that stay, such as `kimg_000500.000.ckpt`; None keeps none.
-        dirpath: where to; None is `checkpoints` in the trainer's `default_root_dir`.
+        every_kimg: thousands of images between two saves of `last.ckpt`.
+        keep_every_kimg: thousands of images between checkpoints that are never overwritten, such as
+            `kimg_000500.000.ckpt`; None writes none of them.
+        dirpath: directory of the checkpoints; None is `checkpoints` in the trainer's `default_root_dir`.
 
     Raises:
         ValueError: if an interval is less than one image.
@@ -70,22 +74,22 @@ class KimgCheckpoint(ImageClock, ChoosesDirectoryEarly):
             self._save_last(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Nothing: only images count."""
+        """Does nothing, because saves depend on the number of images only."""
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Nothing: only images count."""
+        """Does nothing, because saves depend on the number of images only."""
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        # Also when the last batch was saved: since then validation and other callbacks may have come to their end.
+        # Also if the last batch was saved, because validation and other callbacks may have changed their state since.
         if self._trained and not _saves_nothing(trainer):
             self._save_last(trainer)
 
     def state_dict(self) -> dict[str, Any]:
-        # Nothing: which checkpoint was the best says nothing here, and another run has its own paths.
+        # Empty: no checkpoint is the best one here, and the saved paths would not be those of another run.
         return {}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Nothing, as there is nothing in it."""
+        """Does nothing, because the saved state is empty."""
 
     def _crosses(self, every_images: int) -> bool:
         return crosses_multiple(self.images_before, self.images_seen, every_images=every_images)
@@ -101,7 +105,7 @@ class KimgCheckpoint(ImageClock, ChoosesDirectoryEarly):
         """Rename the `last.ckpt` of a run that this one does not continue."""
         last = self._path(self.CHECKPOINT_NAME_LAST)
         filesystem, _ = url_to_fs(last)
-        continued = (str(trainer.ckpt_path or ""), self.last_model_path)  # the second by an earlier fit of this trainer
+        continued = (str(trainer.ckpt_path or ""), self.last_model_path)  # the second is of this trainer's earlier fit
         if os.path.realpath(last) in (os.path.realpath(path) for path in continued if path) or not filesystem.exists(
             last
         ):
@@ -110,15 +114,16 @@ class KimgCheckpoint(ImageClock, ChoosesDirectoryEarly):
         while filesystem.exists(kept := self._path(f"earlier_run_{number}")):
             number += 1
         filesystem.mv(last, kept, recursive=True)
-        rank_zero_info(f"KimgCheckpoint: {last} is of a run that this one does not continue; it is now {kept}")
+        rank_zero_info(f"KimgCheckpoint: this run does not continue {last}; the file was renamed to {kept}")
 
-    # ------------------------------------------------------------------ what Lightning asks of a checkpoint callback
+    # ------------------------------------------------------------------ the directory
 
     def choose_directory(self, trainer: Trainer) -> None:
+        """Sets `dirpath` to `checkpoints` in the trainer's `default_root_dir`, if it was not given."""
         if self.dirpath is None:
             self.dirpath = os.path.join(trainer.default_root_dir, "checkpoints")
 
 
 def _saves_nothing(trainer: Trainer) -> bool:
-    """Whether this is a trial run, which leaves no files."""
+    """Whether this is a `fast_dev_run`, which writes no checkpoints."""
     return bool(trainer.fast_dev_run)  # type: ignore[attr-defined]

@@ -1,20 +1,20 @@
-"""Callbacks of which two may work side by side, unless they would do the same thing twice."""
+"""The check that a trainer has no two callbacks that do the same thing."""
 
 from lightning.pytorch import Callback, Trainer
 
 
 def refuse_doubles(callback: Callback, trainer: Trainer, *, setting: str) -> None:
-    """Refuse a second callback of the same kind with the same `state_key`.
+    """Refuses a second callback of the same class with the same `state_key`.
 
-    Lightning does it only for callbacks that save a state.
+    Lightning refuses only callbacks that save a state.
 
     Args:
-        callback: one of the trainer's.
-        trainer: with the callbacks.
-        setting: the argument that has to differ, for the error.
+        callback: callback of the trainer that is checked.
+        trainer: trainer that has the callbacks.
+        setting: argument in which such callbacks have to differ, for the error message.
 
     Raises:
-        ValueError: if there is another one.
+        ValueError: if another callback of the trainer has the same `state_key`.
     """
     alike = [other for other in trainer.callbacks if other.state_key == callback.state_key]  # type: ignore[attr-defined]
     if len(alike) > 1:

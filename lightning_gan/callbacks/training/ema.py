@@ -1,7 +1,7 @@
-"""The exponential moving average of a generator's weights, which is what one samples.
+"""The exponential moving average (EMA) of the generator's weights, from which images are sampled.
 
-Averaging the generator is as old as PGGAN (Karras et al. 2018, arXiv:1710.10196, section 5). Its half-life counts
-images, so that it means the same at every batch size; the ramp-up is the one of Karras et al. 2020 (arXiv:2006.06676).
+PGGAN samples from such an average (Karras et al. 2018, arXiv:1710.10196, section 5). The half-life is given in images,
+so that it does not depend on the batch size; the ramp-up is that of Karras et al. 2020 (ADA, arXiv:2006.06676).
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,7 +21,11 @@ from lightning_gan.loop.averaging import AveragesGenerator
 
 
 def ema_decay(batch_images: int, *, half_life_images: float) -> float:
-    """What a batch leaves of the old average: ``0.5 ^ (batch_images / half_life_images)``; 0 without a half-life.
+    """The weight of the old average after a batch: ``0.5 ^ (batch_images / half_life_images)``; 0 for a half-life of 0.
+
+    Args:
+        batch_images: number of images in the batch, over all ranks.
+        half_life_images: number of images after which the weight of the old average is one half.
 
     Example:
         >>> ema_decay(32, half_life_images=32.0)
@@ -37,18 +41,18 @@ def move_average(
     *,
     decay: float,
 ) -> None:
-    """``average = decay * average + (1 - decay) * weight``, in place, as one operation for all tensors.
+    """Computes ``average = decay * average + (1 - decay) * weight`` in place, as one operation for all tensors.
 
     Args:
-        averages: what is moved.
-        weights: where to.
-        decay: in [0, 1]; 0 copies exactly.
+        averages: tensors that are updated.
+        weights: tensors of the same shapes that are averaged.
+        decay: weight of the old average, in [0, 1]; 0 copies the weights exactly.
     """
     lerp_all(averages, weights, 1.0 - decay)
 
 
 def running_statistics_of(network: nn.Module) -> set[str]:
-    """Names of the buffers that hold batch normalization's running means and variances."""
+    """Returns the names of a network's buffers that hold running means and variances of batch normalization."""
     return {
         f"{path}.{name}".lstrip(".")
         for path, module in network.named_modules()
@@ -60,23 +64,26 @@ def running_statistics_of(network: nn.Module) -> set[str]:
 
 
 class EMA(AveragesGenerator, ImageClock):
-    """Averages the generator's parameters after every batch; buffers are copied.
+    """Averages the generator's parameters after every batch, and copies its buffers.
 
-    In a `GAN` the average is its submodule `generator_ema`, which `GAN.sample` uses. Of other modules the average lives
-    in this callback, is saved with it, and takes the place of the weights during validation, test and prediction, or
-    inside `with ema.applied(module)`.
+    In a `GAN`, the average is its submodule `generator_ema`, which `GAN.sample` uses. In other modules, this callback
+    keeps and saves the average; it replaces the weights during validation, test and prediction, and inside
+    `with ema.applied(module)`.
 
-    Networks that grow need nothing special: a block that sleeps does not move, so its average equals it when it wakes.
+    Networks that grow need no special treatment: a block's weights do not change before the block becomes active, so
+    that until then its average equals them.
 
-    Its place among the callbacks is before those that sample.
+    List this callback before those that sample.
 
     Args:
-        half_life_kimg: thousands of images after which old weights count half; StyleGAN has 10, ADA 10 to 500.
-        ramp_up: shortens the half-life early on to this share of the images seen; 0.05 in ADA, None for no ramp-up.
-        start_kimg: thousands of images for which the average just follows the weights.
-        average_statistics: also average what batch normalization keeps running averages of, as BigGAN does, instead of
-            copying it. (Its code averages all buffers; singular vectors would lose their length by that.)
-        generator: name of the generator in modules that are no `GAN`: an attribute path.
+        half_life_kimg: thousands of images after which the weight of the old average is one half; 10 in StyleGAN, 10 to
+            500 in ADA.
+        ramp_up: largest half-life as a share of the images seen, which shortens the half-life early in training; 0.05
+            in ADA, None for no ramp-up.
+        start_kimg: thousands of images during which the average is a copy of the weights.
+        average_statistics: whether the running statistics of batch normalization are averaged, as in BigGAN, instead of
+            copied. (BigGAN's code averages all buffers, but averaged singular vectors would not have unit length.)
+        generator: attribute path of the generator in modules that are no `GAN`.
 
     Raises:
         ValueError: for settings out of range, or a module without such a network.
@@ -103,7 +110,7 @@ class EMA(AveragesGenerator, ImageClock):
         self._shadow = Shadow()
 
     def decay_at(self, images_seen: int, *, batch_images: int) -> float:
-        """The decay for a batch of `batch_images` that started after `images_seen` images."""
+        """Returns the decay, in [0, 1], for a batch of `batch_images` images that starts after `images_seen` images."""
         if images_seen < 1000 * self.start_kimg:
             return 0.0
         half_life_images = 1000 * self.half_life_kimg
@@ -139,11 +146,14 @@ class EMA(AveragesGenerator, ImageClock):
         copied = {name: buffer for name, buffer in buffers.items() if name not in statistics}
         copy_tensors([averages[name] for name in copied], list(copied.values()))
 
-    # ------------------------------------------------------------------ the average in the place of the weights
+    # ------------------------------------------------------------------ the average replaces the weights
 
     @contextmanager
     def applied(self, pl_module: LightningModule) -> Iterator[None]:
-        """Inside, the generator of a module that is no `GAN` has the averaged weights. In a `GAN` nothing happens."""
+        """Gives the generator its averaged weights inside the context; does nothing in a `GAN`.
+
+        A `GAN` keeps the average in a network of its own.
+        """
         average = self._average(pl_module)
         is_in = average.put_in()
         try:
@@ -171,7 +181,7 @@ class EMA(AveragesGenerator, ImageClock):
         self._average(pl_module).take_out()
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        # Before any checkpoint callback (they come last) may save the average as if it were the weights.
+        # Now, because checkpoint callbacks, which come last, would save the average as the weights.
         self._average(pl_module).take_out()
 
     # ------------------------------------------------------------------ state

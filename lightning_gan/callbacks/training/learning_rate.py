@@ -1,4 +1,7 @@
-"""Learning rates as functions of images seen. Lightning does not step schedulers of modules that optimize by hand."""
+"""Learning rates as functions of images seen.
+
+Lightning does not step the schedulers of modules with manual optimization.
+"""
 
 import math
 from typing import Any
@@ -14,15 +17,15 @@ from lightning_gan.schedules.rates import LearningRateSchedule
 
 
 class LearningRate(ImageClock):
-    """Multiplies the optimizers' own learning rates by schedules, before every batch.
+    """Multiplies the optimizers' own learning rates by the factors of schedules, before every batch.
 
     Args:
-        schedules: factors; several are multiplied, as in a ramp-up and a later decay.
-        network: schedules the optimizers of this network alone: an attribute path such as "discriminator"; None
-            schedules all. One callback for each network schedules them differently.
+        schedules: schedules whose factors are multiplied with each other, such as a ramp-up and a later decay.
+        network: attribute path of the network whose optimizers are scheduled, such as "discriminator"; None schedules
+            all optimizers. To schedule networks differently, give one callback for each.
 
     Raises:
-        ValueError: if there is no schedule, no such network, or no optimizer that owns its parameters.
+        ValueError: if there is no schedule, no such network, or no optimizer that has parameters of this network.
     """
 
     def __init__(self, *, schedules: list[LearningRateSchedule], network: str | None = None) -> None:
@@ -32,7 +35,7 @@ class LearningRate(ImageClock):
         self.network = network
 
     def factor_at(self, images_seen: int) -> float:
-        """The product of all schedules."""
+        """Returns the product of all schedules' factors after `images_seen` images."""
         return math.prod(schedule.at(images_seen) for schedule in self.schedules)
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -41,7 +44,10 @@ class LearningRate(ImageClock):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         super().on_train_start(trainer, pl_module)
         if not self._optimizers(trainer, pl_module):
-            raise ValueError(f"LearningRate: no optimizer has parameters of network={self.network!r}")
+            raise ValueError(
+                f"LearningRate: no optimizer has parameters of network={self.network!r}; name a network that is "
+                "trained, or leave network out to schedule all optimizers"
+            )
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         super().on_train_batch_start(trainer, pl_module, batch, batch_idx)

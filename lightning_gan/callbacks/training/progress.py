@@ -1,4 +1,4 @@
-"""Progress in thousands of images: how far, how fast, how long still, and in which phase."""
+"""A progress bar in thousands of images, with the pace, the remaining time and the phase of growing."""
 
 import math
 import sys
@@ -17,7 +17,7 @@ from lightning_gan.foreign.host import host_of
 from lightning_gan.schedules.growth import Growth
 
 REFRESH_SECONDS = 0.5
-"""Between updates on a terminal: each one waits for the device once, to read the losses."""
+"""Seconds between updates on a terminal; each update waits for the device once, to read the losses."""
 
 
 def progress_text(
@@ -29,15 +29,15 @@ def progress_text(
     losses: dict[str, float],
     unit: str = "kimg",
 ) -> str:
-    """One line about the state of training.
+    """Returns one line about the state of training.
 
     Args:
         kimg: thousands of images seen.
-        total_kimg: thousands of images to see, None if that is open.
-        seconds_per_kimg: the current pace, None if it is not known yet.
-        growth: the phase of growing, None if nothing grows.
-        losses: the latest values, by name.
-        unit: what a thousand images are called; a `GAN` without images counts something else.
+        total_kimg: thousands of images at which training ends; None if that is not known.
+        seconds_per_kimg: current pace in seconds per thousand images; None if it is not known yet.
+        growth: phase of progressive growing; None if no network grows.
+        losses: latest values of the losses, by name.
+        unit: unit of `kimg` in the text; a `GAN` without images counts something else in thousands.
 
     Example:
         >>> growth = Growth(resolution=16, fade_in=0.43)
@@ -57,15 +57,15 @@ def progress_text(
 
 
 class KimgProgressBar(ImageClock, TQDMProgressBar):
-    """A progress bar of images on a terminal; elsewhere, as in a log file, a line of text every now and then.
+    """Shows a progress bar of images on a terminal; elsewhere, as in a log file, it prints a line at intervals.
 
-    The pace, and with it the remaining time, is measured since the active resolution began, pauses for samples and
-    evaluation included; higher resolutions to come are slower. The total comes from `StopAtKimg`,
-    the smallest if there are several.
+    The pace, from which the remaining time is computed, is measured since the active resolution began. It includes
+    pauses for samples and evaluations, but not that later resolutions are slower. The total is that of `StopAtKimg`,
+    or the smallest total if there are several.
 
     Args:
-        line_seconds: seconds between lines where there is no terminal.
-        terminal: whether the output is a terminal; None asks it.
+        line_seconds: seconds between printed lines if the output is no terminal.
+        terminal: whether the output is a terminal; None detects it.
     """
 
     def __init__(self, *, line_seconds: float = 30.0, terminal: bool | None = None) -> None:
@@ -80,7 +80,7 @@ class KimgProgressBar(ImageClock, TQDMProgressBar):
 
     @property
     def is_disabled(self) -> bool:
-        # Read by the parent class: without a terminal, its bars would fill a log with carriage returns.
+        # The parent class reads this: without a terminal, its bars would fill a log file with carriage returns.
         return not (self.is_enabled and self._on_terminal)
 
     @property
@@ -108,7 +108,7 @@ class KimgProgressBar(ImageClock, TQDMProgressBar):
         TQDMProgressBar.on_train_start(self)
 
     def on_train_epoch_start(self, trainer: Trainer, *_: Any) -> None:
-        """Nothing: the bar counts images, not epochs."""
+        """Does nothing, because the bar counts images, not epochs."""
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -116,14 +116,14 @@ class KimgProgressBar(ImageClock, TQDMProgressBar):
         ImageClock.on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx)
         growth = None if self._growing is None else self._growing.growth
         if growth is not None and growth.resolution != self._pace_resolution:
-            # After its first batch, which prepares what later ones need.
+            # The pace is measured from the end of the first batch, which takes longer than later ones.
             self._pace_since = (time.monotonic(), self.images_seen)
             self._pace_resolution = growth.resolution
         if time.monotonic() - self._shown_at >= (REFRESH_SECONDS if self._on_terminal else self.line_seconds):
             self._show(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Nothing: the bar counts images, not epochs."""
+        """Does nothing, because the bar counts images, not epochs."""
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.val_progress_bar.close()
@@ -161,7 +161,7 @@ class KimgProgressBar(ImageClock, TQDMProgressBar):
 
 
 def _losses(trainer: Trainer) -> dict[str, float]:
-    """What was logged for the progress bar, and the adversarial losses of a `GAN`."""
+    """The values that were logged for the progress bar, and the adversarial losses of a `GAN`."""
     logged = {
         name.removesuffix("/adversarial"): float(value)
         for name, value in trainer.callback_metrics.items()

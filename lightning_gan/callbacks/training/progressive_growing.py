@@ -1,6 +1,6 @@
-"""Progressive growing (Karras et al. 2018, arXiv:1710.10196): tells everybody concerned which resolution it is.
+"""Progressive growing (Karras et al. 2018, arXiv:1710.10196): sets the active resolution of networks and images.
 
-When it is which resolution says `schedules/growth.py`, a pure function of images seen.
+`schedules/growth.py` computes the resolution from the number of images seen.
 """
 
 from typing import Any, Protocol, runtime_checkable
@@ -16,36 +16,49 @@ from lightning_gan.schedules.growth import Growth, GrowthSchedule
 
 @runtime_checkable
 class TakesGrowthSchedule(Protocol):
-    """A data module that reads images at the active resolution, in batches of its size."""
+    """A data module that reads images at the active resolution, in batches of the size that the schedule gives it.
+
+    Attributes:
+        schedule: schedule of the run; None without progressive growing.
+    """
 
     schedule: GrowthSchedule | None
 
 
 @runtime_checkable
 class HasImageSize(Protocol):
-    """A data module or a model that knows the full size of its images in pixels."""
+    """A data module or a model that knows the size of its images.
+
+    Attributes:
+        image_size: full height and width of the images, in pixels.
+    """
 
     image_size: int
 
 
 class ProgressiveGrowing(ImageClock):
-    """Lets the networks grow while they train; grows the real images, their batches and the learning rate with them.
+    """Grows the networks during training, and with them the real images, the batch size and the learning rate.
 
-    In a `GAN` it calls `GAN.grow`. In other modules it calls `grow` of the `networks`, and brings the first
-    4-dimensional tensor of each batch to the active resolution, faded like the fakes. The phase is saved, so that
-    `test` and `predict` see the networks as they were.
+    In a `GAN` it calls `GAN.grow`. In other modules it calls `grow` of each of the `networks`, and resizes the first
+    4-dimensional tensor of each batch to the active resolution, with the same fading as in the generated images. The
+    phase is saved, so that `test` and `predict` use the networks in the same phase.
 
     Args:
-        start_resolution: the size training starts at.
-        final_resolution: the size it ends at; None takes `image_size` of the data module, or of the module.
-        hold_kimg: thousands of images each stage is stable for, one number per stage or one for all.
-        fade_kimg: thousands of images each later stage takes to fade in, one per stage but the first, or one for all.
-        batch_sizes: global batch size by resolution, for the package's data modules; elsewhere the loader's own.
-        learning_rates: learning rate by resolution, for all optimizers; the optimizer's own where one is missing.
-        reset_optimizers: forget the optimizers' moments at the start and at the end of each fade, as the authors do.
-        scale_gradients: have penalties see the gradient by the image upscaled to the final resolution, as the authors'
-            critics do: ``resolution / final_resolution`` times the gradient by the small image. R1's gamma then means
-            the one of the final resolution.
+        start_resolution: height and width of the images at the start of training, in pixels.
+        final_resolution: height and width of the images in the last stage, in pixels; None takes `image_size` of the
+            data module or of the module.
+        hold_kimg: thousands of images that each stage is stable for; one number per stage, or one for all stages.
+        fade_kimg: thousands of images that each stage after the first takes to fade in; one number per such stage, or
+            one for all.
+        batch_sizes: global batch size by resolution, for the data modules of this package; a resolution that is not
+            listed, and any other data module, keeps the dataloader's own batch size.
+        learning_rates: learning rate by resolution, for all optimizers; a resolution that is not listed keeps the
+            optimizer's own learning rate.
+        reset_optimizers: whether the optimizers' moments are deleted at the start and at the end of each fade, as in
+            the authors' code.
+        scale_gradients: whether penalties use the gradient by the image upscaled to the final resolution, as for the
+            authors' critics: ``resolution / final_resolution`` times the gradient by the small image. One gamma of R1,
+            that of the final resolution, then suits all resolutions.
         networks: attribute paths of the growing networks in modules that are no `GAN`.
 
     Raises:
@@ -78,7 +91,7 @@ class ProgressiveGrowing(ImageClock):
         self.scale_gradients = scale_gradients
         self.networks = networks
         self.growth: Growth | None = None
-        """The phase of the batch played last; None before the first."""
+        """Phase of the latest batch; None before the first batch."""
         self._own_learning_rates: list[list[float]] = []
 
     # ------------------------------------------------------------------ fit
@@ -101,24 +114,24 @@ class ProgressiveGrowing(ImageClock):
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         super().on_fit_start(trainer, pl_module)
-        # The settings' rates: a checkpoint, loaded after this hook, brings the rates of its own stage.
+        # The learning rates of the settings: a checkpoint, loaded after this hook, holds the rates of its own stage.
         self._own_learning_rates = [[group["lr"] for group in own.param_groups] for own in trainer.optimizers]
-        self._tell(pl_module, self.schedule.at(self.images_seen))
+        self._grow_networks(pl_module, self.schedule.at(self.images_seen))
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         super().on_train_start(trainer, pl_module)
         # Again, because strategies that shard load a checkpoint only after on_fit_start.
-        self._tell(pl_module, self.schedule.at(self.images_seen))
+        self._grow_networks(pl_module, self.schedule.at(self.images_seen))
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         super().on_train_batch_start(trainer, pl_module, batch, batch_idx)
         growth = self.schedule.at(self.images_seen)
-        self._tell(pl_module, growth)
+        self._grow_networks(pl_module, growth)
         if self.reset_optimizers and self.growth is not None and _phase(growth) != _phase(self.growth):
             for optimizer in trainer.optimizers:
                 optimizer.state.clear()
         if self.growth is not None and growth.resolution != self.growth.resolution and pl_module.device.type == "cuda":
-            torch.cuda.empty_cache()  # blocks of the last stage's sizes are of no use, and the next needs more
+            torch.cuda.empty_cache()  # the new stage cannot reuse memory blocks of the last stage's sizes
         self._set_learning_rates(trainer, growth)
         self._growing(pl_module).fade(batch, growth)
         self.growth = growth
@@ -138,7 +151,7 @@ class ProgressiveGrowing(ImageClock):
             )
 
     def changes_resolution(self, before: int, now: int) -> bool:
-        """Whether another resolution holds after `now` images than after `before`."""
+        """Whether the resolution after `now` images differs from that after `before` images."""
         return self.schedule.resolution_at(before) != self.schedule.resolution_at(now)
 
     def _find_final_resolution(self, trainer: Trainer, pl_module: LightningModule) -> int:
@@ -148,11 +161,11 @@ class ProgressiveGrowing(ImageClock):
             if isinstance(owner, HasImageSize):
                 return owner.image_size
         raise ValueError(
-            "ProgressiveGrowing: neither the data module nor the model has an image_size, so it is not known how far "
-            "to grow; give final_resolution"
+            "ProgressiveGrowing: neither the data module nor the model has an image_size, so the final resolution is "
+            "not known; give final_resolution"
         )
 
-    def _tell(self, pl_module: LightningModule, growth: Growth) -> None:
+    def _grow_networks(self, pl_module: LightningModule, growth: Growth) -> None:
         scale = growth.resolution / self.schedule.final_resolution if self.scale_gradients else 1.0
         self._growing(pl_module).grow(growth, gradient_scale=scale)
 
@@ -167,7 +180,7 @@ class ProgressiveGrowing(ImageClock):
                 rate = self.learning_rates.get(growth.resolution, own)
                 base = group.setdefault("initial_lr", group["lr"])
                 if base != rate:
-                    # A schedule may have multiplied the rate already, before or after this callback; keep its factor.
+                    # A learning rate schedule may have multiplied the rate already; keep its factor.
                     group["lr"] = rate * (group["lr"] / base)
                     group["initial_lr"] = rate
 
@@ -183,7 +196,7 @@ class ProgressiveGrowing(ImageClock):
         self._restore(pl_module)
 
     def _restore(self, pl_module: LightningModule) -> None:
-        """Networks as they were for the last batch, outside of a fit, which has told them already."""
+        """Brings the networks to the phase of the latest batch; a fit has done so already."""
         if self.growth is not None:
             self._growing(pl_module).restore(self.growth)
 
@@ -199,5 +212,5 @@ class ProgressiveGrowing(ImageClock):
 
 
 def _phase(growth: Growth) -> tuple[int, bool]:
-    """What a reset of the optimizers depends on: the resolution, and whether it is fading in."""
+    """The resolution, and whether it is fading in; the optimizers are reset when one of them changes."""
     return growth.resolution, growth.fade_in < 1.0

@@ -1,7 +1,7 @@
-"""Standing statistics: the batch statistics that a generator is sampled with (BigGAN, Brock et al. 2019, 1809.11096).
+"""Standing statistics of batch normalization, for sampling (BigGAN, Brock et al. 2019, arXiv:1809.11096).
 
-Running averages are of many past generators. BigGAN instead takes the averages of the means and variances of fresh
-batches, by the very weights that are sampled: "standing" statistics. No image depends on the batch it is in.
+Running averages mix the statistics of many past weights. BigGAN instead averages the means and variances of new batches
+that are generated with the sampled weights: "standing" statistics. No image depends on the batch it is in.
 """
 
 from collections.abc import Callable
@@ -30,22 +30,22 @@ def _gan(pl_module: LightningModule) -> GAN:
 
 
 class StandingStatistics(Callback):
-    """Accumulates standing statistics whenever the generator is sampled for the first time since its weights moved.
+    """Computes standing statistics when the generator is sampled for the first time after its weights have changed.
 
-    So grids, metrics and whatever else samples need not know. Checkpoints hold the statistics too, and so does the
-    module after the fit, for use without this callback. They are the averaged generator's, if there is an `EMA`; where
-    something samples with `ema=False`, also the other's.
+    Figures, metrics and other callbacks that sample need no change. Checkpoints hold the statistics, and so does the
+    module after the fit, for use without this callback. They are those of the averaged generator if there is an `EMA`;
+    if a callback samples with `ema=False`, those of the other generator are computed too.
 
-    Training stays as it is: random state, running averages and singular vectors are left alone. Every rank accumulates
-    the same batches, so that the statistics do not depend on their number.
+    Training does not change: random state, running averages and singular vectors stay as they are. Every rank uses the
+    same batches, so that the statistics do not depend on the number of ranks.
 
     Args:
-        forwards: batches that are averaged over; 16 in BigGAN's public code, 100 in the paper.
-        batch_size: images of each; large batches have truer variances.
-        seed: latents and classes, which are drawn uniformly, are a function of it.
+        forwards: number of batches that the statistics are averaged over; 16 in BigGAN's public code, 100 in the paper.
+        batch_size: number of images in each of these batches; the variances of large batches are more accurate.
+        seed: integer that determines the latents and the classes, which are drawn uniformly.
 
     Raises:
-        ValueError: for counts below 1, and a module that is no `GAN`, or has no `layers.batch_norm.BatchNorm`.
+        ValueError: for counts below 1, and for a module that is no `GAN` or has no `layers.batch_norm.BatchNorm`.
     """
 
     def __init__(self, *, forwards: int = 16, batch_size: int = 64, seed: int = 0) -> None:
@@ -89,7 +89,8 @@ class StandingStatistics(Callback):
             self.update(gan, network)
         prefix = "generator_ema" if network is gan.generator_ema else "generator"
         for name, buffer in network.named_buffers():
-            # Again, because the state was taken before; on some strategies only one rank has it.
+            # The statistics are written again, because the checkpoint's state was taken before this hook; with some
+            # strategies, only one rank has that state.
             if f"{prefix}.{name}" in checkpoint.get("state_dict", {}):
                 checkpoint["state_dict"][f"{prefix}.{name}"] = buffer.detach().clone()
 
@@ -98,7 +99,12 @@ class StandingStatistics(Callback):
 
     @torch.no_grad()
     def update(self, module: GAN, network: nn.Module) -> None:
-        """Accumulate anew, unless the network's weights are those of the last time."""
+        """Computes the statistics of a network, unless they are those of its present weights.
+
+        Args:
+            module: module that the network belongs to; it gives the size of latents and the number of classes.
+            network: generator, whose batch normalization layers keep the statistics.
+        """
         if any(known is network for known in self._up_to_date):
             return
         dtype = next(network.parameters()).dtype

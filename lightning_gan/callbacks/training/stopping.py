@@ -1,4 +1,4 @@
-"""The end of training, counted in images."""
+"""The end of training after a number of images."""
 
 from typing import Any
 
@@ -8,17 +8,18 @@ from lightning_gan.foreign.clock import ImageClock, images_of_kimg
 
 
 class StopAtKimg(ImageClock):
-    """Stops `fit` with the batch that reaches `total_kimg`. Give the trainer `max_epochs: -1`.
+    """Stops `fit` after the batch that reaches `total_kimg`. Give the trainer `max_epochs: -1`.
 
-    The end is a normal one: hooks for the end of training run, and a checkpoint of it can be trained further with a
-    larger `total_kimg`. Resuming a run that has reached its end trains nothing. `Trainer(max_steps=...)`, in batches,
-    ends a run earlier, and so does a second callback with a smaller total.
+    Training ends normally: the hooks for the end of training run, and a run that is resumed from its checkpoint with a
+    larger `total_kimg` trains further. A run that has reached `total_kimg` trains nothing when it is resumed.
+    `Trainer(max_steps=...)`, counted in batches, may end a run earlier, and so may a second callback with a smaller
+    total.
 
     Args:
-        total_kimg: thousands of images, over all ranks.
+        total_kimg: thousands of images after which training stops, over all ranks.
 
     Raises:
-        ValueError: if that is less than one image.
+        ValueError: if `total_kimg` is less than one image.
     """
 
     def __init__(self, *, total_kimg: float) -> None:
@@ -36,6 +37,6 @@ class StopAtKimg(ImageClock):
         self._stop_if_reached(trainer)
 
     def _stop_if_reached(self, trainer: Trainer) -> None:
-        # Every rank has the same count, so that they agree without asking each other.
+        # All ranks have the same count, so that they stop together without communication.
         if self.images_seen >= self._total_images:
             trainer.should_stop = True

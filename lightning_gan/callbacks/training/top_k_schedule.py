@@ -1,4 +1,4 @@
-"""When top-k training drops how many fakes (Sinha et al. 2020, arXiv:2002.06224)."""
+"""The schedule of top-k training: how many generated images are dropped (Sinha et al. 2020, arXiv:2002.06224)."""
 
 from typing import Any
 
@@ -10,19 +10,20 @@ from lightning_gan.losses.top_k import TopK
 
 
 class TopKSchedule(ImageClock):
-    """Lowers the fraction of a `TopK` loss step by step, as a function of images seen.
+    """Lowers the fraction of a `TopK` loss at intervals of images seen.
 
-    The generator first learns from all its fakes, while the critic's ranking of them means little.
+    At first the generator learns from all generated images, because the scores of an untrained discriminator do not
+    rank them well.
 
-    The module must be a `GAN` with `loss=TopK(...)`. It must not be compiled: every k would be a graph of its own.
+    The module must be a `GAN` with `loss=TopK(...)`. It must not be compiled, because each k would be compiled anew.
 
     Args:
-        factor: what the fraction is multiplied by at each step, the paper's gamma, above 0 and at most 1.
-        every_kimg: thousands of images between two steps; the paper steps once per epoch, 50 for CIFAR-10.
-        smallest_fraction: where it stops, the paper's nu, above 0 and at most 1.
+        factor: factor that the fraction is multiplied by after each interval, the paper's gamma, in (0, 1].
+        every_kimg: thousands of images in an interval; in the paper it is one epoch, which is 50 for CIFAR-10.
+        smallest_fraction: smallest value of the fraction, the paper's nu, in (0, 1].
 
     Raises:
-        ValueError: for a number out of range, or at the start of training another module, another loss or
+        ValueError: for a number out of range, and at the start of training for another module, another loss, or
             `Training(compile=True)`.
     """
 
@@ -35,7 +36,7 @@ class TopKSchedule(ImageClock):
         self.smallest_fraction = smallest_fraction
 
     def fraction_at(self, images_seen: int) -> float:
-        """The fraction for the batch that starts after `images_seen` images."""
+        """Returns the fraction, in (0, 1], for the batch that starts after `images_seen` images."""
         return max(self.factor ** (images_seen // self.every_images), self.smallest_fraction)
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -48,14 +49,14 @@ class TopKSchedule(ImageClock):
 
 
 def loss_of(pl_module: LightningModule) -> TopK:
-    """The loss to schedule.
+    """Returns the `TopK` loss of a module.
 
     Raises:
-        ValueError: if the module is not a GAN, its loss is not `TopK`, or it is compiled.
+        ValueError: if the module is no `GAN`, its loss is not `TopK`, or its training step is compiled.
     """
     gan = host_of(pl_module).gan(
         "TopKSchedule",
-        problem="where its loss is, is not known",
+        problem="which loss it trains with is not known",
         remedy="set the fraction of a TopK loss in its own training step",
     )
     if not isinstance(gan.loss, TopK):
@@ -64,5 +65,5 @@ def loss_of(pl_module: LightningModule) -> TopK:
             f"give the model loss=TopK(loss={type(gan.loss).__name__}())"
         )
     if gan.settings.compile:
-        raise ValueError("TopKSchedule: every k would be compiled anew; leave the loop's compile=True out")
+        raise ValueError("TopKSchedule: every k would be compiled anew; leave compile=True out of Training")
     return gan.loss

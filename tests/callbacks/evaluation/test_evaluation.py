@@ -277,7 +277,7 @@ def test_settings_that_cannot_work_are_refused(settings: dict[str, Any], message
 
 def test_intervals_without_validation_data_are_refused_before_training(tmp_path: Path) -> None:
     trainer = toy_trainer(evaluation(every_kimg=1.0), default_root_dir=str(tmp_path), limit_val_batches=0)
-    with pytest.raises(ValueError, match=r"nothing to compare with while fitting.*every_kimg to null"):
+    with pytest.raises(ValueError, match=r"no real images to compare with while fitting.*every_kimg to null"):
         trainer.fit(toy_gan(), toy_loader(), toy_loader())
 
 

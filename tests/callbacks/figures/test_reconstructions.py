@@ -149,5 +149,5 @@ def test_bad_settings_are_refused_by_name(make: Any, message: str) -> None:
 def test_without_a_real_image_it_says_so() -> None:
     module: nn.Module = MirrorGAN()
     assert isinstance(module, GAN)
-    with pytest.raises(ValueError, match="no real images came by"):
+    with pytest.raises(ValueError, match="no real images were read"):
         next(ReconstructionGrid().pictures(module))

@@ -328,13 +328,15 @@ def test_foreign_critics_get_a_bottleneck_and_resume(tmp_path: Path) -> None:
 
 def test_layers_that_are_not_there_are_refused_with_those_that_are() -> None:
     for layer in ("discriminator.head", "head", "generator.output"):
-        with pytest.raises(ValueError, match=rf"layer='{layer}' .* has discriminator.conv, discriminator.output; the"):
+        with pytest.raises(
+            ValueError, match=rf"layer='{layer}' .* the last: discriminator.conv, discriminator.output$"
+        ):
             moved_by(Bottleneck(layer=layer), module=fast_gan())
     with pytest.raises(ValueError, match=r"layer='critic\.drop' .*critic\.conv, critic\.output"):
         foreign_fit(Bottleneck(layer="critic.drop", discriminator="critic", generator="decoder"), epochs=1)
-    with pytest.raises(ValueError, match="give encoder='a' for a discriminator that has one, or layer='b'"):
+    with pytest.raises(ValueError, match="give encoder='a' if the discriminator has an encoder, or layer='b'"):
         Bottleneck(encoder="a", layer="b")
-    with pytest.raises(ValueError, match=r"code_features=3 must be at least 1 and goes with layer=\.\.\., which"):
+    with pytest.raises(ValueError, match=r"code_features=3 must be at least 1 and needs layer=\.\.\., which"):
         Bottleneck(code_features=3)
     with pytest.raises(ValueError, match="code_features=0"):
         Bottleneck(layer="discriminator.output", code_features=0)
