@@ -3,7 +3,7 @@
 Reading a Python number does not wait for the device.
 """
 
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -15,6 +15,7 @@ _FADE_UNIT = 10**9
 precision does not change when a module is cast."""
 
 
+@runtime_checkable
 class CountedModule(Protocol):
     """A module with these counters.
 
