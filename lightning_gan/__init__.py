@@ -12,7 +12,7 @@ __all__ = ["GAN", "__version__"]
 
 
 def __getattr__(name: str) -> Any:
-    """`GAN`, imported when it is first used: `lightning-gan --help` answers without importing torch (PEP 562)."""
+    """Import `GAN` when it is first used (PEP 562), so that `lightning-gan --help` does not import torch."""
     if name != "GAN":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from lightning_gan.loop.gan import GAN

@@ -1,4 +1,4 @@
-"""Files that are whole or not there, whatever happens while they are written."""
+"""Atomic writing: a file is either complete or absent, even if the process is killed while it writes."""
 
 import os
 from collections.abc import Iterator
@@ -9,17 +9,21 @@ from typing import IO
 
 @contextmanager
 def written_whole(path: Path, *, draft_folder: Path | None = None) -> Iterator[IO[bytes]]:
-    """Opens a file for writing that takes the name `path` on leaving, once all of it is on the disk.
+    """Context manager that opens a binary file for writing and renames it to `path` when the block ends.
 
-    It is written beside its target, flushed to the disk and renamed. An error in the block leaves the old file, or
-    none, and no draft; a kill at any time leaves the old file, or none, and a draft that the next call overwrites.
+    The data are first written to a draft, `<name>.unfinished`, which is flushed to the disk and then renamed. If the
+    block raises an error, an earlier file at `path` is unchanged and the draft is deleted. If the process is killed, an
+    earlier file at `path` is unchanged as well, and the next call overwrites the draft that is left.
 
     Args:
-        path: name of the file; missing folders are made.
-        draft_folder: folder for the draft, on the same file system; None is the folder of `path`.
+        path: path of the finished file. Missing folders are created.
+        draft_folder: existing folder for the draft, on the same file system as `path`. None means the folder of `path`.
+
+    Yields:
+        The open draft.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Always the same name, so that what a kill leaves behind is overwritten.
+    # The name is always the same, so that the next call overwrites a draft that a killed process has left.
     draft = (path.parent if draft_folder is None else draft_folder) / f"{path.name}.unfinished"
     try:
         with draft.open("wb") as file:
@@ -33,7 +37,7 @@ def written_whole(path: Path, *, draft_folder: Path | None = None) -> Iterator[I
 
 
 def _flush_directory(directory: Path) -> None:
-    """Make a rename in it last beyond a loss of power, where directories can be flushed at all (not on Windows)."""
+    """Flush a directory, so that a rename in it survives a power failure. Windows cannot do this and is skipped."""
     if os.name != "posix":
         return
     descriptor = os.open(directory, os.O_RDONLY)

@@ -1,10 +1,9 @@
-"""Every name that torch, Lightning and jsonargparse keep private and this package uses, each behind one function.
+"""All private names of torch, Lightning and jsonargparse that this package uses, each behind one function.
 
-A private name may change in any release. Each docstring says what the function does, why no public name does it, and
-where it was seen to work: with torch 2.14 and Lightning 2.6.0 to 2.6.6 and jsonargparse 4.53, unless it says more.
-`tests/test_compat.py` uses each function on real objects and fails when a release takes its name away; therefore
-`pyproject.toml` bounds these packages from above. No other file of the package may use such a name, which
-`tests/test_private_names.py` checks.
+A private name may change in any release. Each docstring says what the function does and why no public name does it.
+All of them were tested with torch 2.14, Lightning 2.6.0 to 2.6.6 and jsonargparse 4.53. `tests/test_compat.py` calls
+each function on real objects and fails when a release removes a name; `pyproject.toml` therefore sets upper bounds for
+these packages. `tests/test_private_names.py` checks that no other file of the package uses a private name.
 """
 
 from collections.abc import Callable, Sequence
@@ -29,24 +28,24 @@ Result = TypeVar("Result")
 
 
 def is_torch_batch_norm(module: nn.Module) -> bool:
-    """Whether a module is one of torch's batch normalizations, of any dimension, synchronized or not, or derived.
+    """Whether a module is a batch normalization of torch, of any dimension, synchronized or not, or a subclass of one.
 
-    Their common base class has only a private name, and other people's layers are derived from it directly.
+    The common base class of these layers has only a private name, and layers of other packages derive from it directly.
     """
     return isinstance(module, _BatchNorm)
 
 
 @torch.no_grad()
 def lerp_all(tensors: Sequence[Tensor], ends: Sequence[Tensor], weight: float) -> None:
-    """``tensor = tensor + weight * (end - tensor)`` for every tensor, in place, in one operation for all of them.
+    """Compute ``tensor = tensor + weight * (end - tensor)`` for every tensor, in place, in one operation for all.
 
-    torch's own optimizers use these operations on lists; public functions take one tensor, which is many times slower
-    for networks of many small parameters.
+    torch's own optimizers use such operations on lists. The public functions take one tensor at a time, which is many
+    times slower for networks with many small parameters.
 
     Args:
-        tensors: what is changed; empty lists are allowed.
-        ends: as many tensors of the same shapes.
-        weight: in [0, 1]; 1 copies exactly.
+        tensors: tensors that are changed in place. The list may be empty.
+        ends: tensors of the same number and shapes as `tensors`.
+        weight: interpolation weight in [0, 1]. 1 copies `ends` exactly.
     """
     if tensors:
         torch._foreach_lerp_(list(tensors), list(ends), weight)
@@ -54,11 +53,13 @@ def lerp_all(tensors: Sequence[Tensor], ends: Sequence[Tensor], weight: float) -
 
 @torch.no_grad()
 def clamp_all(tensors: Sequence[Tensor], *, limit: float) -> None:
-    """Clamp every number to [-limit, limit], in place, in two operations for all tensors; see `lerp_all` for why.
+    """Clamp every element of every tensor to [-limit, limit], in place, in two operations for all tensors.
+
+    The public functions take one tensor at a time, which is many times slower for many small tensors.
 
     Args:
-        tensors: what is changed; an empty list is allowed.
-        limit: not negative.
+        tensors: tensors that are changed in place. The list may be empty.
+        limit: largest absolute value, at least 0.
     """
     if tensors:
         torch._foreach_clamp_min_(list(tensors), -limit)
@@ -67,24 +68,26 @@ def clamp_all(tensors: Sequence[Tensor], *, limit: float) -> None:
 
 @torch.no_grad()
 def copy_all(tensors: Sequence[Tensor], sources: Sequence[Tensor]) -> None:
-    """Copy every source into its tensor, in place, in one operation for all of them; see `lerp_all` for why.
+    """Copy every source into the tensor at the same position, in place, in one operation for all tensors.
+
+    The public functions take one tensor at a time, which is many times slower for many small tensors.
 
     Args:
-        tensors: what is changed; empty lists are allowed.
-        sources: as many tensors of the same shapes.
+        tensors: tensors that are changed in place. The list may be empty.
+        sources: tensors of the same number and shapes as `tensors`.
     """
     if tensors:
         torch._foreach_copy_(list(tensors), list(sources))
 
 
 def tracing_inner_gradients(compiled: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
-    """A compiled function in whose graph `torch.autograd.grad` may stand, as gradient penalties need.
+    """The compiled function, with `torch.autograd.grad` allowed inside of its graph, as gradient penalties need it.
 
     Without `torch._dynamo.config.trace_autograd_ops` the inner gradient breaks the graph. The setting has no public
     name. The results are correct from torch 2.11 on.
 
     Args:
-        compiled: what `torch.compile` returned.
+        compiled: function that `torch.compile` returned.
     """
     patched: Callable[Arguments, Result] = torch._dynamo.config.patch(trace_autograd_ops=True)(compiled)
     return patched
@@ -94,53 +97,59 @@ def tracing_inner_gradients(compiled: Callable[Arguments, Result]) -> Callable[A
 
 
 def do_not_count_steps(optimizer: LightningOptimizer) -> None:
-    """Stop an optimizer's steps from advancing `trainer.global_step`, until the next batch.
+    """Stop the steps of an optimizer from increasing `trainer.global_step`, until the next batch.
 
-    Under manual optimization the steps of all optimizers count, so that `max_steps` would mean half as many batches for
-    two players. Lightning hangs its counter on two private hooks at the start of each batch and has no setting for it.
+    Under manual optimization Lightning counts the steps of all optimizers, so that with two players `max_steps` would
+    stop after half as many batches. Lightning sets two private hooks for this count at the start of each batch, and has
+    no setting for it.
 
     Args:
-        optimizer: one of `LightningModule.optimizers()`.
+        optimizer: one of the optimizers that `LightningModule.optimizers()` returns.
     """
     optimizer._on_before_step = optimizer._on_after_step = _do_nothing
 
 
 def _do_nothing() -> None:
-    """In place of an optimizer's hook that counts a global step."""
+    """Replace an optimizer's hook that counts a global step."""
 
 
 def evaluation_loader(trainer: Trainer) -> CombinedLoader | None:
-    """The dataloaders that the running command evaluates with: in `fit` those of validation; None if it has none yet.
+    """The dataloaders that the running command evaluates with, or None if they have not been set up.
 
-    The public `trainer.val_dataloaders` may be those of an earlier fit while `validate` runs.
+    In `fit` these are the validation dataloaders. The public `trainer.val_dataloaders` may still be those of an earlier
+    `fit` while `validate` runs.
 
     Raises:
-        RuntimeError: if the trainer neither fits, validates nor tests.
+        RuntimeError: if the trainer is not running `fit`, `validate` or `test`.
     """
     return trainer._evaluation_loop._combined_loader
 
 
 def send_weights_from_first_rank(module: nn.Module) -> None:
-    """Give every rank the first rank's parameters and buffers, in few messages, as `DistributedDataParallel` does.
+    """Copy the first rank's parameters and buffers to every rank, in few messages, as `DistributedDataParallel` does.
 
-    PyTorch does this only within that wrapper, which `gan_ddp` does not use.
+    PyTorch does this only inside of that wrapper, which the strategy `gan_ddp` does not use.
     """
     _sync_module_states(module)
 
 
 def tolerate_unused_parameters(strategy: DDPStrategy) -> None:
-    """Let DDP look for parameters that a backward did not reach, although the strategy was made without that.
+    """Turn on `find_unused_parameters` in a DDP strategy that was constructed without it.
 
-    It takes effect if the strategy has not wrapped its module yet. The arguments for the wrapper are public only in the
-    strategy's constructor, which has been called by whoever made the trainer.
+    It takes effect only if the strategy has not wrapped its module yet. Publicly the wrapper's arguments can be set
+    only in the strategy's constructor, which has already been called when the trainer exists.
     """
     strategy._ddp_kwargs["find_unused_parameters"] = True
 
 
 def shard_over(strategy: ModelParallelStrategy, *, ranks: int) -> None:
-    """Set over how many ranks FSDP2 shards parameters and divides data; effective before `setup_environment`.
+    """Set over how many ranks FSDP2 shards parameters and divides data. Call it before `setup_environment`.
 
     Publicly it is an argument of the constructor, which is called before the number of processes is known.
+
+    Args:
+        strategy: FSDP2 strategy that is changed.
+        ranks: number of ranks.
     """
     strategy._data_parallel_size = ranks
 
@@ -149,10 +158,10 @@ def shard_over(strategy: ModelParallelStrategy, *, ranks: int) -> None:
 
 
 def state_key_of(callback: Callback, **settings: object) -> str:
-    """The key under which checkpoints keep a callback's state: its class and the given settings.
+    """The key under which checkpoints store a callback's state: the name of its class and the given settings.
 
-    Lightning describes this function for callbacks of which a trainer may have several, but under a private name. The
-    keys are written into checkpoints, so that a format of our own could not read earlier ones.
+    Lightning documents this function for callbacks of which a trainer may have several, but its name is private. The
+    keys are part of existing checkpoints, so that a different format could not read them.
 
     Example:
         >>> state_key_of(Callback(), network="generator")
@@ -162,27 +171,27 @@ def state_key_of(callback: Callback, **settings: object) -> str:
 
 
 def save_as_checkpoint_of(callback: ModelCheckpoint, trainer: Trainer, path: str) -> None:
-    """Save a checkpoint as Lightning's own triggers do: remember that it was saved, and tell the loggers of it.
+    """Save a checkpoint as a `ModelCheckpoint` does: the callback records that it was saved and notifies the loggers.
 
     The public `trainer.save_checkpoint` does neither.
 
     Args:
-        callback: whose checkpoint it is.
-        trainer: what is saved.
-        path: the file to write.
+        callback: callback that the checkpoint belongs to.
+        trainer: trainer whose state is saved.
+        path: path of the file that is written.
     """
     callback._save_checkpoint(trainer, path)
 
 
 class ChoosesDirectoryEarly(ModelCheckpoint):
-    """A checkpoint callback that is asked for its directory before Lightning looks for the last checkpoint in it.
+    """A checkpoint callback that chooses its directory before Lightning searches it for the last checkpoint.
 
-    Lightning looks for what `ckpt_path="last"` means before it calls `setup`, where callbacks choose their directory,
-    and asks them by a private method.
+    Lightning finds the checkpoint of `ckpt_path="last"` before it calls `setup`, in which callbacks choose their
+    directory, and it does so by a private method of the callback.
     """
 
     def choose_directory(self, trainer: Trainer) -> None:
-        """Set `dirpath`, if it is None. May be called several times."""
+        """Set `dirpath` if it is None. Subclasses override it; it may be called several times."""
 
     def _find_last_checkpoints(self, trainer: Trainer) -> set[str]:
         self.choose_directory(trainer)
@@ -190,21 +199,22 @@ class ChoosesDirectoryEarly(ModelCheckpoint):
 
 
 def made_by_the_command_line() -> bool:
-    """Whether a module that is being constructed is constructed by `LightningCLI`, from plain data.
+    """Whether `LightningCLI` is constructing the present module, from plain data (numbers, strings, dictionaries).
 
-    `save_hyperparameters` then saves these data in place of the constructor's arguments. Nothing public says so.
+    In this case `save_hyperparameters` saves the plain data and not the constructor's arguments. No public function
+    tells the two cases apart.
     """
     return _given_hyperparameters.get() is not None
 
 
 def split_hyperparameters(saved: dict[str, Any]) -> tuple[str | None, dict[str, Any]]:
-    """The class of a checkpoint's module, or None if no `LightningCLI` made it, and the settings it was made with.
+    """The class path of a checkpoint's module (None if `LightningCLI` did not construct it), and its hyperparameters.
 
-    `LightningCLI` keeps the class under a key with an underscore among the hyperparameters, which only
-    `load_from_checkpoint` reads.
+    `LightningCLI` stores the class path among the hyperparameters, under a key that begins with an underscore and that
+    only `load_from_checkpoint` reads.
 
     Args:
-        saved: `hyper_parameters` of a checkpoint.
+        saved: the entry `hyper_parameters` of a checkpoint.
 
     Example:
         >>> split_hyperparameters({"_class_path": "models.Mine", "_instantiator": "cli", "width": 4})
@@ -222,18 +232,22 @@ def split_hyperparameters(saved: dict[str, Any]) -> tuple[str | None, dict[str, 
 class IgnoresCheckpointSettings(LightningCLI):
     """A command line that does not read settings from the checkpoint of `--ckpt_path`.
 
-    Lightning reads them after everything else, so that they would win over what the user gave, and has no public
-    setting against it.
+    Lightning reads them last, so that they would replace the settings that the user gave. It has no public setting to
+    turn this off.
     """
 
     def _parse_ckpt_path(self) -> None:
-        """Nothing."""
+        """Do nothing."""
 
 
 def subcommand_parser(command_line: LightningCLI, command: str) -> LightningArgumentParser:
     """The parser of one command, such as `fit`.
 
-    Publicly a command line has only the parser of all commands, which does not give its parts away.
+    Publicly a command line has only the parser of all commands, from which the parser of one command cannot be read.
+
+    Args:
+        command_line: the command line.
+        command: name of the command.
 
     Raises:
         KeyError: if there is no such command.
@@ -242,9 +256,9 @@ def subcommand_parser(command_line: LightningCLI, command: str) -> LightningArgu
 
 
 def option_names(parser: LightningArgumentParser) -> list[str]:
-    """Every option of a parser by its dotted name, `trainer.max_epochs`, to find the one that a user has mistyped.
+    """The dotted names of all options of a parser, such as `trainer.max_epochs`, to suggest one for a mistyped option.
 
-    Parsers print their options and keep the list to themselves.
+    Publicly a parser can only print its options.
     """
-    # Options of the form `==` are jsonargparse's own.
+    # Options whose names contain `==` are internal to jsonargparse.
     return [action.dest for action in parser._actions if "==" not in action.dest]

@@ -1,4 +1,4 @@
-"""The command line, `lightning-gan fit --config stylegan.yaml`. torch is imported when a command needs it."""
+"""The command line, such as `lightning-gan fit --config stylegan.yaml`. It imports torch only if a command needs it."""
 
 from lightning_gan.cli.entry import main
 

@@ -1,4 +1,4 @@
-"""Configuration files by name: from the working directory, and else the ones that come with the package."""
+"""Finds configuration files by name, first in the working directory and then among those of the package."""
 
 from difflib import get_close_matches
 from pathlib import Path
@@ -10,7 +10,7 @@ from lightning_gan.cli.errors import CommandLineError
 
 
 def shipped_folder() -> Path:
-    """The folder `configs`: inside of an installed package, beside it in a clone of the repository."""
+    """The folder `configs`: inside of the package if it is installed, next to it in a clone of the repository."""
     package = Path(__file__).parent.parent
     return package / "configs" if (package / "configs").is_dir() else package.parent / "configs"
 
@@ -22,13 +22,13 @@ def shipped_configs() -> list[str]:
 
 
 def find_config(name: str) -> Path:
-    """A configuration file by its name.
+    """Find a configuration file by its name.
 
     Args:
-        name: a path, or the name of a shipped configuration, with or without `.yaml` or a leading `configs/`.
+        name: a path, or the name of a configuration of the package, with or without `.yaml` or a leading `configs/`.
 
     Raises:
-        CommandLineError: if there is none; it lists those with similar names.
+        CommandLineError: if there is no such file. The message lists configurations with similar names.
     """
     file_name = name if name.endswith((".yaml", ".yml", ".json")) else f"{name}.yaml"
     shipped = file_name.removeprefix("./").removeprefix("configs/")
@@ -47,10 +47,10 @@ def find_config(name: str) -> Path:
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """The settings in a file.
+    """Read the settings in a file. An empty file has none.
 
     Raises:
-        CommandLineError: if it is no YAML, or not a mapping.
+        CommandLineError: if the file is not valid YAML, or does not contain a mapping.
     """
     try:
         settings = yaml.safe_load(path.read_text(encoding="utf-8"))

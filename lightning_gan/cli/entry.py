@@ -1,4 +1,4 @@
-"""Where the command line begins: which command it is, and how errors are shown."""
+"""Entry point of the command line: it selects the command and prints errors."""
 
 import os
 import sys
@@ -15,37 +15,37 @@ TRAINER_COMMANDS = ("fit", "validate", "test")
 
 
 def dynamics(arguments: list[str]) -> None:
-    """Which training methods converge: tables and figures of small games."""
-    from lightning_gan.dynamics.command import main as study  # here, because it imports torch
+    """Run the command `dynamics`, which makes tables and figures of which training methods converge in small games."""
+    from lightning_gan.dynamics.command import main as study  # imported here, because it imports torch
 
     study(arguments)
 
 
 COMMANDS: dict[str, Callable[[list[str]], None]] = {"dynamics": dynamics}
-"""Commands that need neither a model nor data, by name; each takes the arguments that follow it. A function in here
-imports what it needs when it is called, so that the help of all others stays quick."""
+"""Commands that need neither a model nor data, by name. Each function takes the arguments after the command. It imports
+what it needs when it is called, so that the help of the other commands appears without delay."""
 
 HELP = """usage: lightning-gan COMMAND --config NAME.yaml [--config MORE.yaml ...] [options]
 
 commands:
-  fit       train
+  fit       train a model
   validate  evaluate a checkpoint on the validation data
-  test      evaluate a checkpoint: a table, and metrics.json in the folder of its run
-  dynamics  which training methods converge: tables and figures of small games (no --config)
+  test      evaluate a checkpoint, print a table and write metrics.json to the folder of its run
+  dynamics  make tables and figures of which training methods converge in small games (takes no --config)
 
-configurations (--config): a file of the working directory, or one that comes with the package:
+configurations (--config NAME): a file in the working directory, or one of those in the package:
   {configs}
 
-options that are used most:
-  --name NAME               what the run is called; it writes to runs/NAME/
-  --ckpt_path last          go on from (or evaluate) the run's last checkpoint; or the path of a checkpoint
-  --model.X, --data.X       any argument of the model or the data
-  --trainer.X               any argument of Lightning's Trainer, --trainer.devices 2 for example
-  --trainer.callbacks+=R1   one more callback; --trainer.callbacks.gamma=1 is then its argument
-  --print_config            print all settings, do nothing
-  --debug                   show where in the code an error comes from
+most important options:
+  --name NAME               set the name of the run, which writes to runs/NAME/
+  --ckpt_path last          continue from (or evaluate) the run's last checkpoint; a path selects another checkpoint
+  --model.X, --data.X       set any argument X of the model or of the data
+  --trainer.X               set any argument X of Lightning's Trainer, for example --trainer.devices 2
+  --trainer.callbacks+=R1   add the callback R1; --trainer.callbacks.gamma=1 after it sets its argument gamma
+  --print_config            print all settings and do not run the command
+  --debug                   print the traceback of an error
 
-more: lightning-gan fit --help;  lightning-gan fit --model.help StyleGAN
+more help: lightning-gan fit --help;  lightning-gan fit --model.help StyleGAN
 """
 
 
@@ -53,13 +53,13 @@ def main(args: Sequence[str] | None = None) -> None:
     """Run a command line.
 
     Args:
-        args: the arguments; None takes those of the process.
+        args: the command and its arguments; None takes those of the process.
 
     Raises:
-        SystemExit: with 2 if the user has to put something right, which is then on stderr in one line.
+        SystemExit: with status 2, if the user has to correct something. One line on stderr says what.
     """
     arguments = list(sys.argv[1:] if args is None else args)
-    # `class_path: my_callbacks.Mine` means a file of the working directory, also for the installed script.
+    # `class_path: my_callbacks.Mine` refers to a file in the working directory, also for the installed script.
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
     debug = "--debug" in arguments or os.environ.get("LIGHTNING_GAN_DEBUG", "0") not in ("", "0")
@@ -74,7 +74,14 @@ def main(args: Sequence[str] | None = None) -> None:
 
 
 def run(arguments: list[str]) -> None:
-    """Dispatch to a command."""
+    """Print the help or the version, or run the command that the arguments name.
+
+    Args:
+        arguments: the command and its arguments. Options may stand before the command.
+
+    Raises:
+        CommandLineError: if there is no such command.
+    """
     if not arguments or arguments[0] in ("-h", "--help"):
         print(HELP.format(configs="\n  ".join(shipped_configs())))
         return
@@ -82,7 +89,7 @@ def run(arguments: list[str]) -> None:
         print(f"lightning-gan {version('lightning-gan')}")
         return
     known = [*TRAINER_COMMANDS, *COMMANDS]
-    # Options before the command belong to it all the same.
+    # Options before the command are options of the command.
     position = 0
     if arguments[0].startswith("-"):
         position = next((index for index, argument in enumerate(arguments) if argument in known), 0)
@@ -93,22 +100,22 @@ def run(arguments: list[str]) -> None:
         COMMANDS[command](rest)
         return
     invocation = read_invocation(command, rest)
-    from lightning_gan.cli.trainer_cli import TrainerCLI  # here, because it imports torch: seconds
+    from lightning_gan.cli.trainer_cli import TrainerCLI  # imported here, because it imports torch, which takes seconds
 
     TrainerCLI(invocation)
 
 
 def told_in_one_line(error: BaseException) -> str | None:
-    """The message of an error that the user can put right, or None if where it comes from matters.
+    """The message of an error that the user can correct, or None for an error that needs its traceback.
 
-    That is a ValueError that this package raises itself, wherever it was called from, and what Lightning's trainer
-    refuses.
+    The user can correct a `CommandLineError`, a `ValueError` that this package or Lightning's trainer raises, and a
+    `MisconfigurationException`.
     """
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, CommandLineError) or type(cause).__name__ == "MisconfigurationException":
             return str(cause)
-        # The parser wraps what constructors raise into a list of everything it tried.
+        # The parser puts an error that a constructor raises into a list of all attempts, as its cause.
         if isinstance(cause, ValueError) and _raised_in(cause, "lightning_gan", "lightning/pytorch/trainer"):
             return str(cause)
         cause = cause.__cause__
@@ -116,7 +123,7 @@ def told_in_one_line(error: BaseException) -> str | None:
 
 
 def _raised_in(error: BaseException, *folders: str) -> bool:
-    """Whether the innermost frame of an error is in a file of one of these packages."""
+    """Whether the innermost frame of an error's traceback is in a file in one of these folders."""
     frames = traceback.extract_tb(error.__traceback__)
     path = Path(frames[-1].filename).as_posix() if frames else ""
     return any(f"/{folder}/" in path for folder in folders)

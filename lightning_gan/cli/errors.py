@@ -1,4 +1,4 @@
-"""What a user reads when a setting is wrong: one short message with a suggestion, in place of a page of usage."""
+"""Error messages for wrong settings: one short line with a suggestion, in place of the parser's long messages."""
 
 import inspect
 import re
@@ -10,11 +10,15 @@ from typing import get_args
 
 
 class CommandLineError(Exception):
-    """Something that the user can put right; its text is all that is shown."""
+    """An error that the user can correct. Only its message is printed, without a traceback."""
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """A question to append to a message; empty when nothing known is similar.
+    """A suggestion to append to a message, or an empty string if no known word is similar.
+
+    Args:
+        word: the word that the user gave.
+        known: the words that are allowed.
 
     Example:
         >>> did_you_mean("max_epoch", ["max_epochs", "devices"])
@@ -23,21 +27,21 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
         ''
     """
     by_lower_case = {name.lower(): name for name in known}
-    cutoff = 0.6 if len(word) > 3 else 0.5  # R1 and R2 are half alike
+    cutoff = 0.6 if len(word) > 3 else 0.5  # R1 and R2 have similarity 0.5
     close = get_close_matches(word.lower(), by_lower_case, n=1, cutoff=cutoff)
     return f"; did you mean {by_lower_case[close[0]]}?" if close else ""
 
 
 def explain(message: str, *, command: str, options: list[str]) -> str:
-    """One line for a message of the parser.
+    """Turn a message of the parser into one line.
 
-    The parser tries every alternative of a type and lists all failures, the first of which is the one of the class
-    that was named. That one is kept.
+    The parser tries every alternative of a type and lists all failures. The first failure is that of the class that the
+    user named; only this one is reported.
 
     Args:
-        message: the parser's message, many lines long as a rule.
-        command: `fit`, `test` ...
-        options: every option of the command, as `trainer.max_epochs`.
+        message: the parser's message, which usually has many lines.
+        command: name of the command, such as `fit`.
+        options: dotted names of all options of the command, such as `trainer.max_epochs`.
     """
     if "Parser key" not in message:
         if found := re.search(r"(?:does not accept option|unrecognized arguments:|Option) '?(?:--)?([\w.+]+)", message):
@@ -56,7 +60,7 @@ def explain(message: str, *, command: str, options: list[str]) -> str:
 
 
 def _unknown_argument(found: re.Match[str], place: str, classes: list[str]) -> str:
-    # Of optimizers, which are named by the type of a callable, the class stands behind the reason, in the value.
+    # Optimizers are given as callables. For these the parser prints the class after the reason, as part of the value.
     callable_class = re.match(r".*?class_path='([\w.]+)'", found.string[found.end() :])
     is_callable = found.string[: found.start()].endswith("callable class: ")
     owner = callable_class[1] if is_callable and callable_class else next(iter(classes[-1:]), place)
@@ -70,7 +74,7 @@ def _unknown_member(found: re.Match[str], place: str, classes: list[str]) -> str
 
 
 def _did_you_mean_argument(option: str, owner: str, *, place: str) -> str:
-    """A question about an argument of a class; one that a group of settings holds is found without the group's name."""
+    """Suggest an argument of a class. An argument inside a group of settings is found without the group's name."""
     known, parts = _parameters(owner), option.split(".")
     for index, part in enumerate(parts):
         for name in known:
@@ -110,14 +114,14 @@ _REASONS: dict[str, Callable[[re.Match[str], str, list[str]], str]] = {
     r"the following arguments are required: ([\w., ]+)": _missing_argument,
     r"Expected an? <class '([\w.]+)'>\. Got value: (.*)": _wrong_type,
 }
-"""What the parser says of a value, and what we say."""
+"""Patterns of the parser's reasons, and the functions that write our message for each."""
 
 
 def _unknown_option(option: str, *, command: str, options: list[str]) -> str:
     root, *rest = option.split(".")
     roots = sorted({known.split(".")[0] for known in options})
     if root not in roots:
-        # `--modle.image_size`: the root alone is wrong, the rest may be an argument of a class that is known later.
+        # In `--modle.image_size` only the first part is wrong. The rest may be an argument of a class.
         corrected = get_close_matches(root, roots, n=1, cutoff=0.6)
         hint = f"; did you mean {'.'.join([*corrected, *rest])}?" if corrected else ""
     else:
@@ -133,7 +137,7 @@ def _missing(required: str, *, command: str) -> str:
 
 
 def _parameters(class_path: str) -> list[str]:
-    """Names that a class's constructor and those of its bases take; those of a group of settings behind its name."""
+    """Argument names of the constructors of a class and its bases; fields of a group of settings follow its name."""
     module, _, name = class_path.rpartition(".")
     try:
         named = getattr(import_module(module), name)
@@ -151,7 +155,7 @@ def _parameters(class_path: str) -> list[str]:
 
 
 def _class_names() -> list[str]:
-    """The names in our tables of contents, and Lightning's callbacks."""
+    """The public names of this package's models, data, callbacks and losses, and of Lightning's callbacks."""
     folders = ["models", "data", "callbacks", "losses"]
     modules = [*(f"lightning_gan.{folder}" for folder in folders), "lightning.pytorch.callbacks"]
     return [name for module in modules for name in _public_names(module)] + ["GAN", "GANAdam"]
@@ -166,7 +170,7 @@ def _short(class_path: str) -> str:
 
 
 def _first_reason(message: str) -> str:
-    """The first line that says something, of a message we do not know."""
+    """The first line with information of a message that matches no known pattern."""
     noise = ("Does not validate against", "Subtypes:", "Errors:", "Given value", "Problem with given")
     keys = [f"{key}:" for key in dict.fromkeys(re.findall(r'Parser key "([\w.]+)"', message))]
     lines = [re.sub(r'^(Parser key "[\w.]+":?|-)\s*', "", line.strip()) for line in message.splitlines()]

@@ -1,4 +1,4 @@
-"""What is asked for: the command, the configurations by their paths, the checkpoint and the run's name."""
+"""The first reading of a command line: the command, the configurations, the checkpoint and the name of the run."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,15 +13,15 @@ from lightning_gan.cli.runs import last_checkpoint
 
 @dataclass(frozen=True, kw_only=True)
 class Invocation:
-    """A command line, read as far as it can be without importing a model.
+    """A command line, read as far as possible without importing a model.
 
     Attributes:
-        command: `fit`, `validate` or `test`.
-        configs: paths of configurations, or configurations themselves as text; a later one wins.
-        options: all other arguments, as given; they win over configurations.
-        checkpoint: where to go on from, or None.
-        name: what the run is called.
-        keep_name: whether `name` was given on the command line, so that it must not be numbered.
+        command: name of the command: `fit`, `validate` or `test`.
+        configs: paths of configurations, or configurations as text. Later ones override earlier ones.
+        options: all other arguments, unchanged. They override configurations.
+        checkpoint: path of the checkpoint to continue from or to evaluate; None without one.
+        name: name of the run.
+        keep_name: whether the user gave `name` on the command line, so that no number may be added to it.
     """
 
     command: str
@@ -33,10 +33,15 @@ class Invocation:
 
 
 def read_invocation(command: str, arguments: list[str]) -> Invocation:
-    """Read the arguments that follow a command.
+    """Read the arguments after a command.
+
+    Args:
+        command: name of the command: `fit`, `validate` or `test`.
+        arguments: all arguments after the command.
 
     Raises:
-        CommandLineError: if a configuration or a checkpoint is missing, or a configuration cannot be read.
+        CommandLineError: if a configuration or a checkpoint does not exist, a configuration cannot be read, or the name
+            of the run is not the name of a folder.
     """
     names, rest = take_values(arguments, "--config", "-c")
     checkpoints, rest = take_values(rest, "--ckpt_path")
@@ -49,7 +54,7 @@ def read_invocation(command: str, arguments: list[str]) -> Invocation:
     if name != Path(name).name or name in ("", ".", ".."):
         raise CommandLineError(f"--name {name}: the name of a run is the name of a folder in runs/, without slashes")
     checkpoint = None
-    # Whoever asks for help is not told that a file is missing.
+    # A request for help does not fail because a checkpoint does not exist.
     if checkpoints and checkpoints[-1] not in ("null", "None", "") and not asks_for_help(rest):
         checkpoint = _existing(checkpoints[-1], name=name, keep_name=keep_name, is_named=bool(run_names or configs))
     return Invocation(
@@ -58,10 +63,14 @@ def read_invocation(command: str, arguments: list[str]) -> Invocation:
 
 
 def take_values(arguments: list[str], *names: str) -> tuple[list[str], list[str]]:
-    """The values of an option, in order, and the arguments without it.
+    """The values of an option, in order, and the arguments without this option.
+
+    Args:
+        arguments: arguments of a command line.
+        names: all names of the option, such as `--config` and `-c`.
 
     Raises:
-        CommandLineError: if a value is missing.
+        CommandLineError: if the option is given without a value.
 
     Example:
         >>> take_values(["--name", "a", "--model=M", "--name=b"], "--name")
@@ -84,12 +93,12 @@ def take_values(arguments: list[str], *names: str) -> tuple[list[str], list[str]
 
 
 def asks_for_help(options: list[str]) -> bool:
-    """Whether help is wanted rather than a run."""
+    """Whether the options ask for help, by `-h`, `--help` or an option such as `--model.help`."""
     return any(option in ("-h", "--help") or option.partition("=")[0].endswith(".help") for option in options)
 
 
 def _is_text(config: str) -> bool:
-    """Whether a configuration is given as text rather than by a path."""
+    """Whether a configuration is given as text and not as a path."""
     return config.lstrip().startswith("{") or "\n" in config
 
 
@@ -101,12 +110,12 @@ def _settings(config: str) -> dict[str, Any]:
 
 
 def _default_name(configs: list[str], settings: list[dict[str, Any]], options: list[str]) -> str:
-    """The name in a configuration, or of the first one with a model, or of the model."""
+    """The name that a configuration gives, or else the file name of the first one with a model, or the model's name."""
     named = [str(found["name"]) for found in settings if found.get("name")]
     if named:
         return named[-1]
     paths = [(Path(config), found) for config, found in zip(configs, settings, strict=True) if not _is_text(config)]
-    # Fragments for hardware and callbacks may come first; they do not name a run.
+    # Configurations without a model, for hardware and callbacks, may come first. They do not name the run.
     with_model = [path for path, found in paths if "model" in found] or [path for path, _ in paths]
     if with_model:
         return with_model[0].stem
@@ -118,7 +127,7 @@ def _existing(checkpoint: str, *, name: str, keep_name: bool, is_named: bool) ->
     if checkpoint == "last":
         if not is_named:
             raise CommandLineError(
-                "--ckpt_path last: of which run? Give its --config or --name, or the checkpoint's path"
+                "--ckpt_path last: the run is not known; give its --config or --name, or the checkpoint's path"
             )
         return last_checkpoint(name, keep_name=keep_name)
     path = Path(checkpoint)

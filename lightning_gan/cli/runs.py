@@ -1,4 +1,4 @@
-"""Where a training writes: `runs/<name>/`, one folder per training. What an earlier one saved is never touched."""
+"""Folders of training runs: each run writes to its own folder `runs/<name>/` and never overwrites an earlier run."""
 
 from pathlib import Path
 
@@ -9,22 +9,22 @@ CONFIG = "config.yaml"
 _CHECKPOINTS = "checkpoints"
 _LAST = "last.ckpt"
 
-# What every fit writes before its first image. A folder with no more than this is of a run that never came to train.
+# Names of the files that every `fit` writes before training. A folder with only these is of a run that did not train.
 _WRITTEN_AT_START = (CONFIG, "hparams.yaml", "events.out.tfevents.")
 
 
 def holds_a_run(folder: Path) -> bool:
-    """Whether something was saved there that a second run would mix with."""
+    """Whether a folder contains files of an earlier run, other than those that every run writes at its start."""
     if not folder.is_dir():
         return False
     return any(path.is_file() and not path.name.startswith(_WRITTEN_AT_START) for path in folder.rglob("*"))
 
 
 def runs_named(name: str) -> list[Path]:
-    """`runs/name` and its numbered successors that exist, in order.
+    """The existing folders `runs/<name>`, `runs/<name>-2` and so on, in order.
 
-    Every process of a distributed run asks this on its own and gets the same answer, because nothing is
-    written before all of them have met.
+    Every process of a distributed run calls this function and gets the same result, because no process writes a file
+    before all processes have been connected.
     """
     folders = [RUNS / name] if (RUNS / name).is_dir() else []
     numbered = [folder for folder in RUNS.glob(f"{name}-*") if folder.name.removeprefix(f"{name}-").isdecimal()]
@@ -32,14 +32,15 @@ def runs_named(name: str) -> list[Path]:
 
 
 def new_run(name: str, *, keep_name: bool) -> Path:
-    """The folder of a training that starts.
+    """The folder of a run that starts. The folder is not created.
 
     Args:
-        name: what the run is called.
-        keep_name: whether the user asked for this name: then a folder that is taken is an error. Else it is numbered.
+        name: name of the run.
+        keep_name: True raises an error if the folder `runs/<name>` holds an earlier run. False then adds a number to
+            the name, from 2.
 
     Raises:
-        CommandLineError: if the name is taken and must be kept.
+        CommandLineError: if the folder holds an earlier run and the name must be kept.
     """
     folder = RUNS / name
     if not holds_a_run(folder):
@@ -55,14 +56,14 @@ def new_run(name: str, *, keep_name: bool) -> Path:
 
 
 def last_checkpoint(name: str, *, keep_name: bool) -> Path:
-    """The newest `last.ckpt` of the runs called `name`.
+    """The newest `last.ckpt` of the runs with this name.
 
     Args:
-        name: what the run is called.
-        keep_name: whether numbered successors are left out.
+        name: name of the run.
+        keep_name: True takes only the folder `runs/<name>`. False also takes `runs/<name>-2` and so on.
 
     Raises:
-        CommandLineError: if there is none.
+        CommandLineError: if there is no such checkpoint.
     """
     folders = [RUNS / name] if keep_name else runs_named(name)
     found = [path for folder in folders if (path := folder / _CHECKPOINTS / _LAST).exists()]
@@ -74,6 +75,6 @@ def last_checkpoint(name: str, *, keep_name: bool) -> Path:
 
 
 def run_of_checkpoint(checkpoint: Path) -> Path | None:
-    """The folder of the run that a checkpoint is of, or None if it does not lie in one."""
+    """The folder of the run that wrote a checkpoint, or None if the checkpoint is not in the folder of a run."""
     folder = checkpoint.parent.parent
     return folder if checkpoint.parent.name == _CHECKPOINTS and (folder / CONFIG).is_file() else None

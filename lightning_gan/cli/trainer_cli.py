@@ -1,4 +1,4 @@
-"""`fit`, `validate` and `test`: Lightning's command line, with links from data to model, and folders for runs."""
+"""The commands `fit`, `validate` and `test`: Lightning's command line, extended by links from the data to the model."""
 
 import json
 import sys
@@ -15,7 +15,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveCon
 import lightning_gan.callbacks
 import lightning_gan.data
 import lightning_gan.imitation
-import lightning_gan.models  # noqa: F401  (all four: imported classes can be named without their module)
+import lightning_gan.models  # noqa: F401  (the parser finds imported classes without their module's name)
 from lightning_gan.cli.configs import read_config
 from lightning_gan.cli.errors import CommandLineError, explain
 from lightning_gan.cli.invocation import Invocation, take_values
@@ -32,31 +32,31 @@ FACTS_OF_DATA = (
     "action_size",
     "discrete_actions",
 )
-"""Arguments of a model that its data know."""
+"""Arguments of a model that follow from attributes of its data."""
 
 SEEDS = {"model": "training.seed", "data": "seed"}
-"""Arguments that follow `seed_everything` unless they are given."""
+"""Arguments that take the value of `seed_everything` unless the user gives them."""
 
 LINKED = {"model": (*FACTS_OF_DATA, SEEDS["model"]), "data": (SEEDS["data"],)}
-"""Arguments that follow from others unless they are given; a saved configuration leaves them out."""
+"""Arguments that follow from other settings unless the user gives them. Saved configurations leave them out."""
 
 
 class ParserError(CommandLineError):
-    """A message of the parser, not yet for people."""
+    """A message of the parser, before `explain` has made it readable."""
 
 
 class Parser(LightningArgumentParser):
-    """Raises its errors instead of printing the usage, and does not print settings that follow from others.
+    """A parser that raises its errors and does not print the usage. It omits settings that follow from others.
 
     Attributes:
-        given: linked settings that were given, as `model.seed`; None for parsers of parts.
+        given: dotted names of the linked settings that the user gave, such as `data.seed`; None for parsers of parts.
     """
 
     given: frozenset[str] | None = None
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         if not self.exit_on_error:
-            super().error(message, ex)  # a parser within the parser, whose failure may be one of several attempts
+            super().error(message, ex)  # an inner parser, whose failure may be one of several attempts
         raise ParserError(message)
 
     def dump(self, cfg: Namespace, *args: Any, skip_link_targets: bool = True, **kwargs: Any) -> str:
@@ -76,7 +76,7 @@ class Parser(LightningArgumentParser):
 
 
 class SaveRunConfig(SaveConfigCallback):
-    """Writes a training's settings to `config.yaml` in its folder; `fit --config` of it trains the same again."""
+    """Callback that writes the settings of a run to `config.yaml` in its folder, with which `fit` repeats the run."""
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         if stage == "fit":
@@ -84,7 +84,7 @@ class SaveRunConfig(SaveConfigCallback):
 
     def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         config = self.config.clone()
-        config.ckpt_path = None  # who runs the file again wants a new training
+        config.ckpt_path = None  # running the saved file starts a new training
         path = Path(trainer.default_root_dir) / CONFIG
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(self.parser.dump(config, skip_unset=False), encoding="utf-8")
@@ -92,10 +92,10 @@ class SaveRunConfig(SaveConfigCallback):
 
 
 class TrainerCLI(IgnoresCheckpointSettings):
-    """Parses, builds data, model and trainer, and runs the command, all on construction.
+    """Lightning's command line. The constructor parses the settings, builds data, model and trainer, and runs.
 
     Args:
-        invocation: the command line.
+        invocation: the command line, read by `read_invocation`.
 
     Raises:
         CommandLineError: if a setting is wrong.
@@ -116,7 +116,7 @@ class TrainerCLI(IgnoresCheckpointSettings):
             save_config_callback=SaveRunConfig,
             save_config_kwargs={"save_to_log_dir": False},
             parser_class=Parser,
-            # Lightning takes `--trainer.max_epoch` for an abbreviation; it is a typo.
+            # Without abbreviations, so that the typing error `--trainer.max_epoch` is reported.
             parser_kwargs={"prog": "lightning-gan", "allow_abbrev": False},
         )
 
@@ -125,7 +125,7 @@ class TrainerCLI(IgnoresCheckpointSettings):
         return {name: skip for name, skip in LightningCLI.subcommands().items() if name != "predict"}
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        parser.add_argument("--name", type=str, help="What the run is called; it writes to runs/NAME/.")
+        parser.add_argument("--name", type=str, help="Name of the run, which writes to runs/NAME/.")
         for fact in FACTS_OF_DATA:
             parser.link_arguments("data", f"model.init_args.{fact}", self._fact_from(fact), apply_on="instantiate")
 
@@ -138,9 +138,9 @@ class TrainerCLI(IgnoresCheckpointSettings):
         if command != "fit":
             subparser.set_defaults(
                 {"verbose": False}
-            )  # Lightning's table of what the Evaluation callback prints better
+            )  # turns off Lightning's table, because the Evaluation callback prints its own
         try:
-            # Without defaults, and without the checkpoint, a setting is there only if somebody gave it.
+            # Without defaults, and without the checkpoint's hyperparameters, only settings that were given are parsed.
             options = [o for o in self.invocation.options if not o.startswith("--print_config")]
             given = parser.parse_args(self._arguments(options, saved=self.saved[:1]), defaults=False)[command]
             subparser.given = frozenset(
@@ -153,13 +153,14 @@ class TrainerCLI(IgnoresCheckpointSettings):
         except ParserError as error:
             raise CommandLineError(explain(str(error), command=command, options=option_names(subparser))) from error
         if self.saved and not self._gives_seed and "seed_everything" in self.saved[0]:
-            # A configuration's seed is where runs begin; a run that goes on keeps its own, or its images would change.
+            # A resumed run keeps the seed of its checkpoint, so that its images do not change. The seed of a
+            # configuration is only used for new runs.
             self.config[command].seed_everything = self.saved[0]["seed_everything"]
         self._tell_differences()
 
     @property
     def _gives_seed(self) -> bool:
-        """Whether the command line itself asks for a seed."""
+        """Whether the option `--seed_everything` is given."""
         return bool(take_values(self.invocation.options, "--seed_everything")[0])
 
     def _arguments(self, options: list[str], *, saved: list[dict[str, Any]]) -> list[str]:
@@ -170,18 +171,18 @@ class TrainerCLI(IgnoresCheckpointSettings):
         return [invocation.command, *arguments, f"--name={invocation.name}", *options, *checkpoint]
 
     def _tell_differences(self) -> None:
-        """Say in which given settings the model differs from the checkpoint's."""
+        """Print which settings of the model differ from those of the checkpoint."""
         now = json.loads(json.dumps(self.config[self.invocation.command].model.as_dict(), default=str))
         then: dict[str, Any] = next((found["model"] for found in reversed(self.saved) if "model" in found), {})
         old, new = flat(then.get("init_args", {})), flat(now.get("init_args", {}))
         changes = [f"model.{key}={new[key]} (was {old[key]})" for key in old if key in new and new[key] != old[key]]
         if changes:
-            print(f"other than in the checkpoint, as given: {', '.join(changes)}", file=sys.stderr)
+            print(f"these given settings differ from the checkpoint's: {', '.join(changes)}", file=sys.stderr)
 
     # ------------------------------------------------------------------ links
 
     def _is_given(self, section: str, name: str) -> bool:
-        """Whether a linked setting was given by the user or is in the checkpoint."""
+        """Whether the user gave a linked setting, or the checkpoint contains it."""
         parser = subcommand_parser(self, self.invocation.command)
         assert isinstance(parser, Parser) and parser.given is not None
         from_checkpoint = any(name in flat(settings.get(section, {})) for settings in self.saved)
@@ -189,7 +190,7 @@ class TrainerCLI(IgnoresCheckpointSettings):
         return f"{section}.{name}" in parser.given or (from_checkpoint and not is_overruled)
 
     def _fact_from(self, fact: str) -> Any:
-        """The function of a link: a fact that the data know, unless it was given."""
+        """The function of a link, which returns an attribute of the data unless the user gave the model's argument."""
 
         def fact_of_data(data: LightningDataModule) -> int | bool | None:
             return self._linked(data, fact)
@@ -200,19 +201,19 @@ class TrainerCLI(IgnoresCheckpointSettings):
         command = self.invocation.command
         model = self.config[command].model
         configured: int | bool | None = (model.get("init_args") or {}).get(fact)
-        known: int | bool | None = getattr(data, fact, None)  # other people's data modules need not know it
+        known: int | bool | None = getattr(data, fact, None)  # data modules of users need not have the attribute
         if known is None:
             if configured is None and fact in (model.get("init_args") or {}):
                 raise CommandLineError(f"{type(data).__name__} has no attribute {fact}; give --model.{fact}")
             return configured
         if not self._is_given("model", fact):
             return known
-        # Labels may be ignored; and a model with classes may be measured against images that have none.
+        # A model may ignore labels, and a model with classes may be evaluated on images without labels.
         differs_rightly = fact == "number_of_classes" and (configured == 0 or command != "fit")
         if configured != known and not differs_rightly:
             raise CommandLineError(
-                f"model.{fact}={configured}, but {type(data).__name__} has {fact}={known}; leave the model's out, "
-                "it follows from the data"
+                f"model.{fact}={configured}, but {type(data).__name__} has {fact}={known}; leave model.{fact} out, "
+                "because it follows from the data"
             )
         return configured
 
@@ -227,7 +228,7 @@ class TrainerCLI(IgnoresCheckpointSettings):
 
     def instantiate_classes(self) -> None:
         super().instantiate_classes()
-        # Lightning saves every link as a hyperparameter, also those that the model does not take.
+        # Lightning saves every link as a hyperparameter, including those that are no arguments of the model.
         taken = self.config[self.invocation.command].model.get("init_args") or {}
         for fact in FACTS_OF_DATA:
             if fact not in taken:
@@ -239,7 +240,7 @@ class TrainerCLI(IgnoresCheckpointSettings):
         return super().instantiate_trainer(**{**settings, **kwargs})
 
     def _run_folder(self, trainer: dict[str, Any]) -> Path:
-        """Where this command writes."""
+        """The folder that this command writes to."""
         invocation = self.invocation
         if trainer["default_root_dir"] is not None:
             return Path(trainer["default_root_dir"])
@@ -251,17 +252,24 @@ class TrainerCLI(IgnoresCheckpointSettings):
         run = new_run(invocation.name, keep_name=invocation.keep_name)
         if run.name != invocation.name:
             print(
-                f"runs/{invocation.name} holds an earlier run, this one goes to {run} (to continue: --ckpt_path last)",
+                f"runs/{invocation.name} holds an earlier run; this one writes to {run} "
+                "(--ckpt_path last continues the earlier one)",
                 file=sys.stderr,
             )
         return run
 
 
 def saved_settings(invocation: Invocation) -> list[dict[str, Any]]:
-    """What a checkpoint brings along: the settings of its run, then the model's hyperparameters.
+    """Settings that belong to a checkpoint: the settings of its run, then the model's hyperparameters.
 
-    They stand below all configurations and options that are given. Model, data and seed of the run are always among
-    them; without any configuration also its trainer and callbacks, so that `test --ckpt_path` alone works.
+    Given configurations and options override them. The run's model, data and seed are always among them. If no
+    configuration is given, its trainer and callbacks are too, so that `test --ckpt_path PATH` works alone.
+
+    Args:
+        invocation: the command line; without a checkpoint the result is empty.
+
+    Raises:
+        CommandLineError: if the checkpoint cannot be read.
     """
     if invocation.checkpoint is None:
         return []
@@ -279,12 +287,16 @@ def saved_settings(invocation: Invocation) -> list[dict[str, Any]]:
         raise CommandLineError(f"{invocation.checkpoint} is no checkpoint that can be read: {error}") from error
     class_path, hyperparameters = split_hyperparameters(saved)
     if class_path is None:
-        return [settings]  # not trained by this command line
+        return [settings]  # the model was not trained by this command line
     return [settings, {"model": {"class_path": class_path, "init_args": hyperparameters}}]
 
 
 def flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings by dotted keys, without class paths' `init_args`.
+    """Nested settings as one dictionary with dotted keys, which omit the level `init_args`.
+
+    Args:
+        settings: nested settings.
+        prefix: beginning of all keys.
 
     Example:
         >>> flat({"optimizer": {"class_path": "Adam", "init_args": {"lr": 0.1}}})

@@ -1,4 +1,4 @@
-"""What the command line decides for Lightning's Trainer where nothing else was asked for."""
+"""Default settings of Lightning's Trainer on the command line, used where the user gives none."""
 
 import logging
 import os
@@ -17,18 +17,18 @@ from lightning_gan.callbacks import KimgCheckpoint, KimgProgressBar
 from lightning_gan.loop.checkpointing import AtomicCheckpointIO
 
 TRAINER_DEFAULTS: dict[str, Any] = {
-    "num_sanity_val_steps": 0,  # validation makes samples, which of an untrained generator say nothing
-    "max_epochs": -1,  # the end is counted in images, by StopAtKimg
+    "num_sanity_val_steps": 0,  # validation makes samples, and those of an untrained generator are of no use
+    "max_epochs": -1,  # the callback StopAtKimg ends training after a number of images
 }
 
 
 def trainer_settings(config: dict[str, Any], *, command: str, run: Path) -> dict[str, Any]:
-    """Arguments for the Trainer that take the place of those in the configuration.
+    """Arguments of the Trainer that replace those of the configuration.
 
     Args:
-        config: the trainer's settings, callbacks and others as objects.
-        command: `fit`, `validate` or `test`; only fit keeps logs and checkpoints.
-        run: the folder of the run.
+        config: the trainer's settings. Callbacks, plugins and loggers are objects.
+        command: name of the command: `fit`, `validate` or `test`. Only `fit` writes logs and checkpoints.
+        run: folder of the run.
     """
     settings: dict[str, Any] = {"default_root_dir": str(run)}
     if config["logger"] is None or config["logger"] is True:
@@ -52,15 +52,20 @@ def trainer_settings(config: dict[str, Any], *, command: str, run: Path) -> dict
 
 
 def logger_of(run: Path) -> Logger:
-    """TensorBoard if it is installed, else a table; in the folder of the run."""
+    """A TensorBoard logger if TensorBoard is installed, otherwise a CSV logger. Both write to the folder of the run."""
     if find_spec("tensorboard") is not None:
         return TensorBoardLogger(save_dir=str(run.parent), name=run.name, version="", default_hp_metric=False)
-    # In numbered folders of its own, because it empties the one it is given.
+    # The CSV logger gets numbered folders of its own, because it empties the folder that it is given.
     return CSVLogger(save_dir=str(run), name="csv")
 
 
 def number_of_processes(accelerator: str, devices: int | str | list[int], num_nodes: int) -> int:
-    """How many processes will train.
+    """The number of processes that will train, over all nodes.
+
+    Args:
+        accelerator: Lightning's name of the accelerator, such as `auto`, `gpu` or `cpu`.
+        devices: number of devices per node, a list of their indices, or "auto" or -1 for all devices.
+        num_nodes: number of nodes.
 
     Example:
         >>> number_of_processes("cpu", 2, 1)
@@ -76,12 +81,12 @@ def number_of_processes(accelerator: str, devices: int | str | list[int], num_no
         per_node = torch.cuda.device_count() if accelerator in ("auto", "gpu", "cuda") else 1
     else:
         per_node = int(devices)
-    # A cluster's or torchrun's own word counts, where it is given.
+    # A cluster or torchrun sets WORLD_SIZE, which is used if it is larger.
     return max(per_node * num_nodes, int(os.environ.get("WORLD_SIZE", "1")))
 
 
 def writes_its_own_checkpoints(strategy: str | Strategy) -> bool:
-    """Whether a strategy takes no plugin for checkpoints: those that shard write them themselves."""
+    """Whether a strategy accepts no plugin for checkpoints, because it shards the model and writes them itself."""
     if isinstance(strategy, str):
         kind = StrategyRegistry[strategy]["strategy"] if strategy in StrategyRegistry else None
         return isinstance(kind, type) and issubclass(kind, FSDPStrategy | ModelParallelStrategy)
@@ -89,7 +94,12 @@ def writes_its_own_checkpoints(strategy: str | Strategy) -> bool:
 
 
 def with_checkpoints(callbacks: list[Callback], *, folder: Path) -> list[Callback]:
-    """Callbacks with a `KimgCheckpoint` among them unless there is another; all write to the folder of the run."""
+    """Add a `KimgCheckpoint` to the callbacks unless they contain a checkpoint callback, and set their folders.
+
+    Args:
+        callbacks: callbacks of the trainer.
+        folder: folder for every `ModelCheckpoint` among them that has none.
+    """
     if not any(isinstance(callback, Checkpoint) for callback in callbacks):
         callbacks = [*callbacks, KimgCheckpoint()]
     for callback in callbacks:
@@ -99,16 +109,16 @@ def with_checkpoints(callbacks: list[Callback], *, folder: Path) -> list[Callbac
 
 
 def silence_remarks() -> None:
-    """Keep remarks that are of no use here from the terminal, so that what matters is read."""
+    """Hide messages of Lightning and torch that do not concern the user."""
     logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(_matters)
     # The averaged generator is in evaluation mode by design.
     warnings.filterwarnings("ignore", r"Found \d+ module\(s\) in eval mode")
-    # Validation is what callbacks do; data need not offer any.
+    # Callbacks do the evaluation, so the data need no validation dataloader.
     warnings.filterwarnings("ignore", "You defined a `validation_step` but have no `val_dataloader`")
-    # Between Lightning and torch.
+    # Lightning calls a deprecated function of torch.
     warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)` is deprecated")
 
 
 def _matters(record: logging.LogRecord) -> bool:
-    """Whether a line of Lightning's log is more than an advertisement or a device that nobody asked for."""
+    """Whether a line of Lightning's log should be shown: it is neither advertising nor about an unused TPU."""
     return not any(remark in record.getMessage() for remark in ("Tip: For seamless", "TPU available: False"))

@@ -1,1 +1,1 @@
-"""What makes callbacks work in every LightningModule: the host, observed forward passes, added gradients."""
+"""Support for callbacks in every LightningModule: the host, recorded forward passes, added gradients."""

@@ -1,7 +1,7 @@
-"""Adds the gradient of a number to what parameters have collected, right before their optimizer moves them.
+"""Adds the gradient of a penalty to the gradients of parameters, immediately before their optimizer steps.
 
-This is the only moment at which Lightning says whose step it is, under manual and automatic optimization alike.
-Gradients are unscaled by then, and the module's own losses stay as they are.
+Only at this moment does Lightning pass the optimizer whose step it is to callbacks, under manual and automatic
+optimization. Gradients are unscaled by then. The module's own losses are not changed.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,7 +20,7 @@ from lightning_gan.tensors.precision import full_precision
 
 
 def owned_parameters(network: nn.Module, optimizer: Optimizer) -> list[nn.Parameter]:
-    """The network's parameters that this optimizer moves."""
+    """The parameters of the network that this optimizer updates."""
     moved = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
     return [parameter for parameter in network.parameters() if id(parameter) in moved]
 
@@ -33,21 +33,24 @@ def add_gradient_of(
     parameters: Sequence[nn.Parameter],
     strategy: Strategy,
 ) -> Tensor:
-    """Add the gradient of a number, averaged over ranks, to what the parameters have collected.
+    """Add the gradient of a scalar, averaged over ranks, to the gradients of parameters.
 
-    The number is computed by eager code without autocast: compiled networks cannot be differentiated twice, and half
-    precision rounds a penalty's gradient by percents (measured: 3.6 % in bf16). Running statistics of batch
-    normalization and the like stay as they were.
+    The scalar is computed by eager code without autocast, because compiled networks cannot be differentiated twice and
+    half precision changes the gradient of a penalty by a few percent (measured: 3.6 % in bf16). Buffers, such as the
+    running statistics of batch normalization, are not changed.
 
     Args:
-        cost: computes the number.
-        share: factor on its gradient.
-        networks: all that `cost` may call.
-        parameters: those that are about to be moved.
-        strategy: averages over ranks.
+        cost: function that computes the scalar.
+        share: factor on the gradient.
+        networks: all networks that `cost` may call.
+        parameters: parameters that the optimizer is about to update.
+        strategy: strategy of the trainer, which averages over ranks.
 
     Returns:
-        The number, detached.
+        The scalar, detached.
+
+    Raises:
+        ValueError: if the scalar does not depend on any tensor that requires grad.
     """
     device = parameters[0].device.type
     with ExitStack() as stack:
@@ -61,7 +64,7 @@ def add_gradient_of(
         with kept_gathered(*networks):
             value = cost()
         if not value.requires_grad:
-            raise ValueError("its value does not depend on the parameters that the optimizer is about to move")
+            raise ValueError("its value does not depend on the parameters that the optimizer is about to update")
         if any(isinstance(parameter, DTensor) for parameter in parameters):
             _backward_sharded(share * value, networks=networks, parameters=parameters)
         else:
@@ -70,7 +73,7 @@ def add_gradient_of(
 
 
 def _add_mean_gradient(value: Tensor, *, parameters: Sequence[nn.Parameter], strategy: Strategy) -> None:
-    # DDP's own averaging would ignore a backward that the strategy has not prepared, and ranks would drift apart.
+    # DDP does not average the gradients of a backward that it has not prepared, so the weights of ranks would differ.
     gradients = torch.autograd.grad(value, list(parameters), allow_unused=True)
     reached = [(p, g) for p, g in zip(parameters, gradients, strict=True) if g is not None]
     reduce = partial(strategy.reduce, reduce_op="mean")
@@ -85,7 +88,7 @@ def _add_mean_gradient(value: Tensor, *, parameters: Sequence[nn.Parameter], str
 
 
 def _backward_sharded(value: Tensor, *, networks: Sequence[nn.Module], parameters: Sequence[nn.Parameter]) -> None:
-    """FSDP2 averages and adds by itself; gradients of parameters that are not about to be moved are set aside."""
+    """Call backward, in which FSDP2 averages and adds gradients. The gradients of other parameters are not changed."""
     moved = {id(parameter) for parameter in parameters}
     others = [p for network in networks for p in network.parameters() if id(p) not in moved]
     set_aside = [parameter.grad for parameter in others]
@@ -96,4 +99,4 @@ def _backward_sharded(value: Tensor, *, networks: Sequence[nn.Module], parameter
         parameter.grad = gradient
     for network in networks:
         for unit in shards_of(network):
-            unit.reshard()  # else a network that only ran forward would go on with the weights from before the step
+            unit.reshard()  # otherwise a network without a backward would keep using the weights before the step

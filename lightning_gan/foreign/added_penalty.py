@@ -1,7 +1,8 @@
-"""When a penalty joins a player's step: by the module's own loop, or added before the optimizer steps.
+"""How a penalty is added to a player's cost: by a `GAN`'s own loop, or by its gradient before the optimizer's step.
 
-A `GAN` asks its penalties within its turns. In any other module the networks' calls are observed; before each step of
-the optimizer that moves a penalty's network, the penalty is computed once more and its gradient is added.
+A `GAN` adds the penalty to its own cost. In every other module the calls of its networks are recorded. Before each step
+of the optimizer that updates the penalty's network, another forward pass computes the penalty, and its gradient is
+added.
 """
 
 from abc import ABC, abstractmethod
@@ -25,13 +26,13 @@ from lightning_gan.loop.turn import Turn
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PlacedPenalty:
-    """A penalty, and where its networks and its images are in a module that is no `GAN`.
+    """A penalty, and the places of its networks and of the real images in a module that is not a `GAN`.
 
     Args:
         term: the penalty.
-        discriminator: attribute path of the critic.
-        generator: attribute path of the generator; None if there is none.
-        real: takes the real images out of a batch, where they cannot be recognized.
+        discriminator: attribute path of the discriminator.
+        generator: attribute path of the generator; None if the module has none.
+        real: function that takes the real images out of a batch; None if they can be recognized.
     """
 
     term: PenaltyTerm
@@ -41,7 +42,7 @@ class PlacedPenalty:
 
     @property
     def name(self) -> str:
-        """The penalty's class, for errors."""
+        """The name of the penalty's class, for error messages."""
         return type(self.term).__name__
 
     @property
@@ -53,71 +54,71 @@ class PlacedPenalty:
 
 
 class PenaltySteps(ABC):
-    """What happens to penalties in a fit, hook by hook."""
+    """What a penalty does in the hooks of a training."""
 
     @abstractmethod
     def begin_fit(self, placed: PlacedPenalty, trainer: Trainer) -> None:
-        """Fit starts.
+        """Check the networks when fit starts.
 
         Raises:
-            ValueError: for networks that are not there, or that no optimizer moves.
+            ValueError: for networks that do not exist, or that no optimizer updates.
         """
 
     @abstractmethod
     def begin_batch(self, placed: PlacedPenalty, batch: Any) -> None:
-        """The module begins to work on a batch."""
+        """Begin to record the networks' calls for a batch."""
 
     @abstractmethod
     def before_step(self, placed: PlacedPenalty, trainer: Trainer, optimizer: Optimizer) -> None:
-        """An optimizer is about to step.
+        """Add the gradient of the penalty if the optimizer, which is about to step, updates its network.
 
         Raises:
-            ValueError: for images that cannot be told apart.
+            ValueError: if the real or the fake images cannot be identified.
         """
 
     @abstractmethod
     def end_batch(self) -> None:
-        """The module has worked on a batch."""
+        """Stop recording after a batch."""
 
     @abstractmethod
     def end_fit(self, placed: PlacedPenalty) -> None:
-        """Fit ends.
+        """Check when fit ends that the penalty had a step.
 
         Raises:
-            ValueError: if there were batches, but never a step that the penalty could join.
+            ValueError: if there were batches, but no step of the optimizer of the penalty's network.
         """
 
     @abstractmethod
     def release(self) -> None:
-        """Take away whatever watches the module."""
+        """Remove the hooks from the module's networks."""
 
 
 @final
 class JoinedPenalties(PenaltySteps):
-    """A `GAN`'s own loop asks its penalties, so that they join its one backward: no hook has anything to do."""
+    """Penalties of a `GAN`, whose own loop adds them to its cost. The hooks do nothing."""
 
     def begin_fit(self, placed: PlacedPenalty, trainer: Trainer) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def begin_batch(self, placed: PlacedPenalty, batch: Any) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def before_step(self, placed: PlacedPenalty, trainer: Trainer, optimizer: Optimizer) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def end_batch(self) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def end_fit(self, placed: PlacedPenalty) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def release(self) -> None:
-        """Nothing."""
+        """Do nothing."""
 
 
 @final
 class AddedPenalties(PenaltySteps):
-    """Penalties of any other module: their gradients are added right before the step."""
+    """Penalties of a module that is not a `GAN`. Their gradients are added immediately before the optimizer's step."""
 
     def __init__(self, module: LightningModule) -> None:
         self.module = module
@@ -130,7 +131,7 @@ class AddedPenalties(PenaltySteps):
         self._observer.begin_count(placed.term)
         if not any(owned_parameters(self._network(placed), optimizer) for optimizer in trainer.optimizers):
             raise ValueError(
-                f"{placed.name}: no optimizer of {type(self.module).__name__} moves any of {placed.path!r}; "
+                f"{placed.name}: no optimizer of {type(self.module).__name__} updates a parameter of {placed.path!r}; "
                 f"name the network that is trained: {placed.name}({placed.term.player}=...)"
             )
 
@@ -148,7 +149,7 @@ class AddedPenalties(PenaltySteps):
         if not term.is_due(term.player):
             return
         names = [path for path in (placed.discriminator, placed.generator) if path is not None]
-        # Under automatic optimization Lightning divides the loss of every batch by the number that it accumulates.
+        # Under automatic optimization Lightning divides the loss of every batch by `accumulate_grad_batches`.
         accumulated = trainer.accumulate_grad_batches if self.module.automatic_optimization else 1
         try:
             with observer.paused():
@@ -174,9 +175,9 @@ class AddedPenalties(PenaltySteps):
         count = self._observer.count_of(placed.term)
         if count.batches and not count.steps:
             raise ValueError(
-                f"{placed.name}: it had no effect in {count.batches} batches, because the optimizer of "
-                f"{placed.path!r} never stepped as Lightning sees it; step what self.optimizers() returns, and not its "
-                "attribute .optimizer, and train for long enough that it steps"
+                f"{placed.name}: it had no effect in {count.batches} batches, because Lightning did not see a step of "
+                f"the optimizer of {placed.path!r}; call step() of what self.optimizers() returns, and not of its "
+                "attribute .optimizer, and train until it steps at least once"
             )
 
     def release(self) -> None:

@@ -1,7 +1,7 @@
-"""Where the averaged weights of a generator are kept, and how they come into use.
+"""Storage and use of the averaged weights of a generator.
 
-A `GAN` has a network for them, which is sampled itself. Of any other module they are kept beside it, and take the place
-of the weights while something is sampled.
+A `GAN` has a separate network for them, from which samples are made. For any other module a callback stores them, and
+copies them into the generator while it is sampled.
 """
 
 from abc import ABC, abstractmethod
@@ -19,11 +19,12 @@ from lightning_gan.loop.networks import network_of
 
 @dataclass(eq=False)
 class Shadow:
-    """Averaged tensors that are kept beside a module, by their names in the network.
+    """Averaged tensors that are stored outside of the module.
 
     Attributes:
-        tensors: the averages; empty before there are some, and for modules that have a network for them.
-        set_aside: the weights, while the averages are in their place.
+        tensors: averaged parameters and buffers, by their names in the network. It is empty before training, and for a
+            `GAN`.
+        set_aside: copies of the network's own tensors, while the network has the averaged ones; otherwise empty.
     """
 
     tensors: dict[str, Tensor] = field(default_factory=dict)
@@ -32,7 +33,7 @@ class Shadow:
 
 @torch.no_grad()
 def copy_tensors(targets: list[Tensor], sources: list[Tensor]) -> None:
-    """Every source into its target, in place."""
+    """Copy every source into the target at the same position, in place."""
     for target, source in zip(targets, sources, strict=True):
         target.copy_(source)
 
@@ -46,15 +47,15 @@ class Average(ABC):
         """The network whose weights are averaged.
 
         Raises:
-            ValueError: if it is not there.
+            ValueError: if it does not exist.
         """
 
     @final
     def check(self) -> None:
-        """Refuse a network that is not there, before anything runs.
+        """Check before training that the network exists.
 
         Raises:
-            ValueError: as `network` does.
+            ValueError: if it does not exist.
         """
         self.network  # noqa: B018
 
@@ -65,20 +66,20 @@ class Average(ABC):
 
     @abstractmethod
     def begin(self) -> None:
-        """Training starts: let the average be the weights, unless there is an average already."""
+        """Copy the weights to the average when training starts, unless there is an average already."""
 
     @abstractmethod
     def put_in(self) -> bool:
-        """Put the average in the place of the weights; false if nothing had to be done."""
+        """Replace the weights by the average. The result is False if this was not necessary or there is no average."""
 
     @abstractmethod
     def take_out(self) -> None:
-        """Put the weights back, if the average is in their place."""
+        """Restore the weights, if the average has replaced them."""
 
 
 @final
 class OwnAverage(Average):
-    """The average of a `GAN`, its submodule `generator_ema`. It never takes the place of the weights."""
+    """The average of a `GAN`, which is its submodule `generator_ema`. It never replaces the weights."""
 
     def __init__(self, gan: GAN) -> None:
         self.gan = gan
@@ -93,7 +94,7 @@ class OwnAverage(Average):
 
     def begin(self) -> None:
         if not self.gan.averaged:
-            # Training went on without an average so far: its copy is as old as the beginning.
+            # Training ran without an average until now, so `generator_ema` still has the initial weights.
             copied, live = self.tensors, tensors_of_network(self.network)
             copy_tensors([copied[name] for name in live], list(live.values()))
             self.gan.averaged = True
@@ -102,18 +103,18 @@ class OwnAverage(Average):
         return False
 
     def take_out(self) -> None:
-        """Nothing: the weights are in their place."""
+        """Do nothing, because the average never replaces the weights."""
 
 
 @final
 class ForeignAverage(Average):
-    """The average of a network of any other module.
+    """The average of a network of a module that is not a `GAN`.
 
     Args:
-        module: has the network.
-        path: the network's attribute path.
-        shadow: where the average is kept.
-        setting: the callback and its argument, for errors.
+        module: module that contains the network.
+        path: attribute path of the network.
+        shadow: storage of the average.
+        setting: name of the callback and its argument, for error messages.
     """
 
     def __init__(self, module: LightningModule, path: str, shadow: Shadow, *, setting: str) -> None:
@@ -152,7 +153,7 @@ class ForeignAverage(Average):
             self.shadow.set_aside = []
 
     def _to_device(self) -> None:
-        """Bring a loaded average to where the network is, in the order of its tensors."""
+        """Move a loaded average to the network's device, and put its tensors into the network's order."""
         saved = self.shadow.tensors
         if not saved:
             return
@@ -169,12 +170,12 @@ class ForeignAverage(Average):
         tensors = tensors_of_network(self.network)
         if any(isinstance(tensor, DTensor) for tensor in tensors.values()):
             raise ValueError(
-                f"{self.setting}: {self.path!r} is sharded, but the average of a {type(self.module).__name__}, which "
-                "is no lightning_gan.GAN, is kept whole; use strategy='ddp', or make the module a GAN"
+                f"{self.setting}: {self.path!r} is sharded, but {type(self.module).__name__} is no lightning_gan.GAN, "
+                "and the average of such a module cannot be sharded; use strategy='ddp', or make the module a GAN"
             )
         return tensors
 
 
 def tensors_of_network(network: nn.Module) -> dict[str, Tensor]:
-    """Parameters and buffers by their names."""
+    """The parameters and buffers of a network, by their names."""
     return {**dict(network.named_parameters()), **dict(network.named_buffers())}

@@ -1,7 +1,7 @@
-"""The clock of all callbacks here: images seen, over all ranks, in any LightningModule.
+"""The clock of all callbacks of this package: the number of images seen, over all ranks, in any LightningModule.
 
-A `GAN` keeps the clock itself. In other modules steps mean different things (two optimizers count twice), so the images
-of every batch are counted.
+A `GAN` counts images itself. In other modules the images of every batch are counted, because the meaning of steps
+differs between modules: with two optimizers, each batch may count as two steps.
 """
 
 from typing import Any
@@ -12,14 +12,14 @@ from lightning_gan.foreign.host import host_of
 
 
 def images_of_kimg(name: str, kimg: float) -> int:
-    """A whole number of images from thousands of them.
+    """Convert thousands of images to a number of images, rounded to an integer.
 
     Args:
-        name: the setting, for the error.
+        name: name of the setting, for the error message.
         kimg: thousands of images.
 
     Raises:
-        ValueError: if it is less than one image.
+        ValueError: if the result is less than one image.
 
     Example:
         >>> images_of_kimg("every_kimg", 0.25)
@@ -32,7 +32,12 @@ def images_of_kimg(name: str, kimg: float) -> int:
 
 
 def crosses_multiple(before: int, now: int, *, every_images: int) -> bool:
-    """Whether a multiple of `every_images` lies in (before, now].
+    """Whether a multiple of `every_images` is in (before, now].
+
+    Args:
+        before: number of images seen before the batch.
+        now: number of images seen after the batch.
+        every_images: interval, in images.
 
     Example:
         >>> [crosses_multiple(seen - 32, seen, every_images=50) for seen in (32, 64, 96, 128)]
@@ -42,16 +47,16 @@ def crosses_multiple(before: int, now: int, *, every_images: int) -> bool:
 
 
 class ImageClock(Callback):
-    """A callback that knows how many images training has seen.
+    """Base class of callbacks that use the number of images that training has seen.
 
-    The number is saved once for all callbacks, and not as a part of their states: it is the same for all of them,
-    whatever their settings, and a callback that joins a resumed run reads it, too.
+    A checkpoint contains this number once, and not in the state of each callback. It is the same for all callbacks, and
+    a callback that is added to a resumed run reads it too.
 
-    A subclass that overrides a hook of this class calls it through `super()` first. One that is also a callback of
-    Lightning's calls that one's hooks by itself.
+    A subclass that overrides a hook of this class must first call it through `super()`. A subclass that is also a
+    callback of Lightning must call that callback's hooks itself.
 
     Attributes:
-        images_before: what `images_seen` was before the batch that is just done.
+        images_before: value of `images_seen` before the batch that has just ended.
     """
 
     images_before: int = 0
@@ -60,21 +65,22 @@ class ImageClock(Callback):
 
     @property
     def images_seen(self) -> int:
-        """Images that training has used, over all ranks, including the batch that is just done.
+        """Number of images that training has used, over all ranks, including the batch that has just ended.
 
         Raises:
-            ValueError: if it is not known, because a batch of a module that keeps no clock held no tensor.
+            ValueError: if the number is not known, because the module is not a `GAN` and its batch contains no tensor.
         """
         if self._uncounted_batch is not None:
             raise ValueError(
                 f"{type(self).__name__} counts images by the first tensor of a batch, but the batch, a "
-                f"{self._uncounted_batch}, holds none; yield tensors, or lists, tuples or mappings of them"
+                f"{self._uncounted_batch}, contains none; make batches of tensors, or of lists, tuples or mappings of "
+                "tensors"
             )
         return self._images
 
     @property
     def kimg(self) -> float:
-        """Thousands of images that training has used."""
+        """Thousands of images that training has used, over all ranks."""
         return self.images_seen / 1000
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

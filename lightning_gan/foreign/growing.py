@@ -1,4 +1,4 @@
-"""How the networks of a module grow, and the images of its batches with them."""
+"""Growing of a module's networks, and of the real images of its batches."""
 
 from abc import ABC, abstractmethod
 from typing import Any, final
@@ -15,64 +15,69 @@ from lightning_gan.schedules.growth import Growth
 
 
 class Growing(ABC):
-    """Tells a module's networks how far they have grown."""
+    """Sets the resolution of a module's networks and of its real images."""
 
     @abstractmethod
     def check(self) -> None:
-        """Refuse networks that are not there or cannot grow, before anything runs.
+        """Check before training that the networks exist and can grow.
 
         Raises:
-            ValueError: naming the network.
+            ValueError: if a network does not exist or cannot grow.
         """
 
     @abstractmethod
     def grow(self, growth: Growth, *, gradient_scale: float) -> None:
-        """Bring every network to a phase.
+        """Set the resolution of every network, and the weight of its newest blocks.
 
         Args:
-            growth: the phase.
-            gradient_scale: see `Turn.gradient_scale`.
+            growth: phase of growing, with the resolution and the weight.
+            gradient_scale: factor that converts a gradient with respect to these images into the gradient with respect
+                to the full-size image (`Turn.gradient_scale`). Only a `GAN` uses it.
         """
 
     @abstractmethod
     def fade(self, batch: Any, growth: Growth) -> None:
-        """Give the real images of a batch the active resolution, faded like the fakes.
+        """Change the real images of a batch to the active resolution, blended in the same way as the fakes.
+
+        Args:
+            batch: batch of the module.
+            growth: phase of growing, with the resolution and the weight of the newest blocks.
 
         Raises:
-            ValueError: for a batch without images.
+            ValueError: if the batch contains no images.
         """
 
     @abstractmethod
     def restore(self, growth: Growth) -> None:
-        """Bring networks to the phase that a checkpoint was saved in."""
+        """Set the networks to the phase in which a checkpoint was saved."""
 
 
 @final
 class OwnGrowing(Growing):
-    """A `GAN` grows its networks and its images by itself, and saves how far they are."""
+    """Growing of a `GAN`, which changes its networks and images itself and saves the phase."""
 
     def __init__(self, gan: GAN) -> None:
         self.gan = gan
 
     def check(self) -> None:
-        """Nothing: the first phase is refused if it does not fit."""
+        """Do nothing, because `GAN.grow` checks the networks when the first phase begins."""
 
     def grow(self, growth: Growth, *, gradient_scale: float) -> None:
         self.gan.grow(growth.resolution, growth.fade_in, gradient_scale=gradient_scale)
 
     def fade(self, batch: Any, growth: Growth) -> None:
-        """Nothing: `GAN.prepare` does it."""
+        """Do nothing, because `GAN.prepare` fades the images."""
 
     def restore(self, growth: Growth) -> None:
-        """Nothing: the phase is part of the module's own state."""
+        """Do nothing, because the phase is part of the module's own state."""
 
 
 @final
 class ForeignGrowing(Growing):
-    """The networks of any other module, found by their attribute paths.
+    """Growing of a module that is not a `GAN`.
 
     Args:
-        module: has the networks.
+        module: module that contains the networks.
         paths: attribute paths of the networks.
     """
 
@@ -108,23 +113,24 @@ class ForeignGrowing(Growing):
 
 @torch.no_grad()
 def fade_batch(batch: Any, growth: Growth) -> None:
-    """Give the images of a batch the active resolution, faded like the fakes, in place.
+    """Change the images of a batch to the active resolution, blended in the same way as the fakes, in place.
 
     Args:
-        batch: nested lists, tuples and mappings; its first tensor of 4 dimensions holds the images, in any scale.
-        growth: the phase.
+        batch: a tensor, or nested lists, tuples and mappings of tensors. Its first tensor with 4 dimensions holds the
+            images, `batch channels height width`, with any range of values.
+        growth: phase of growing, with the resolution and the weight of the newest blocks.
 
     Raises:
-        ValueError: if there is no such tensor, or its size does not fit.
+        ValueError: if there is no such tensor, or its height is not a multiple of the resolution.
     """
     for tensor in tensors_of(batch):
         if tensor.dim() == 4:
             images = tensor.float() if tensor.dtype == torch.uint8 else tensor
             images = faded(images, resolution=growth.resolution, fade_in=growth.fade_in)
-            # The content and not the container, because tuples cannot be changed and a batch may be a bare tensor.
+            # The tensor's data are replaced, because tuples cannot be changed and a batch may be a single tensor.
             tensor.data = (images.round() if tensor.dtype == torch.uint8 else images).to(tensor.dtype)
             return
     raise ValueError(
         f"ProgressiveGrowing: the batch, a {type(batch).__name__}, holds no images [batch, channels, height, width]; "
-        "make them a member of a list, tuple or mapping, or train a lightning_gan.GAN"
+        "put them into a tensor, list, tuple or mapping, or train a lightning_gan.GAN"
     )

@@ -1,6 +1,6 @@
-"""What a callback may ask of the module that it works in: one set of answers for a `GAN`, one for any other module.
+"""The interface between callbacks and the module that they work in, for a `GAN` and for any other module.
 
-`host_of` is the only place that asks whose module it is; callbacks have one path.
+`host_of` is the only function that tests whether a module is a `GAN`, so that callbacks have the same code for both.
 """
 
 from abc import ABC, abstractmethod
@@ -23,11 +23,11 @@ from lightning_gan.loop.networks import network_of
 from lightning_gan.loop.transforms import ImageTransform
 
 CLOCK = "lightning_gan_images_seen"
-"""Where checkpoints of a module that keeps no clock have the number of images seen."""
+"""Key of the number of images seen in checkpoints of modules that are not a `GAN`."""
 
 
 class Host(ABC):
-    """The module that a callback works in."""
+    """The module that a callback works in, with all operations that differ between a `GAN` and other modules."""
 
     # ------------------------------------------------------------------ networks
 
@@ -42,36 +42,40 @@ class Host(ABC):
 
         Args:
             path: attribute names, joined by dots.
-            setting: the callback and its argument, for the error.
+            setting: name of the callback and its argument, for the error message.
 
         Raises:
-            ValueError: if there is none, with the names of those that are there.
+            ValueError: if there is no such network. The message lists the networks that exist.
         """
         return network_of(self.module, path, setting=setting)
 
     @abstractmethod
     def averaged_copies(self, path: str) -> list[str]:
-        """Attribute paths of the networks that hold averages of the one at `path`, and have to be built like it."""
+        """Attribute paths of the networks that have averaged weights of the one at `path`, and so its structure.
+
+        Args:
+            path: attribute path of a network.
+        """
 
     @abstractmethod
     def gan(self, asker: str, *, problem: str, remedy: str) -> GAN:
-        """The module, for what only a `GAN` can do.
+        """The module, typed as a `GAN`, for operations that only a `GAN` has.
 
         Args:
-            asker: the callback, for the error.
-            problem: what is not known of other modules, for the error.
-            remedy: what to do then, for the error.
+            asker: name of the callback, for the error message.
+            problem: description of what is not known of other modules, for the error message.
+            remedy: advice to the user, for the error message.
 
         Raises:
-            ValueError: if it is another module.
+            ValueError: if the module is not a `GAN`.
         """
 
     @abstractmethod
     def check_makes_images(self, asker: str) -> None:
-        """Refuse a game that is about something else than images.
+        """Check that the module makes images. Modules that are not a `GAN` are assumed to do so.
 
         Args:
-            asker: the callback that draws or measures images, for the error.
+            asker: name of the callback that draws or evaluates images, for the error message.
 
         Raises:
             ValueError: if the module makes no images.
@@ -82,37 +86,50 @@ class Host(ABC):
     @property
     @abstractmethod
     def clock_unit(self) -> str:
-        """What a thousand of what the clock counts is called where people read it, such as "kimg"."""
+        """Name of one thousand training samples in figures and log lines, such as "kimg"."""
 
     @abstractmethod
     def images_seen(self, *, counted: int) -> int:
-        """Images that training has used, over all ranks: the module's own number, or else the `counted` one."""
+        """Number of images that training has used, over all ranks.
+
+        Args:
+            counted: number that the callback has counted. It is the result if the module is not a `GAN`.
+        """
 
     @abstractmethod
     def images_after(self, batch: Any, *, before: int, ranks: int) -> int | None:
-        """Images that training has used when a batch is done; None if that is not known.
+        """Number of images that training has used after a batch, over all ranks; None if it is not known.
 
         Args:
-            batch: this rank's batch.
-            before: images seen before it.
-            ranks: how many processes train.
+            batch: batch of this rank.
+            before: number of images seen before the batch.
+            ranks: number of processes that train.
         """
 
     @abstractmethod
     def save_clock(self, images_seen: int, checkpoint: dict[str, Any]) -> None:
-        """Write the number of images into a checkpoint, unless the module saves it itself."""
+        """Write the number of images seen into a checkpoint, unless the module saves it itself."""
 
     @abstractmethod
     def saved_clock(self, checkpoint: dict[str, Any]) -> int:
-        """The number of images that a checkpoint holds, 0 if it holds none."""
+        """The number of images seen in a checkpoint; 0 if the checkpoint does not contain it."""
 
     @abstractmethod
     def logger_step(self, trainer: Trainer, *, images_seen: int) -> int:
-        """Where numbers of this moment belong on the axis that the module's own numbers have in loggers."""
+        """The present position on the step axis on which loggers have the module's own values.
+
+        Args:
+            trainer: trainer of the module.
+            images_seen: number of images that training has used.
+        """
 
     @abstractmethod
     def logged_axis(self, *, images_seen: int) -> dict[str, float]:
-        """What has to be logged beside numbers so that Lightning puts them on that axis."""
+        """Values that must be logged together with others, so that Lightning logs these at the position `logger_step`.
+
+        Args:
+            images_seen: number of images that training has used.
+        """
 
     # ------------------------------------------------------------------ averaged weights
 
@@ -121,62 +138,70 @@ class Host(ABC):
         """The average of the generator's weights.
 
         Args:
-            shadow: keeps the average of a module that has no network for it.
-            path: the generator's attribute path in modules that are no `GAN`.
-            setting: the callback and its argument, for errors.
+            shadow: storage of the average of a module that is not a `GAN`.
+            path: attribute path of the generator in a module that is not a `GAN`.
+            setting: name of the callback and its argument, for error messages.
         """
 
     @abstractmethod
     def uses_average(self, trainer: Trainer, *, ema: bool) -> bool:
-        """Whether samples are those of averaged weights, if `ema` asks for them."""
+        """Whether samples are made with averaged weights.
+
+        Args:
+            trainer: trainer, whose callbacks may average weights.
+            ema: False requests samples without averaged weights from a `GAN`.
+        """
 
     @final
     @contextmanager
     def averaged_weights(self, trainer: Trainer) -> Iterator[None]:
-        """Inside, networks that are sampled have averaged weights, as far as callbacks average them."""
+        """Context manager inside of which networks have averaged weights, if callbacks of the trainer average them."""
         with ExitStack() as stack:
             for callback in _averaging(trainer):
                 stack.enter_context(callback.applied(self.module))
             yield
 
-    # ------------------------------------------------------------------ what differs in more than an answer
+    # ------------------------------------------------------------------ sampling, growing, transforms, penalties
 
     @abstractmethod
     def sampling(self, asker: str, settings: SampledNetwork) -> Sampling:
-        """How images are made.
+        """The object that samples images from the module.
 
         Args:
-            asker: the callback, for errors.
-            settings: what has to be known of modules that are no `GAN`.
+            asker: name of the callback, for error messages.
+            settings: generator, latents and classes of a module that is not a `GAN`.
         """
 
     @abstractmethod
     def growing(self, paths: tuple[str, ...]) -> Growing:
-        """How networks grow.
+        """The object that sets the resolution of the module's networks.
 
         Args:
-            paths: the networks' attribute paths in modules that are no `GAN`.
+            paths: attribute paths of the networks in a module that is not a `GAN`.
         """
 
     @abstractmethod
     def place_transform(self, transform: ImageTransform, *, path: str, asker: str) -> PlacedTransform:
-        """Let a network see images through a transform while it trains, until what is returned is removed.
+        """Apply a transform to the images that a network is given in training mode.
 
         Args:
-            transform: on the module's device.
-            path: the network's attribute path.
-            asker: the callback and its setting, for errors.
+            transform: transform on the module's device.
+            path: attribute path of the network.
+            asker: name of the callback and its setting, for error messages.
+
+        Returns:
+            The placed transform, whose method `remove` takes the transform away again.
         """
 
     @property
     @abstractmethod
     def penalties(self) -> PenaltySteps:
-        """How penalties join the players' steps."""
+        """The object that adds penalties to the costs of the players."""
 
 
 @final
 class OwnHost(Host):
-    """A `GAN`: it keeps the clock and the average, samples, grows and asks its penalties by itself."""
+    """A `GAN`, which counts images, has averaged weights, samples, grows and adds penalties itself."""
 
     def __init__(self, gan: GAN) -> None:
         self._gan = gan
@@ -207,7 +232,7 @@ class OwnHost(Host):
         return self._gan.images_seen
 
     def save_clock(self, images_seen: int, checkpoint: dict[str, Any]) -> None:
-        """Nothing: it is part of the module's own state."""
+        """Do nothing, because the number is part of the module's own state."""
 
     def saved_clock(self, checkpoint: dict[str, Any]) -> int:
         return self._gan.images_seen
@@ -216,7 +241,7 @@ class OwnHost(Host):
         return images_seen // 1000
 
     def logged_axis(self, *, images_seen: int) -> dict[str, float]:
-        return {"step": images_seen / 1000}  # a metric of this name is the loggers' axis
+        return {"step": images_seen / 1000}  # Lightning uses a metric of this name as the position on the axis
 
     def average(self, shadow: Shadow, *, path: str, setting: str) -> Average:
         return OwnAverage(self._gan)
@@ -242,7 +267,7 @@ class OwnHost(Host):
 
 @final
 class ForeignHost(Host):
-    """Any other LightningModule, of which nothing is known but what callbacks are told and observe."""
+    """A module that is not a `GAN`. Only the settings of callbacks and the calls of its networks are known."""
 
     def __init__(self, module: LightningModule) -> None:
         self._module = module
@@ -258,7 +283,7 @@ class ForeignHost(Host):
         raise ValueError(f"{asker}: {type(self._module).__name__} is no lightning_gan.GAN, so {problem}; {remedy}")
 
     def check_makes_images(self, asker: str) -> None:
-        """Nothing: it is taken for granted."""
+        """Do nothing, because the module is assumed to make images."""
 
     @property
     def clock_unit(self) -> str:
@@ -272,7 +297,8 @@ class ForeignHost(Host):
         return None if first is None else before + first.shape[0] * ranks
 
     def save_clock(self, images_seen: int, checkpoint: dict[str, Any]) -> None:
-        # The largest, because a callback that saves in the middle of a hook is ahead of those behind it.
+        # The largest number is saved, because a callback that saves inside of a hook may have counted a batch that the
+        # callbacks after it have not counted yet.
         checkpoint[CLOCK] = max(images_seen, checkpoint.get(CLOCK, 0))
 
     def saved_clock(self, checkpoint: dict[str, Any]) -> int:
@@ -306,10 +332,13 @@ class ForeignHost(Host):
 
 
 def host_of(pl_module: LightningModule) -> Host:
-    """The host of a callback, from the module.
+    """The host of callbacks in a module.
 
-    It is made anew for every question, because it has no state of its own: nothing has to be kept for as long as the
-    module lives, nor forgotten when a callback or a module is copied.
+    Each call makes a new host. A host has no state of its own, so that nothing must be stored with the module, or be
+    updated when a callback or a module is copied.
+
+    Args:
+        pl_module: module that the callbacks work in.
     """
     return OwnHost(pl_module) if isinstance(pl_module, GAN) else ForeignHost(pl_module)
 

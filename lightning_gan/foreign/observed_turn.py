@@ -1,4 +1,4 @@
-"""The turn of a module that does not ask its penalties, from what an observer noted of it."""
+"""The turn of a module that is not a `GAN`, computed from the recorded calls of its networks."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,18 +17,18 @@ from lightning_gan.tensors.shapes import Images, Labels, Latents, Logits
 
 @dataclass(frozen=True, kw_only=True)
 class Watched:
-    """Where to look, and for what.
+    """The settings of an observed turn, and the recorded calls that it is computed from.
 
     Attributes:
-        asker: the penalty's name, for errors.
-        player: whose turn it is.
-        pl_module: whose networks they are.
-        record: the networks' calls.
-        critic: the critic's attribute path.
-        generator: the generator's, None if there is none.
-        real: takes real images out of a batch; None recognizes them.
-        differentiates_real: whether real images must require grad.
-        differentiates_fake: whether fakes must.
+        asker: name of the penalty, for error messages.
+        player: player whose turn it is.
+        pl_module: module that contains the networks.
+        record: recorded calls of the networks.
+        critic: attribute path of the discriminator.
+        generator: attribute path of the generator; None if there is none.
+        real: function that takes the real images out of a batch; None identifies them by the recorded calls.
+        differentiates_real: whether the real images must require grad.
+        differentiates_fake: whether the fakes must require grad.
     """
 
     asker: str
@@ -43,17 +43,19 @@ class Watched:
 
 
 class ObservedTurn(Turn):
-    """A turn of a module that does not ask its penalties, made of the calls that an observer noted.
+    """A turn of a module that is not a `GAN`, computed from the recorded calls of its networks.
 
-    Whatever a penalty asks for is computed then, once: R1 needs no fakes, and asks no one to tell what they are.
+    Each attribute is computed once, when a penalty first reads it. R1, for example, does not read the fakes, so that
+    they need not be identified.
 
-    Images that are no maps are shown as maps of 1x1, and a critic that takes them gets its own shape.
+    Images that are not `batch channels height width` are reshaped to `batch features 1 1`, and back to the network's
+    own shape before a forward pass of the discriminator.
     """
 
     watched: Watched
 
     def __init__(self) -> None:
-        """`watched` is set afterwards: a checker of shapes reads the fields of a new dataclass, all of them."""
+        """Leave all fields unset. The caller sets `watched`, because a shape checker reads a new dataclass's fields."""
 
     @cached_property
     def player(self) -> Player:
@@ -93,21 +95,21 @@ class ObservedTurn(Turn):
         return self._score(self._seen.fake or self._example, self.fake, self.fake_labels)
 
     def critic(self, images: Images, labels: Labels | None) -> Logits:
-        """Scores of other images, with the other arguments of the module's own call."""
+        """Raw scores of other images, by a call with the other arguments of the module's own call."""
         call = self._seen.fake
         if call is None or labels is None or labels is not self.fake_labels:
             call = self._example
         return self._score(call, images, labels)
 
     def generator(self, latents: Latents, labels: Labels | None) -> Images:
-        """Other images, with the other arguments of the module's own call."""
+        """Images of other latents, by a call with the other arguments of the module's own call."""
         replaced = {self._latent_slot: latents}
         slot = self._made.label_slot(self._latent_slot)
         if labels is not None and slot is not None:
             replaced[slot] = labels
         return _as_maps(self._made.again(replaced))
 
-    # ------------------------------------------------------------------ what it is made of
+    # ------------------------------------------------------------------ the recorded calls
 
     @property
     def _is_discriminators(self) -> bool:
@@ -119,13 +121,13 @@ class ObservedTurn(Turn):
 
     @cached_property
     def _example(self) -> Call:
-        """The call whose other arguments go with real images."""
+        """The call whose other arguments belong to real images."""
         if self._seen.example is not None:
             return self._seen.example
         if self._seen.kinds:
             raise ValueError(
-                f"it cannot be told which arguments of {self.watched.critic!r} go with real images; call it with the "
-                "labels of the batch as they are"
+                f"the arguments that {self.watched.critic!r} needs with real images could not be identified; call it "
+                "with the unchanged labels of the batch"
             )
         network = self.watched.pl_module.get_submodule(self.watched.critic)
         return Call(network=network, arguments=(torch.empty(0),), keywords={})
@@ -144,24 +146,24 @@ class ObservedTurn(Turn):
             return self._seen.fake.tensors[self._seen.slot].detach()
         if self.watched.real is None or not self.watched.record.generator_calls(self.watched.generator):
             raise ValueError(self._cannot_tell("fake"))
-        return next(tensors_of(self._made.output)).detach()  # fakes that were augmented, as they were before
+        return next(tensors_of(self._made.output)).detach()  # the fakes before an augmentation
 
     def _cannot_tell(self, which: str) -> str:
         name = self.watched.critic
         if not self._seen.kinds:
             return (
                 f"{name!r} was not called with gradients in this batch since its optimizer's last step; name the one "
-                "that is called: discriminator=..."
+                "that is called (not its method forward): discriminator=..."
             )
         return (
-            f"no input of {name!r} in this turn can be told to be the {which} images (there were, in order: "
-            f"{', '.join(self._seen.kinds)}); say what the real ones are: "
+            f"no input of {name!r} in this turn could be identified as the {which} images (its inputs were, in order: "
+            f"{', '.join(self._seen.kinds)}); give a function that takes the real images out of a batch: "
             f"{self.watched.asker}(real=lambda batch: batch[0]), in YAML the import path of such a function"
         )
 
     @cached_property
     def _made(self) -> Call:
-        """The call of the generator that this turn is about."""
+        """The call of the generator that made the fakes of this turn."""
         calls = self.watched.record.generator_calls(self.watched.generator)
         if self._is_discriminators:
             fake = [] if self._seen.fake is None else [self._seen.fake.tensors[self._seen.slot]]
@@ -171,8 +173,8 @@ class ObservedTurn(Turn):
         calls = preferred or calls
         if not calls:
             raise ValueError(
-                f"{self.watched.generator!r} was not called in this batch; name the module that is called itself: "
-                "generator=..."
+                f"{self.watched.generator!r} was not called in this batch; name the module that is called (not its "
+                "method forward): generator=..."
             )
         return calls[-1]
 
@@ -180,7 +182,7 @@ class ObservedTurn(Turn):
     def _latent_slot(self) -> Slot:
         slots = list(self._made.tensors)
         if not slots:
-            raise ValueError(f"{self.watched.generator!r} was called without a tensor; its first one is its latents")
+            raise ValueError(f"{self.watched.generator!r} was called without a tensor; pass its latents as a tensor")
         return slots[0]
 
     def _score(self, call: Call, images: Images, labels: Labels | None) -> Logits:
@@ -195,7 +197,7 @@ class ObservedTurn(Turn):
 
 
 def _as_maps(images: Tensor) -> Images:
-    """fp32, `batch channels height width`."""
+    """Convert images to fp32 and to the shape `batch channels height width`."""
     images = full_precision(images)
     return images if images.dim() == 4 else images.reshape(len(images), -1, 1, 1)
 

@@ -1,8 +1,7 @@
-"""Watches networks of a LightningModule that this package has never seen, to tell what is real and what is fake.
+"""Records the calls of the networks of any LightningModule, and identifies real and fake images among their inputs.
 
-Hooks write down what the networks are called with. Whose memory it lies in tells the rest: data lie in the tensors of
-the batch, fakes in what the generator returned (`detach()` shares it), and what carries a graph was made for the
-generator's turn.
+Hooks record the arguments. A tensor that shares storage with the batch is real. A tensor that shares storage with the
+generator's output is fake; `detach()` keeps the storage. A tensor with a graph belongs to the generator's turn.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -21,14 +20,14 @@ from lightning_gan.loop.penalty import PenaltyTerm
 from lightning_gan.tensors.precision import full_precision
 
 Slot: TypeAlias = int | str
-"""Where an argument stands in a call: its position, or its keyword."""
+"""The place of an argument in a call: its position, or its keyword."""
 
 Kind: TypeAlias = Literal["real", "fake", "fake with graph", "other with graph", "probe", "unknown"]
-"""What the input of a critic is; a probe is a leaf that the module itself differentiates by."""
+"""The kind of an input of the discriminator. A probe is a leaf with respect to which the module differentiates."""
 
 
 def tensors_of(collection: Any) -> Iterator[Tensor]:
-    """The tensors of nested sequences, mappings and dataclasses, in order."""
+    """The tensors in nested lists, tuples, mappings and dataclasses, in order."""
     if isinstance(collection, Tensor):
         yield collection
     elif isinstance(collection, Mapping):
@@ -43,18 +42,25 @@ def tensors_of(collection: Any) -> Iterator[Tensor]:
 
 
 def storages(tensors: Iterable[Tensor]) -> set[int]:
-    """Where the tensors' memory begins; views of one tensor share it."""
+    """The addresses of the tensors' storages. Views of one tensor share its storage. Sharded tensors are left out."""
     return {tensor.untyped_storage().data_ptr() for tensor in tensors if not isinstance(tensor, DTensor)} - {0}
 
 
 def _may_be_labels(tensor: Tensor) -> bool:
-    """Class indices, or one row of weights per image."""
+    """Whether a tensor has the shape and dtype of class indices, or of one row of class weights per image."""
     return tensor.dim() == (2 if tensor.is_floating_point() else 1)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Call:
-    """What a network was called with, and what it returned where that is of interest."""
+    """A recorded call of a network.
+
+    Attributes:
+        network: network that was called.
+        arguments: positional arguments of the call.
+        keywords: keyword arguments of the call.
+        output: result of the call; None for calls of the discriminator.
+    """
 
     network: nn.Module
     arguments: tuple[Any, ...]
@@ -63,23 +69,29 @@ class Call:
 
     @property
     def tensors(self) -> dict[Slot, Tensor]:
-        """The tensors among the arguments."""
+        """The tensors among the arguments, by their places."""
         slots: list[tuple[Slot, Any]] = [*enumerate(self.arguments), *self.keywords.items()]
         return {slot: value for slot, value in slots if isinstance(value, Tensor)}
 
     def storages_beside(self, slot: Slot) -> set[int]:
-        """Storages of all tensors but the one at `slot`."""
+        """The addresses of the storages of all tensor arguments except the one at `slot`."""
         return storages(tensor for own, tensor in self.tensors.items() if own != slot)
 
     def label_slot(self, first: Slot) -> Slot | None:
-        """Where labels stand: the only tensor besides the one at `first` that has the shape of labels."""
+        """The place of the labels: the only tensor, except the one at `first`, that has the shape of labels."""
         found = [slot for slot, tensor in self.tensors.items() if slot != first and _may_be_labels(tensor)]
         return found[0] if len(found) == 1 else None
 
     def again(self, replaced: Mapping[Slot, Tensor]) -> Tensor:
-        """Call the network again with some tensors replaced; the others are taken without their graphs.
+        """Call the network again with some tensors replaced. The other tensors are detached.
 
-        Floating-point tensors come in the precision of the weights, because autocast is off.
+        Floating-point tensors are converted to the dtype of the weights, because autocast is off.
+
+        Args:
+            replaced: new tensors, by the places of the arguments.
+
+        Returns:
+            The output of the network, in fp32 or fp64.
 
         Raises:
             ValueError: if the network does not return a tensor.
@@ -99,21 +111,21 @@ class Call:
         if not isinstance(output, Tensor):
             raise ValueError(
                 f"{type(self.network).__name__} returns a {type(output).__name__} and no tensor; name a submodule that "
-                "returns its scores or images alone"
+                "returns only its scores or images"
             )
         return full_precision(output)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Recognized:
-    """The critic's calls of one turn, told apart.
+    """The calls of the discriminator in one turn, identified as real or fake.
 
     Attributes:
-        slot: where the critic takes its images.
-        kinds: what every call's images are.
-        real: the call on data, None if it cannot be told.
-        fake: the call on the generator's images, None if it cannot be told.
-        example: the call whose other arguments go with data, None if it cannot be told.
+        slot: place of the images among the discriminator's arguments.
+        kinds: kind of the images of every call.
+        real: call on real images; None if it could not be identified.
+        fake: call on the generator's images; None if it could not be identified.
+        example: call whose other arguments belong to real images; None if it could not be identified.
     """
 
     slot: Slot
@@ -124,15 +136,16 @@ class Recognized:
 
 
 def recognize(calls: Sequence[Call], *, made: set[int], data: set[int]) -> Recognized:
-    """Tell the real input of a critic from the fake one.
+    """Identify the real and the fake input of a discriminator.
 
-    One input that nothing is known of is real beside a known fake (data that were augmented or scaled), and fake beside
-    known data (fakes that were augmented, or come from a pool). With two of them neither is guessed.
+    A single unknown input is taken as real if there is a known fake input (the real images were augmented or scaled),
+    and as fake if there is a known real input (the fakes were augmented, or come from a pool). If there are two or more
+    unknown inputs, they are not identified.
 
     Args:
-        calls: with images at the same place, in order.
-        made: storages of what the generator returned.
-        data: storages of the batch.
+        calls: calls of the discriminator in one turn, in order.
+        made: addresses of the storages of the generator's outputs.
+        data: addresses of the storages of the batch.
     """
     slot = _image_slot(calls, made=made)
     calls = [call for call in calls if slot in call.tensors]
@@ -147,14 +160,15 @@ def recognize(calls: Sequence[Call], *, made: set[int], data: set[int]) -> Recog
     known_fake = last("fake") or last("fake with graph")
     fake = known_fake or (only if known_real else None) or last("other with graph")
     real = known_real or (only if fake else None)
-    # Data from elsewhere go with the other arguments of a call on data, or of one whose other arguments are data.
+    # Other real images are scored with the other arguments of a call on real images, or of an unknown call whose other
+    # arguments are from the batch.
     others = [call for call, kind in zip(calls, kinds, strict=True) if kind == "unknown"]
     example = real or next((call for call in reversed(others) if call.storages_beside(slot) <= data), None) or only
     return Recognized(slot=slot, kinds=kinds, real=real, fake=fake, example=example or (None if others else fake))
 
 
 def _image_slot(calls: Sequence[Call], *, made: set[int]) -> Slot:
-    """Where fakes were given; a critic may take something else first, such as the image that was translated."""
+    """The place of the first argument that is a fake. In image translation, for example, the source may precede it."""
     for call in calls:
         for slot, tensor in call.tensors.items():
             if storages([tensor]) & made:
@@ -175,29 +189,40 @@ def _kind(images: Tensor, *, made: set[int], data: set[int]) -> Kind:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Record:
-    """What the networks were called with while one batch was worked on, by their attribute paths, in order."""
+    """The recorded calls of the networks during one batch, in order.
+
+    Attributes:
+        batch: batch of the module.
+        critics: calls of discriminators, by their attribute paths.
+        generators: calls of generators, by their attribute paths.
+    """
 
     batch: Any
     critics: dict[str, list[Call]]
     generators: dict[str, list[Call]]
 
     def generator_calls(self, generator: str | None) -> list[Call]:
-        """The generator's calls; none without a generator."""
+        """The calls of the generator at an attribute path; an empty list if the path is None."""
         return [] if generator is None else self.generators[generator]
 
     def recognized(self, critic: str, generator: str | None) -> Recognized:
-        """The critic's calls of the present turn, told apart."""
+        """The calls of the discriminator in the present turn, identified as real or fake.
+
+        Args:
+            critic: attribute path of the discriminator.
+            generator: attribute path of the generator; None if there is none.
+        """
         made = [tensor for call in self.generator_calls(generator) for tensor in tensors_of(call.output)]
         return recognize(self.critics[critic], made=storages(made), data=storages(tensors_of(self.batch)))
 
 
 @dataclass(kw_only=True, eq=False)
 class Count:
-    """How often a penalty could have joined a step.
+    """Counts for a penalty in the present fit.
 
     Attributes:
-        batches: that the module has worked on in this fit.
-        steps: of the optimizer that moves the penalty's network.
+        batches: number of batches of the module.
+        steps: number of steps of the optimizer that updates the penalty's network.
     """
 
     batches: int = 0
@@ -205,12 +230,12 @@ class Count:
 
 
 class Observer:
-    """What the networks of one LightningModule are called with.
+    """Records the calls of the networks of one LightningModule.
 
-    All penalties share it, because none may take what another one computes for a move of the module.
+    All penalties share one observer, so that it does not record the forward passes of penalties as calls of the module.
 
     Attributes:
-        records: one for the present batch, after those of the batches whose gradients are accumulated with its own.
+        records: records of the batches whose gradients are accumulated; the last one is that of the present batch.
     """
 
     def __init__(self) -> None:
@@ -223,14 +248,20 @@ class Observer:
         self._stepped = False
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Observer":
-        return self  # a copy of a watched network brings its hooks along
+        return self  # a copy of a network has the same hooks, which use this observer
 
     def watch(self, pl_module: LightningModule, *, critic: str | None, generator: str | None) -> None:
-        """Put hooks on the networks at these attribute paths, once for each."""
+        """Register hooks on the networks at these attribute paths, once for each network.
+
+        Args:
+            pl_module: module that contains the networks.
+            critic: attribute path of a discriminator; None for none.
+            generator: attribute path of a generator; None for none.
+        """
         if critic is not None and critic not in self._critics:
             self._critics.append(critic)
             hook = self._critic_hook(critic)
-            # Before FSDP2's own hook, which may cast the input and hide whose memory it is.
+            # The hook runs before that of FSDP2, which may cast the input and thus change its storage.
             handle = pl_module.get_submodule(critic).register_forward_pre_hook(hook, prepend=True, with_kwargs=True)
             self._handles.append(handle)
         if generator is not None and generator not in self._generators:
@@ -244,7 +275,7 @@ class Observer:
         def note(module: nn.Module, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> None:
             if self._watching and torch.is_grad_enabled():
                 critics = self.records[-1].critics
-                if self._stepped:  # with the first look after a step another turn begins
+                if self._stepped:  # the first forward pass after a step begins a new turn
                     self._stepped = False
                     for calls in critics.values():
                         calls.clear()
@@ -261,11 +292,12 @@ class Observer:
         return note
 
     def begin_batch(self, batch: Any, *, accumulates: bool) -> None:
-        """Begin to note; whoever says it first is heard.
+        """Start to record. Every penalty calls this method; only the first call for a batch has an effect.
 
         Args:
-            batch: what the module is about to work on.
-            accumulates: whether the batches since the last step count together with this one.
+            batch: batch that the module is about to use.
+            accumulates: True if gradients of all batches since the last step are accumulated, so that their records are
+                kept.
         """
         if self._watching:
             return
@@ -277,13 +309,17 @@ class Observer:
         self.records.append(Record(batch=batch, critics=critics, generators={path: [] for path in self._generators}))
 
     def end_batch(self, *, accumulates: bool) -> None:
-        """Note no more, and keep what was noted for as long as it may be asked for."""
+        """Stop recording, and delete the records if the next step does not need them.
+
+        Args:
+            accumulates: True if gradients of all batches since the last step are accumulated.
+        """
         self._watching = False
         if self._stepped or not accumulates:
             self.records.clear()
 
     def begin_count(self, term: PenaltyTerm) -> None:
-        """Count a penalty's batches and steps from 0."""
+        """Set the counts of a penalty to 0."""
         self._counts[term] = Count()
 
     def count_of(self, term: PenaltyTerm) -> Count:
@@ -291,17 +327,17 @@ class Observer:
         return self._counts[term]
 
     def note_step(self) -> None:
-        """An optimizer is about to step."""
+        """Note that an optimizer is about to step."""
         self._stepped = True
 
     def remove(self) -> None:
-        """Take the hooks away."""
+        """Remove all hooks from the networks."""
         for handle in self._handles:
             handle.remove()
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Inside, nothing is noted."""
+        """Context manager inside of which no calls are recorded."""
         watching, self._watching = self._watching, False
         try:
             yield
@@ -313,11 +349,11 @@ _observers: WeakKeyDictionary[LightningModule, Observer] = WeakKeyDictionary()
 
 
 def observer_of(pl_module: LightningModule) -> Observer:
-    """The one observer of a module, made when it is first asked for."""
+    """The observer of a module. The first call creates it."""
     return _observers.setdefault(pl_module, Observer())
 
 
 def release(pl_module: LightningModule) -> None:
-    """Take a module's observer away, if it has one."""
+    """Delete a module's observer, if it has one, and remove its hooks."""
     if (observer := _observers.pop(pl_module, None)) is not None:
         observer.remove()

@@ -1,4 +1,4 @@
-"""Penalties as callbacks for every LightningModule."""
+"""The base class of penalties, which are callbacks for any LightningModule."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,26 +17,29 @@ from lightning_gan.loop.penalty import PenaltyTerm
 
 @dataclass(kw_only=True, eq=False)
 class Penalty(PenaltyTerm, ImageClock):
-    """A regularizer: a pure function of a turn, a weight and an interval. It never steps and never calls backward.
+    """A regularizer: a pure function of a turn, with a weight and an interval. It never steps and never calls backward.
 
-    A subclass is a keyword-only dataclass that names its `player`, says which inputs have to be differentiable, gives
-    its `weight` (a field or a property) and computes the unweighted number in `penalty`. One that changes in training
-    reads `images_seen` in `on_train_batch_start`, after `super()`.
+    A subclass is a keyword-only dataclass. It sets `player`, sets `differentiates_real` or `differentiates_fake` if the
+    penalty differentiates with respect to images, defines `weight` (a field or a property), and computes the unweighted
+    penalty in `penalty`. A penalty that changes during training reads `images_seen` in `on_train_batch_start`, after it
+    has called `super()`.
 
-    A `GAN` asks its penalties within its turns. In every other LightningModule a penalty is settled before each step of
-    the optimizer that moves its player's network: the networks' calls are observed, the penalty looks once more, and
-    its gradient is added. The last three arguments are for such modules alone.
+    A `GAN` adds the penalty to its own cost. In every other LightningModule the calls of the networks are recorded.
+    Before each step of the optimizer that updates the player's network, another forward pass computes the penalty, and
+    its gradient is added. The last three arguments are only for such modules.
 
     Args:
-        every_n_turns: see `PenaltyTerm`.
-        discriminator: where the module has its critic, as an attribute path.
-        generator: where it has its generator; None if it has none.
-        real: takes the real images out of a batch (as the critic gets them), where they cannot be recognized.
+        every_n_turns: Interval of the penalty, in turns of its player. The penalty is added in every n-th turn, with n
+            times its weight (lazy regularization, arXiv:1912.04958, appendix B).
+        discriminator: Attribute path of the discriminator in a module that is not a `GAN`.
+        generator: Attribute path of the generator in a module that is not a `GAN`; None if the module has none.
+        real: Function that takes the real images out of a batch, as the discriminator gets them, in a module that is
+            not a `GAN`. None identifies them automatically among the inputs of the discriminator.
 
     Raises:
-        ValueError: for a negative weight or an interval below 1; when fit starts, for networks that are not there or
-            that no optimizer moves; at the first turn, for images that cannot be told apart; and when fit ends, if
-            there never was a turn.
+        ValueError: for a negative weight or an interval below 1. When fit starts, for networks that do not exist or
+            that no optimizer updates. In the first turn, if real or fake images cannot be identified. When fit ends, if
+            no optimizer step was seen.
     """
 
     discriminator: str = "discriminator"
@@ -46,7 +49,7 @@ class Penalty(PenaltyTerm, ImageClock):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.player == "generator" and self.generator is None:
-            raise ValueError(f"{type(self).__name__}: it regularizes the generator; generator must not be None")
+            raise ValueError(f"{type(self).__name__}: generator=None, but it regularizes the generator; give its path")
 
     # ------------------------------------------------------------------ Lightning's hooks
 
@@ -84,7 +87,7 @@ class Penalty(PenaltyTerm, ImageClock):
 
     @property
     def state_key(self) -> str:
-        # Two penalties of one class may work side by side (on other networks, say), if their settings differ.
+        # A trainer may have two penalties of one class, for example for different networks, if their settings differ.
         return state_key_of(
             self,
             name=self.name,

@@ -1,4 +1,4 @@
-"""Samples for a picture: of a `GAN`, or of the generator of any other module."""
+"""Sampling of images for figures, from a `GAN` or from the generator of any other module."""
 
 from abc import ABC, abstractmethod
 from contextlib import ExitStack
@@ -17,18 +17,26 @@ from lightning_gan.tensors.seeds import derived_seed
 from lightning_gan.tensors.shapes import ImageBytes, Labels, Latents
 
 IMAGES_AT_ONCE = 16
-"""Images of one forward pass: a picture may hold more than a batch that fits into memory."""
+"""Number of images of one forward pass. A figure may contain more images than fit into memory at once."""
 
 
 def few_at_a_time(count: int) -> list[slice]:
-    """Slices of at most 16 that cover `count` images."""
+    """Slices of at most `IMAGES_AT_ONCE` images that together contain `count` images."""
     return [slice(start, start + IMAGES_AT_ONCE) for start in range(0, count, IMAGES_AT_ONCE)]
 
 
 def sample_bytes(
     module: GAN, latents: Latents, labels: Labels | None, *, truncation: float = 1.0, ema: bool = True
 ) -> ImageBytes:
-    """`GAN.sample`, a few images at a time, as bytes in main memory."""
+    """Images of `GAN.sample`, computed a few at a time, as bytes in main memory: `batch channels height width`.
+
+    Args:
+        module: model that is sampled.
+        latents: standard normal latents, `batch latent_dim`.
+        labels: class indices or multi-hot rows; None without classes.
+        truncation: strength of the truncation trick; 1 samples the whole distribution.
+        ema: True samples the generator with averaged weights, if a callback updates it.
+    """
     parts = (
         module.sample(latents[few], None if labels is None else labels[few], truncation=truncation, ema=ema)
         for few in few_at_a_time(len(latents))
@@ -38,12 +46,12 @@ def sample_bytes(
 
 @dataclass(frozen=True, kw_only=True)
 class SampledNetwork:
-    """What has to be known to sample a module that is no `GAN`.
+    """The settings that are needed to sample a module that is not a `GAN`.
 
     Args:
         generator: attribute path of the generator.
-        latent_dim: size of a latent, or the shape of one; None if it is not known.
-        number_of_classes: above 0 if the generator takes class indices as a second argument.
+        latent_dim: size of a latent, or its shape as a list; None if it is not known.
+        number_of_classes: number of classes if the generator takes class indices as a second argument; otherwise 0.
     """
 
     generator: str
@@ -52,43 +60,46 @@ class SampledNetwork:
 
 
 class Sampling(ABC):
-    """Makes images of latents that are a function of a seed."""
+    """Makes images from latents that depend only on a seed."""
 
     @abstractmethod
     def check(self, *, truncation: float) -> None:
-        """Refuse a module that cannot be sampled, before anything runs.
+        """Check before training that the module can be sampled.
+
+        Args:
+            truncation: strength of the truncation trick that will be used.
 
         Raises:
-            ValueError: with the remedy.
+            ValueError: if the module cannot be sampled with these settings.
         """
 
     @property
     @abstractmethod
     def number_of_classes(self) -> int:
-        """How many classes there are, 0 without labels."""
+        """The number of classes; 0 without labels."""
 
     @abstractmethod
     def images(self, trainer: Trainer, *, count: int, seed: int, truncation: float, ema: bool) -> ImageBytes:
-        """`count` images in main memory; labels go through the classes in turn.
+        """Images as bytes in main memory, `count channels height width`. Their classes are 0, 1, ..., K-1, 0, 1, ...
 
         Args:
-            trainer: with the callbacks that average weights.
-            count: how many.
-            seed: latents are a function of it.
-            truncation: passed to `GAN.sample`.
-            ema: sample averaged weights, if there are some.
+            trainer: trainer, whose callbacks may average weights.
+            count: number of images.
+            seed: seed of the latents.
+            truncation: strength of the truncation trick of a `GAN`; 1 samples the whole distribution.
+            ema: True samples with averaged weights, if there are any.
         """
 
 
 @final
 class OwnSampling(Sampling):
-    """Samples a `GAN`."""
+    """Sampling from a `GAN`."""
 
     def __init__(self, gan: GAN) -> None:
         self.gan = gan
 
     def check(self, *, truncation: float) -> None:
-        """Nothing: which truncations it has, the model says itself."""
+        """Do nothing, because `GAN.sample` checks the truncation."""
 
     @property
     def number_of_classes(self) -> int:
@@ -101,12 +112,12 @@ class OwnSampling(Sampling):
 
 @final
 class ForeignSampling(Sampling):
-    """Samples the generator of any other module.
+    """Sampling from the generator of a module that is not a `GAN`.
 
     Args:
-        module: has the generator.
-        settings: where it is, and what it takes.
-        asker: the callback, for errors.
+        module: module that contains the generator.
+        settings: path of the generator, size of its latents and number of classes.
+        asker: name of the callback, for error messages.
     """
 
     def __init__(self, module: LightningModule, settings: SampledNetwork, *, asker: str) -> None:
@@ -122,7 +133,7 @@ class ForeignSampling(Sampling):
                 "not known; give latent_dim"
             )
         if truncation != 1.0:
-            raise ValueError(f"{self.asker}: truncation={truncation} is for lightning_gan.GAN; leave it at 1")
+            raise ValueError(f"{self.asker}: truncation={truncation} is only for a lightning_gan.GAN; set it to 1")
 
     @property
     def number_of_classes(self) -> int:

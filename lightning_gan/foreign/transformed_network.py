@@ -1,4 +1,4 @@
-"""Image transforms in front of a critic: as a part of our own loop, or as a hook on a network of any other module."""
+"""Transforms of a discriminator's images: in the loop of a `GAN`, or in a hook on a network of any other module."""
 
 from abc import ABC, abstractmethod
 from typing import Any, final
@@ -10,24 +10,28 @@ from lightning_gan.loop.transforms import ImageTransform
 
 
 class PlacedTransform(ABC):
-    """A transform that stands in front of a critic until it is removed."""
+    """A transform that is applied to a discriminator's images until it is removed."""
 
     @abstractmethod
     def begin_batch(self, images_seen: int) -> None:
-        """A batch begins after `images_seen` images."""
+        """Update the transform before a batch.
+
+        Args:
+            images_seen: number of images that training has used before the batch.
+        """
 
     @abstractmethod
     def remove(self) -> None:
-        """Take the transform away; a second call does nothing."""
+        """Remove the transform. A second call does nothing."""
 
 
 @final
 class TransformInLoop(PlacedTransform):
-    """A transform among the `image_transforms` of a `GAN`, whose loop also tells it the clock and the player.
+    """A transform in the list `image_transforms` of a `GAN`, whose loop passes it the images seen and the player.
 
     Args:
-        gan: whose discriminator sees images through the transform.
-        transform: the transform.
+        gan: model whose discriminator is given transformed images.
+        transform: transform that is applied.
     """
 
     def __init__(self, gan: GAN, transform: ImageTransform) -> None:
@@ -36,7 +40,7 @@ class TransformInLoop(PlacedTransform):
         gan.image_transforms.append(transform.to(gan.device))
 
     def begin_batch(self, images_seen: int) -> None:
-        """Nothing: the loop does it."""
+        """Do nothing, because the loop updates the transform."""
 
     def remove(self) -> None:
         others = [module for module in self._gan.image_transforms if module is not self._transform]
@@ -45,12 +49,12 @@ class TransformInLoop(PlacedTransform):
 
 @final
 class TransformBeforeNetwork(PlacedTransform):
-    """A transform of the first floating-point argument of every call of a network in training mode.
+    """A hook that transforms the first floating-point argument of every call of a network in training mode.
 
     Args:
-        network: the critic.
-        transform: the transform.
-        asker: the callback and its setting, for the error.
+        network: network whose calls are changed, usually the discriminator.
+        transform: transform that is applied.
+        asker: name of the callback and its setting, for the error message.
 
     Raises:
         ValueError: when the network is called without such an argument.
@@ -78,4 +82,4 @@ class TransformBeforeNetwork(PlacedTransform):
         for name, value in keywords.items():
             if isinstance(value, Tensor) and value.is_floating_point():
                 return arguments, {**keywords, name: self._transform(value)}
-        raise ValueError(f"{self._asker} was called without floating-point images")
+        raise ValueError(f"{self._asker} was called without floating-point images; convert them to float")

@@ -1,4 +1,4 @@
-"""Layers that more than one model uses."""
+"""Layers that several models use."""
 
 from lightning_gan.layers.blur import Blur
 from lightning_gan.layers.equalized import DownsamplingConv2d, EqualizedConv2d, EqualizedLinear, UpsamplingConv2d

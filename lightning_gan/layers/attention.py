@@ -1,4 +1,4 @@
-"""Self-attention over positions (Zhang et al. 2019, SAGAN, arXiv:1805.08318), as SAGAN's code and BigGAN have it."""
+"""Self-attention over positions (Zhang et al. 2019, SAGAN, arXiv:1805.08318), as in the code of SAGAN and in BigGAN."""
 
 import torch
 from einops import rearrange
@@ -9,16 +9,16 @@ from lightning_gan.tensors.precision import full_precision
 
 
 class SelfAttention(nn.Module):
-    """Every position adds a weighted mean of all positions: ``x + gamma * o(softmax(theta(x)' phi(x)) g(x))``.
+    """Adds a weighted mean over all positions to each position: ``x + gamma * o(softmax(theta(x)' phi(x)) g(x))``.
 
-    Queries (theta) and keys (phi) have an eighth of the channels, values (g) half of them. Keys and values are pooled
-    to half the resolution. All maps are 1x1 convolutions without bias; `gamma` starts at 0, so that a network begins
-    without attention. Spectral normalization is put on from outside.
+    Queries (theta) and keys (phi) have 1/8 of the channels, values (g) have 1/2 of them. Keys and values are pooled to
+    half the resolution. All maps are 1x1 convolutions without bias. `gamma` is 0 at the start, so that the layer first
+    returns its input. The layer does not normalize its weights; networks apply spectral normalization to it.
 
-    Differentiable twice, for gradient penalties.
+    It can be differentiated twice, for gradient penalties.
 
     Args:
-        channels: of the features.
+        channels: number of channels of the features, at least 8.
 
     Raises:
         ValueError: for fewer than 8 channels.
@@ -35,6 +35,7 @@ class SelfAttention(nn.Module):
         self.gamma = nn.Parameter(torch.zeros(()))
 
     def forward(self, features: Tensor) -> Tensor:
+        """Features with attention, `batch channels height width`, of the same shape as `features`."""
         height, width = features.shape[-2:]
         queries = rearrange(self.theta(features), "b c h w -> b (h w) c")
         keys = rearrange(max_pool2d(self.phi(features), kernel_size=2), "b c h w -> b c (h w)")

@@ -1,11 +1,9 @@
 """Batch normalization, with or without a condition, over all ranks, with standing statistics.
 
-`BatchNorm` is the one layer. An `Affine` says where its gain and bias come from: from learned numbers of each channel
-(Ioffe and Szegedy 2015, arXiv:1502.03167), from a table with a row for each class (Dumoulin et al. 2017,
-arXiv:1610.07629; WGAN-GP and SNGAN), or from a vector of class and latent (BigGAN, Brock et al. 2019,
-arXiv:1809.11096). Statistics over all devices and standing statistics are BigGAN's too.
-
-PyTorch's `SyncBatchNorm` exists on GPUs alone and cannot be differentiated twice; this one works everywhere.
+An `Affine` gives the gain and the bias of `BatchNorm`: one of each per channel (Ioffe and Szegedy 2015,
+arXiv:1502.03167), one per class and channel (Dumoulin et al. 2017, arXiv:1610.07629; WGAN-GP and SNGAN), or a linear
+function of a vector of class and latent (BigGAN, Brock et al. 2019, arXiv:1809.11096). Statistics over all devices and
+standing statistics are from BigGAN. PyTorch's `SyncBatchNorm` needs GPUs and cannot be differentiated twice.
 """
 
 from abc import ABC, abstractmethod
@@ -23,7 +21,7 @@ from lightning_gan.tensors.shapes import Labels
 
 
 class _SumOverRanks(torch.autograd.Function):
-    """A sum over all ranks; each rank's part moves every rank's result, so the gradient is summed as well."""
+    """A sum over all ranks. The result on every rank depends on each rank's part, so gradients are summed as well."""
 
     @staticmethod
     def forward(ctx: FunctionCtx, part: Tensor) -> Tensor:
@@ -37,24 +35,27 @@ class _SumOverRanks(torch.autograd.Function):
 
 
 def sum_over_ranks(part: Tensor) -> Tensor:
-    """The sum of every rank's tensor, on every rank; differentiable as often as you like."""
+    """The sum of the tensors of all ranks, on every rank. It can be differentiated any number of times."""
     total: Tensor = _SumOverRanks.apply(part)
     return total
 
 
 def ranks() -> int:
-    """How many processes train together; 1 outside of distributed training."""
+    """The number of processes that train together; 1 without distributed training."""
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         return torch.distributed.get_world_size()
     return 1
 
 
 def batch_moments(features: Tensor, *, across_ranks: bool) -> tuple[Tensor, Tensor, Tensor | int]:
-    """Mean and (biased) variance per channel, `channels` each in at least fp32, and how many values they are taken of.
+    """The mean and the (biased) variance of each channel, and the number of values per channel.
+
+    Mean and variance have the shape `channels`, in fp32 or fp64.
 
     Args:
-        features: `batch channels ...`.
-        across_ranks: of all ranks' features; every rank has to call. Their batches may be of different sizes.
+        features: features, `batch channels ...`.
+        across_ranks: True computes the statistics of the features of all ranks, whose batches may have different sizes.
+            Every rank must then call this function.
     """
     features = full_precision(features)
     axes = [axis for axis in range(features.dim()) if axis != 1]
@@ -65,33 +66,42 @@ def batch_moments(features: Tensor, *, across_ranks: bool) -> tuple[Tensor, Tens
     sums = sum_over_ranks(torch.cat([features.sum(dim=axes), features.new_tensor([values])]))
     count = sums[-1].detach()
     mean = sums[:-1] / count
-    deviations = (features - _per_channel(mean, features)).square().sum(dim=axes)  # small differences keep their digits
+    deviations = (features - _per_channel(mean, features)).square().sum(dim=axes)  # more accurate than E x^2 - (E x)^2
     return mean, sum_over_ranks(deviations) / count, count
 
 
 def _per_channel(vectors: Tensor, features: Tensor) -> Tensor:
-    """`channels`, or `batch channels`, with ones behind until they go with `batch channels ...`."""
+    """Reshape `channels`, or `batch channels`, so that it can be broadcast to features `batch channels ...`."""
     return vectors.reshape(*vectors.shape, *[1] * (features.dim() - 2))
 
 
 def rows_of(table: Tensor, labels: Labels) -> Tensor:
-    """A row of a table `classes width` for each label: the class's own, or the sum over a multi-hot row's classes."""
+    """The row of a table for each label, `batch width`; for multi-hot labels, the sum of the rows of their classes.
+
+    Args:
+        table: one row for each class, `classes width`.
+        labels: class indices or multi-hot rows.
+    """
     return embedding(labels, table) if labels.dim() == 1 else labels.to(table.dtype) @ table
 
 
 class Affine(nn.Module, ABC):
-    """Gives gain and bias, by which normalized features are multiplied and shifted."""
+    """Base class of modules that compute the gain and the bias of `BatchNorm` from a condition."""
 
     @abstractmethod
     def forward(self, condition: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
-        """Gain and bias, each `channels`, or `batch channels` where they differ from sample to sample, or None."""
+        """Gain and bias, each `channels`, or `batch channels` if they differ between samples, or None for none.
+
+        Args:
+            condition: labels or a vector for each sample, depending on the class; None if it needs no condition.
+        """
 
 
 class ChannelAffine(Affine):
-    """A learned gain (from 1) and bias (from 0) for each channel; the condition is not used.
+    """A learned gain and bias for each channel. The gain starts at 1, the bias at 0. The condition is not used.
 
     Args:
-        channels: channels of the features.
+        channels: number of channels of the features.
     """
 
     def __init__(self, channels: int) -> None:
@@ -104,22 +114,22 @@ class ChannelAffine(Affine):
 
 
 class NoAffine(Affine):
-    """Neither gain nor bias."""
+    """No gain and no bias. The condition is not used."""
 
     def forward(self, condition: Tensor | None) -> tuple[None, None]:
         return None, None
 
 
 class ClassAffine(Affine):
-    """A gain and a bias for each class: SNGAN, WGAN-GP, SAGAN, and BigGAN without a shared embedding.
+    """A gain and a bias for each class, as in SNGAN, WGAN-GP, SAGAN, and BigGAN without a shared embedding.
 
     The gain is 1 plus a row of the table `gain`, the bias is a row of the table `bias`. Both tables are
     `classes channels` and start at 0. Spectral normalization does not change them. The condition is a batch of labels:
-    class indices, or multi-hot rows, whose classes add up.
+    class indices, or multi-hot rows, for which the rows of the classes are added.
 
     Args:
-        channels: channels of the features.
-        number_of_classes: number of rows of the tables.
+        channels: number of channels of the features.
+        number_of_classes: number of classes, which is the number of rows of the tables.
     """
 
     def __init__(self, channels: int, *, number_of_classes: int) -> None:
@@ -133,16 +143,16 @@ class ClassAffine(Affine):
 
 
 class VectorAffine(Affine):
-    """Gain and bias are linear in a condition vector c, ``1 + Ac`` and ``Bc``: BigGAN.
+    """A gain ``1 + Ac`` and a bias ``Bc`` that are linear in a condition vector c, as in BigGAN.
 
     Args:
-        channels: channels of the features.
-        condition_dim: size of the condition, which is `batch condition_dim`.
+        channels: number of channels of the features.
+        condition_dim: size of the condition vector; the condition is `batch condition_dim`.
     """
 
     def __init__(self, channels: int, *, condition_dim: int) -> None:
         super().__init__()
-        # Two layers and not one, because spectral normalization divides each by its own norm.
+        # There are two layers because spectral normalization divides each by its own norm.
         self.gain = nn.Linear(condition_dim, channels, bias=False)
         self.bias = nn.Linear(condition_dim, channels, bias=False)
 
@@ -152,30 +162,31 @@ class VectorAffine(Affine):
 
 
 def labelled_affine(channels: int, *, number_of_classes: int) -> Affine:
-    """A gain and a bias for each class, or for each channel where there are no classes.
+    """A `ClassAffine` if there are classes, otherwise a `ChannelAffine`.
 
     Args:
-        channels: channels of the features.
-        number_of_classes: 0 for no classes.
+        channels: number of channels of the features.
+        number_of_classes: number of classes; 0 without classes.
     """
     return ClassAffine(channels, number_of_classes=number_of_classes) if number_of_classes else ChannelAffine(channels)
 
 
 class BatchNorm(nn.Module):
-    """Every channel to mean 0 and variance 1 over the batch and all positions, then a gain and a bias.
+    """Normalizes each channel to mean 0 and variance 1 over the batch and all positions, then applies gain and bias.
 
-    In training mode it is the batch's own statistics that count, and running averages of them are kept: the mean, and
-    the unbiased variance, as in PyTorch. In evaluation mode it is the standing statistics if there are any (see
-    `standing_statistics`), else the running averages. Statistics are in fp32 under autocast.
+    In training mode it uses the statistics of the batch and updates running averages of them: of the mean, and of the
+    unbiased variance, as in PyTorch. In evaluation mode it uses the standing statistics if there are any (see
+    `standing_statistics`), otherwise the running averages. Statistics are computed in fp32 under autocast.
 
     Args:
-        channels: channels of the features, which are `batch channels ...`.
-        affine: gives gain and bias; None is `ChannelAffine`, which learns them for each channel.
+        channels: number of channels of the features, which are `batch channels ...`.
+        affine: module that computes gain and bias; None takes a `ChannelAffine`, which learns them for each channel.
         eps: number that is added to the variance.
-        momentum: weight of a new batch in the running averages, 0.1 if the authors speak of a decay of 0.9.
-        across_ranks: in training, take the statistics of all ranks' batches as one ("sync", "cross-replica").
-        always_batch_statistics: normalize with the batch's own statistics in evaluation mode as well, as WGAN-GP's
-            generators do. What is sampled then depends on what it is sampled with.
+        momentum: weight of a new batch in the running averages, in [0, 1]. A decay of 0.9 in a paper is 0.1 here.
+        across_ranks: True computes the statistics in training mode over the batches of all ranks ("sync",
+            "cross-replica").
+        always_batch_statistics: True uses the statistics of the batch in evaluation mode as well, as the generators of
+            WGAN-GP do. Each sample then depends on the other samples of its batch.
     """
 
     running_mean: Tensor
@@ -202,18 +213,18 @@ class BatchNorm(nn.Module):
         self.affine = ChannelAffine(channels) if affine is None else affine
         self.register_buffer("running_mean", torch.zeros(channels))
         self.register_buffer("running_variance", torch.ones(channels))
-        # Sums over batches; with a count of 0 they are not there.
+        # Sums over batches. A count of 0 means that there are no standing statistics.
         self.register_buffer("standing_mean", torch.zeros(channels))
         self.register_buffer("standing_variance", torch.zeros(channels))
         self.register_buffer("standing_batches", torch.zeros((), dtype=torch.int64))
         self.is_accumulating = False
 
     def forward(self, features: Tensor, condition: Tensor | None = None) -> Tensor:
-        """Normalized features, of the shape and the dtype of `features`.
+        """Normalized features, of the same shape and dtype as `features`.
 
         Args:
-            features: `batch channels ...`.
-            condition: what the `Affine` takes: labels, or a vector for each sample; None where it takes nothing.
+            features: features, `batch channels ...`.
+            condition: condition of the `Affine`: labels, or a vector for each sample; None if it needs none.
         """
         gain, bias = self.affine(condition)
         if gain is None or bias is None or gain.dim() == 1:
@@ -223,26 +234,26 @@ class BatchNorm(nn.Module):
         return torch.addcmul(_per_channel(bias, normalized), normalized, _per_channel(gain, normalized))
 
     def evaluation_statistics(self) -> tuple[Tensor, Tensor]:
-        """Mean and variance by which features are normalized in evaluation mode."""
+        """The mean and the variance that normalize features in evaluation mode, `channels` each."""
         are_standing, batches = self.standing_batches > 0, self.standing_batches.clamp(min=1)
         mean = torch.where(are_standing, self.standing_mean / batches, self.running_mean)
         return mean, torch.where(are_standing, self.standing_variance / batches, self.running_variance)
 
     @torch.no_grad()
     def forget_standing(self) -> None:
-        """Back to the running averages."""
+        """Delete the standing statistics, so that evaluation mode uses the running averages again."""
         for buffer in (self.standing_mean, self.standing_variance, self.standing_batches):
             buffer.zero_()
 
     def _normalized(self, features: Tensor, gain: Tensor | None, bias: Tensor | None) -> Tensor:
-        """Gain and bias are `channels`, or None."""
+        """Normalize features, and apply a gain and a bias that are `channels` or None."""
         if self.is_accumulating:
             self._accumulate(features)
             return batch_norm(features, None, None, gain, bias, training=True, eps=self.eps)
         if self.training and self.across_ranks and ranks() > 1:
             return self._normalized_across_ranks(features, gain, bias)
         if self.training:
-            mean, variance = self.running_mean, self.running_variance  # moved by the call below
+            mean, variance = self.running_mean, self.running_variance  # the call below updates them in place
         elif self.always_batch_statistics:
             return batch_norm(features, None, None, gain, bias, training=True, eps=self.eps)
         else:
@@ -275,19 +286,23 @@ class BatchNorm(nn.Module):
 
 
 def batch_norms_of(network: nn.Module) -> list[BatchNorm]:
-    """Every batch normalization of a network."""
+    """All `BatchNorm` layers of a network."""
     return [module for module in network.modules() if isinstance(module, BatchNorm)]
 
 
 @contextmanager
 def standing_statistics(network: nn.Module) -> Iterator[None]:
-    """Inside, every forward adds its batch's statistics to the standing statistics, which start anew (BigGAN).
+    """Context manager that measures the standing statistics of a network's batch normalizations (BigGAN).
 
-    They are the averages of the batches' means and variances, and are what evaluation mode uses from then on, until
-    `BatchNorm.forget_standing`. Running averages stay as they are. Keep the network in evaluation mode inside, so that
-    nothing else moves: batch normalization uses the statistics of each batch all the same.
+    At its start, earlier standing statistics are deleted. Inside, every forward pass adds the statistics of its batch.
+    The standing statistics are the averages of the means and of the variances of all batches. Evaluation mode uses them
+    from then on, until `BatchNorm.forget_standing`. Running averages are not changed. Keep the network in evaluation
+    mode inside, so that nothing else is updated; batch normalization still uses the statistics of each batch.
 
-    Under several ranks each accumulates the same batches, or other ones if somebody sums the buffers afterwards.
+    With several ranks, either run the same batches on every rank, or sum the buffers over ranks afterwards.
+
+    Args:
+        network: network with `BatchNorm` layers.
     """
     layers = batch_norms_of(network)
     for layer in layers:

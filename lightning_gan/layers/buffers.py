@@ -1,4 +1,4 @@
-"""What networks keep beside their weights: running statistics, the vectors of power iterations and the like."""
+"""Protection of buffers, such as running statistics and the vectors of power iterations, from extra forward passes."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +9,11 @@ from torch import nn
 
 @contextmanager
 def unmoved_buffers(*networks: nn.Module) -> Iterator[None]:
-    """On leaving, all buffers are as they were before: another forward pass must not move them twice."""
+    """Context manager that restores all buffers of networks at its end, so that forward passes do not change them.
+
+    Args:
+        networks: networks whose buffers are restored.
+    """
     buffers = [buffer for network in networks for buffer in network.buffers()]
     before = [buffer.clone() for buffer in buffers]
     try:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from lightning_gan.layers.equalized import EqualizedConv2d, EqualizedLinear
 
 LINEAR = (nn.Linear, nn.Conv2d, EqualizedLinear, EqualizedConv2d)
-"""Layers that a bottleneck can be put in front of."""
+"""Layers that can be the first layer after a bottleneck."""
 
 
 def reparametrized(
@@ -15,12 +15,12 @@ def reparametrized(
     log_variance: Float[Tensor, "batch code *positions"],
     noise: Float[Tensor, "batch code *positions"] | None = None,
 ) -> Float[Tensor, "batch code *positions"]:
-    """A sample of ``N(mean, variance)`` that both parameters get gradients from (Kingma and Welling 2014).
+    """A sample of ``N(mean, variance)`` with gradients to the mean and the variance (Kingma and Welling 2014).
 
     Args:
-        mean: of the code.
-        log_variance: the logarithm of its variance.
-        noise: standard normal; None draws it.
+        mean: mean of the code.
+        log_variance: logarithm of the variance of the code, of the same shape.
+        noise: standard normal noise of the same shape; None draws it.
     """
     if noise is None:
         noise = torch.randn_like(mean)
@@ -28,13 +28,13 @@ def reparametrized(
 
 
 class GaussianCode(nn.Module):
-    """Features to the mean and the logarithm of the variance of a code with independent dimensions.
+    """Maps features to the mean and the log-variance of a Gaussian code with independent dimensions.
 
-    Maps of features have a code at every position.
+    Feature maps have one code at every position.
 
     Args:
-        in_features: size of the features.
-        code_features: dimensions of the code.
+        in_features: number of features (channels).
+        code_features: number of dimensions of the code.
     """
 
     def __init__(self, in_features: int, code_features: int) -> None:
@@ -44,13 +44,14 @@ class GaussianCode(nn.Module):
     def forward(
         self, features: Float[Tensor, "batch features *positions"]
     ) -> tuple[Float[Tensor, "batch code *positions"], Float[Tensor, "batch code *positions"]]:
-        # In memory the channels of our maps are last already.
+        """The mean and the logarithm of the variance of the code, `batch code *positions` each."""
+        # Moving the channels to the end copies nothing if the feature maps are in channels_last.
         mean, log_variance = self.parameters_of_code(features.movedim(1, -1)).movedim(-1, 1).chunk(2, dim=1)
         return mean, log_variance
 
 
 def inputs_of(layer: nn.Module) -> int | None:
-    """How many features a layer takes, or a module that begins with one; None if there is no linear layer in it."""
+    """The number of input features of the first linear layer or convolution in a module; None if there is none."""
     for module in layer.modules():
         if isinstance(module, (nn.Linear, EqualizedLinear)):
             return module.weight.shape[1]
@@ -62,18 +63,19 @@ def inputs_of(layer: nn.Module) -> int | None:
 
 
 class Bottlenecked(nn.Module):
-    """A layer that gets a Gaussian code of its features: a sample in training mode, the mean in evaluation mode.
+    """A layer whose input features are replaced by a Gaussian code of them.
 
-    In front of a critic's last layer this makes the critic VDB's. What the layer computes, and what it takes beside its
-    features, stays as it is.
+    The code is a sample in training mode and the mean in evaluation mode. Before the last layer of a discriminator this
+    is the variational discriminator bottleneck (VDB, arXiv:1810.00821). The layer itself, and its further arguments,
+    are unchanged.
 
     Args:
-        layer: a linear layer, a convolution, or a module that begins with one.
-        code_features: dimensions of the code; None is as many as the layer takes. A smaller code is brought back to
-            that size by a matrix.
+        layer: a linear layer, a convolution, or a module whose first layer is one of these.
+        code_features: number of dimensions of the code; None takes the number of the layer's input features. For any
+            other number, a linear map without bias converts the code to that size.
 
     Raises:
-        ValueError: for a layer that is none of these.
+        ValueError: if the layer is not and does not contain a linear layer or a convolution.
 
     Example:
         >>> head = Bottlenecked(nn.Linear(6, 1), code_features=2)
@@ -90,13 +92,14 @@ class Bottlenecked(nn.Module):
             )
         size = features if code_features is None else code_features
         self.code = GaussianCode(features, size)
-        # The variance begins at 1 whatever the features' scale, whose exponential might be infinite.
+        # The variance starts at 1 for features of any scale; otherwise its exponential could overflow.
         for parameter in self.code.parameters():
             nn.init.zeros_(parameter.detach()[size:])
         self.expand = nn.Identity() if size == features else nn.Linear(size, features, bias=False)
         self.layer = layer
 
     def forward(self, features: Tensor, *others: Tensor | None) -> Tensor:
+        """The output of the layer for a code of `features`, `batch features *positions`, and its further arguments."""
         mean, log_variance = self.code(features)
         code = reparametrized(mean, log_variance) if self.training else mean
         output: Tensor = self.layer(self.expand(code.movedim(1, -1)).movedim(-1, 1), *others)

@@ -1,4 +1,4 @@
-"""A network that grows: all blocks exist from the start, and a level says which of them are active."""
+"""Networks that grow: all blocks exist from the start, and the active resolution selects those that are used."""
 
 import math
 
@@ -7,15 +7,22 @@ from torch import Tensor, nn
 
 
 def stage_of(resolution: int) -> int:
-    """0 for 4x4, 1 for 8x8, 2 for 16x16 ..."""
+    """The index of a resolution: 0 for 4x4, 1 for 8x8, 2 for 16x16, ...
+
+    Args:
+        resolution: height and width in pixels, a power of two that is at least 4.
+    """
     return round(math.log2(resolution)) - 2
 
 
 def doublings(image_size: int) -> int:
-    """How often 4x4 is doubled to get images of this size.
+    """How many times a resolution of 4x4 must be doubled to reach images of this size.
+
+    Args:
+        image_size: height and width of the images in pixels, a power of two that is at least 8.
 
     Raises:
-        ValueError: if that is not a whole number of times, and once at least.
+        ValueError: if the size is not such a power of two.
     """
     if image_size < 8 or not math.log2(image_size).is_integer():
         raise ValueError(f"image_size={image_size} must be a power of two, and 8 at least")
@@ -23,13 +30,13 @@ def doublings(image_size: int) -> int:
 
 
 class Growing(nn.Module):
-    """Holds the active resolution and the weight of its newest block; starts complete.
+    """Base class of networks that grow. It has the active resolution, at first the full one, and its block's weight.
 
-    The level is a Python number, so that inactive blocks cost nothing and a compiled graph specialises on it; the
-    weight is a tensor, so that it can change with every batch without a new graph.
+    The active resolution is a Python number, so that inactive blocks cost no time and a compiled graph is specialized
+    for it. The weight is a tensor, so that it can change in every batch without a new compilation.
 
     Args:
-        image_size: the full resolution, a power of two from 4 to 1024.
+        image_size: full resolution in pixels, a power of two that is at least 4.
 
     Raises:
         ValueError: if the size is not such a power of two.
@@ -47,10 +54,14 @@ class Growing(nn.Module):
         self.register_buffer("fade_in", torch.ones(()), persistent=False)
 
     def grow(self, resolution: int, fade_in: float) -> None:
-        """Emit or take images of `resolution`, whose block counts with weight `fade_in` in (0, 1], 1 = stable.
+        """Set the active resolution, and the weight of its block.
+
+        Args:
+            resolution: height and width of the images in pixels, a power of two from 4 to the full resolution.
+            fade_in: weight of the block of this resolution, in (0, 1]. 1 means that it is fully faded in.
 
         Raises:
-            ValueError: if there is no such level, or the weight is out of range.
+            ValueError: if the network does not have this resolution, or the weight is out of range.
         """
         if not (4 <= resolution <= self.image_size and math.log2(resolution).is_integer()):
             raise ValueError(

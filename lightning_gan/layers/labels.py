@@ -1,4 +1,4 @@
-"""Class labels as vectors."""
+"""Conversion of class labels to vectors."""
 
 from torch import Tensor
 from torch.nn.functional import one_hot
@@ -7,10 +7,14 @@ from lightning_gan.tensors.shapes import Labels
 
 
 def label_vectors(labels: Labels, *, number_of_classes: int) -> Tensor:
-    """`batch classes` in float: indices become one-hot rows, multi-hot rows stay as they are.
+    """Convert labels to float vectors, `batch classes`. Indices become one-hot rows; multi-hot rows are unchanged.
+
+    Args:
+        labels: class indices, `batch`, or multi-hot rows, `batch classes`.
+        number_of_classes: number of classes.
 
     Raises:
-        ValueError: if rows have another number of classes.
+        ValueError: if multi-hot rows have a different number of classes.
     """
     if labels.dim() == 1:
         return one_hot(labels.long(), number_of_classes).float()

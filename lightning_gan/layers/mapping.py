@@ -12,18 +12,20 @@ from lightning_gan.tensors.shapes import Labels, Latents
 
 
 class MappingNetwork(nn.Module):
-    """z, and a label's embedding beside it, to the style w; eight layers in the paper, 100 times slower than the rest.
+    """Maps a latent z to a style w. With classes, the embedding of the label is concatenated to z.
+
+    In the paper the network has eight layers and a learning rate that is 100 times smaller than that of the others.
 
     Args:
         latent_dim: size of z.
         style_dim: size of w.
-        layers: fully connected layers; without any, w is the normalized z.
+        layers: number of fully connected layers, at least 0. With 0 layers, w is the normalized z (and embedding).
         width: size of the hidden layers.
-        learning_rate_multiplier: learning rate relative to the other networks'.
-        number_of_classes: 0 for no labels.
+        learning_rate_multiplier: factor on the learning rate, relative to the other networks.
+        number_of_classes: number of classes; 0 without labels.
 
     Raises:
-        ValueError: for a negative number of layers, or a style of another size than z without any.
+        ValueError: for a negative number of layers, or for 0 layers and a `style_dim` that is not the input's size.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class MappingNetwork(nn.Module):
         )
 
     def forward(self, latents: Latents, labels: Labels | None = None) -> Tensor:
+        """Styles w, `batch style_dim`, of latents z, `batch latent_dim`, and of labels if there are classes."""
         if self.number_of_classes:
             assert labels is not None
             embedded = label_vectors(labels, number_of_classes=self.number_of_classes) @ self.label_weight

@@ -1,4 +1,4 @@
-"""Normalizations and statistics over a batch that growing GANs use."""
+"""Normalizations, and the minibatch standard deviation, of PGGAN and StyleGAN."""
 
 import torch
 from einops import rearrange, repeat
@@ -9,18 +9,22 @@ from lightning_gan.tensors.precision import full_precision
 
 
 def pixel_norm(features: Tensor, *, eps: float = 1e-8) -> Tensor:
-    """Divide by the root mean square over channels (dimension 1) (Karras et al. 2018, arXiv:1710.10196, section 4.2).
+    """Divide features by their root mean square over channels (Karras et al. 2018, arXiv:1710.10196, section 4.2).
 
-    A latent of dimension d gets length sqrt(d).
+    The norm of a latent of dimension d becomes sqrt(d).
+
+    Args:
+        features: latents or features, `batch channels ...`.
+        eps: number that is added to the mean square.
     """
     return features * (features.square().mean(dim=1, keepdim=True) + eps).rsqrt()
 
 
 class PixelNorm(nn.Module):
-    """`pixel_norm` as a module, of latents and of features.
+    """Divides latents or features, `batch channels ...`, by their root mean square over channels (`pixel_norm`).
 
     Args:
-        eps: added to the mean square.
+        eps: number that is added to the mean square.
     """
 
     def __init__(self, *, eps: float = 1e-8) -> None:
@@ -28,30 +32,32 @@ class PixelNorm(nn.Module):
         self.eps = eps
 
     def forward(self, features: Tensor) -> Tensor:
+        """Normalized features, of the same shape as `features`."""
         return pixel_norm(features, eps=self.eps)
 
 
 class InstanceNorm(nn.Module):
-    """Mean 0 and variance 1 for every feature map of every sample."""
+    """Normalizes every feature map of every sample to mean 0 and variance 1."""
 
     def forward(self, features: Tensor) -> Tensor:
-        # Over one flat dimension: with two, PyTorch's gradient is wrong for a batch of one whose gradient arrives in
-        # channels_last (2.11 and 2.15, CPU). fp32: a variance, and a tiny eps.
+        """Normalized features, `batch channels height width`, of the same shape and dtype as `features`."""
+        # Positions are flattened, because with two dimensions PyTorch's gradient is wrong for a batch of one whose
+        # gradient is in channels_last (2.11 and 2.15, CPU). fp32 is needed for the variance and the small eps.
         flat = instance_norm(full_precision(features).flatten(2), eps=1e-8)
         return flat.view_as(features).to(features.dtype)
 
 
 class MinibatchStddev(nn.Module):
-    """Append one channel with the standard deviation over a group of samples (arXiv:1710.10196, section 3).
+    """Appends one channel with the standard deviation over a group of samples (arXiv:1710.10196, section 3).
 
-    The deviation (biased) of every feature over the group is averaged to one number per group. Groups are strided, as
-    in the authors' code: samples i, i + batch/group, i + 2 batch/group ... belong together.
+    The (biased) standard deviation of every feature over the group is averaged to one number per group. Groups are
+    strided, as in the authors' code: samples i, i + batch/group, i + 2 batch/group, ... are one group.
 
     Args:
-        group_size: samples per group; smaller batches are one group.
+        group_size: number of samples per group. A smaller batch is one group.
 
     Raises:
-        ValueError: if the batch is no multiple of the group.
+        ValueError: if the batch size is not a multiple of the group size.
     """
 
     def __init__(self, *, group_size: int = 4) -> None:
@@ -59,6 +65,7 @@ class MinibatchStddev(nn.Module):
         self.group_size = group_size
 
     def forward(self, features: Tensor) -> Tensor:
+        """Features with one more channel: `batch channels height width -> batch (channels + 1) height width`."""
         batch, _, height, width = features.shape
         group = min(self.group_size, batch)
         if batch % group:
@@ -68,7 +75,7 @@ class MinibatchStddev(nn.Module):
             )
         groups = rearrange(
             full_precision(features), "(g n) c h w -> g n c h w", g=group
-        )  # fp32: small differences of squares
+        )  # fp32, because these are small differences of squares
         deviation = (groups.var(dim=0, unbiased=False) + 1e-8).sqrt().mean(dim=(1, 2, 3))  # n
         channel = repeat(deviation, "n -> (g n) 1 h w", g=group, h=height, w=width).to(features.dtype)
         return torch.cat([features, channel], dim=1)

@@ -1,4 +1,4 @@
-"""What the progressive networks of PGGAN and StyleGAN share (Karras et al. 2018, arXiv:1710.10196, table 2)."""
+"""Common parts of the growing networks of PGGAN and StyleGAN (Karras et al. 2018, arXiv:1710.10196, table 2)."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,12 @@ from lightning_gan.tensors.shapes import Images
 
 
 def channels_of_stages(image_size: int, *, channel_base: int, channel_max: int) -> list[int]:
-    """Feature maps at 4x4, 8x8 ... `image_size`: half as many for every doubling, `channel_max` at most.
+    """The numbers of feature maps at 4x4, 8x8, ..., `image_size`: ``min(2 * channel_base / resolution, channel_max)``.
+
+    Args:
+        image_size: full resolution in pixels, a power of two.
+        channel_base: numerator of the number of feature maps, ``2 * channel_base / resolution``.
+        channel_max: largest number of feature maps.
 
     Example:
         >>> channels_of_stages(128, channel_base=8192, channel_max=512)
@@ -24,16 +29,16 @@ def channels_of_stages(image_size: int, *, channel_base: int, channel_max: int) 
 
 @dataclass(frozen=True, kw_only=True)
 class GrowingSizes:
-    """Images and feature maps of a growing network.
+    """The sizes of the images and of the feature maps of a growing network.
 
     Args:
-        image_size: full resolution, a power of two from 4 to 1024.
-        image_channels: channels of the images.
-        channel_base: feature maps are `channel_base / resolution * 2`,
-        channel_max: but no more than this.
+        image_size: full resolution in pixels, a power of two that is at least 4.
+        image_channels: number of channels of the images.
+        channel_base: numerator of the number of feature maps, which is ``2 * channel_base / resolution``.
+        channel_max: largest number of feature maps.
 
     Raises:
-        ValueError: if the size is too small or no power of two.
+        ValueError: if the image size is not such a power of two.
     """
 
     image_size: int
@@ -47,12 +52,12 @@ class GrowingSizes:
 
     @property
     def channels(self) -> list[int]:
-        """Feature maps at 4x4, 8x8 ... `image_size`."""
+        """The numbers of feature maps at 4x4, 8x8, ..., `image_size`."""
         return channels_of_stages(self.image_size, channel_base=self.channel_base, channel_max=self.channel_max)
 
     @property
     def dense_width(self) -> int:
-        """Of the discriminator's fully connected layer: what the formula has for 2x2, below the last resolution.
+        """The width of the discriminator's fully connected layer: the number of feature maps for a resolution of 2x2.
 
         Example:
             >>> GrowingSizes(image_size=8, image_channels=3, channel_base=64, channel_max=512).dense_width
@@ -62,14 +67,14 @@ class GrowingSizes:
 
 
 class GrowingGenerator(Growing):
-    """From the features that `first` makes, through blocks that double the resolution, to images.
+    """Base class of growing generators: a first module, blocks that double the resolution, and projections to images.
 
-    Every resolution has its own projection to RGB.
+    Every resolution has its own projection to RGB, a 1x1 convolution.
 
     Args:
-        sizes: of images and features.
-        first: what makes features of 4x4.
-        blocks: from 4x4, 8x8 ... to twice of it, and to the channels there.
+        sizes: sizes of the images and of the feature maps.
+        first: module that makes the features at 4x4.
+        blocks: modules for the features at 8x8, 16x16, ..., `image_size`. Each doubles the resolution.
     """
 
     def __init__(self, *, sizes: GrowingSizes, first: nn.Module, blocks: list[nn.Module]) -> None:
@@ -82,7 +87,12 @@ class GrowingGenerator(Growing):
         )
 
     def project(self, features: Tensor, *, before: Tensor) -> Images:
-        """Images of the active resolution from its features and, while it fades in, from those before its block."""
+        """Images of the active resolution, `batch image_channels height width`.
+
+        Args:
+            features: features of the active resolution.
+            before: features before the last block, at half the resolution. They are used while it fades in.
+        """
         stage = stage_of(self.resolution)
         images: Images = self.to_rgb[stage](features)
         if self.is_fading:
@@ -92,11 +102,11 @@ class GrowingGenerator(Growing):
 
 
 class FromRGB(nn.Module):
-    """Images to features at one resolution.
+    """Maps images to features at one resolution, by a 1x1 convolution and a leaky ReLU.
 
     Args:
-        image_channels: channels of the images.
-        channels: feature maps.
+        image_channels: number of channels of the images.
+        channels: number of feature maps.
     """
 
     def __init__(self, *, image_channels: int, channels: int) -> None:
@@ -104,17 +114,18 @@ class FromRGB(nn.Module):
         self.conv = EqualizedConv2d(image_channels, channels, kernel_size=1)
 
     def forward(self, images: Images) -> Tensor:
+        """Features, `batch channels height width`."""
         return leaky_relu(self.conv(images), 0.2)
 
 
 class LastBlock(nn.Module):
-    """4x4: the batch's variety beside the features, one convolution, two fully connected layers.
+    """The discriminator's block at 4x4: minibatch standard deviation, one convolution, two fully connected layers.
 
     Args:
-        channels: feature maps.
-        dense_width: outputs of the first fully connected layer.
-        outputs: numbers per image.
-        minibatch_stddev_group: samples per group of the minibatch standard deviation.
+        channels: number of feature maps.
+        dense_width: number of outputs of the first fully connected layer.
+        outputs: number of outputs per image.
+        minibatch_stddev_group: number of samples per group of the minibatch standard deviation.
     """
 
     def __init__(self, *, channels: int, dense_width: int, outputs: int, minibatch_stddev_group: int) -> None:
@@ -125,21 +136,22 @@ class LastBlock(nn.Module):
         self.dense1 = EqualizedLinear(dense_width, outputs, gain=1.0)
 
     def forward(self, features: Tensor) -> Tensor:
+        """`batch channels 4 4 -> batch outputs`."""
         features = leaky_relu(self.conv(self.minibatch_stddev(features)), 0.2)
-        # Flattened in the order channels, height, width whatever the memory format, as the authors' weights expect.
+        # The order is channels, height, width for every memory format, which the authors' weights require.
         features = leaky_relu(self.dense0(features.flatten(1)), 0.2)
         outputs: Tensor = self.dense1(features)
         return outputs
 
 
 class GrowingDiscriminator(Growing):
-    """From images of the active resolution, through blocks that halve it, to `outputs` numbers each.
+    """Base class of growing discriminators: projections from images, blocks that halve the resolution, a last block.
 
     Args:
-        sizes: of images and features.
-        blocks: from 8x8, 16x16 ... `image_size` to half of it, and to the channels there.
-        outputs: numbers per image.
-        minibatch_stddev_group: samples per group of the minibatch standard deviation.
+        sizes: sizes of the images and of the feature maps.
+        blocks: modules for the features at 8x8, 16x16, ..., `image_size`. Each halves the resolution.
+        outputs: number of outputs per image.
+        minibatch_stddev_group: number of samples per group of the minibatch standard deviation.
     """
 
     def __init__(
@@ -159,7 +171,7 @@ class GrowingDiscriminator(Growing):
         )
 
     def judge(self, images: Images) -> Tensor:
-        """`batch outputs`."""
+        """The outputs for images of the active resolution, `batch outputs`."""
         stage = stage_of(self.resolution)
         features = self.from_rgb[stage](images)
         for index in reversed(range(stage)):

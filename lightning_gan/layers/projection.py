@@ -9,19 +9,20 @@ from lightning_gan.tensors.shapes import Labels, Logits
 
 
 class ClassEmbedding(nn.Embedding):
-    """A vector per class; those of a multi-hot row add up."""
+    """An embedding with one vector per class. The vectors of the classes of a multi-hot label are added."""
 
     def forward(self, labels: Labels) -> Tensor:
+        """The vectors of labels, `batch embedding_dim`."""
         return rows_of(self.weight, labels)
 
 
 class ProjectionHead(nn.Module):
-    """Features to one logit: ``w' h + b + v_y' h``, where h is the sum over positions of the rectified features.
+    """Maps features to one logit, ``w' h + b + v_y' h``. h is the sum over positions of the rectified features.
 
     Args:
-        channels: of the features, `batch channels height width`.
-        number_of_classes: 0 for no classes, and no projection.
-        bias: whether there is a b.
+        channels: number of channels of the features, which are `batch channels height width`.
+        number_of_classes: number of classes, and of vectors v_y. 0 omits the term with v_y.
+        bias: True adds the bias b.
     """
 
     def __init__(self, channels: int, *, number_of_classes: int, bias: bool = True) -> None:
@@ -30,8 +31,8 @@ class ProjectionHead(nn.Module):
         self.embedding = ClassEmbedding(number_of_classes, channels) if number_of_classes else None
 
     def forward(self, features: Tensor, labels: Labels | None) -> Logits:
-        """Logits, `batch 1`."""
-        pooled = full_precision(relu(features)).sum(dim=(2, 3))  # fp32: a sum of many; b c
+        """Logits, `batch 1`. The labels are needed if there are classes."""
+        pooled = full_precision(relu(features)).sum(dim=(2, 3))  # b c; fp32, because many numbers are added
         logits: Tensor = self.linear(pooled)
         if self.embedding is None:
             return logits

@@ -1,4 +1,4 @@
-"""Changing the size of images by whole factors, without filters: box averages and nearest neighbours."""
+"""Changes of the size of images by integer factors: averages over boxes, and nearest-neighbour upsampling."""
 
 from einops import repeat
 from torch import Tensor
@@ -8,7 +8,7 @@ from lightning_gan.tensors.shapes import Images
 
 
 def box_downsample(images: Tensor, *, factor: int) -> Tensor:
-    """Average boxes of `factor` x `factor` pixels: `b c (h f) (w f) -> b c h w`."""
+    """Average over boxes of `factor` x `factor` pixels: `b c (h f) (w f) -> b c h w`."""
     return avg_pool2d(images, kernel_size=factor)
 
 
@@ -18,13 +18,18 @@ def nearest_upsample(images: Tensor, *, factor: int) -> Tensor:
 
 
 def faded(images: Images, *, resolution: int, fade_in: float) -> Tensor:
-    """Real images as a growing network should see them: of the active resolution, blended like its fakes.
+    """Real images at the active resolution of a growing network, blended in the same way as its fakes.
 
-    While a resolution fades in, details it adds count with weight `fade_in` (Karras et al. 2018, arXiv:1710.10196,
-    section 2 and figure 2): ``lerp(upsample(downsample(x)), x, fade_in)``.
+    While a resolution fades in, its details have the weight `fade_in` (Karras et al. 2018, arXiv:1710.10196, section 2
+    and figure 2): ``lerp(upsample(downsample(x)), x, fade_in)``.
+
+    Args:
+        images: real images of full size, `batch channels height width`.
+        resolution: active resolution in pixels, a divisor of the height.
+        fade_in: weight of the newest resolution, in (0, 1]. 1 does not blend.
 
     Raises:
-        ValueError: if the images are smaller than the active resolution or no multiple of it.
+        ValueError: if the height of the images is not a multiple of the active resolution.
     """
     height = images.shape[-2]
     if height % resolution:

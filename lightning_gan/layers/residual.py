@@ -1,8 +1,8 @@
-"""The residual blocks of WGAN-GP, SNGAN, SAGAN and BigGAN: two 3x3 convolutions beside a shortcut.
+"""The residual blocks of WGAN-GP, SNGAN, SAGAN and BigGAN: two 3x3 convolutions and a shortcut.
 
-They are of WGAN-GP (Gulrajani et al. 2017, arXiv:1704.00028, appendix F); the other papers change norms, widths and
-shortcuts. Convolutions beside a resampling are fused with it, and the 1x1 shortcuts run at the lower resolution: the
-result is the same.
+WGAN-GP introduced them (Gulrajani et al. 2017, arXiv:1704.00028, appendix F). The other papers change normalizations,
+widths and shortcuts. Here convolutions include the resampling, and 1x1 shortcuts run at the lower resolution. The
+results are the same.
 """
 
 from collections.abc import Callable
@@ -23,9 +23,13 @@ Layer = TypeVar("Layer", bound=nn.Linear | nn.Conv2d | nn.Embedding)
 
 
 def started_uniformly(layer: Layer, *, gain: float = 1.0) -> Layer:
-    """The same layer, its weights uniform within ``gain * sqrt(6 / (fan_in + fan_out))``, its bias 0.
+    """Initialize a layer and return it: the weight uniform in [-b, b], ``b = gain * sqrt(6 / (fan_in + fan_out))``.
 
-    The bound is that of Glorot and Bengio 2010.
+    The bias becomes 0. The bound b is that of Glorot and Bengio 2010.
+
+    Args:
+        layer: linear, convolution or embedding layer.
+        gain: factor on the bound.
     """
     nn.init.xavier_uniform_(layer.weight, gain=gain)
     if isinstance(layer, nn.Linear | nn.Conv2d) and layer.bias is not None:
@@ -34,24 +38,24 @@ def started_uniformly(layer: Layer, *, gain: float = 1.0) -> Layer:
 
 
 def started_as_in_pytorch(layer: nn.Conv2d) -> nn.Conv2d:
-    """The same layer, which keeps the weights that PyTorch gave it."""
+    """Return the layer unchanged, with PyTorch's initialization."""
     return layer
 
 
 class ResidualBlock(nn.Module):
-    """``shortcut(x) + conv2(relu(norm2(conv1(relu(norm1(x))))))``, then `attention` if a network gives it one.
+    """Computes ``shortcut(x) + conv2(relu(norm2(conv1(relu(norm1(x))))))``, then `attention` if a network sets it.
 
-    `up_block` and `down_block` make those that the papers have.
+    `up_block` and `down_block` make the blocks of the papers.
 
     Args:
         conv1: first convolution.
-        conv2: second convolution; it changes the resolution, if the block does.
-        shortcut: takes what comes in to the channels and the resolution of what goes out.
-        norms: normalizations of the features that come in, and of those between the convolutions; each takes features
-            and condition. None for no normalization.
-        rectifies_input: whether a relu stands before the first convolution; not where images come in.
-        shortcut_leads: whether the sum has the memory format of the shortcut, else that of the two convolutions. Its
-            values are the same, but the next layers may round otherwise.
+        conv2: second convolution. In a discriminator's block it changes the resolution if the block does.
+        shortcut: module that maps the input to the channels and the resolution of the output.
+        norms: normalizations of the input and of the features between the convolutions. Each takes features and a
+            condition. None omits both.
+        rectifies_input: True applies a ReLU before the first convolution. Use False for blocks whose input is images.
+        shortcut_leads: True gives the sum the memory format of the shortcut, False that of the convolutions. The values
+            are the same, but the rounding of the next layers may differ.
     """
 
     def __init__(
@@ -75,7 +79,12 @@ class ResidualBlock(nn.Module):
         self.attention: SelfAttention | None = None
 
     def forward(self, features: Tensor, condition: Tensor | None = None) -> Tensor:
-        """`batch channels height width`, and what the norms take beside it, to the same with other sizes."""
+        """The output of the block, `batch channels height width`, with its own channels and resolution.
+
+        Args:
+            features: input of the block, `batch channels height width`.
+            condition: condition of the normalizations; None if they need none.
+        """
         residual = features if self.norm1 is None else self.norm1(features, condition)
         residual = self.conv1(relu(residual) if self.rectifies_input else residual)
         residual = residual if self.norm2 is None else self.norm2(residual, condition)
@@ -94,15 +103,15 @@ def up_block(
     shortcut_leads: bool = False,
     start: Callable[[nn.Conv2d], nn.Conv2d] = started_as_in_pytorch,
 ) -> ResidualBlock:
-    """A generator's block to twice the resolution, with a 1x1 convolution in its shortcut.
+    """A generator's block, which doubles the resolution, with a 1x1 convolution in its shortcut.
 
     Args:
-        norms: normalizations of the features that come in, and of those between the convolutions.
-        in_channels: channels of the features that come in.
-        out_channels: channels of those that go out.
-        first_bias: whether the first convolution has a bias, which the second norm takes away again.
-        shortcut_leads: whether the sum has the memory format of the shortcut; see `ResidualBlock`.
-        start: gives each convolution its first weights as soon as it is made, and returns it.
+        norms: normalizations of the input and of the features between the convolutions.
+        in_channels: number of channels of the input.
+        out_channels: number of channels of the output.
+        first_bias: True gives the first convolution a bias, although the second normalization removes its effect.
+        shortcut_leads: True gives the sum the memory format of the shortcut, False that of the convolutions.
+        start: function that initializes each convolution when it is made, and returns it.
     """
     return ResidualBlock(
         norms=norms,
@@ -124,17 +133,19 @@ def down_block(
     first_bias: bool = True,
     start: Callable[[nn.Conv2d], nn.Conv2d] = started_as_in_pytorch,
 ) -> ResidualBlock:
-    """A discriminator's block to half the resolution, or to the same; a 1x1 convolution in its shortcut if need be.
+    """A discriminator's block, which halves the resolution or keeps it.
+
+    Its shortcut has a 1x1 convolution if the resolution or the number of channels changes.
 
     Args:
-        in_channels: channels of the features that come in.
-        hidden_channels: channels of those between the convolutions.
-        out_channels: channels of those that go out.
-        norms: normalizations of the features that come in, and of those between the convolutions; None for none.
-        takes_images: whether images come in, which are not rectified.
-        downsamples: whether half the resolution goes out.
-        first_bias: whether the first convolution has a bias.
-        start: gives each convolution its first weights as soon as it is made, and returns it.
+        in_channels: number of channels of the input.
+        hidden_channels: number of channels between the convolutions.
+        out_channels: number of channels of the output.
+        norms: normalizations of the input and of the features between the convolutions; None omits both.
+        takes_images: True if the input is images, to which no ReLU is applied.
+        downsamples: True halves the resolution, False keeps it.
+        first_bias: True gives the first convolution a bias.
+        start: function that initializes each convolution when it is made, and returns it.
     """
     conv1 = start(nn.Conv2d(in_channels, hidden_channels, kernel_size=3, padding=1, bias=first_bias))
     shortcut: nn.Module
@@ -155,13 +166,13 @@ def down_block(
 
 
 def start_uniformly(network: nn.Module, *, residual_gain: float = 1.0) -> None:
-    """All linear, convolution and embedding layers of a network anew, as `started_uniformly` does.
+    """Initialize all linear, convolution and embedding layers of a network by `started_uniformly`.
 
     Call it before spectral normalization.
 
     Args:
-        network: network whose layers start anew.
-        residual_gain: factor on the weights of the residual blocks' 3x3 convolutions.
+        network: network whose weights are overwritten.
+        residual_gain: gain of the 3x3 convolutions of residual blocks. All other layers have gain 1.
     """
     residual: set[nn.Module] = set()
     for block in network.modules():

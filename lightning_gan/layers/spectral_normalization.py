@@ -1,8 +1,8 @@
-"""Spectral normalization: every layer divided by its largest singular value (Miyato et al. 2018, arXiv:1802.05957).
+"""Spectral normalization: weights are divided by their largest singular value (Miyato et al. 2018, arXiv:1802.05957).
 
-As in the paper a kernel counts as the matrix `output channels x rest`, whose norm is not that of the convolution: it is
-up to sqrt(kernel area) times smaller. PyTorch's `parametrizations.spectral_norm` does the same in the precision of the
-layer; here the power iteration stays in fp32 under autocast, and equalized layers are normalized as they are used.
+As in the paper, a kernel is taken as the matrix `output channels x rest`. Its norm is up to sqrt(kernel area) times
+smaller than that of the convolution. Unlike in PyTorch's `parametrizations.spectral_norm`, the power iteration runs in
+fp32 under autocast, and the scale of equalized layers is taken into account.
 """
 
 import torch
@@ -19,17 +19,18 @@ NORMALIZED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Embedding, *TRANSPO
 
 
 class SpectralNormalization(nn.Module):
-    """The parametrization ``W -> W / sigma(W)``, sigma estimated by power iteration (algorithm 1).
+    """The parametrization ``W -> W / sigma(W)``. Power iteration estimates sigma (algorithm 1).
 
-    Every use in training mode advances the iteration; in evaluation mode nothing moves. The singular vectors are
-    constants for the gradient, which makes ``dsigma/dW = u v'``.
+    In training mode every use of the weight advances the iteration; in evaluation mode nothing changes. The singular
+    vectors are constants for the gradient, so that ``dsigma/dW = u v'``.
 
     Args:
-        weight: what will be normalized; the singular vectors are estimated from it.
-        output_axis: dimension of the output channels.
-        power_iterations: per use, 1 in the paper.
-        used_scale: what the layer multiplies its weight by whenever it is used; divided out.
-        eps: least norm that vectors are divided by.
+        weight: weight that is normalized, from which the first singular vectors are estimated.
+        output_axis: dimension of the output channels in the weight.
+        power_iterations: number of iterations for each use of the weight; 1 in the paper.
+        used_scale: factor that the layer multiplies its weight by in every forward pass. The result is divided by it,
+            so that the product has norm 1.
+        eps: smallest norm that vectors are divided by.
     """
 
     left: Tensor
@@ -54,19 +55,20 @@ class SpectralNormalization(nn.Module):
             rows, columns = matrix.shape
             self.register_buffer("left", normalize(matrix.new_empty(rows).normal_(), dim=0, eps=eps))
             self.register_buffer("right", normalize(matrix.new_empty(columns).normal_(), dim=0, eps=eps))
-            self._iterate(matrix, times=15)  # so that the first steps already see nearly the norm
+            self._iterate(matrix, times=15)  # so that the estimate is accurate from the first step
 
     def forward(self, weight: Tensor) -> Tensor:
+        """The normalized weight, of the same shape as `weight`."""
         with torch.autocast(weight.device.type, enabled=False):
             return weight / (self.sigma(weight) * self.used_scale).to(weight.dtype)
 
     def sigma(self, weight: Tensor) -> Tensor:
-        """The largest singular value as estimated now, after the iteration of this use."""
+        """The estimate of the largest singular value, a scalar. In training mode it first advances the iteration."""
         matrix = self._matrix(weight)
         if self.training:
             with torch.no_grad():
                 self._iterate(matrix, times=self.power_iterations)
-        # Copies: the buffers move in place at the next use, and the backward of this one needs today's values.
+        # The backward needs the present vectors, and the next use changes the buffers in place. These are copies.
         return torch.dot(self.left.clone(), torch.mv(matrix, self.right.clone()))
 
     def _matrix(self, weight: Tensor) -> Tensor:
@@ -83,18 +85,18 @@ def spectrally_normalized(
 ) -> list[nn.Module]:
     """Normalize the weight of every linear, convolution and embedding layer of a network, in place.
 
-    Layers that are normalized already are left as they are, so that a second call does nothing.
+    Layers that are already normalized are not changed, so that a second call does nothing.
 
     Args:
-        network: a layer, or a module with layers; parameters keep their identity.
-        power_iterations: per use of a layer.
-        excluded: names of layers, or of modules of layers, that are left alone.
+        network: a layer, or a module with layers. Its parameters remain the same objects.
+        power_iterations: number of power iterations for each use of a weight.
+        excluded: names of layers, or of modules that contain layers, which are not normalized.
 
     Returns:
-        All layers that are normalized now.
+        All layers of the network that are normalized, except the excluded ones.
 
     Raises:
-        ValueError: if an excluded name does not exist, or there is nothing to normalize.
+        ValueError: if an excluded name does not exist, or there is no layer to normalize.
     """
     layers = {name: layer for name, layer in network.named_modules() if isinstance(layer, NORMALIZED)}
     for name in excluded:
@@ -117,14 +119,14 @@ def spectrally_normalized(
 
 
 def parametrizations_of(layer: nn.Module) -> list[SpectralNormalization]:
-    """The spectral normalization of a layer's weight, as a list of one or none."""
+    """The spectral normalizations of a layer's weight: a list with one element, or an empty list."""
     if not is_parametrized(layer, "weight"):
         return []
     return [step for step in layer.parametrizations["weight"] if isinstance(step, SpectralNormalization)]  # type: ignore[index]
 
 
 def _is_normalized(layer: nn.Module) -> bool:
-    # PyTorch's own spectral norm counts as well; its class is private.
+    # This includes PyTorch's own spectral norm, whose class is private.
     return is_parametrized(layer, "weight") and any(
         "SpectralNorm" in type(step).__name__
         for step in layer.parametrizations["weight"]  # type: ignore[index]
@@ -139,5 +141,5 @@ def _normalize(layer: nn.Module, *, power_iterations: int) -> None:
         power_iterations=power_iterations,
         used_scale=layer.weight_scale if isinstance(layer, EQUALIZED) else 1.0,
     )
-    # Unchecked: the check would use the layer once, and advance the iteration.
+    # `unsafe` turns off a check that would use the weight once and advance the iteration.
     register_parametrization(layer, "weight", normalization.train(layer.training), unsafe=True)

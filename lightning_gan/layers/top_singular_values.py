@@ -1,4 +1,4 @@
-"""The largest singular values of weights: how BigGAN's authors watch for collapse (arXiv:1809.11096, section 4)."""
+"""The largest singular values of weights. BigGAN's authors monitor collapse with them (arXiv:1809.11096, section 4)."""
 
 import torch
 from torch import Tensor
@@ -8,14 +8,14 @@ from lightning_gan.tensors.precision import full_precision
 
 @torch.no_grad()
 def top_singular_values(weight: Tensor, *, count: int = 3, exact_up_to: int = 512, iterations: int = 20) -> Tensor:
-    """The largest singular values of a weight as the matrix `output channels x rest`, in falling order.
+    """The largest singular values of a weight, taken as the matrix `output channels x rest`, in decreasing order.
 
     Args:
-        weight: of two or more dimensions.
-        count: how many; fewer if the matrix has no more.
-        exact_up_to: matrices whose smaller side is at most this are decomposed exactly. Of larger ones a few more
-            directions than asked for are iterated together (subspace iteration), which gives the first digits.
-        iterations: of the larger ones.
+        weight: weight with two or more dimensions, of which the first is the output channels.
+        count: number of singular values. The result is shorter if the matrix has fewer.
+        exact_up_to: largest size of the smaller side of a matrix for which the result is exact. For larger matrices,
+            subspace iteration with 2 `count` + 4 directions approximates the values to their first digits.
+        iterations: number of subspace iterations for larger matrices.
 
     Example:
         >>> top_singular_values(torch.tensor([[3.0, 0.0], [0.0, 1.0]]))

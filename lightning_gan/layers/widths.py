@@ -1,4 +1,4 @@
-"""Feature maps of a network's blocks, as they are asked for or as the paper has them."""
+"""The widths (numbers of feature maps) of a network's blocks: those that the user gives, or those of the paper."""
 
 from collections.abc import Sequence
 
@@ -6,16 +6,16 @@ from collections.abc import Sequence
 def widths_or_default(
     widths: Sequence[int] | None, default: Sequence[int], *, setting: str, image_size: int
 ) -> list[int]:
-    """The widths that are asked for, or else the default.
+    """The given widths after a check, or the default if none are given.
 
     Args:
-        widths: what is asked for; None for the default.
-        default: what the paper has for this size of images.
-        setting: the argument's name, for the message.
-        image_size: height and width of the images, for the message.
+        widths: numbers of feature maps of the blocks; None takes the default.
+        default: numbers of feature maps in the paper for this image size.
+        setting: name of the argument, for the error message.
+        image_size: height and width of the images in pixels, for the error message.
 
     Raises:
-        ValueError: if there are not as many as in the default, or one is below 1.
+        ValueError: if the number of widths differs from that of the default, or a width is below 1.
     """
     if widths is None:
         return list(default)

@@ -1,1 +1,1 @@
-"""The training loop, and what models and callbacks know of each other."""
+"""The training loop, and the interfaces between the loop, models and callbacks."""

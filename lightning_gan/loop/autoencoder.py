@@ -1,4 +1,4 @@
-"""What GANs with an encoder offer besides samples: codes of real images, reconstructions, and ways between them."""
+"""The interface of GANs with an encoder: codes of images, reconstructions and interpolations."""
 
 from abc import ABC, abstractmethod
 
@@ -12,41 +12,51 @@ from lightning_gan.tensors.shapes import Images, Latents
 
 
 class Autoencoder(ABC):
-    """A model that finds the code of an image and makes an image of a code. IntroVAE and BiGAN derive from it."""
+    """A model that encodes images to codes and decodes codes to images. IntroVAE and BiGAN derive from it."""
 
     @abstractmethod
     def encode(self, images: Images, *, ema: bool = True) -> Latents:
-        """The codes of images in [-1, 1], without sampling, from networks in evaluation mode.
+        """The codes of images, `batch latent`, without sampling, from networks in evaluation mode.
 
         Args:
-            images: `batch channels height width`, of the model's size.
-            ema: use averaged weights, where the encoder has some.
+            images: images in [-1, 1], `batch channels height width`, of the size that the model is made for.
+            ema: True uses averaged weights if the encoder has them.
         """
 
     @abstractmethod
     def decode(self, codes: Latents, *, ema: bool = True) -> Images:
-        """Images in about [-1, 1] of codes as `encode` gives them, from networks in evaluation mode."""
+        """Images in about [-1, 1], `batch channels height width`, of codes, from networks in evaluation mode.
+
+        Args:
+            codes: codes as `encode` returns them, `batch latent`.
+            ema: True uses averaged weights if the generator has them.
+        """
 
     def reconstruct(self, images: Images, *, ema: bool = True) -> Images:
-        """Images through the encoder and back."""
+        """Encode images and decode their codes: images in about [-1, 1], of the same shape.
+
+        Args:
+            images: images in [-1, 1], `batch channels height width`.
+            ema: True uses averaged weights if the networks have them.
+        """
         return self.decode(self.encode(images, ema=ema), ema=ema)
 
     def interpolate(
         self, first: Images, second: Images, *, steps: int, ema: bool = True
     ) -> Float[Tensor, "batch steps channels height width"]:
-        """Images on the straight way between the codes of two batches of images, both ends included.
+        """Images in about [-1, 1] of codes that are interpolated linearly between the codes of two batches of images.
 
         Args:
-            first: where to begin; its reconstruction is step 0.
-            second: where to end.
-            steps: images on each way, both reconstructions included.
-            ema: use averaged weights, where there are some.
+            first: images in [-1, 1], whose reconstructions are the first images of the interpolations.
+            second: images in [-1, 1] of the same shape, whose reconstructions are the last images.
+            steps: number of images in each interpolation, which includes both reconstructions; at least 2.
+            ema: True uses averaged weights if the networks have them.
 
         Raises:
             ValueError: for fewer than 2 steps.
         """
         if steps < 2:
-            raise ValueError(f"steps={steps} must be at least 2: both ends belong to the way")
+            raise ValueError(f"steps={steps} must be at least 2, because both reconstructions are included")
         begin, end = self.encode(first, ema=ema), self.encode(second, ema=ema)
         shares = torch.linspace(0, 1, steps, device=begin.device)
         codes = torch.lerp(begin[:, None], end[:, None], shares[None, :, None])
@@ -55,14 +65,14 @@ class Autoencoder(ABC):
 
 
 def autoencoder_of(module: LightningModule, *, asker: str) -> Autoencoder:
-    """The module, as one that has an encoder.
+    """The module, typed as an `Autoencoder`.
 
     Args:
         module: the model.
-        asker: the callback, for the error.
+        asker: name of the callback, for the error message.
 
     Raises:
-        ValueError: if it has none.
+        ValueError: if the module does not derive from `Autoencoder`.
     """
     if not isinstance(module, Autoencoder):
         raise ValueError(

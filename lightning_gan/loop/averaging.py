@@ -1,4 +1,4 @@
-"""What the loop and other callbacks know of a callback that averages weights."""
+"""The interface of callbacks that average weights, for the loop and for other callbacks."""
 
 from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager
@@ -7,19 +7,19 @@ from lightning.pytorch import Callback, LightningModule
 
 
 class AveragesGenerator(Callback, ABC):
-    """A callback that averages a generator's weights.
+    """A callback that averages the weights of a generator.
 
-    In a `GAN` it moves `GAN.generator_ema`; without one in the trainer, the generator itself is sampled.
+    In a `GAN` it updates `GAN.generator_ema`. A `GAN` whose trainer has no such callback samples its generator.
 
     Attributes:
-        generator: attribute path of the network whose weights it averages.
+        generator: attribute path of the network whose weights are averaged.
     """
 
     generator: str
 
     @abstractmethod
     def applied(self, pl_module: LightningModule) -> AbstractContextManager[None]:
-        """A context in which the network at `generator` has the averaged weights.
+        """Context manager inside of which the network at `generator` has the averaged weights.
 
-        In a `GAN` nothing has to happen, because its average is a network of its own.
+        In a `GAN` it changes nothing, because there the averaged weights are in a separate network.
         """

@@ -1,4 +1,4 @@
-"""Batches as loaders give them, and labels that networks would misread."""
+"""The types of batches, and checks of their labels."""
 
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
@@ -8,11 +8,11 @@ from torch import Tensor
 from lightning_gan.tensors.shapes import Labels
 
 Batch: TypeAlias = Tensor | Sequence[Tensor] | Mapping[str, Tensor]
-"""Images, or (images, labels), or {"image": ..., "label": ...}; images uint8, or float in [-1, 1]."""
+"""A batch: images, or (images, labels), or {"image": ..., "label": ...}. Images are uint8, or float in [-1, 1]."""
 
 
 def images_and_labels(batch: Batch) -> tuple[Tensor, Tensor | None]:
-    """The parts of a batch; labels are None where there are none."""
+    """The images and the labels of a batch; the labels are None if the batch has none."""
     if isinstance(batch, Mapping):
         return batch["image"], batch.get("label")
     if isinstance(batch, Tensor):
@@ -21,7 +21,12 @@ def images_and_labels(batch: Batch) -> tuple[Tensor, Tensor | None]:
 
 
 def check_label_shape(labels: Tensor | None, *, images: int, number_of_classes: int) -> None:
-    """Refuse labels that do not fit their images; nothing is read, so a GPU is not waited for.
+    """Check that the shape of labels fits their images. It reads no values, so the CPU does not wait for a GPU.
+
+    Args:
+        labels: labels of the batch; None if it has none.
+        images: number of images in the batch.
+        number_of_classes: number of classes of the model.
 
     Raises:
         ValueError: if labels are missing, or are neither one index per image nor one row of classes per image.
@@ -39,10 +44,10 @@ def check_label_shape(labels: Tensor | None, *, images: int, number_of_classes: 
 
 
 def check_label_range(labels: Labels, *, number_of_classes: int) -> None:
-    """Refuse class indices that are none; this reads the labels.
+    """Check that class indices are in range. It reads the values; multi-hot rows are not checked.
 
     Raises:
-        ValueError: naming the first wrong index.
+        ValueError: for an index outside of 0 to `number_of_classes` - 1.
     """
     if labels.dim() == 1:
         wrong = labels[(labels < 0) | (labels >= number_of_classes)]

@@ -1,7 +1,7 @@
-"""Checkpoint files that are whole or not there.
+"""Atomic writing of checkpoint files.
 
-Lightning's own files are renamed from `$TMPDIR`. Where that is another file system, as on most clusters, the rename
-is a copy, and a kill in the middle leaves half a file under the final name.
+Lightning writes a checkpoint to `$TMPDIR` and renames it. If that is on another file system, as on most clusters, the
+file is copied, and a process that is killed during the copy leaves an incomplete file under the final name.
 """
 
 from pathlib import Path
@@ -16,22 +16,23 @@ from lightning_gan.atomic_files import written_whole
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes checkpoints so that a kill at any time leaves the previous file whole; for `Trainer(plugins=[...])`.
+    """Checkpoint plugin, `Trainer(plugins=[AtomicCheckpointIO()])`, that never leaves an incomplete file.
 
-    Loading is restricted to tensors and plain types (`weights_only=True`) unless the caller asks otherwise. Files that
-    are not on a local file system are written by Lightning.
+    If the process is killed while it writes, the previous file is unchanged. Loading is restricted to tensors and plain
+    types (`weights_only=True`) unless the caller passes False. Lightning writes files that are not on a local file
+    system.
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None) -> None:
         """Write a checkpoint file.
 
         Args:
-            checkpoint: what to save.
-            path: where to.
-            storage_options: refused, as by Lightning.
+            checkpoint: content of the checkpoint.
+            path: path of the file that is written.
+            storage_options: must be None, as in Lightning.
 
         Raises:
-            TypeError: if storage options are given.
+            TypeError: if `storage_options` is not None.
         """
         filesystem, local_path = url_to_fs(str(path))
         if storage_options is not None or not isinstance(filesystem, LocalFileSystem):
@@ -46,11 +47,11 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         """Read a checkpoint file.
 
         Args:
-            path: where from; a local path or a URL.
-            map_location: as in `torch.load`.
-            weights_only: False also runs pickled code, which only files from a trusted source deserve.
+            path: local path or URL of the file.
+            map_location: device that tensors are loaded to, with the meaning that it has in `torch.load`.
+            weights_only: False also runs pickled code. Use it only for files from a trusted source.
 
         Raises:
-            FileNotFoundError: if there is none.
+            FileNotFoundError: if there is no such file.
         """
         return super().load_checkpoint(path, map_location, weights_only=weights_only is not False)

@@ -1,6 +1,6 @@
-"""The counters of a training, which are numbers in Python and pass through a buffer when they are saved.
+"""The counters of a training. They are Python numbers and are copied to a buffer when they are saved.
 
-In Python reading them does not wait for the device.
+Reading a Python number does not wait for the device.
 """
 
 from typing import Any, Protocol, runtime_checkable
@@ -11,8 +11,8 @@ from torch import Tensor
 NUMBER_OF_COUNTERS = 5
 
 _FADE_UNIT = 10**9
-"""Weights of new blocks are saved in billionths: one integer buffer holds all counters, whatever precision a module is
-cast to."""
+"""Weights of new blocks are saved as integers, in billionths. All counters are thus in one integer buffer, whose
+precision does not change when a module is cast."""
 
 
 @runtime_checkable
@@ -22,9 +22,9 @@ class CountedModule(Protocol):
     Attributes:
         images_seen: images that the discriminator has seen, over all ranks.
         discriminator_turns_taken: turns of the discriminator since training began.
-        averaged: whether a callback moves the averaged generator.
-        resolution: the active resolution of networks that grow, None for all others.
-        fade_in: weight of their newest blocks.
+        averaged: whether a callback updates the averaged generator.
+        resolution: the active resolution of networks that grow; None for networks that do not.
+        fade_in: weight of the newest blocks of networks that grow, in (0, 1].
     """
 
     images_seen: int
@@ -35,11 +35,11 @@ class CountedModule(Protocol):
     _counts: Tensor
 
     def grow(self, resolution: int, fade_in: float) -> None:
-        """Set the active resolution."""
+        """Set the active resolution, and the weight of its blocks."""
 
 
 def counters_to_buffer(module: CountedModule, prefix: str, keep_vars: bool) -> None:
-    """Before a state dict is made; a hook of `register_state_dict_pre_hook`."""
+    """Copy the counters to the buffer before a state dict is made: a hook for `register_state_dict_pre_hook`."""
     module._counts.copy_(
         torch.tensor(
             [
@@ -54,7 +54,7 @@ def counters_to_buffer(module: CountedModule, prefix: str, keep_vars: bool) -> N
 
 
 def counters_from_buffer(module: CountedModule, incompatible_keys: Any) -> None:
-    """After a state dict was loaded; a hook of `register_load_state_dict_post_hook`."""
+    """Set the counters from the buffer after a state dict was loaded, for `register_load_state_dict_post_hook`."""
     module.images_seen, module.discriminator_turns_taken, averaged, resolution, fade_in = (
         int(count) for count in module._counts.tolist()
     )

@@ -1,8 +1,8 @@
-"""Several devices: strategies that fit an alternating game, sharding, and the guard that penalties need under FSDP2.
+"""Training on several devices: strategies for two players, sharding, and double backward under FSDP2.
 
-Measured facts behind this file: plain DDP raises as soon as one player's parameters are unused in the other's backward,
-and told to search for unused ones it still sends every parameter of both players, in every turn and every slice; FSDP1
-cannot differentiate twice; FSDP2 can, if the critic keeps its gathered weights while a penalty differentiates.
+Plain DDP raises an error if one player's parameters are unused in the other's backward. With `find_unused_parameters`
+it sends the gradients of both players in every turn and every slice. FSDP1 cannot differentiate twice. FSDP2 can, if
+the discriminator keeps its gathered weights while a penalty is differentiated. All of this was measured.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -31,25 +31,25 @@ from lightning_gan.compat import (
 from lightning_gan.layers.batch_norm import BatchNorm
 
 BUCKET_NUMBERS = 2**24
-"""Gradients are sent in pieces of at most so many numbers (64 MiB in fp32), which bounds the memory of their copy."""
+"""The largest number of elements that are reduced at once (64 MiB in fp32). It limits the memory of their copy."""
 
 
 class AveragesGradients:
-    """Marks modules that call `average_gradients` before every step, as `GANDDPStrategy` needs."""
+    """Base class of modules that call `average_gradients` before every step, as `GANDDPStrategy` requires."""
 
 
 class GANDDPStrategy(DDPStrategy):
-    """A copy of the networks on every rank. The loop averages what a turn has found, once, before its step.
+    """Strategy with a copy of the networks on every rank. The loop averages a turn's gradients once, before the step.
 
-    PyTorch's wrapper is not used: here only gradients that exist travel, those of the player whose turn it is, at the
-    levels that are active, after the last slice.
+    It does not use PyTorch's wrapper. Only gradients that exist are sent: those of the player whose turn it is, of the
+    blocks that are active, after the last slice.
     """
 
     def configure_ddp(self) -> None:
-        """Give every rank the first one's networks.
+        """Copy the first rank's networks to every rank.
 
         Raises:
-            ValueError: for a module that does not average gradients by itself.
+            ValueError: for a module that does not average gradients itself (`AveragesGradients`).
         """
         if not isinstance(self.lightning_module, AveragesGradients):
             raise ValueError(
@@ -61,16 +61,19 @@ class GANDDPStrategy(DDPStrategy):
 
 
 def average_gradients(strategy: Strategy, network: nn.Module) -> None:
-    """Average a network's gradients over all ranks, where the strategy leaves that to the loop.
+    """Average a network's gradients over all ranks, in place, if the strategy is a `GANDDPStrategy`.
 
-    Every rank must have gradients for the same parameters.
+    Other strategies average gradients themselves. Every rank must have gradients for the same parameters.
     """
     if isinstance(strategy, GANDDPStrategy):
         _replace_by_means([p.grad for p in network.parameters() if p.grad is not None])
 
 
 def average_running_statistics(strategy: Strategy, *networks: nn.Module) -> None:
-    """Average what batch normalization has gathered on every rank, so that all ranks sample alike."""
+    """Average the running statistics of batch normalizations over all ranks, if the strategy is a `GANDDPStrategy`.
+
+    All ranks then make the same samples.
+    """
     if isinstance(strategy, GANDDPStrategy):
         norms = [m for net in networks for m in net.modules() if isinstance(m, BatchNorm) or is_torch_batch_norm(m)]
         _replace_by_means(
@@ -79,13 +82,13 @@ def average_running_statistics(strategy: Strategy, *networks: nn.Module) -> None
 
 
 def _replace_by_means(tensors: list[Tensor]) -> None:
-    """Every tensor becomes its mean over all ranks."""
+    """Replace every tensor by its mean over all ranks."""
     for bucket, means in means_over_ranks(tensors, reduce=_mean_over_ranks):
         copy_all(bucket, means)
 
 
 def _mean_over_ranks(flat: Tensor) -> Tensor:
-    # Without the barrier that Lightning's strategies set before each reduction.
+    # This avoids the barrier that Lightning's strategies have before each reduction.
     torch.distributed.all_reduce(flat)
     return flat.div_(torch.distributed.get_world_size())
 
@@ -93,18 +96,19 @@ def _mean_over_ranks(flat: Tensor) -> Tensor:
 def means_over_ranks(
     tensors: Sequence[Tensor], *, reduce: Callable[[Tensor], Tensor]
 ) -> Iterator[tuple[list[Tensor], list[Tensor]]]:
-    """Pairs of tensors and of their means over all ranks, without gradient, by one reduction for each pair.
+    """Compute the means of tensors over all ranks, without gradient, with one reduction for many tensors.
 
     Args:
-        tensors: of any shapes and types; the same ones on every rank.
-        reduce: gives a flat tensor's mean over all ranks, such as `Strategy.reduce` with `reduce_op="mean"`.
+        tensors: tensors of any shapes and dtypes, which must be the same on every rank.
+        reduce: function that returns the mean of a flat tensor over all ranks, such as `Strategy.reduce` with
+            `reduce_op="mean"`.
 
     Yields:
-        Some of the tensors, in their order, and their means, of the same shapes.
+        A list of some of the tensors, in order, and a list of their means, which have the same shapes.
     """
     for bucket in _buckets(tensors):
         with torch.no_grad():
-            # In the order of the indices: memory formats may differ from rank to rank.
+            # `reshape` orders the elements by their indices, because memory formats may differ between ranks.
             flat = reduce(torch.cat([tensor.reshape(-1) for tensor in bucket]))
             pieces = torch.split(flat, [tensor.numel() for tensor in bucket])
             means = [piece.view(tensor.shape) for piece, tensor in zip(pieces, bucket, strict=True)]
@@ -112,7 +116,7 @@ def means_over_ranks(
 
 
 def _buckets(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:
-    """Runs of tensors of one type with at most `BUCKET_NUMBERS` numbers, or one larger tensor."""
+    """Consecutive tensors of one dtype with at most `BUCKET_NUMBERS` elements in total, or one larger tensor."""
     bucket: list[Tensor] = []
     for tensor in tensors:
         full = sum(one.numel() for one in bucket) + tensor.numel() > BUCKET_NUMBERS
@@ -125,11 +129,13 @@ def _buckets(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:
 
 
 class GANModelParallelStrategy(ModelParallelStrategy):
-    """FSDP2 over all ranks: `ModelParallelStrategy` whose mesh is the whole world (its own default shards per node).
+    """FSDP2 over all ranks of all nodes. By default, `ModelParallelStrategy` shards only within each node.
 
     Args:
-        save_distributed_checkpoint: write a folder with one file per rank instead of one file.
-        process_group_backend: `nccl`, `gloo` ...; None takes the device's usual one.
+        save_distributed_checkpoint: True writes each checkpoint as a folder with one file per rank. False writes one
+            file.
+        process_group_backend: name of the communication backend, such as `nccl` or `gloo`; None takes the default one
+            of the device.
     """
 
     def __init__(self, *, save_distributed_checkpoint: bool = False, process_group_backend: str | None = None) -> None:
@@ -140,42 +146,48 @@ class GANModelParallelStrategy(ModelParallelStrategy):
         )
 
     def setup_environment(self) -> None:
-        # The size of the world is known only now.
+        # The number of processes is not known before this method is called.
         shard_over(self, ranks=self.num_processes * self.num_nodes)
         super().setup_environment()
 
 
 def register_strategies() -> None:
-    """Make `Trainer(strategy="gan_ddp")` and `Trainer(strategy="gan_fsdp")` work."""
+    """Register the strategies `gan_ddp` and `gan_fsdp` for `Trainer(strategy=...)`. A second call does nothing."""
     if "gan_ddp" in StrategyRegistry:
         return
     StrategyRegistry.register(
-        "gan_ddp", GANDDPStrategy, description="DDP for two players: only gradients that exist travel, once per turn"
+        "gan_ddp", GANDDPStrategy, description="DDP for two players, which sends only one player's gradients per turn"
     )
     StrategyRegistry.register(
-        "gan_fsdp", GANModelParallelStrategy, description="FSDP2: every network's blocks sharded over all ranks"
+        "gan_fsdp", GANModelParallelStrategy, description="FSDP2, which shards the networks' blocks over all ranks"
     )
 
 
 def fit_to_two_players(strategy: Strategy) -> None:
-    """Make any DDP strategy tolerate the opponent's unused parameters; refuse FSDP1.
+    """Make a DDP strategy accept that one player's turn does not use the parameters of the other.
 
     Raises:
-        ValueError: for FSDP1, which does not support the double backward of gradient penalties or two players.
+        ValueError: for FSDP1, which does not support two players or the double backward of gradient penalties.
     """
     if isinstance(strategy, FSDPStrategy):
         raise ValueError("strategy='fsdp' (FSDP1) cannot train a GAN: use strategy='gan_fsdp' (FSDP2), or 'gan_ddp'")
     if isinstance(strategy, DDPStrategy):
-        # The strategy wraps the module after `setup`, so the arguments of the wrapper can still be completed here.
+        # The strategy wraps the module after `setup`, so the wrapper's arguments can still be changed here.
         tolerate_unused_parameters(strategy)
 
 
 def shard(network: nn.Module, *, mesh: DeviceMesh) -> None:
-    """Shard a network's blocks, then what is left of it: its children, and the entries of its lists, are its blocks.
+    """Shard the blocks of a network with FSDP2, and then its remaining parameters.
 
-    A block is sharded as a unit, so a network calls its blocks and does not reach into their parameters.
+    The blocks are the children of the network; of a child that is a `ModuleList`, its entries. Each block is sharded as
+    a unit. The network may therefore call its blocks, but may not use their parameters directly.
+
+    Args:
+        network: network that is sharded in place.
+        mesh: ranks over which it is sharded.
     """
-    # FSDP2 refuses the channels_last weights of convolutions; images in that format keep their layers in it.
+    # FSDP2 does not accept convolution weights in channels_last. The layers still compute in channels_last if their
+    # images have this format.
     network.to(memory_format=torch.contiguous_format)
     for child in network.children():
         blocks = list(child) if isinstance(child, nn.ModuleList) else [child]
@@ -186,16 +198,17 @@ def shard(network: nn.Module, *, mesh: DeviceMesh) -> None:
 
 
 def shards_of(network: nn.Module) -> list[FSDPModule]:
-    """The FSDP2 units of a network; empty unless it is sharded."""
+    """The FSDP2 units of a network, or an empty list if it is not sharded."""
     return [module for module in network.modules() if isinstance(module, FSDPModule)]
 
 
 @contextmanager
 def kept_gathered(*networks: nn.Module) -> Iterator[None]:
-    """Inside, sharded networks keep their gathered weights after a backward, so that penalties can differentiate twice.
+    """Context manager inside of which sharded networks keep their gathered weights after a backward.
 
-    On leaving, the real backward reshards them again. Without that, the optimizer's step would not reach the gathered
-    copy, and training would go on with stale weights without any error.
+    Gradient penalties need this to differentiate twice. After the block, the backward of the cost reshards the networks
+    again. Otherwise the optimizer's step would not change the gathered copy, and training would continue with outdated
+    weights, without an error.
     """
     shards = [unit for network in networks for unit in shards_of(network)]
     for unit in shards:
@@ -209,7 +222,10 @@ def kept_gathered(*networks: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def frozen(network: nn.Module) -> Iterator[None]:
-    """Inside, the network's parameters take no gradient; sharded networks are left alone, which FSDP2 needs."""
+    """Context manager inside of which the parameters of a network do not require grad.
+
+    Sharded networks are not changed, because FSDP2 does not support that.
+    """
     parameters = [] if shards_of(network) else [p for p in network.parameters() if p.requires_grad]
     for parameter in parameters:
         parameter.requires_grad_(False)

@@ -1,7 +1,7 @@
-"""What a turn is about: a batch's real samples, and what is drawn for the fakes.
+"""The inputs of a turn: the real samples (`Reals`), and the random numbers that fakes are made from (`Draws`).
 
-Both are frozen dataclasses of tensors with a row for each sample, which are cut into turns, slices and shares of ranks
-in one place. A model that draws more than latents, or whose batches hold more than images, derives from them.
+Both are frozen dataclasses of tensors with one row per sample, which the loop divides into turns, slices and ranks. A
+model that draws more than latents, or whose batches contain more than images and labels, derives from them.
 """
 
 from collections.abc import Sequence
@@ -17,21 +17,21 @@ RowsT = TypeVar("RowsT", bound="Rows")
 
 
 class Rows:
-    """A frozen dataclass of tensors with as many rows each.
+    """Base class of frozen dataclasses of tensors that all have one row per sample.
 
-    A field is a tensor, a tuple of tensors, another dataclass of this kind, or None.
+    A field is a tensor, a tuple of tensors, another `Rows`, or None. `len` is the number of samples.
     """
 
     def __len__(self) -> int:
         return next(len(value) for value in self._values().values() if value is not None)
 
     def rows(self: RowsT, start: int, stop: int) -> RowsT:
-        """The samples from `start` up to, not including, `stop`."""
+        """The samples from index `start` up to but not including index `stop`."""
         cut = {name: _cut(value, start, stop) for name, value in self._values().items()}
         return replace(self, **cut)  # type: ignore[type-var]
 
     def chunk(self: RowsT, pieces: int) -> list[RowsT]:
-        """The samples in `pieces` parts of one size, in order; their number must be a multiple of `pieces`."""
+        """The samples in `pieces` parts of equal size, in order. Their number must be a multiple of `pieces`."""
         size = len(self) // pieces
         return [self.rows(piece * size, (piece + 1) * size) for piece in range(pieces)]
 
@@ -51,11 +51,11 @@ def _cut(value: Any, start: int, stop: int) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class Reals(Rows):
-    """The real samples of a batch, ready for the discriminator.
+    """The real samples of a batch, prepared for the discriminator.
 
     Attributes:
-        images: `batch channels height width`, in [-1, 1], at the active resolution.
-        labels: class indices or multi-hot rows, None without classes.
+        images: real images in [-1, 1], `batch channels height width`, at the active resolution.
+        labels: class indices or multi-hot rows; None if the model has no classes.
     """
 
     images: Images
@@ -64,11 +64,11 @@ class Reals(Rows):
 
 @dataclass(frozen=True, kw_only=True)
 class Draws(Rows):
-    """What is drawn for the fakes of one turn.
+    """The random numbers and the labels that the fakes of one turn are made from.
 
     Attributes:
-        latents: the generator's inputs, `fakes latent_dim`.
-        labels: the classes that the fakes are made for, None without classes.
+        latents: latents of the fakes, `fakes latent_dim`.
+        labels: classes of the fakes; None if the model has no classes.
     """
 
     latents: FakeLatents
@@ -76,11 +76,14 @@ class Draws(Rows):
 
 
 Leftover = tuple[Tensor, ...]
-"""Tensors with a row for each sample that a player's turn leaves for the next turn of the same batch; often none."""
+"""Tensors, with one row per sample, that a turn passes on to the next turn of the same batch. Most models pass none."""
 
 
 def joined(leftovers: Sequence[Leftover]) -> Leftover:
-    """What all slices of a turn have left, in order.
+    """Concatenate what the slices of a turn pass on, in order.
+
+    Args:
+        leftovers: one tuple of tensors per slice, all of the same length.
 
     Example:
         >>> joined([(torch.tensor([1]), torch.tensor([2])), (torch.tensor([3]), torch.tensor([4]))])

@@ -1,8 +1,8 @@
-"""The only loop of the package: an alternating game of a generator and a discriminator.
+"""The training loop of the package, in which a generator and a discriminator are trained in alternation.
 
-A *turn* is one player's move: look, add up what the look costs, one backward, one step. Nothing else in the package
-zeroes gradients, calls backward or steps. A model with another game says what it draws (`draw_rows`), what its
-discriminator makes of the images (`score_turn`) and what that costs (`objective`); it never overrides `training_step`.
+A *turn* is one player's optimizer step: forward passes, the sum of the costs, one backward, one step. A model with
+another game overrides what is drawn (`draw_rows`), how the discriminator scores (`score_turn`) and the cost
+(`objective`). It never overrides `training_step`.
 """
 
 from contextlib import nullcontext
@@ -59,30 +59,31 @@ register_strategies()
 
 
 class GAN(GeneratorSampling, AveragesGradients):
-    """Any two networks, trained against each other.
+    """A generative adversarial network (arXiv:1406.2661) of any generator and discriminator.
 
-    Networks are called `generator(latents)` and `discriminator(images)`, with the labels as a second argument when
-    `number_of_classes` is not 0. Images are float in [-1, 1].
+    The networks are called as `generator(latents)` and `discriminator(images)`, with labels as a second argument if
+    `number_of_classes` is not 0. Images are float in [-1, 1], `batch channels height width`.
 
     Args:
-        generator: makes images from standard normal latents.
-        discriminator: scores images with raw logits, high for real.
-        latent_dim: size of a latent.
-        number_of_classes: 0 for an unconditional game, in which labels of the data are ignored.
+        generator: Network that makes images from standard normal latents, `batch latent_dim`.
+        discriminator: Network that returns raw logits of images. High logits mean real.
+        latent_dim: Size of a latent.
+        number_of_classes: Number of classes of the labels. 0 trains an unconditional model and ignores labels.
+        training: The loss, the optimizers, the alternation of the players and the seed.
 
     Raises:
-        ValueError: for labels that are missing or out of range.
+        ValueError: in training, for labels that are missing or out of range.
     """
 
     makes_images: ClassVar[bool] = True
-    """False for games about something else, which callbacks that draw or measure images refuse."""
+    """False for models of other data. Callbacks that draw or evaluate images do not accept them."""
     clock_unit: ClassVar[str] = "kimg"
-    """What a thousand of what the clock counts is called where people read it."""
+    """Name of one thousand training samples in figures and log lines."""
     turns_are_independent: ClassVar[bool] = True
-    """False where a player's turn needs what the other's has left, so that no callback can look on its own at what both
-    players' turns cost."""
+    """False if a turn needs what the other player's turn passes on (`leftover`). Callbacks cannot compute the cost of
+    such a turn separately."""
     default_loss: ClassVar[type[AdversarialLoss]] = NonSaturating
-    """The loss of a model whose training settings name none."""
+    """Loss that is used if the training settings name none."""
 
     generator: nn.Module
     discriminator: nn.Module
@@ -107,7 +108,7 @@ class GAN(GeneratorSampling, AveragesGradients):
         self.generator_ema = deepcopy(self.generator).requires_grad_(False).eval()
         self.latent_dim = latent_dim
         self.number_of_classes = number_of_classes
-        self.settings = training  # `training` is PyTorch's word for a module's mode
+        self.settings = training  # the attribute `training` is a module's mode in PyTorch
         self.loss = self.default_loss() if training.loss is None else training.loss
         self.seed = training.seed
         self.resolution: int | None = None
@@ -120,8 +121,7 @@ class GAN(GeneratorSampling, AveragesGradients):
         self._play_cost = self.cost
         self.image_transforms = nn.ModuleList()
         self.latent_transforms = nn.ModuleList()
-        # The counters live in Python, where reading them costs no synchronisation, and pass through this buffer to be
-        # saved.
+        # Counters are Python numbers, which are read without synchronisation. This buffer is used to save them.
         self.register_buffer("_counts", torch.zeros(NUMBER_OF_COUNTERS, dtype=torch.int64))
         self.register_state_dict_pre_hook(counters_to_buffer)  # type: ignore[no-untyped-call]
         self.register_load_state_dict_post_hook(counters_from_buffer)  # type: ignore[no-untyped-call]
@@ -129,13 +129,13 @@ class GAN(GeneratorSampling, AveragesGradients):
     # ------------------------------------------------------------------ the game: what models override
 
     def score_turn(self, player: Player, reals: Reals, draws: Draws, fake: FakeImages) -> Scores:
-        """What the discriminator makes of a turn's images; a model that calls it in another way overrides this.
+        """The discriminator's scores of a turn's images. A model that calls it in another way overrides this method.
 
         Args:
-            player: whose turn it is.
-            reals: the real samples of the turn.
-            draws: what the fakes were made from.
-            fake: the fakes; without a graph to the generator in the discriminator's turn.
+            player: player whose turn it is.
+            reals: real samples of the turn.
+            draws: latents and labels that the fakes were made from.
+            fake: fakes, which have no graph to the generator in the discriminator's turn.
         """
         needs_real = player == "discriminator" or self.loss.generator_needs_real
         return Scores(
@@ -145,22 +145,22 @@ class GAN(GeneratorSampling, AveragesGradients):
         )
 
     def objective(self, turn: Turn) -> dict[str, Scalar]:
-        """What the game itself asks of the player whose turn it is, by name; penalties come on top."""
+        """The terms of the cost of the player whose turn it is, by name, without the penalties of callbacks."""
         if turn.player == "discriminator":
             assert turn.real_logits is not None
             return {"adversarial": self.loss.discriminator(turn.real_logits, turn.fake_logits)}
         return {"adversarial": self.loss.generator(turn.real_logits, turn.fake_logits)}
 
     def leftover(self, turn: Turn) -> Leftover:
-        """What a turn leaves for the next turn of the same batch, which gets it in `draw`; here nothing."""
+        """Tensors that a turn passes on to `draw` of the next turn of the same batch. The base class passes on none."""
         return ()
 
     def finish_batch(self) -> None:
-        """Called after the last turn of a batch, for averages that every rank gathered on its own."""
+        """Called after the last turn of a batch. Models override it to average values over ranks."""
 
     @final
     def run_networks(self, player: Player, reals: Reals, draws: Draws, fake: FakeImages | None) -> Turn:
-        """Run the networks for one turn. `fake` is given, without graph, in the discriminator's turn alone."""
+        """Run the networks for one turn. `fake` is given, without graph, only in the discriminator's turn."""
         if fake is None:
             fake = self.fakes(draws)
         return Turn(
@@ -176,35 +176,35 @@ class GAN(GeneratorSampling, AveragesGradients):
     def cost(
         self, player: Player, due: tuple[PenaltyTerm, ...], reals: Reals, draws: Draws, fake: FakeImages | None
     ) -> tuple[dict[str, Scalar], Leftover]:
-        """Everything a turn costs, by name, and what it leaves. Tensors in, tensors out: it compiles into one graph."""
+        """The terms of a turn's cost, by name, and its `leftover`. `torch.compile` can compile it into one graph."""
         turn = self.run_networks(player, reals, draws, fake)
         penalties = {name: penalty.weighted(turn) for name, penalty in named(due).items()}
         return {**self.objective(turn), **penalties}, self.leftover(turn)
 
     def fakes(self, draws: Draws) -> FakeImages:
-        """The fakes of a turn, from latents that have passed through `latent_transforms`."""
+        """The fakes of a turn, in fp32. The latents are first transformed by `latent_transforms`."""
         latents = draws.latents
         for transform in self.latent_transforms:
             latents = transform(latents, draws.labels, score=partial(self._score_of_latents, labels=draws.labels))
         return self.generate(latents, draws.labels)
 
     def generate(self, latents: Latents, labels: Labels | None) -> Images:
-        """Images of the generator in training, in fp32."""
+        """Images of the generator that is trained, in fp32, `batch channels height width`, in about [-1, 1]."""
         images: Images = self.generator(latents) if labels is None else self.generator(latents, labels)
         return full_precision(images)
 
     def score(self, images: Images, labels: Labels | None) -> Logits:
-        """Logits of the discriminator, in fp32 because losses and penalties round badly in bf16."""
+        """Raw logits of the discriminator, in fp32, because losses and penalties are inaccurate in bf16."""
         logits: Logits = self.discriminate(images) if labels is None else self.discriminate(images, labels)
         return full_precision(logits)
 
     @final
     def discriminate(self, images: Images, *others: Any) -> Any:
-        """What the discriminator returns for images, which in training pass through `image_transforms` first.
+        """The discriminator's output for images. In training mode `image_transforms` are applied to the images first.
 
         Args:
-            images: `batch channels height width`, in [-1, 1].
-            others: what the discriminator takes beside them: labels, codes, noise.
+            images: images in about [-1, 1], `batch channels height width`.
+            others: further arguments of the discriminator, such as labels, codes or noise.
         """
         if self.discriminator.training:
             for transform in self.image_transforms:
@@ -218,7 +218,7 @@ class GAN(GeneratorSampling, AveragesGradients):
 
     @final
     def training_step(self, batch: Batch, batch_idx: int) -> None:
-        """One batch: the discriminator's turn or turns, then the generator's if it is due."""
+        """Train on one batch: first the turn or turns of the discriminator, then the generator's turn if it is due."""
         reals = self.prepare(batch)
         self._seed_noise(derived_seed(self.seed, "noise", self.images_seen, self.global_rank))
         self._count_batches_as_global_steps()
@@ -250,7 +250,7 @@ class GAN(GeneratorSampling, AveragesGradients):
 
     @final
     def _play(self, player: Player, reals: Reals, *, batch: Reals, turn: int, left: Leftover) -> Leftover:
-        """One player's move, on a part of the batch; returns what it leaves for the next."""
+        """Take one player's turn on a part of the batch, and return its `leftover`."""
         optimizer = self._optimizer_of(player)
         due = tuple(penalty for penalty in self.penalties if penalty.is_due(player))
         opponent = self.generator if player == "discriminator" else self.discriminator
@@ -262,7 +262,7 @@ class GAN(GeneratorSampling, AveragesGradients):
         leftovers: list[Leftover] = []
         for real, draws in zip(reals.chunk(slices), drawn.chunk(slices), strict=True):
             fake: FakeImages | None = None
-            # Leaves, made differentiable out here: inside `cost` this would break the compiled graph.
+            # The latents are made to require grad here, because inside of `cost` this would break the compiled graph.
             if any(transform.differentiates for transform in self.latent_transforms):
                 draws = replace(draws, latents=draws.latents.detach().requires_grad_())
             if player == "discriminator":
@@ -289,7 +289,7 @@ class GAN(GeneratorSampling, AveragesGradients):
         return [cast("Transform", module) for module in (*self.latent_transforms, *self.image_transforms)]
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        # Here gradients are unscaled, and whatever callbacks have added is in them.
+        # Here gradients are unscaled and include those that callbacks have added.
         index = next(i for i, own in enumerate(self._optimizers_in_order()) if own.optimizer is optimizer)
         player = PLAYERS[index]
         network = self.discriminator if player == "discriminator" else self.generator
@@ -302,14 +302,14 @@ class GAN(GeneratorSampling, AveragesGradients):
             nn.utils.clip_grad_norm_(network.parameters(), norm)
 
     def _seed_noise(self, seed: int) -> None:
-        """Seed what networks draw by themselves: noise, style mixing, dropout."""
-        # Not torch.manual_seed: it formats a stack trace for every kind of device that is not there, 1 ms per batch.
+        """Seed the random numbers that networks draw themselves: noise, style mixing, dropout."""
+        # torch.manual_seed takes 1 ms per batch, because it formats a stack trace for every missing kind of device.
         torch.default_generator.manual_seed(seed)
         if self.device.type == "cuda":
             torch.cuda.manual_seed(seed)
 
     def _count_batches_as_global_steps(self) -> None:
-        """Let one optimizer alone move `trainer.global_step`, so that it counts batches and `max_steps` means them."""
+        """Let only one optimizer increase `trainer.global_step`, so that it and `max_steps` count batches."""
         counted = "generator" if self.settings.generator_follows_every_batch else "discriminator"
         for player, optimizer in zip(PLAYERS, self._optimizers_in_order(), strict=True):
             if player != counted:
@@ -328,13 +328,13 @@ class GAN(GeneratorSampling, AveragesGradients):
 
     @property
     def kimg(self) -> float:
-        """Thousands of images the discriminator has seen, over all ranks."""
+        """Thousands of images that training has used, over all ranks."""
         return self.images_seen / 1000
 
     # ------------------------------------------------------------------ data
 
     def prepare(self, batch: Batch) -> Reals:
-        """Images in [-1, 1] at the active resolution, and labels if the game has classes."""
+        """The real samples of a batch: images in [-1, 1] at the active resolution, and labels if there are classes."""
         images, labels = images_and_labels(batch)
         if images.dtype == torch.uint8:
             images = from_bytes(images)
@@ -342,7 +342,7 @@ class GAN(GeneratorSampling, AveragesGradients):
             images = faded(images, resolution=self.resolution, fade_in=self.fade_in)
         if self.number_of_classes:
             check_label_shape(labels, images=len(images), number_of_classes=self.number_of_classes)
-            if self.images_seen == 0 and labels is not None:  # once, because reading them waits for the device
+            if self.images_seen == 0 and labels is not None:  # only once, because reading labels waits for the device
                 check_label_range(labels, number_of_classes=self.number_of_classes)
         return Reals(
             images=images.contiguous(memory_format=torch.channels_last),
@@ -350,17 +350,16 @@ class GAN(GeneratorSampling, AveragesGradients):
         )
 
     def draw(self, player: Player, reals: Reals, *, batch: Reals, turn: int, left: Leftover) -> Draws:
-        """This rank's latents and classes for a turn, the same for any number of ranks.
+        """This rank's latents and classes for a turn. Over all ranks they are the same for any number of ranks.
 
-        Classes are those of the real images, unless the loop draws them. A model whose fakes follow from the batch or
-        from the turn before overrides this.
+        Classes are those of the real images unless `uniform_labels` is set. Models may override this method.
 
         Args:
-            player: whose turn it is.
-            reals: the real samples of the turn.
+            player: player whose turn it is.
+            reals: real samples of the turn.
             batch: all real samples of the batch.
-            turn: the number of the turn within its batch.
-            left: what the turn before has left (`leftover`); empty in the first turn of a batch.
+            turn: number of the turn within its batch, from 0.
+            left: `leftover` of the preceding turn; empty in the first turn of a batch.
         """
         multiple = self.settings.generator_batch_multiple if player == "generator" else 1
         count, ranks = len(reals) * multiple, self.trainer.world_size
@@ -376,17 +375,22 @@ class GAN(GeneratorSampling, AveragesGradients):
         return replace(draws, labels=torch.cat([reals.labels] * multiple))
 
     def draw_rows(self, count: int, random: torch.Generator) -> Draws:
-        """Everything random that a turn needs for `count` fakes, but for their classes: here standard normal latents.
+        """All random numbers of a turn for `count` fakes, except their classes: here standard normal latents.
 
-        A model that needs more, for codes of an encoder, say, overrides this and returns its own kind of `Draws`: what
-        is drawn here is the same for any number of ranks, what networks draw by themselves is not.
+        A model that needs more random numbers, for example for the codes of an encoder, overrides this method and
+        returns a class derived from `Draws`. These numbers do not depend on the number of ranks.
         """
         return Draws(latents=torch.randn(count, self.latent_dim, generator=random, device=random.device), labels=None)
 
     # ------------------------------------------------------------------ growing
 
     def grow(self, resolution: int, fade_in: float, *, gradient_scale: float = 1.0) -> None:
-        """Set the active resolution of every network that can grow, and of the real images.
+        """Set the active resolution of all networks and of the real images, as `ProgressiveGrowing` does.
+
+        Args:
+            resolution: height and width of the images, in pixels.
+            fade_in: weight of the newest blocks, in (0, 1]; 1 when they are fully faded in.
+            gradient_scale: factor that `Turn.gradient_scale` has from now on.
 
         Raises:
             ValueError: if a network cannot grow.
@@ -400,7 +404,7 @@ class GAN(GeneratorSampling, AveragesGradients):
     # ------------------------------------------------------------------ Lightning's hooks
 
     def configure_optimizers(self) -> list[Optimizer]:
-        # As groups, because an optimizer takes an empty group (a critic without weights) and no empty list.
+        # In groups, because an optimizer accepts an empty group (a network without weights) but no empty list.
         discriminator, generator = (
             [{"params": [parameter for parameter in network.parameters() if parameter.requires_grad]}]
             for network in (self.discriminator, self.generator)
@@ -421,7 +425,7 @@ class GAN(GeneratorSampling, AveragesGradients):
             self.averaged |= any(isinstance(c, AveragesGenerator) for c in self.trainer.callbacks)  # type: ignore[attr-defined]
             if self.settings.compile:
                 graph = torch.compile(self.cost, fullgraph=True, dynamic=False)
-                # Without this flag the inner gradient of a penalty would break the graph.
+                # Otherwise the inner gradient of a penalty would break the graph.
                 self._play_cost = tracing_inner_gradients(graph)
 
     def configure_model(self) -> None:
@@ -431,11 +435,11 @@ class GAN(GeneratorSampling, AveragesGradients):
 
     def train(self, mode: bool = True) -> "GAN":
         super().train(mode)
-        self.generator_ema.eval()  # it is only ever sampled
+        self.generator_ema.eval()  # it is only used for sampling
         return self
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Nothing: callbacks evaluate. It is here so that `validate` runs."""
+        """Do nothing. Callbacks evaluate; Lightning requires this method for `validate`."""
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """Nothing: callbacks evaluate. It is here so that `test` runs."""
+        """Do nothing. Callbacks evaluate; Lightning requires this method for `test`."""

@@ -1,4 +1,4 @@
-"""What a checkpoint keeps of the arguments that a model was made with."""
+"""Selects the constructor's arguments that are saved in checkpoints as hyperparameters."""
 
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -10,12 +10,12 @@ if TYPE_CHECKING:
 
 
 def unsaved_arguments(*of_the_model: str) -> list[str]:
-    """Arguments that checkpoints leave out: modules, callables and dataclasses would have to be unpickled.
+    """Names of the arguments that are not saved: modules, callables and dataclasses, which would need unpickling.
 
-    Under the command line every argument is plain data and is saved.
+    If the command line constructs the model, every argument is plain data, and the list is empty.
 
     Args:
-        of_the_model: those that are not every model's.
+        of_the_model: names of such arguments that only this model has.
     """
     if made_by_the_command_line():
         return []
@@ -23,7 +23,11 @@ def unsaved_arguments(*of_the_model: str) -> list[str]:
 
 
 def plain_data(**settings: "DataclassInstance") -> dict[str, Any]:
-    """Hyperparameters of dataclasses of plain data: as plain data, and who makes dataclasses of them again."""
+    """Hyperparameters that save dataclasses as dictionaries, and name the function that restores the dataclasses.
+
+    Args:
+        settings: dataclasses of plain data, by the names of the arguments.
+    """
     return {
         **{name: asdict(of_one) for name, of_one in settings.items()},
         "_instantiator": "lightning.pytorch.cli.instantiate_module",

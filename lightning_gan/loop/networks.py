@@ -1,4 +1,4 @@
-"""Networks by their attribute paths."""
+"""Finds networks by their attribute paths."""
 
 from torch import nn
 
@@ -7,12 +7,12 @@ def network_of(module: nn.Module, path: str, *, setting: str) -> nn.Module:
     """The network at an attribute path such as `"generator"` or `"nets.generator"`.
 
     Args:
-        module: what the path begins in.
+        module: module that the path starts from.
         path: attribute names, joined by dots.
-        setting: the callback and its argument, for the error.
+        setting: name of the callback and its argument, for the error message.
 
     Raises:
-        ValueError: if there is none, with the names of those that are there.
+        ValueError: if there is no such network. The message lists the networks that exist.
     """
     try:
         return module.get_submodule(path)
@@ -24,7 +24,7 @@ def network_of(module: nn.Module, path: str, *, setting: str) -> nn.Module:
 
 
 def _names_around(module: nn.Module, path: str) -> list[str]:
-    """Paths of the networks beside the first part of the path that is not there.
+    """Paths of the networks that exist at the level of the first missing part of the path.
 
     Example:
         >>> generator = nn.ModuleDict({"mapping": nn.Identity(), "synthesis": nn.Identity()})

@@ -1,4 +1,4 @@
-"""What the loop asks of a penalty: whether it is due, its number, and what it does after the step."""
+"""The interface of penalties for the loop: when a penalty is due, its value, and its update after the step."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -14,22 +14,23 @@ from lightning_gan.tensors.shapes import Scalar
 
 @dataclass(kw_only=True, eq=False)
 class PenaltyTerm(Callback):
-    """A term of one player's cost. `GAN` looks for these among the trainer's callbacks and adds them to its own cost.
+    """A term of one player's cost. `GAN` finds these terms among the trainer's callbacks and adds them to its own cost.
 
-    `foreign.penalty.Penalty` makes such a term work in every LightningModule; regularizers derive from that class.
+    Regularizers derive from `foreign.penalty.Penalty`, which makes such a term work in every LightningModule.
 
     Args:
-        every_n_turns: the penalty joins every n-th turn of its player with n times the weight (lazy regularization,
-            Karras et al. 2020, arXiv:1912.04958, appendix B). The Adam betas are left as they are, because the penalty
-            joins a step that happens anyway.
+        every_n_turns: Interval of the penalty, in turns of its player. The penalty is added in every n-th turn, with n
+            times its weight (lazy regularization, Karras et al. 2020, arXiv:1912.04958, appendix B). The betas of Adam
+            are not changed, because the penalty does not add steps.
 
     Raises:
         ValueError: for a negative weight or an interval below 1.
     """
 
     name: ClassVar[str]
-    """The name its value is logged under."""
+    """Name under which the value of the penalty is logged."""
     player: ClassVar[Player]
+    """Player whose cost the penalty is added to."""
     differentiates_real: ClassVar[bool] = False
     """Whether `turn.real` must require grad."""
     differentiates_fake: ClassVar[bool] = False
@@ -47,18 +48,18 @@ class PenaltyTerm(Callback):
     @property
     @abstractmethod
     def weight(self) -> float:
-        """What the unweighted number is multiplied by."""
+        """Factor that the value of `penalty` is multiplied by, at least 0."""
 
     @abstractmethod
     def penalty(self, turn: Turn) -> Scalar:
-        """The unweighted number, averaged over the batch."""
+        """The unweighted penalty as a scalar, averaged over the batch."""
 
     def weighted(self, turn: Turn) -> Scalar:
-        """What joins the player's cost in a turn that is due."""
+        """The value that is added to the player's cost in a turn that is due: ``weight * every_n_turns * penalty``."""
         return self.weight * self.every_n_turns * self.penalty(turn)
 
     def is_due(self, player: Player) -> bool:
-        """Count a turn of `player`; true when the penalty joins it. The first turn is always due."""
+        """Count a turn of `player`, and return whether the penalty is added in it. The first turn is always due."""
         if player != self.player:
             return False
         due = self._turns_seen % self.every_n_turns == 0
@@ -66,10 +67,13 @@ class PenaltyTerm(Callback):
         return due
 
     def after_step(self, strategy: Strategy) -> None:
-        """Called after the step of every turn that the penalty joined, to update state from what `penalty` measured.
+        """Update the state of the penalty. The loop calls it after the step of every turn in which it was added.
 
-        A running mean or a multiplier belongs here and not into `penalty`, which is traced into one graph: there,
-        keep the detached measurement; here, average it over ranks (`strategy.reduce(value, reduce_op="mean")`).
+        Update a running mean or a multiplier here and not in `penalty`, which is compiled into one graph. Store the
+        detached value in `penalty`, and average it over ranks here: `strategy.reduce(value, reduce_op="mean")`.
+
+        Args:
+            strategy: strategy of the trainer.
         """
 
     def state_dict(self) -> dict[str, Any]:
@@ -81,7 +85,7 @@ class PenaltyTerm(Callback):
 
 
 def named(due: Sequence[PenaltyTerm]) -> dict[str, PenaltyTerm]:
-    """Penalties by the names of their terms; a second one of the same name (on other images, say) is numbered."""
+    """Penalties by their names. A second penalty of the same name gets a number: `name_2`."""
     names: dict[str, PenaltyTerm] = {}
     for penalty in due:
         alike = sum(other.name == penalty.name for other in names.values())

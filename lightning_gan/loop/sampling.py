@@ -1,4 +1,4 @@
-"""Samples of a trained generator: the part of a GAN that one uses after training."""
+"""Sampling from a trained generator."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ from lightning_gan.tensors.shapes import Images, Labels, Latents
 
 @contextmanager
 def evaluation_mode(module: nn.Module) -> Iterator[None]:
-    """Inside, every submodule is in evaluation mode; afterwards each is in the mode it was in."""
+    """Context manager that sets every submodule to evaluation mode, and afterwards to the mode that it had before."""
     modes = {submodule: submodule.training for submodule in module.modules()}
     module.eval()
     try:
@@ -26,14 +26,14 @@ def evaluation_mode(module: nn.Module) -> Iterator[None]:
 
 
 class GeneratorSampling(LightningModule):
-    """A module with a generator, and the average of its weights, that can be sampled.
+    """A module with a generator and a copy of it with averaged weights, from which images can be sampled.
 
     Attributes:
-        generator: the generator in training.
-        generator_ema: the average of its weights.
+        generator: the generator that is trained.
+        generator_ema: the copy of the generator that has averaged weights.
         latent_dim: size of a latent.
-        number_of_classes: 0 without classes.
-        averaged: whether a callback moves `generator_ema`.
+        number_of_classes: number of classes; 0 without classes.
+        averaged: whether a callback updates `generator_ema`.
     """
 
     generator: nn.Module
@@ -43,7 +43,16 @@ class GeneratorSampling(LightningModule):
     averaged: bool
 
     def draw_latents(self, count: int, *, seed: int) -> tuple[Latents, Labels | None]:
-        """Inputs for `sample`: a function of `count` and `seed` alone. Labels go through the classes in turn."""
+        """Latents and labels for `sample`, which depend only on `count` and `seed`.
+
+        Args:
+            count: number of samples.
+            seed: seed of the latents.
+
+        Returns:
+            Standard normal latents, `count latent_dim`, and class indices 0, 1, ..., K-1, 0, 1, ...; None without
+            classes.
+        """
         generator = torch.Generator().manual_seed(derived_seed(seed, "samples"))
         latents = torch.randn(count, self.latent_dim, generator=generator).to(self.device)
         if not self.number_of_classes:
@@ -52,23 +61,26 @@ class GeneratorSampling(LightningModule):
 
     @property
     def sampling_generator(self) -> nn.Module:
-        """The EMA generator if an `EMA` callback moves it, else the generator."""
+        """The generator with averaged weights if a callback updates it, otherwise the generator that is trained."""
         return self.generator_ema if self.averaged else self.generator
 
     @torch.no_grad()
     def sample(
         self, latents: Latents, labels: Labels | None = None, *, truncation: float = 1.0, ema: bool = True
     ) -> Images:
-        """Images in about [-1, 1] (not clipped), at the active resolution, from networks in evaluation mode.
+        """Images in about [-1, 1] (not clipped), `batch channels height width`, from networks in evaluation mode.
+
+        The images have the active resolution.
 
         Args:
-            latents: `batch latent_dim`, standard normal.
-            labels: class indices, needed if `number_of_classes` is not 0.
-            truncation: 1 samples the whole distribution; a model that offers less overrides `truncated`.
-            ema: sample the EMA generator, if there is one.
+            latents: standard normal latents, `batch latent_dim`.
+            labels: class indices or multi-hot rows; required if `number_of_classes` is not 0.
+            truncation: strength of the truncation trick. 1 samples the whole distribution; other values are for models
+                that override `truncated`.
+            ema: True samples the generator with averaged weights, if a callback updates it.
 
         Raises:
-            ValueError: if labels are missing or out of range, or the model cannot truncate.
+            ValueError: if labels are missing or out of range, or the model has no truncation trick.
         """
         labels = self.checked_labels(labels)
         network = self.sampling_generator if ema else self.generator
@@ -77,7 +89,7 @@ class GeneratorSampling(LightningModule):
         return full_precision(images)
 
     def checked_labels(self, labels: Labels | None) -> Labels | None:
-        """The labels to sample with: those given, or None without classes.
+        """Check the labels to sample with. The result is None if the model has no classes.
 
         Raises:
             ValueError: if the model has classes and labels are missing or out of range.
@@ -90,7 +102,17 @@ class GeneratorSampling(LightningModule):
         return labels
 
     def truncated(self, network: nn.Module, latents: Latents, labels: Labels | None, *, truncation: float) -> Images:
-        """Images of `network` with the model's own truncation trick; this base has none."""
+        """Images of `network` with the model's truncation trick. The base class has none; models may override this.
+
+        Args:
+            network: generator in evaluation mode.
+            latents: standard normal latents, `batch latent_dim`.
+            labels: class indices or multi-hot rows; None without classes.
+            truncation: strength of the truncation trick; 1 samples the whole distribution.
+
+        Raises:
+            ValueError: if `truncation` is not 1 and the model has no truncation trick.
+        """
         if truncation != 1.0:
             raise ValueError(f"{type(self).__name__} has no truncation trick; truncation={truncation} must be 1")
         images: Images = network(latents) if labels is None else network(latents, labels)

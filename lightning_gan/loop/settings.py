@@ -1,4 +1,4 @@
-"""How a model is trained: its loss, its optimizers, how the players alternate, and its seed, as one argument."""
+"""The settings of a training as one argument: loss, optimizers, alternation of the players, and seed."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from lightning_gan.optimizers import GANAdam
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """How a model is trained. These settings are the same for every model.
+    """The settings of a training, which are the same for every model.
 
     Args:
         loss: The adversarial loss of both players. None takes the model's own, which is the non-saturating loss unless
@@ -84,10 +84,10 @@ class Training:
                 raise ValueError(f"{name}={limit} must be positive; leave it out for no clipping")
 
     def check_default_loss(self, model: str) -> None:
-        """For models with an objective of their own.
+        """Check that no loss is given. Models with their own objective call this method.
 
         Args:
-            model: The name of the model, for the message.
+            model: Name of the model, for the error message.
 
         Raises:
             ValueError: if a loss is given.
@@ -97,14 +97,18 @@ class Training:
 
     @property
     def pieces(self) -> int:
-        """How many turns share a batch."""
+        """The number of parts that each batch is divided into, one for each turn of the discriminator."""
         return max(self.discriminator_turns, 1) if self.turns_share_batch else 1
 
     @property
     def generator_follows_every_batch(self) -> bool:
-        """Whether the generator has a turn with each batch."""
+        """Whether the generator has a turn in every batch."""
         return self.turns_share_batch or self.discriminator_turns == 0
 
     def generator_follows(self, discriminator_turns_taken: int) -> bool:
-        """Whether the generator's turn is due after a batch, and so many turns of the discriminator in all."""
+        """Whether the generator has a turn in this batch.
+
+        Args:
+            discriminator_turns_taken: Number of turns that the discriminator has had since the start of training.
+        """
         return self.generator_follows_every_batch or discriminator_turns_taken % self.discriminator_turns == 0

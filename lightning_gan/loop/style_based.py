@@ -1,4 +1,4 @@
-"""What GANs offer whose images are made from a style for each layer, as StyleGAN's (arXiv:1812.04948) are."""
+"""The interface of GANs that make images from one style per layer, such as StyleGAN (arXiv:1812.04948)."""
 
 from collections.abc import Collection
 from typing import Protocol, TypeAlias, runtime_checkable
@@ -10,36 +10,50 @@ from torch import Tensor
 from lightning_gan.tensors.shapes import Images, Labels, Latents
 
 Styles: TypeAlias = Float[Tensor, "batch layers style_dim"]
-"""The styles of images, one for each layer of the synthesis network."""
+"""The styles w of images, one for each layer of the synthesis network."""
 
 
 @runtime_checkable
 class StyleBased(Protocol):
-    """A GAN whose images are made from a style for each layer, and from noise."""
+    """A GAN that makes images from one style per layer, and from noise."""
 
     @property
     def style_resolutions(self) -> list[int]:
-        """The resolution of every layer that is active: 4, 4, 8, 8 ..."""
+        """The resolutions of the active layers, in pixels: 4, 4, 8, 8, ..."""
 
     def styles(
         self, latents: Latents, labels: Labels | None = None, *, truncation: float = 1.0, ema: bool = True
     ) -> Styles:
-        """Latents to styles, by a network in evaluation mode."""
+        """Map latents to styles, `batch layers style_dim`, with a network in evaluation mode.
+
+        Args:
+            latents: standard normal latents z, `batch latent_dim`.
+            labels: class indices or multi-hot rows; required if the model has classes.
+            truncation: factor psi of the truncation trick; 1 does not truncate.
+            ema: True uses the averaged weights, if a callback updates them.
+        """
 
     def synthesize(self, styles: Styles, *, noisy_layers: Collection[int] | None = None, ema: bool = True) -> Images:
-        """Styles to images, with fresh noise for each image in these layers, None being all, and none in the others."""
+        """Make images in about [-1, 1], `batch channels height width`, of styles.
+
+        Args:
+            styles: styles w, `batch layers style_dim`.
+            noisy_layers: indices of the layers that add new noise to each image; the others add none. None means all
+                layers.
+            ema: True uses the averaged weights, if a callback updates them.
+        """
 
 
 def style_based_of(module: LightningModule, *, asker: str, remedy: str) -> StyleBased:
-    """The module, as one that has styles.
+    """The module, typed as `StyleBased`.
 
     Args:
         module: the model.
-        asker: the callback, for the error.
-        remedy: what to do instead, for the error.
+        asker: name of the callback, for the error message.
+        remedy: advice to the user, for the error message.
 
     Raises:
-        ValueError: if it has none.
+        ValueError: if the module has no styles.
     """
     if not isinstance(module, StyleBased):
         raise ValueError(f"{asker}: {type(module).__name__} has no styles; {remedy}")

@@ -1,7 +1,7 @@
-"""What images and latents pass through on their way into the networks: augmentation, instance noise, latent steps.
+"""Transforms of the networks' inputs: of images (augmentation, instance noise) and of latents (latent optimization).
 
-A `GAN` has two lists of transforms, `image_transforms` and `latent_transforms`. They are submodules: they are saved,
-moved to devices and compiled with it. Penalties that differentiate by images do so in front of the transforms.
+A `GAN` has two lists of them, `image_transforms` and `latent_transforms`. They are submodules, which are saved, moved
+to devices and compiled with it. Gradient penalties differentiate with respect to the images before the transforms.
 """
 
 from abc import ABC, abstractmethod
@@ -15,50 +15,60 @@ from lightning_gan.tensors.shapes import FakeImages, FakeLabels, FakeLatents, Fa
 
 
 class Transform(nn.Module, ABC):
-    """What both kinds have in common: they are told the clock and the player.
+    """Base class of transforms. The loop passes them the number of images seen and the player whose turn it is.
 
     Attributes:
-        player: whose turn it is; None in modules whose turns are not known.
+        player: player whose turn it is; None in modules whose turns are not known.
     """
 
     player: Player | None = None
 
     def begin_batch(self, images_seen: int) -> None:
-        """Called before every batch, outside of compiled graphs.
+        """Update the transform. The loop calls it before every batch, outside of compiled graphs.
 
-        Keep what follows from the clock in a tensor (a buffer) and change it in place: a number in Python would be a
-        constant of the graph, which would then be compiled anew.
+        Store values that depend on `images_seen` in a buffer and change it in place. A Python number would be a
+        constant of the compiled graph, which would be compiled again for every new value.
 
         Args:
-            images_seen: images that training has used before this batch, over all ranks.
+            images_seen: number of images that training has used before this batch, over all ranks.
         """
 
 
 class ImageTransform(Transform):
-    """What every image passes through before the discriminator sees it, real and fake alike, while it trains."""
+    """A transform of all images, real and fake, that the discriminator is given in training mode."""
 
     @abstractmethod
     def forward(self, images: FakeImages) -> FakeImages:
-        """Images as the discriminator sees them, in the shape that they had. Draw from the global random state."""
+        """Transform images. Random numbers are drawn from torch's global random state.
+
+        Args:
+            images: images in about [-1, 1], `batch channels height width`.
+
+        Returns:
+            The images that the discriminator is given, of the same shape.
+        """
 
 
 class LatentTransform(Transform):
-    """What the latents of a turn pass through before the generator makes the turn's fakes of them."""
+    """A transform of the latents of a turn, from which the generator then makes the fakes of the turn."""
 
     differentiates: ClassVar[bool] = False
-    """Whether it takes gradients by the latents. They then require grad."""
+    """Whether the transform differentiates with respect to the latents. They then require grad."""
 
     @abstractmethod
     def forward(
         self, latents: FakeLatents, labels: FakeLabels | None, *, score: Callable[[FakeLatents], FakeLogits]
     ) -> FakeLatents:
-        """Other latents, in the shape that they had.
+        """Transform latents.
 
-        The discriminator's turn makes its fakes without gradients: what differentiates there does so within
+        In the discriminator's turn, fakes are made without gradients. A transform that differentiates must then use
         `torch.enable_grad()`.
 
         Args:
-            latents: as they were drawn.
-            labels: the classes of the fakes, None without classes.
-            score: the discriminator's scores of the images that the generator makes of latents.
+            latents: latents as they were drawn, `fakes latent_dim`.
+            labels: classes of the fakes; None without classes.
+            score: function from latents to the discriminator's scores of the images that the generator makes of them.
+
+        Returns:
+            The latents that the generator is given, of the same shape.
         """

@@ -1,4 +1,4 @@
-"""One player's turn: what the forward passes of its networks gave."""
+"""The results of the forward passes of one player's turn."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,23 +17,23 @@ from lightning_gan.tensors.shapes import (
 )
 
 Player: TypeAlias = Literal["discriminator", "generator"]
-"""The two sides of the game; a turn is one side's move."""
+"""The two players. A turn is one player's optimizer step."""
 
 PLAYERS: tuple[Player, Player] = ("discriminator", "generator")
-"""Both players, in the order in which their optimizers stand."""
+"""Both players, in the order of their optimizers."""
 
 Critic: TypeAlias = Callable[[Images, Labels | None], Logits]
-"""Scores images: ``critic(images, labels)``."""
+"""Function that returns the discriminator's raw scores of images: ``critic(images, labels)``."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scores:
-    """What the discriminator makes of a turn's images. Models whose discriminators say more derive from it.
+    """The discriminator's scores of a turn's images. Models whose discriminator has more outputs derive from it.
 
     Attributes:
-        real_logits: scores of the real images; None in the generator's turn unless the loss asks for them.
-        fake_logits: scores of the fakes.
-        critic: scores other images in the same way.
+        real_logits: raw scores of the real images; None in the generator's turn unless the loss needs them.
+        fake_logits: raw scores of the fakes.
+        critic: function that scores other images in the same way.
     """
 
     real_logits: Logits | None
@@ -43,18 +43,19 @@ class Scores:
 
 @dataclass(frozen=True, kw_only=True)
 class Turn:
-    """Everything that a turn's forward passes gave, for the loss and the penalties.
+    """All results of a turn's forward passes, from which the loss and the penalties are computed.
 
     Attributes:
-        player: whose turn it is.
-        reals: the real samples of the turn.
-        draws: what the fakes are made from.
-        fake: the generator's images; without gradient to the generator in the discriminator's turn.
-        scores: what the discriminator makes of the real images and of the fakes.
-        generator: makes other images: ``generator(latents, labels)``.
-        gradient_scale: factor that turns a gradient by these images into the gradient by the full-size image. It is 1,
-            except while a network grows: the authors' critics are fed images upscaled by `f` per side, and the gradient
-            by an upscaled image is 1/f of the gradient by the small one (in the norm).
+        player: player whose turn it is.
+        reals: real samples of the turn.
+        draws: latents and labels that the fakes are made from.
+        fake: fakes of the turn. In the discriminator's turn they have no gradient to the generator.
+        scores: the discriminator's scores of the real images and of the fakes.
+        generator: function that makes other images: ``generator(latents, labels)``.
+        gradient_scale: factor that converts a gradient with respect to these images into the gradient with respect to
+            the full-size image. It is 1, except while a network grows: the discriminators of the authors take images
+            that are upscaled by a factor f per side, and the norm of the gradient with respect to an upscaled image is
+            1/f of the norm with respect to the small one.
     """
 
     player: Player
@@ -67,34 +68,39 @@ class Turn:
 
     @property
     def real(self) -> Images:
-        """Images of the data set, `batch channels height width`, in [-1, 1]."""
+        """The real images in [-1, 1], `batch channels height width`."""
         return self.reals.images
 
     @property
     def labels(self) -> Labels | None:
-        """The real images' labels, None without classes."""
+        """The labels of the real images; None without classes."""
         return self.reals.labels
 
     @property
     def latents(self) -> FakeLatents:
-        """The generator's inputs."""
+        """The latents that the fakes are made from, `fakes latent_dim`."""
         return self.draws.latents
 
     @property
     def fake_labels(self) -> FakeLabels | None:
-        """The labels that the fakes were made for, None without classes."""
+        """The labels of the fakes; None without classes."""
         return self.draws.labels
 
     @property
     def real_logits(self) -> Logits | None:
-        """Scores of the real images; None in the generator's turn unless the loss asks for them."""
+        """Raw scores of the real images; None in the generator's turn unless the loss needs them."""
         return self.scores.real_logits
 
     @property
     def fake_logits(self) -> FakeLogits:
-        """Scores of the fakes."""
+        """Raw scores of the fakes."""
         return self.scores.fake_logits
 
     def critic(self, images: Images, labels: Labels | None) -> Logits:
-        """Scores of other images, by the discriminator as it judged this turn's."""
+        """Raw scores of other images, computed by the discriminator in the same way as those of this turn.
+
+        Args:
+            images: images in about [-1, 1], `batch channels height width`.
+            labels: labels of the images; None without classes.
+        """
         return self.scores.critic(images, labels)

@@ -1,4 +1,4 @@
-"""Optimizers for two players."""
+"""Optimizers for the training of two players."""
 
 from lightning_gan.optimizers.adam import GANAdam
 from lightning_gan.optimizers.extrapolation import ExtraAdam, OptimisticAdam

@@ -1,4 +1,4 @@
-"""Adam with the constants of the field, as a class, so that configurations can name it and print its defaults."""
+"""Adam with the default settings of PGGAN and StyleGAN, as a class that configurations can name."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -10,15 +10,16 @@ from torch import Tensor
 class GANAdam(torch.optim.Adam):
     """Adam without momentum: betas (0, 0.99), as in PGGAN and every StyleGAN (arXiv:1710.10196, appendix A.1).
 
-    Momentum averages gradients of an opponent that has moved on since.
+    Momentum would average gradients that were computed against older weights of the opponent.
 
     Args:
-        params: what to optimize.
+        params: parameters to optimize, or parameter groups.
         lr: learning rate.
-        betas: decay of the two moments.
-        eps: added to the root of the second moment.
-        weight_decay: L2 penalty.
-        fused: one kernel for all parameters; on CPU it is several times faster for the many small tensors of a GAN.
+        betas: decay rates of the running averages of the gradient and of its square, each in [0, 1).
+        eps: number that is added to the square root of the second moment.
+        weight_decay: factor of the L2 penalty on the parameters; 0 adds none.
+        fused: True updates all parameters in one kernel. On CPU this is several times faster for the many small tensors
+            of a GAN.
     """
 
     def __init__(

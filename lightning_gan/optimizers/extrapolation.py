@@ -1,8 +1,8 @@
-"""Optimizers for games: plain gradient steps circle around an equilibrium, these look one step ahead and reach it.
+"""Optimizers for two-player games, in which plain gradient steps can rotate around an equilibrium without convergence.
 
-On the bilinear game ``min_theta max_phi theta * phi`` with steps h the distance to the equilibrium is multiplied by
-``sqrt(1 + h^2)`` in a simultaneous gradient step, by ``sqrt(1 - h^2 + h^4)`` in an extragradient step, and by less than
-1 in an optimistic step with h below ``1 / sqrt(3)``.
+On the bilinear game ``min_theta max_phi theta * phi`` with step size h, the distance to the equilibrium is multiplied
+by ``sqrt(1 + h^2)`` in a simultaneous gradient step, by ``sqrt(1 - h^2 + h^4)`` in an extragradient step, and by less
+than 1 in an optimistic step with h below ``1 / sqrt(3)``.
 """
 
 from collections.abc import Callable, Iterable
@@ -15,20 +15,22 @@ from torch import Tensor
 class ExtraAdam(torch.optim.Adam):
     """Extragradient with Adam's directions (Gidel et al. 2019, arXiv:1802.10551, algorithm 4).
 
-    Calls of `step` alternate: the first *extrapolates*, ``w' = w - lr * d(w)``, and keeps w; the second *updates*,
-    ``w <- w - lr * d(w')``, from the copy that was kept. Two batches are one iteration. Both players need this
-    optimizer, so that they are extrapolated together. In this package's alternating loop each player sees the other's
-    newest weights, which contracts more: the bilinear game by ``sqrt(1 - h^2)``.
+    Calls of `step` alternate. The first call *extrapolates*, ``w' = w - lr * d(w)``, and stores w. The second call
+    *updates* the stored copy, ``w <- w - lr * d(w')``. Two batches are one iteration. Use this optimizer for both
+    players, so that both are extrapolated in the same batch. In this package's alternating loop each player is trained
+    against the other's newest weights, which converges faster: the distance to the equilibrium of the bilinear game is
+    multiplied by ``sqrt(1 - h^2)``.
 
-    After an odd number of batches the networks hold extrapolated weights: an average of weights takes them in, and a
-    checkpoint has both, so that training goes on exactly.
+    After an odd number of batches the networks have extrapolated weights. An average of weights includes these. A
+    checkpoint contains the extrapolated and the stored weights, so that training resumes exactly.
 
     Args:
-        params: what to optimize.
-        lr: learning rate of both halves.
-        betas: decay of the two moments, which move in both halves.
-        eps: added to the root of the second moment.
-        fused: one kernel for all parameters.
+        params: parameters to optimize, or parameter groups.
+        lr: learning rate of the extrapolation and of the update.
+        betas: decay rates of the running averages of the gradient and of its square, each in [0, 1). Both calls update
+            the averages.
+        eps: number that is added to the square root of the second moment.
+        fused: True updates all parameters in one kernel.
     """
 
     def __init__(
@@ -41,19 +43,27 @@ class ExtraAdam(torch.optim.Adam):
     ) -> None:
         super().__init__(params, lr=lr, betas=(float(betas[0]), float(betas[1])), eps=eps, fused=fused)
         for group in self.param_groups:
-            group["extrapolated"] = False  # among the settings, because those are saved
+            group["extrapolated"] = False  # part of the group's settings, because those are saved
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Extrapolate, or update from where the last call extrapolated."""
+        """Extrapolate the weights, or update the weights that were stored before the last extrapolation.
+
+        Args:
+            closure: function that computes the gradients at the present weights and returns the loss; None if the
+                gradients are already there.
+
+        Returns:
+            What the closure returned, or None without a closure.
+        """
         result = None
         if closure is not None:
-            # Before anything moves: it computes gradients at the weights of the moment.
+            # The closure runs before the weights change, because it computes gradients at the present weights.
             with torch.enable_grad():
                 result = closure()
         if self.param_groups[0]["extrapolated"]:
             for weight in _weights(self):
-                # Whatever has no copy had no gradient, and so was not extrapolated.
+                # A weight without a copy had no gradient, so it was not extrapolated.
                 if "anchor" in self.state[weight]:
                     weight.copy_(self.state[weight]["anchor"])
             super().step()
@@ -61,7 +71,7 @@ class ExtraAdam(torch.optim.Adam):
             anchors = [weight.clone() for weight in _weights(self)]
             super().step()
             for weight, anchor in zip(_weights(self), anchors, strict=True):
-                if self.state[weight]:  # Adam takes an empty state for a new one, so nothing else may fill it
+                if self.state[weight]:  # Adam initializes empty states, so nothing may be stored in an empty one
                     self.state[weight]["anchor"] = anchor
         for group in self.param_groups:
             group["extrapolated"] = not group["extrapolated"]
@@ -69,15 +79,16 @@ class ExtraAdam(torch.optim.Adam):
 
 
 class OptimisticAdam(torch.optim.Adam):
-    """Adam that takes every direction twice and takes the one before back (Daskalakis et al. 2018, arXiv:1711.00141,
-    algorithm 1): ``w <- w - 2 lr * d_t + lr * d_{t-1}``, with ``d_0 = 0``. One gradient for each step.
+    """Optimistic Adam: ``w <- w - 2 lr * d_t + lr * d_{t-1}``, with ``d_0 = 0`` and Adam's direction d_t.
+
+    It is algorithm 1 of Daskalakis et al. 2018 (arXiv:1711.00141). Each step needs one gradient.
 
     Args:
-        params: what to optimize.
+        params: parameters to optimize, or parameter groups.
         lr: learning rate.
-        betas: decay of the two moments.
-        eps: added to the root of the second moment.
-        fused: one kernel for all parameters.
+        betas: decay rates of the running averages of the gradient and of its square, each in [0, 1).
+        eps: number that is added to the square root of the second moment.
+        fused: True updates all parameters in one kernel.
     """
 
     def __init__(
@@ -92,7 +103,15 @@ class OptimisticAdam(torch.optim.Adam):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """One optimistic step."""
+        """Take one optimistic step.
+
+        Args:
+            closure: function that computes the gradients at the present weights and returns the loss; None if the
+                gradients are already there.
+
+        Returns:
+            What the closure returned, or None without a closure.
+        """
         result = None
         if closure is not None:
             with torch.enable_grad():
@@ -101,7 +120,7 @@ class OptimisticAdam(torch.optim.Adam):
         before = [weight.clone() for weight in moving]
         super().step()
         for weight, old in zip(moving, before, strict=True):
-            # A tensor of its own, never the gradient: that is overwritten before it is needed again.
+            # The move is a new tensor and not the gradient's, which is overwritten before the move is needed again.
             move = weight - old
             weight.add_(move)
             if "previous_move" in self.state[weight]:

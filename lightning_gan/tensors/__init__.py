@@ -1,1 +1,1 @@
-"""What all rooms agree on about tensors: shapes, seeds, precision, images as bytes."""
+"""Conventions for tensors in the whole package: shapes, seeds, precision, images as bytes."""

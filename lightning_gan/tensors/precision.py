@@ -1,12 +1,13 @@
-"""Where half precision would hurt."""
+"""Conversion to fp32 for computations that half precision would round too much."""
 
 import torch
 from torch import Tensor
 
 
 def full_precision(tensor: Tensor) -> Tensor:
-    """fp32 from anything less; fp32 and fp64 as they are.
+    """Convert a tensor of lower precision to fp32; tensors in fp32 and fp64 keep their dtype.
 
-    For losses, penalties, statistics over a batch and other sums of many small squares: bf16 keeps 8 bits of them.
+    It is used for losses, penalties, statistics over a batch and other sums of many small squares, because bf16 has
+    only 8 significant bits.
     """
     return tensor.to(torch.promote_types(tensor.dtype, torch.float32))

@@ -1,12 +1,15 @@
-"""Randomness as a pure function of (seed, position): nothing but counters has to be saved for an exact resume."""
+"""Random numbers as a pure function of a seed and a position, so that an exact resume needs only saved counters."""
 
 import hashlib
 
 
 def derived_seed(*parts: int | str) -> int:
-    """A 63-bit seed that depends on every part and on their order.
+    """A 63-bit seed, computed as a hash (BLAKE2b) of all parts in their order.
 
-    Neighbouring positions give unrelated seeds, which adding numbers to a seed would not.
+    Neighbouring positions give unrelated seeds. Adding the position to a seed would not.
+
+    Args:
+        parts: integers and strings, such as a seed, the purpose of the numbers and a counter.
 
     Example:
         >>> derived_seed(0, "latents", 64)

@@ -1,6 +1,6 @@
-"""The nouns of the package: what a tensor holds and which shape it has.
+"""Type aliases for tensors, which state what a tensor contains and its shape.
 
-Signatures use these names; the test suite alone checks them at run time (jaxtyping + beartype).
+Signatures use these names. Only the test suite checks them at run time (jaxtyping and beartype).
 """
 
 from typing import TypeAlias
@@ -9,10 +9,10 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 Images: TypeAlias = Float[Tensor, "batch channels height width"]
-"""Images in [-1, 1] (generators may overshoot)."""
+"""Images in [-1, 1]. Values of generated images may lie slightly outside."""
 
 ImageBytes: TypeAlias = UInt8[Tensor, "batch channels height width"]
-"""Images in 0..255, as they travel from the disk to the device."""
+"""Images in 0..255, as datasets load them and as they are copied to the device."""
 
 Latents: TypeAlias = Float[Tensor, "batch latent"]
 """Inputs of the generator, usually standard normal."""
@@ -21,19 +21,21 @@ Labels: TypeAlias = Int[Tensor, " batch"] | Float[Tensor, "batch classes"]
 """Class indices 0..K-1, or multi-hot (one-hot) rows."""
 
 Logits: TypeAlias = Float[Tensor, "batch ..."]
-"""Raw scores of a critic, without sigmoid; high means real. One number per sample, or a map of them (patch critics)."""
+"""Raw scores of a discriminator, without sigmoid. A high score means real.
+
+There is one number per sample, or a map of numbers per sample (patch discriminators)."""
 
 FakeImages: TypeAlias = Float[Tensor, "fakes channels height width"]
-"""Generated images; a generator's turn may make more of them than there are real images in the batch."""
+"""Generated images in about [-1, 1]. Their number may be larger than that of the real images in the batch."""
 
 FakeLatents: TypeAlias = Float[Tensor, "fakes latent"]
-"""What they are made from."""
+"""Latents that the generator makes the generated images from."""
 
 FakeLabels: TypeAlias = Int[Tensor, " fakes"] | Float[Tensor, "fakes classes"]
-"""What they were made for."""
+"""Classes of the generated images: indices 0..K-1, or multi-hot (one-hot) rows."""
 
 FakeLogits: TypeAlias = Float[Tensor, "fakes ..."]
-"""What the critic says of them."""
+"""Raw scores of the generated images by the discriminator, without sigmoid."""
 
 PerSample: TypeAlias = Float[Tensor, " batch"]
 """One number per sample."""
@@ -42,4 +44,4 @@ Scalar: TypeAlias = Float[Tensor, ""]
 """One number."""
 
 Features: TypeAlias = Float[Tensor, "batch features"]
-"""One feature vector per image, for the metrics."""
+"""One feature vector per image, as the metrics use them."""

@@ -83,7 +83,7 @@ from tests.cli.command_line import message_of, run, write
         ),
         (
             "test --ckpt_path last",
-            "--ckpt_path last: of which run? Give its --config or --name, or the checkpoint's path",
+            "--ckpt_path last: the run is not known; give its --config or --name, or the checkpoint's path",
         ),
         (
             "fit --config tiny.yaml --name a/b",

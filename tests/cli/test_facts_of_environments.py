@@ -64,7 +64,7 @@ def test_a_policy_that_contradicts_its_environment_is_refused(
 ) -> None:
     message = message_of(f"fit --config swing.yaml --model.{setting}", capsys)
     fact = setting.partition("=")[0]
-    assert f"but Rollouts has {fact}={known}; leave the model's out" in message
+    assert f"but Rollouts has {fact}={known}; leave model.{fact} out, because it follows" in message
 
 
 def test_a_policy_on_images_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
