@@ -1,12 +1,9 @@
 """Selects the constructor's arguments that are saved in checkpoints as hyperparameters."""
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lightning_gan.compat import made_by_the_command_line
-
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
 
 
 def unsaved_arguments(*of_the_model: str) -> list[str]:
@@ -22,7 +19,7 @@ def unsaved_arguments(*of_the_model: str) -> list[str]:
     return ["generator", "discriminator", "training", "auxiliary_classifier", *of_the_model]
 
 
-def plain_data(**settings: "DataclassInstance") -> dict[str, Any]:
+def plain_data(**settings: Any) -> dict[str, Any]:
     """Hyperparameters that save dataclasses as dictionaries, and name the function that restores the dataclasses.
 
     Args:

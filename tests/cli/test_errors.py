@@ -70,7 +70,7 @@ from tests.cli.command_line import message_of, run, write
         ),
         ("fit --config tiny.yaml --trainer.callbacks+=none.Such", "trainer.callbacks: there is no module none"),
         ("fit --config tiny.yaml --data ImageFolder", "data: ImageFolder needs path; give --data.path"),
-        ("fit --config tiny.yaml --data.image_size 7", "image_size=7: the digits come in sizes (4, 8, 16, 32)"),
+        ("fit --config tiny.yaml --data.image_size 7", "image_size=7: give a multiple of 4 from 4 to 64"),
         (
             "fit --config tiny.yaml --trainer.callbacks+=R1 --trainer.callbacks.gamma=-1",
             "R1: its weight -0.5 must not be negative",
@@ -147,7 +147,7 @@ def test_a_typo_in_a_configuration_ends_in_one_line(
 
 
 def test_debugging_shows_where_an_error_comes_from() -> None:
-    with pytest.raises(ValueError, match="the digits come in sizes"):
+    with pytest.raises(ValueError, match="image_size=7: give a multiple of 4"):
         run("fit --config tiny.yaml --data.image_size 7 --debug")
 
 

@@ -59,7 +59,14 @@ def test_the_authors_other_networks_are_told_from_their_names(
 ) -> None:
     torch.manual_seed(0)
     generator = Generator(
-        image_size=size, number_of_classes=3, latent_dim=4, label_dim=2, width=1, architecture=architecture
+        image_size=size,
+        image_channels=3,
+        number_of_classes=3,
+        latent_dim=4,
+        label_dim=2,
+        width=1,
+        width_max=1024,
+        architecture=architecture,
     )
     discriminator = Discriminator(
         image_size=size, image_channels=3, number_of_classes=3, width=1, width_max=1024, architecture=architecture

@@ -129,7 +129,7 @@ def test_a_resumed_run_drops_the_same_fakes(tmp_path: Path) -> None:
         return TopKSchedule(factor=0.5, every_kimg=0.008, smallest_fraction=0.25)
 
     def module() -> GAN:
-        return growing_gan(loss=TopK(loss=NonSaturating()))
+        return growing_gan(training=Training(loss=TopK(loss=NonSaturating())))
 
     whole = fit(module(), schedule(), images=24)
     fit(module(), schedule(), images=12, save=tmp_path / "cut.ckpt")
@@ -143,7 +143,7 @@ def test_a_resumed_run_drops_the_same_fakes(tmp_path: Path) -> None:
             lambda: toy_gan(training=Training(loss=Hinge())),
             r"the loss is Hinge; give the model loss=TopK\(loss=Hinge\(\)\)",
         ),
-        (ForeignGAN, "ForeignGAN is none"),
+        (ForeignGAN, "ForeignGAN is no lightning_gan.GAN, so where its loss is, is not known"),
         (lambda: toy_gan(training=Training(loss=TopK(loss=Hinge()), compile=True)), "every k would be compiled anew"),
     ],
 )

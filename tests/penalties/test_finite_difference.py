@@ -1,6 +1,5 @@
 """R1 without differentiating by the input."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +11,7 @@ from lightning_gan.callbacks.regularizers.gradient_penalty import R1, FiniteDiff
 from lightning_gan.loop.turn import Turn
 from lightning_gan.penalties.gradient import squared_slope_along
 from tests.penalties.test_gradient import images_of, linear_critic, turn_of
+from tests.penalties.turns import turn_with
 
 
 class OnceDifferentiable(torch.autograd.Function):
@@ -44,15 +44,7 @@ class FusedCritic(nn.Module):
 
 def turn_at(images: Tensor, critic: nn.Module) -> Turn:
     logits = critic(images)
-    return replace(
-        turn_of(linear_critic()),
-        real=images,
-        fake=images,
-        latents=torch.zeros(len(images), 1),
-        real_logits=logits,
-        fake_logits=logits,
-        critic=lambda images, labels: critic(images),
-    )
+    return turn_with(real_logits=logits, fake_logits=logits, real=images, fake=images, critic=critic)
 
 
 def test_along_the_axes_it_is_exact_on_a_linear_critic() -> None:

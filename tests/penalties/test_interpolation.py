@@ -22,6 +22,7 @@ from lightning_gan.losses import Wasserstein
 from lightning_gan.penalties.gradient import gradient_at, gradient_norm
 from lightning_gan.penalties.interpolation import distance_to_target, interpolated, noised
 from tests.penalties.test_gradient import images_of, linear_critic, turn_of
+from tests.penalties.turns import turn_with
 
 PENALTIES = [GradientPenalty, LipschitzPenalty, ZeroCenteredGradientPenalty, DivergencePenalty, DRAGAN]
 
@@ -79,11 +80,9 @@ def test_one_and_two_sides_agree_where_the_slope_is_one_or_more() -> None:
 
 def test_pggans_critic_costs_the_sum_of_three_terms() -> None:
     """With D(fake) - D(real) = -1, slope 1.2 and D(real) = 2: -1 + 0.4 + 0.004."""
-    turn = replace(
-        turn_of(critic_of([0.72, 0.96])),
-        real_logits=torch.full((8, 1), 2.0),
-        fake_logits=torch.full((8, 1), 1.0),
-    )
+    turn = turn_of(critic_of([0.72, 0.96]))
+    scores = replace(turn.scores, real_logits=torch.full((8, 1), 2.0), fake_logits=torch.full((8, 1), 1.0))
+    turn = replace(turn, scores=scores)
     assert turn.real_logits is not None
     cost = Wasserstein().discriminator(turn.real_logits, turn.fake_logits)
     cost = cost + GradientPenalty(weight=10.0).weighted(turn) + Drift(weight=0.001).weighted(turn)
@@ -111,8 +110,8 @@ def test_the_best_critic_of_two_points_a_unit_apart_has_the_known_slope(
     """D(x) = w x on one pixel: the objective w - penalty(w) is stationary where the penalty's derivative is 1."""
     critic = critic_of([slope]).double()
     image = torch.zeros(8, 1, 1, 1, dtype=torch.float64).requires_grad_()
-    turn = replace(turn_of(critic_of([1.0, 0.0])), real=image, fake=image + 1, real_logits=critic(image))
-    turn = replace(turn, critic=lambda images, labels: critic(images))
+    fake = image + 1
+    turn = turn_with(real_logits=critic(image), fake_logits=critic(fake), real=image, fake=fake, critic=critic)
     cost = penalty.weighted(turn)
     (derivative,) = torch.autograd.grad(cost, critic[1].weight)
     assert derivative.item() == pytest.approx(1.0, abs=1e-6)
@@ -202,7 +201,8 @@ def test_dragans_noise_is_one_sided_and_follows_the_batchs_spread() -> None:
 
 
 def test_drift_is_the_mean_square_of_the_real_scores() -> None:
-    turn = replace(turn_of(linear_critic()), real_logits=torch.tensor([1.0, -3.0, 0.0, 2.0] * 2))
+    turn = turn_of(linear_critic())
+    turn = replace(turn, scores=replace(turn.scores, real_logits=torch.tensor([1.0, -3.0, 0.0, 2.0] * 2)))
     assert Drift(weight=0.1).weighted(turn).item() == pytest.approx(0.35)
 
 
@@ -214,7 +214,9 @@ def test_points_are_scored_with_the_real_labels() -> None:
         seen.append(given)
         return images.flatten(1).sum(1)
 
-    turn = replace(turn_of(linear_critic()), labels=labels, critic=critic)
+    turn = turn_of(linear_critic())
+    reals, scores = replace(turn.reals, labels=labels), replace(turn.scores, critic=critic)
+    turn = replace(turn, reals=reals, scores=scores)
     GradientPenalty().penalty(turn)
     assert [given is labels for given in seen] == [True]
 
