@@ -1,5 +1,6 @@
 """Top-k training: which fakes the generator learns from, and when it begins to drop some."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from lightning_gan.losses import AdversarialLoss, Hinge, LeastSquares, Minimax, 
 from lightning_gan.losses.relativistic import RelativisticStandard
 from lightning_gan.losses.top_k import TopK
 from tests.callbacks.training.growing_toys import ForeignGAN, assert_same_state, fit, growing_gan
-from tests.toys import equal, fast_adam, toy_gan, toy_loader, toy_trainer, weights_of
+from tests.toys import FAST, equal, fast_adam, toy_gan, toy_loader, toy_trainer, weights_of
 
 EVERY_LOSS = [NonSaturating(), Minimax(), Hinge(), Wasserstein(), LeastSquares()]
 SCORES = tensor([[0.5], [2.0], [-1.0], [1.5]])
@@ -129,7 +130,7 @@ def test_a_resumed_run_drops_the_same_fakes(tmp_path: Path) -> None:
         return TopKSchedule(factor=0.5, every_kimg=0.008, smallest_fraction=0.25)
 
     def module() -> GAN:
-        return growing_gan(training=Training(loss=TopK(loss=NonSaturating())))
+        return growing_gan(replace(FAST, loss=TopK(loss=NonSaturating())))
 
     whole = fit(module(), schedule(), images=24)
     fit(module(), schedule(), images=12, save=tmp_path / "cut.ckpt")

@@ -13,6 +13,7 @@ from lightning_gan.data.datamodule import GANData
 from lightning_gan.data.images import ImageSource, MemoryImages
 from lightning_gan.layers.resampling import box_downsample, nearest_upsample
 from lightning_gan.loop.gan import GAN
+from lightning_gan.loop.settings import Training
 from tests.toys import FAST, LATENT, fast_adam, toy_trainer
 
 
@@ -56,15 +57,9 @@ class GrowingCritic(nn.Module):
         return coarse.lerp(self.fine(images.flatten(1)), self.fade_in)
 
 
-def growing_gan(**settings: Any) -> GAN:
+def growing_gan(training: Training = FAST) -> GAN:
     torch.manual_seed(7)
-    return GAN(
-        generator=GrowingGenerator(),
-        discriminator=GrowingCritic(),
-        latent_dim=LATENT,
-        training=FAST,
-        **settings,
-    )
+    return GAN(generator=GrowingGenerator(), discriminator=GrowingCritic(), latent_dim=LATENT, training=training)
 
 
 class ToyData(GANData):
