@@ -1,7 +1,7 @@
 """Every name that torch, Lightning and jsonargparse keep private and this package uses, each behind one function.
 
-A private name may change in any release. Each docstring says what the function does, why no public name does it, and
-where it was seen to work: with torch 2.14 and Lightning 2.6.0 to 2.6.6 and jsonargparse 4.53, unless it says more.
+A private name may change in any release. Each docstring says what the function does and why no public name does it. All
+of them were seen to work with torch 2.14, Lightning 2.6.0 and 2.6.6, and jsonargparse 4.53.
 `tests/test_compat.py` uses each function on real objects and fails when a release takes its name away; therefore
 `pyproject.toml` bounds these packages from above. No other file of the package may use such a name, which
 `tests/test_private_names.py` checks.
@@ -81,7 +81,7 @@ def tracing_inner_gradients(compiled: Callable[Arguments, Result]) -> Callable[A
     """A compiled function in whose graph `torch.autograd.grad` may stand, as gradient penalties need.
 
     Without `torch._dynamo.config.trace_autograd_ops` the inner gradient breaks the graph. The setting has no public
-    name. The results are correct from torch 2.11 on.
+    name. Gradients of such graphs are correct from torch 2.11 on.
 
     Args:
         compiled: what `torch.compile` returned.
