@@ -62,7 +62,7 @@ def loss_of(pl_module: LightningModule) -> TopK:
     if not isinstance(gan.loss, TopK):
         raise ValueError(
             f"TopKSchedule has nothing to schedule: the loss is {type(gan.loss).__name__}; "
-            f"give the model loss=TopK(loss={type(gan.loss).__name__}())"
+            f"give the model training=Training(loss=TopK(loss={type(gan.loss).__name__}()))"
         )
     if gan.settings.compile:
         raise ValueError("TopKSchedule: every k would be compiled anew; leave compile=True out of Training")
