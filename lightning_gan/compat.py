@@ -1,17 +1,9 @@
 """All private names of torch, Lightning and jsonargparse that this package uses, each behind one function.
 
-<<<<<<< HEAD
 A private name may change in any release. Each docstring says what the function does and why no public name does it.
-All of them were tested with torch 2.14, Lightning 2.6.0 to 2.6.6 and jsonargparse 4.53. `tests/test_compat.py` calls
+All of them were tested with torch 2.14, Lightning 2.6.0 and 2.6.6 and jsonargparse 4.53. `tests/test_compat.py` calls
 each function on real objects and fails when a release removes a name; `pyproject.toml` therefore sets upper bounds for
 these packages. `tests/test_private_names.py` checks that no other file of the package uses a private name.
-=======
-A private name may change in any release. Each docstring says what the function does and why no public name does it. All
-of them were seen to work with torch 2.14, Lightning 2.6.0 and 2.6.6, and jsonargparse 4.53.
-`tests/test_compat.py` uses each function on real objects and fails when a release takes its name away; therefore
-`pyproject.toml` bounds these packages from above. No other file of the package may use such a name, which
-`tests/test_private_names.py` checks.
->>>>>>> streamE
 """
 
 from collections.abc import Callable, Sequence
