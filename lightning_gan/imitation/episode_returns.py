@@ -177,7 +177,7 @@ def earned_elsewhere(path: Path, environment: Environment) -> MeanReturn | str:
         elsewhere = Environment(**latest["environment"])
         earned = earned_by(THIS, latest["metrics"])
     except (ValueError, KeyError, TypeError, IndexError):
-        return f"{path} is not a returns.json file"
+        return f"{path} holds no returns"
     return earned if elsewhere == environment else f"{formatted(earned)}, but in {elsewhere.described}"
 
 
