@@ -109,7 +109,7 @@ def _total(terms: Iterable[Tensor]) -> Scalar:
 
 
 def consensus_size(mean: GameGradients) -> Scalar:
-    """Returns ``R = (||dL_G/dtheta||^2 + ||dL_D/dpsi||^2) / 2`` (Mescheder et al. 2017, arXiv:1705.10461, section 4)."""
+    """Returns ``R = 1/2 (||dL_G/dtheta||^2 + ||dL_D/dpsi||^2)`` (Mescheder et al. 2017, arXiv:1705.10461, sec. 4)."""
     return (squared_norm(mean.generator) + squared_norm(mean.discriminator)) / 2
 
 
