@@ -180,6 +180,11 @@ class CelebA(FetchedData):
         self.attribute = attribute
 
     def open_source(self) -> ImageSource:
+        """Returns the faces of the split.
+
+        Raises:
+            ValueError: if the data set is missing or incomplete.
+        """
         opened = self.opened()
         names = [str(name) for name in opened.filename]
         folder = self.root / _FOLDER

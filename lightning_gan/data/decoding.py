@@ -30,7 +30,7 @@ def mode_of(image_channels: int) -> str:
     """Returns Pillow's name for images with 1, 3 or 4 channels.
 
     Raises:
-        ValueError: if image files cannot be read with so many channels.
+        ValueError: for another number of channels.
     """
     if image_channels not in _MODES:
         raise ValueError(

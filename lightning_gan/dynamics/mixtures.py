@@ -103,6 +103,7 @@ class MixtureGenerator(nn.Module):
         )  # fmt: skip
 
     def forward(self, latents: Latents) -> Images:
+        """Returns points, `batch 2 1 1`."""
         points: Tensor = self.layers(latents)
         return rearrange(points, "batch coordinates -> batch coordinates 1 1")
 
@@ -121,6 +122,7 @@ class MixtureCritic(nn.Module):
         )  # fmt: skip
 
     def forward(self, images: Images) -> Logits:
+        """Returns logits, `batch 1`, of points, `batch 2 1 1`."""
         logits: Logits = self.layers(images)
         return logits
 

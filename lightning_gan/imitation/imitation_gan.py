@@ -216,7 +216,7 @@ class ImitationGAN(GAN, Agent):
         end = min(turn + 1, self.settings.pieces) * len(reals)
         if end < len(noise):
             raise ValueError(
-                f"generator_batch_multiple={self.settings.generator_batch_multiple} asks for {len(noise)} transitions "
+                f"generator_batch_multiple={self.settings.generator_batch_multiple} needs {len(noise)} transitions "
                 f"of the policy and a batch has {end}; lower it to the number of turns that share a batch"
             )
         transitions = batch.policy.rows(end - len(noise), end)

@@ -160,6 +160,7 @@ class RunningScale(nn.Module):
             self.register_buffer(f"{prefix}count", torch.zeros((), dtype=torch.int64))
 
     def forward(self, inputs: Float[Tensor, "batch columns"]) -> Float[Tensor, "batch columns"]:
+        """Returns normalized and clipped rows."""
         # A column that never varied (a constant, an action that was never taken) is not divided.
         deviation = self.variance.where(self.variance > 1e-8, 1.0).sqrt()
         return ((inputs - self.mean) / deviation).clamp(-self.limit, self.limit)

@@ -78,6 +78,7 @@ class PlainCritic(ScalesInputs):
         self.output = nn.Linear(code_size, 1)
 
     def forward(self, maps: Images) -> Logits:
+        """Returns logits, `batch 1`, of descriptions of transitions, `batch columns 1 1`."""
         columns = rearrange(maps, "batch columns 1 1 -> batch columns")
         logits: Tensor = self.output(self.code(self.scale(columns)))
         return logits
@@ -204,7 +205,7 @@ class StateActionImitation(Imitation):
     def columns(self, transitions: Transitions) -> Float[Tensor, "batch columns"]:
         if self.states_only:
             return transitions.observations
-        # Clipped as the environment clips them: actions that have the same effect must look the same.
+        # Clipped as the environment clips them, so that actions with the same effect have the same values.
         taken = transitions.actions.clamp(-self.action_bound, self.action_bound)
         return torch.cat([transitions.observations, taken], dim=1)
 

@@ -29,7 +29,7 @@ def nearest_others(features: Features, among: Features) -> Int64[Tensor, " batch
     Distances are Euclidean, in float64; they are computed in blocks, so that they are never all in memory.
 
     Args:
-        features: as many rows as `among` has, or the same tensor.
+        features: rows whose neighbours are searched, as many as `among` has, or the same tensor.
         among: rows to search.
 
     Raises:

@@ -182,7 +182,7 @@ def sliced_wasserstein(
 
     Args:
         first: points, one in each row.
-        second: as many points.
+        second: points of the other set, as many as in `first`.
         repeats: number of sets of directions, which are used one after the other.
         directions: number of directions in each set.
         seed: seed of the directions.

@@ -49,7 +49,7 @@ def quadratic_potential(
         real_logits: logits of the real images.
         fake_logits: logits of the fakes.
         real: real images.
-        fake: as many fakes.
+        fake: fakes, as many as real images.
         distance: distance d between images; no gradient flows through it.
 
     Raises:

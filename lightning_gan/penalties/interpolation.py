@@ -15,7 +15,7 @@ def interpolated(real: Images, fake: Tensor, *, between: tuple[float, float] = (
 
     Args:
         real: real images x, `batch channels height width`.
-        fake: as many fakes of the same size.
+        fake: fakes G(z), as many as real images and of the same size.
         between: smallest and largest e; 0 gives the real image, 1 the fake.
 
     Raises:
