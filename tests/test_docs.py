@@ -14,3 +14,23 @@ def test_the_page_on_a_new_regularizer_runs() -> None:
     )
     assert results.attempted > 10
     assert results.failed == 0
+
+
+def tree_of(document: str) -> str:
+    """The tree of rooms that a document shows."""
+    return (ROOT / document).read_text().split("```text\nlightning_gan/\n")[1].split("```")[0]
+
+
+def test_both_documents_show_the_same_tree_with_a_line_for_every_room() -> None:
+    assert tree_of("README.md") == tree_of("CONTRIBUTING.md")
+    shown = {line.split()[0].rstrip("/") for line in tree_of("README.md").splitlines() if line.startswith("  ")}
+    package = ROOT / "lightning_gan"
+    rooms = {path.parent.name for path in package.glob("*/__init__.py")}
+    files = {path.name for path in package.glob("*.py")} - {"__init__.py"}
+    assert shown == rooms | files
+
+
+def test_every_room_says_what_is_inside() -> None:
+    rooms = [path for path in (ROOT / "lightning_gan").rglob("__init__.py")]
+    assert len(rooms) > 20
+    assert [str(path) for path in rooms if not path.read_text().startswith('"""')] == []

@@ -58,6 +58,15 @@ def test_a_table_of_contents_names_what_is_there_once(room: ModuleType) -> None:
     assert [name for name in names if not hasattr(room, name)] == []
 
 
+TESTED = words_of(*(path for path in (ROOT / "tests").rglob("*.py") if path.name not in ("parts.py", "test_parts.py")))
+
+
+@pytest.mark.parametrize("kind", [kind for _, kind in PARTS])
+def test_a_test_names_it(kind: type) -> None:
+    folder = kind.__module__.split(".")[1]
+    assert kind.__name__ in TESTED, f"{kind.__name__} has no test: add one in tests/{folder}/"
+
+
 @pytest.mark.parametrize("kind", MODELS)
 def test_rule_of_three(kind: type) -> None:
     """A model has a configuration and a test beside its file; its line in the table of contents is tested above."""

@@ -1,0 +1,1 @@
+"""Import of weights of the authors' and of other people's networks."""

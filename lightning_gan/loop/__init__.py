@@ -1,0 +1,1 @@
+"""The training loop, and what models and callbacks know of each other."""

@@ -3,7 +3,7 @@
 In Python reading them does not wait for the device.
 """
 
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -15,6 +15,7 @@ _FADE_UNIT = 10**9
 cast to."""
 
 
+@runtime_checkable
 class CountedModule(Protocol):
     """A module with these counters.
 

@@ -1,4 +1,4 @@
-"""One paper, one file."""
+"""The models of the package. Each file holds the networks and the objective of one paper, or what several share."""
 
 from lightning_gan.models.ali import ALI
 from lightning_gan.models.bigan import BiGAN

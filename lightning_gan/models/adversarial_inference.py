@@ -1,15 +1,16 @@
-"""GANs that learn an encoder beside the generator, under one critic of pairs (x, z): what BiGAN and ALI share.
+"""What BiGAN and ALI share: GANs that learn a generator and an encoder against one discriminator of pairs (x, z).
 
-Donahue et al. 2017 (arXiv:1605.09782) and Dumoulin et al. 2017 (arXiv:1606.00704) found the same game. The critic
-scores (x, E(x)), a real image and its code, high, and (G(z), z), a latent and its image, low. At the optimum both kinds
-of pairs have one distribution, and the encoder inverts the generator.
+Donahue et al. 2017 (arXiv:1605.09782) and Dumoulin et al. 2017 (arXiv:1606.00704) propose the same objective. The
+discriminator learns high scores for pairs (x, E(x)) of a real image and its code, and low scores for pairs (G(z), z) of
+a generated image and its latent. At the optimum both kinds of pairs have the same distribution, and the encoder inverts
+the generator.
 
-Generator and encoder minimise one cost and are one player, hence one module, whose average `generator_ema` averages
-both.
+Generator and encoder minimize one cost and are one player. They are one module, and `generator_ema` has the average
+weights of both.
 
-What we do differently: our players take turns, the critic first, each with a look of its own. The authors of both
-papers update all networks at once, from the gradients of one look; here generator and encoder meet a critic that has
-already moved by one step.
+Different from the authors: our players alternate, the discriminator first, each with forward passes of its own. The
+authors of both papers update all networks at once, with the gradients of the same forward passes. Here the cost of
+generator and encoder is computed after the discriminator's step.
 """
 
 from abc import ABC, abstractmethod
@@ -42,25 +43,33 @@ from lightning_gan.tensors.shapes import (
 )
 
 Noise: TypeAlias = Float[Tensor, "batch noise"]
-"""Standard normal numbers that codes are drawn from."""
+"""Standard normal noise from which codes are sampled."""
 
 
 class Encoder(nn.Module, ABC):
-    """Images to codes.
+    """A network that maps images to codes.
 
     Attributes:
-        noise_dim: how many normal numbers a code is drawn from, beside the image; 0 where the image alone decides.
+        noise_dim: Size of the standard normal noise from which one code is sampled. 0 is an encoder without noise.
     """
 
     noise_dim: int = 0
 
     @abstractmethod
     def forward(self, images: Images, noise: Noise | None = None) -> Latents:
-        """Codes like the generator's latents; of the noise `batch noise_dim`, or without it the most typical ones."""
+        """Codes of images, `batch latent_dim`.
+
+        Args:
+            images: Images in [-1, 1], `batch channels height width`.
+            noise: Standard normal noise for the samples, `batch noise_dim`. None gives the means of the codes.
+        """
 
 
 class GeneratorAndEncoder(nn.Module):
-    """Both networks of the generator's player; called like a generator. Arguments are as in `AdversarialInference`."""
+    """Generator and encoder as one module, which is called like a generator.
+
+    The arguments are described in `AdversarialInference`.
+    """
 
     def __init__(self, *, generator: nn.Module, encoder: Encoder) -> None:
         super().__init__()
@@ -68,48 +77,49 @@ class GeneratorAndEncoder(nn.Module):
         self.encoder = encoder
 
     def forward(self, latents: Latents) -> Images:
-        """Images of latents."""
+        """Images of latents `batch latent_dim`."""
         images: Images = self.generator(latents)
         return images
 
     def encode(self, images: Images, noise: Noise | None = None) -> Latents:
-        """Codes of images; see `Encoder`."""
+        """Codes `batch latent_dim` of images in [-1, 1]: samples with the noise, or means without it."""
         codes: Latents = self.encoder(images, noise)
         return codes
 
 
 @dataclass(frozen=True, kw_only=True)
 class InferenceDraws(Draws):
-    """Latents, and what the encoder's codes are drawn from.
+    """The latents of a turn, and the noise from which the encoder's codes are sampled.
 
     Attributes:
-        code_noise: standard normal, `fakes noise_dim`.
+        code_noise: Standard normal noise, `fakes noise_dim`.
     """
 
     code_noise: Float[Tensor, "fakes noise"]
 
 
 class AdversarialInference(GAN, Autoencoder):
-    """A generator and an encoder against a critic that is called `discriminator(images, codes)`.
+    """Trains a generator and an encoder against a discriminator that is called `discriminator(images, codes)`.
 
-    Objectives are those of all GANs here, on pairs: the generator's cost of the scores D(G(z), z), and its mirror of
-    the scores D(x, E(x)) for the encoder (`losses.joint_generator_cost`). In the discriminator's turn E(x) and G(z) are
-    constants. Gradient penalties such as R1 take the gradient by the image and hold its code fixed. Penalties that look
-    at other images (between real and fake ones, augmented) are refused in their first turn.
+    The losses are those of all GANs here, on the scores of pairs. The generator's cost is its loss on D(G(z), z), the
+    encoder's cost is the same loss with real and fake exchanged on D(x, E(x)) (`losses.joint_generator_cost`). In the
+    discriminator's turn E(x) and G(z) have no gradient. Gradient penalties such as R1 take the gradient with respect to
+    the image, with its code fixed. Penalties that score other images (interpolated or augmented ones) raise an error
+    in their first turn.
 
     Args:
-        generator: makes images from latents.
-        encoder: makes codes from images.
-        discriminator: scores pairs with raw logits, high for real images and their codes.
-        latent_dim: size of a latent and of a code.
-        number_of_classes: 0; labels of the data are not used.
+        generator: Network that maps latents to images.
+        encoder: Network that maps images to codes.
+        discriminator: Network that maps images and codes to raw logits, high for real images and their codes.
+        latent_dim: Size of a latent and of a code.
+        number_of_classes: Number of classes; it must be 0, because labels are not used.
 
     Raises:
-        ValueError: for classes, and for an objective that does not mirror real and fake.
+        ValueError: for classes, and for a loss that does not treat real and fake images symmetrically.
     """
 
     cost_share: ClassVar[float] = 1.0
-    """What both players' objectives are multiplied by."""
+    """Factor that multiplies both players' costs."""
 
     generator: GeneratorAndEncoder
     generator_ema: GeneratorAndEncoder
@@ -126,8 +136,8 @@ class AdversarialInference(GAN, Autoencoder):
     ) -> None:
         if number_of_classes:
             raise ValueError(
-                f"number_of_classes={number_of_classes}: {type(self).__name__} has no labels; set the model's "
-                "number_of_classes: 0, and the labels of the data are left to callbacks"
+                f"number_of_classes={number_of_classes}: {type(self).__name__} does not use labels; set the model's "
+                "number_of_classes: 0 (callbacks can still use the labels of the data)"
             )
         super().__init__(
             generator=GeneratorAndEncoder(generator=generator, encoder=encoder),
@@ -135,25 +145,27 @@ class AdversarialInference(GAN, Autoencoder):
             latent_dim=latent_dim,
             training=training,
         )
-        joint_generator_cost(self.loss, torch.zeros(1), torch.zeros(1))  # raises for objectives that have none
+        joint_generator_cost(self.loss, torch.zeros(1), torch.zeros(1))  # raises for losses without an encoder's cost
 
-    # ------------------------------------------------------------------ the game
+    # ------------------------------------------------------------------ the objective
 
     def prior(self, count: int, random: torch.Generator) -> Latents:
-        """Latents as they are drawn in training and for samples: here standard normal."""
+        """Latents for training and for samples, `count latent_dim`; standard normal here, models may override it."""
         return torch.randn(count, self.latent_dim, generator=random, device=random.device)
 
     def draw_rows(self, count: int, random: torch.Generator) -> InferenceDraws:
-        """Latents, then what the encoder's codes are drawn from."""
+        """Draws latents, then the noise for the encoder's codes."""
         latents = self.prior(count, random)
         noise = torch.randn(count, self.generator.encoder.noise_dim, generator=random, device=random.device)
         return InferenceDraws(latents=latents, labels=None, code_noise=noise)
 
     def draw_latents(self, count: int, *, seed: int) -> tuple[Latents, Labels | None]:
+        """Latents for `sample` from the model's prior, `count latent_dim`; a function of `count` and `seed` alone."""
         random = torch.Generator().manual_seed(derived_seed(seed, "samples"))
         return self.prior(count, random).to(self.device), None
 
     def score_turn(self, player: Player, reals: Reals, draws: Draws, fake: FakeImages) -> Scores:
+        """Encodes the real images and scores both kinds of pairs; codes have gradients in the generator's turn only."""
         assert isinstance(draws, InferenceDraws)
         # A generator's turn may make several fakes per real image: evenly spaced rows are the same for any number of
         # ranks.
@@ -164,13 +176,14 @@ class AdversarialInference(GAN, Autoencoder):
             with torch.no_grad():
                 codes = self.infer(reals.images, noise)
         return Scores(
-            # One after the other, so that batch normalization sees each kind of pairs by itself.
+            # Two forward passes, so that batch normalization has separate statistics for each kind of pairs.
             real_logits=self.score_pairs(reals.images, codes),
             fake_logits=self.score_pairs(fake, draws.latents),
             critic=self.score,
         )
 
     def objective(self, turn: Turn) -> dict[str, Scalar]:
+        """The player's cost as "adversarial"; that of the generator's turn is the generator's plus the encoder's."""
         assert turn.real_logits is not None
         if turn.player == "discriminator":
             cost = self.loss.discriminator(turn.real_logits, turn.fake_logits)
@@ -179,40 +192,43 @@ class AdversarialInference(GAN, Autoencoder):
         return {"adversarial": self.cost_share * cost}
 
     def infer(self, images: Images, noise: Noise) -> Latents:
-        """Codes of the encoder in training, in fp32."""
+        """Codes of the encoder in its present mode, `batch latent_dim` in fp32."""
         return full_precision(self.generator.encode(images, noise))
 
     def score_pairs(self, images: FakeImages, codes: FakeLatents) -> FakeLogits:
-        """Logits of the critic, in fp32."""
+        """Logits of the discriminator for pairs of images and codes, in fp32."""
         return full_precision(self.discriminate(images, codes))
 
     def score(self, images: Images, labels: Labels | None) -> Logits:
-        """There are no scores of images alone.
+        """Always raises an error, because the discriminator scores pairs and not images alone.
 
         Raises:
             ValueError: always.
         """
         raise ValueError(
-            f"the critic of {type(self).__name__} scores pairs of an image and its code, and a penalty looks at other "
-            "images, which have none; leave that callback out, or take one that uses the turn's own pairs, such as R1 "
-            "or R2"
+            f"the discriminator of {type(self).__name__} scores pairs of an image and its code, but a penalty scores "
+            "other images, which have no code; remove that callback, or use one that scores the turn's own pairs, such "
+            "as R1 or R2"
         )
 
     # ------------------------------------------------------------------ the autoencoder
 
     @torch.no_grad()
     def encode(self, images: Images, *, ema: bool = True) -> Latents:
+        """Codes without noise, `batch latent_dim` in fp32, from the encoder or, with `ema`, its average weights."""
         network = self.sampling_generator if ema else self.generator
         assert isinstance(network, GeneratorAndEncoder)
         with evaluation_mode(network):
             return full_precision(network.encode(images))
 
     def decode(self, codes: Latents, *, ema: bool = True) -> Images:
+        """Images of codes in [-1, 1], from the generator or, with `ema`, from its average weights."""
         return self.sample(codes, ema=ema)
 
     # ------------------------------------------------------------------ Lightning's hooks
 
     def configure_model(self) -> None:
+        """Registers `encode` as a forward method, so that FSDP gathers sharded weights for it, too."""
         super().configure_model()
         for network in (self.generator, self.generator_ema):
-            register_fsdp_forward_method(network, "encode")  # nothing, unless it is sharded
+            register_fsdp_forward_method(network, "encode")  # does nothing without FSDP

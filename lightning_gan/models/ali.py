@@ -1,19 +1,20 @@
-"""ALI, "Adversarially Learned Inference": a GAN with an encoder of which every code is a draw.
+"""ALI, "Adversarially Learned Inference": a GAN with an encoder that samples its codes.
 
-Dumoulin et al. 2017, arXiv:1606.00704; layers by the tables of its appendix and the authors' code. The game is in
-`lightning_gan.models.adversarial_inference`. What is ALI's own:
+Dumoulin et al. 2017, arXiv:1606.00704; layers as in the tables of its appendix and in the authors' code. The objective
+is in `lightning_gan.models.adversarial_inference`. Different from BiGAN:
 - the encoder is Gaussian, ``z = mu(x) + exp(s(x)) e`` with e ~ N(0, I), and latents are N(0, I);
 - both players' costs are sums of two terms;
-- convolutions are without padding, down to 1x1 and up from it; the last ones of encoder and generator have a bias for
-  each pixel. The generator's starts at the log-odds of the data's mean image.
+- convolutions have no padding; they reduce images to 1x1, and the generator begins at 1x1. The last layers of encoder
+  and generator have one bias for each pixel. The generator's starts at the log-odds of the data's mean image.
 
-What we do differently: the loop alternates where the authors update all networks from one look. Images are in [-1, 1],
-so that the generator ends in ``2 sigmoid(a) - 1``. The mean image is that of the first batch, over all ranks, and not
-of 500 images; it is a buffer beside a bias that starts at 0, which is the same function and moves alike. Statistics of
-batch normalization are those of all ranks.
+Different from the authors: our players alternate, where they update all networks from the same forward passes. Images
+are in [-1, 1], so that the generator ends with ``2 sigmoid(a) - 1``. The mean image is that of the first batch over all
+ranks, and not that of 500 images. It is a buffer that is added to a bias initialized with 0; the function and its
+training are the same as with one bias. Batch normalization has statistics of all ranks.
 
-What our sources do not tell is chosen here: batch normalization has PyTorch's eps; critics with leaky ReLU have it
-behind every layer of D(x) but the first, those of maxout nowhere; CelebA's generator is its encoder in reverse.
+Where we did not find the authors' choice, we chose ourselves: batch normalization has PyTorch's epsilon; discriminators
+with leaky ReLU have it after every layer of D(x) except the first, those with maxout have none; the generator for
+CelebA is the encoder in reverse.
 """
 
 from abc import ABC
@@ -33,11 +34,17 @@ from lightning_gan.tensors.shapes import Images, Latents, Logits
 
 WEIGHT_DEVIATION = 0.01
 LEAST_BRIGHTNESS = 0.5 / 255
-"""Pixels that are always black or white count as half a level of grey away from it: log-odds must be finite."""
+"""Least distance of the mean image from 0 and 1, half a level of grey, so that its log-odds are finite."""
 
 
 class Row(NamedTuple):
-    """One row of the paper's tables: a square convolution without padding."""
+    """One row of the paper's tables: a convolution with a square kernel, without padding.
+
+    Attributes:
+        kernel: Height and width of the kernel in pixels.
+        stride: Stride in pixels.
+        channels: Number of feature maps.
+    """
 
     kernel: int
     stride: int
@@ -45,7 +52,7 @@ class Row(NamedTuple):
 
 
 def started(layer: nn.Module) -> nn.Module:
-    """Weights from N(0, 0.01^2), biases at 0."""
+    """The same convolution, after its weights are drawn from N(0, 0.01^2) and its bias is set to 0."""
     assert isinstance(layer, nn.Conv2d | nn.ConvTranspose2d)
     nn.init.normal_(layer.weight, std=WEIGHT_DEVIATION)
     if layer.bias is not None:
@@ -54,12 +61,17 @@ def started(layer: nn.Module) -> nn.Module:
 
 
 def norm(channels: int) -> BatchNorm:
-    """Batch normalization of all ranks' images, with the authors' running averages."""
+    """Batch normalization with statistics over all ranks, and with the authors' running averages (momentum 0.05)."""
     return BatchNorm(channels, momentum=0.05, across_ranks=True)
 
 
 class PixelBias(nn.Module):
-    """A bias for each channel of each pixel ("untied"), from 0, and a constant beside it."""
+    """Adds a learned bias, initialized with 0, and a constant to each channel of each pixel ("untied" biases).
+
+    Args:
+        channels: Number of channels of the features.
+        size: Height and width of the features in pixels.
+    """
 
     constant: Tensor
 
@@ -69,36 +81,38 @@ class PixelBias(nn.Module):
         self.register_buffer("constant", torch.zeros(channels, size, size))
 
     def forward(self, features: Tensor) -> Tensor:
+        """Features `batch channels size size` to features of the same shape."""
         return features + self.bias + self.constant
 
 
 class Maxout(nn.Module):
-    """The larger of every two channels (Goodfellow et al. 2013, arXiv:1302.4389)."""
+    """The maximum of every two neighbouring channels (Goodfellow et al. 2013, arXiv:1302.4389)."""
 
     def forward(self, features: Tensor) -> Tensor:
+        """`batch channels height width -> batch channels/2 height width`."""
         return reduce(features, "batch (channels pieces) h w -> batch channels h w", "max", pieces=2)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Architecture(ABC):
-    """The tables of one data set.
+    """The paper's tables of the networks for one data set.
 
     Args:
-        divisor: what all feature maps are divided by, for smaller networks.
+        divisor: All numbers of feature maps are divided by this, for smaller networks than the paper's (1).
 
     Attributes:
-        image_size: of the images.
-        latent_dim: of z in the paper.
-        encoder_rows: the encoder's, but the last, which has 2 x latent_dim channels.
-        generator_rows: transposed, but the last, which is 1x1 to the image.
-        leak: of the leaky ReLU.
-        image_rows: D(x).
-        code_channels: of D(z)'s two 1x1 convolutions.
-        joint_channels: of D(x, z)'s two, before the one that gives the logit.
-        maxout: whether the critic has maxout instead of leaky ReLU, and no batch normalization.
-        image_dropouts: in front of D(x)'s layers: the first, and the others.
-        code_dropouts: in front of D(z)'s.
-        joint_dropout: in front of D(x, z)'s.
+        image_size: Height and width of the images in pixels.
+        latent_dim: Size of z in the paper.
+        encoder_rows: Convolutions of the encoder, without the last, which has 2 x latent_dim channels.
+        generator_rows: Transposed convolutions of the generator, without the last, which is a 1x1 convolution.
+        leak: Slope of the leaky ReLU for negative values.
+        image_rows: Convolutions of D(x), the discriminator's layers on the image.
+        code_channels: Feature maps of the two 1x1 convolutions of D(z), the discriminator's layers on the code.
+        joint_channels: Feature maps of the two hidden 1x1 convolutions of D(x, z), the layers on both.
+        maxout: Whether the discriminator has maxout instead of leaky ReLU, and no batch normalization.
+        image_dropouts: Probabilities of dropout before the first layer of D(x), and before its other layers.
+        code_dropouts: Probabilities of dropout before the first layer of D(z), and before its other layers.
+        joint_dropout: Probability of dropout before each layer of D(x, z).
     """
 
     image_size: ClassVar[int]
@@ -117,10 +131,10 @@ class Architecture(ABC):
     divisor: int = 1
 
     def narrowed(self, rows: tuple[Row, ...]) -> list[Row]:
-        """The rows with their feature maps divided.
+        """The rows with their numbers of feature maps divided by `divisor`.
 
         Raises:
-            ValueError: if there are rows that this leaves none of, or no whole number.
+            ValueError: if `divisor` is below 1, or does not divide all numbers of feature maps.
         """
         if self.divisor < 1 or any(row.channels % self.divisor for row in rows):
             raise ValueError(f"divisor={self.divisor} must divide the feature maps {[row.channels for row in rows]}")
@@ -134,7 +148,10 @@ GENERATOR_32 = (Row(4, 1, 256), Row(4, 2, 128), Row(4, 1, 64), Row(4, 2, 32), Ro
 @final
 @dataclass(frozen=True, kw_only=True)
 class CIFAR10Tables(Architecture):
-    """For CIFAR-10: a critic of maxout layers with dropout."""
+    """The tables for CIFAR-10; the discriminator has maxout layers with dropout.
+
+    Each maxout layer gives the feature maps of the table; in the authors' code it gives half of them.
+    """
 
     image_size: ClassVar[int] = 32
     latent_dim: ClassVar[int] = 64
@@ -153,7 +170,7 @@ class CIFAR10Tables(Architecture):
 @final
 @dataclass(frozen=True, kw_only=True)
 class SVHNTables(Architecture):
-    """For SVHN; the convolutions are those for CIFAR-10, the critic's too."""
+    """The tables for SVHN. All convolutions are those for CIFAR-10, but the discriminator has leaky ReLU."""
 
     image_size: ClassVar[int] = 32
     latent_dim: ClassVar[int] = 256
@@ -169,7 +186,11 @@ class SVHNTables(Architecture):
 @final
 @dataclass(frozen=True, kw_only=True)
 class CelebATables(Architecture):
-    """For CelebA at 64x64."""
+    """The tables for CelebA at 64x64.
+
+    Different from the authors' code: there the last 1x1 convolution of the encoder's table gives the code, and D(x) has
+    dropout of 0.2 before every convolution.
+    """
 
     image_size: ClassVar[int] = 64
     latent_dim: ClassVar[int] = 256
@@ -187,9 +208,9 @@ class CelebATables(Architecture):
 
 
 class GaussianEncoder(Encoder):
-    """Images to codes: mean and logarithm of the standard deviation of each of their numbers, and a draw of it.
+    """Maps images to the means and the logarithms of the standard deviations of their codes, and samples the codes.
 
-    Arguments are as in `ALI`; `tables` is `architecture` there.
+    The arguments are described in `ALI`; `tables` is called `architecture` there.
     """
 
     def __init__(self, *, tables: Architecture, image_channels: int, latent_dim: int) -> None:
@@ -208,16 +229,16 @@ class GaussianEncoder(Encoder):
         self.layers = nn.Sequential(*layers, last, PixelBias(channels=2 * latent_dim, size=1))
 
     def forward(self, images: Images, noise: Noise | None = None) -> Latents:
-        """``mu + exp(s) e``, or mu without noise."""
+        """Images in [-1, 1] to codes `batch latent_dim`: ``mu + exp(s) e`` with the noise e, or mu without noise."""
         mean, log_deviation = self.layers(images)[:, :, 0, 0].chunk(2, dim=1)
         codes: Tensor = mean if noise is None else mean + log_deviation.exp() * noise
         return codes
 
 
 class Generator(nn.Module):
-    """Latents to images.
+    """Maps latents to images by transposed convolutions.
 
-    Arguments are as in `ALI`; `tables` is `architecture` there.
+    The arguments are described in `ALI`; `tables` is called `architecture` there.
     """
 
     def __init__(self, *, tables: Architecture, image_channels: int, latent_dim: int) -> None:
@@ -235,14 +256,15 @@ class Generator(nn.Module):
         self.output_bias = PixelBias(channels=image_channels, size=tables.image_size)
 
     def forward(self, latents: Latents) -> Images:
+        """`batch latent_dim` to images in (-1, 1)."""
         logits: Tensor = self.output_bias(self.layers(latents[:, :, None, None]))
         return (logits / 2).tanh()  # 2 sigmoid(a) - 1
 
 
 class Discriminator(nn.Module):
-    """Images and codes to one logit: D(x) and D(z) side by side at 1x1, and D(x, z) on both.
+    """Maps images and codes to one logit: D(x, z) gets the features of D(x) and of D(z), concatenated at 1x1.
 
-    Arguments are as in `ALI`; `tables` is `architecture` there.
+    The arguments are described in `ALI`; `tables` is called `architecture` there.
     """
 
     def __init__(self, *, tables: Architecture, image_channels: int, latent_dim: int) -> None:
@@ -275,6 +297,7 @@ class Discriminator(nn.Module):
         return nn.Sequential(*layers)
 
     def forward(self, images: Images, codes: Latents) -> Logits:
+        """Images in [-1, 1] and codes `batch latent_dim` to logits `batch 1`."""
         both = torch.cat([self.of_image(images), self.of_code(codes[:, :, None, None])], dim=1)
         logits: Tensor = self.of_both(both)
         return rearrange(logits, "batch 1 1 1 -> batch 1")
@@ -283,19 +306,21 @@ class Discriminator(nn.Module):
 class ALI(AdversarialInference):
     """ALI, with the networks for CIFAR-10 as defaults.
 
-    The authors' optimizers are Adam with 0.0001 and betas (0.5, 0.999), with batches of 100; they train for 6475 epochs
-    on CIFAR-10, 100 on SVHN and 123 on CelebA.
+    The authors train with Adam at a learning rate of 0.0001 and betas (0.5, 0.999), with batches of 100, for 6475
+    epochs on CIFAR-10, 100 on SVHN and 123 on CelebA.
 
     Args:
-        image_size: what the architecture is for: 32, and 64 for `CelebATables`.
-        image_channels: channels of the images.
-        number_of_classes: 0; labels of the data are left to callbacks.
-        latent_dim: size of z; None is the paper's, 64 for CIFAR-10 and 256 for the others.
-        architecture: the tables; None is `CIFAR10Tables`, others are `SVHNTables` and `CelebATables`.
+        image_size: Height and width of the images in pixels; it must be that of the architecture, 64 for `CelebATables`
+            and 32 for the others.
+        image_channels: Number of channels of the images.
+        number_of_classes: Number of classes; it must be 0. The model does not use labels, but callbacks can.
+        latent_dim: Size of the latent z. None takes the paper's: 64 for CIFAR-10, and 256 for SVHN and CelebA.
+        architecture: The paper's tables of the three networks: `CIFAR10Tables`, `SVHNTables` or `CelebATables`. None
+            takes `CIFAR10Tables`.
 
     Raises:
-        ValueError: for another size than the architecture's, a divisor that leaves no feature maps, classes, and an
-            objective that does not mirror real and fake.
+        ValueError: for an image size other than the architecture's, a divisor that does not divide the numbers of
+            feature maps, classes, and a loss that does not treat real and fake images symmetrically.
     """
 
     def __init__(
@@ -311,8 +336,8 @@ class ALI(AdversarialInference):
         tables = architecture if architecture is not None else CIFAR10Tables()
         if image_size != tables.image_size:
             raise ValueError(
-                f"image_size={image_size}: {type(tables).__name__} is for images of {tables.image_size} pixels; give "
-                "the data's image_size, or another architecture"
+                f"image_size={image_size}: {type(tables).__name__} is for images of {tables.image_size} pixels; set "
+                f"image_size: {tables.image_size} in the model and in the data, or use another architecture"
             )
         latent_dim = latent_dim if latent_dim is not None else tables.latent_dim
         super().__init__(
@@ -327,7 +352,10 @@ class ALI(AdversarialInference):
 
     @torch.no_grad()
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Before anything is learned, the generator's bias becomes the log-odds of the mean image."""
+        """Before the first step, sets the constant of the generator's last layer to the log-odds of the mean image.
+
+        It is the mean over the first batch of all ranks. A resumed run keeps its constant.
+        """
         if self.images_seen:
             return
         with self.trainer.precision_plugin.train_step_context():

@@ -1,7 +1,7 @@
-"""GANs whose discriminator also names the class of an image (AC-GAN; Odena et al. 2017, arXiv:1610.09585, eq. 2 and 3).
+"""GANs whose discriminator also predicts the class of an image (AC-GAN; Odena et al. 2017, arXiv:1610.09585).
 
-Both players want the class of an image to be recognised. PGGAN, DCGAN and WGAN-GP's ResNet use it when there are
-labels.
+Both players minimize the cross-entropy of the predicted classes (eq. 2 and 3). PGGAN, DCGAN and WGAN-GP's networks use
+such a classifier when there are labels.
 """
 
 from dataclasses import dataclass
@@ -19,12 +19,13 @@ from lightning_gan.tensors.shapes import FakeImages, FakeLogits, Images, Labels,
 
 @dataclass(frozen=True, kw_only=True)
 class AuxiliaryClassifier:
-    """Weights of the cross-entropy of the classes.
+    """Weights of the cross-entropies of the predicted classes.
 
     Args:
-        real: of real images, in the discriminator's turn.
-        fake: of generated images, in the discriminator's turn; 0 in WGAN-GP's code, 1 in the paper and in PGGAN.
-        generator: of generated images, in the generator's turn; 0.1 in WGAN-GP's code.
+        real: Weight of the cross-entropy of real images in the discriminator's turn.
+        fake: Weight of the cross-entropy of generated images in the discriminator's turn; 0 in WGAN-GP's code, 1 in the
+            paper and in PGGAN.
+        generator: Weight of the cross-entropy of generated images in the generator's turn; 0.1 in WGAN-GP's code.
 
     Raises:
         ValueError: for a negative weight.
@@ -42,11 +43,12 @@ class AuxiliaryClassifier:
 
 @dataclass(frozen=True, kw_only=True)
 class ClassifiedScores(Scores):
-    """Scores, and what the discriminator takes the classes to be.
+    """The scores of a turn, with the discriminator's class logits.
 
     Attributes:
-        real_class_logits: `batch classes`, of the real images; None in the generator's turn and without classes.
-        fake_class_logits: `batch classes`, of the fakes; None without classes.
+        real_class_logits: Class logits of the real images, `batch classes`; None without classes, and in the
+            generator's turn unless the loss needs the real images there.
+        fake_class_logits: Class logits of the fakes, `fakes classes`; None without classes.
     """
 
     real_class_logits: Logits | None
@@ -54,24 +56,31 @@ class ClassifiedScores(Scores):
 
 
 def classification_cost(class_logits: Logits, labels: Labels) -> Scalar:
-    """Cross-entropy of the classes, averaged over the batch; multi-hot labels are targets as they are."""
+    """Cross-entropy of the classes in nats, averaged over the batch.
+
+    Args:
+        class_logits: Class logits, `batch classes`.
+        labels: Class indices, or multi-hot rows, which are the targets without being normalized.
+    """
     targets = label_vectors(labels, number_of_classes=class_logits.shape[1]).to(class_logits)
     return cross_entropy(class_logits, targets)
 
 
 class AuxiliaryClassifierGAN(GAN):
-    """A GAN whose discriminator returns `batch 1 + classes`: the score, then a logit per class; labels are no input.
+    """A GAN whose discriminator returns `batch 1 + classes`: the score, then one logit per class.
 
-    Models with such a discriminator derive from it and set `auxiliary_classifier`. Without classes, and where it is
-    None, it is a `GAN`.
+    Such a discriminator does not get labels. Models with one derive from this class and set `auxiliary_classifier`, the
+    weights of the cross-entropies. Without classes, and if `auxiliary_classifier` is None, it is the same as `GAN`.
     """
 
     auxiliary_classifier: AuxiliaryClassifier | None = AuxiliaryClassifier()
 
     def score(self, images: Images, labels: Labels | None) -> Logits:
+        """Scores of images in [-1, 1], `batch 1`, in fp32, without the class logits."""
         return self._score_and_classify(images, labels)[0]
 
     def score_turn(self, player: Player, reals: Reals, draws: Draws, fake: FakeImages) -> ClassifiedScores:
+        """Scores and classifies the fakes and, where they are needed, the real images."""
         real_logits, real_class_logits = None, None
         if player == "discriminator" or self.loss.generator_needs_real:
             real_logits, real_class_logits = self._score_and_classify(reals.images, reals.labels)
@@ -85,6 +94,7 @@ class AuxiliaryClassifierGAN(GAN):
         )
 
     def objective(self, turn: Turn) -> dict[str, Scalar]:
+        """The adversarial cost of `GAN`, and with classes the weighted cross-entropies as "classification"."""
         terms = super().objective(turn)
         weights = self.auxiliary_classifier
         if not self.number_of_classes or weights is None:
@@ -96,7 +106,7 @@ class AuxiliaryClassifierGAN(GAN):
         if turn.player == "generator":
             return {**terms, "classification": weights.generator * of_fakes}
         real_class_logits = scores.real_class_logits
-        if real_class_logits is None:  # a look of the generator's, judged by the discriminator's objective
+        if real_class_logits is None:  # the forward pass was the generator's, the objective is the discriminator's
             real_class_logits = self._score_and_classify(turn.real, turn.labels)[1]
         assert real_class_logits is not None
         of_reals = classification_cost(real_class_logits, turn.labels)

@@ -1,18 +1,19 @@
 """BiGAN, "Adversarial Feature Learning": a GAN with an encoder that learns to invert the generator.
 
-Donahue et al. 2017, arXiv:1605.09782; constants and layers as in the authors' code. The game is in
+Donahue et al. 2017, arXiv:1605.09782; constants and layers are those of the authors' code. The objective is in
 `lightning_gan.models.adversarial_inference`. Here are the paper's perceptrons for permutation-invariant MNIST; the
 convolutional networks for ImageNet are in `models/bigan_alexnet.py`.
 
 As in the authors' code:
-- latents are uniform in (-1, 1), and so are codes: ``2 sigmoid(a) - 1``;
-- z enters every hidden layer of the generator but the first, and z or E(x) every hidden layer of the critic but the
-  first, by a linear map in front of the normalization;
+- latents are uniform in (-1, 1), and codes ``2 sigmoid(a) - 1`` are in (-1, 1), too;
+- z is added to every hidden layer of the generator except the first, and z or E(x) to every hidden layer of the
+  discriminator except the first, through a linear map before the normalization;
 - both players' costs are means of two terms, not sums.
 
-What we do differently: the loop alternates where the authors update all networks from one look. Images are in [-1, 1],
-so that the generator ends in ``2 sigmoid(a) - 1`` where theirs, on MNIST, ends in ``sigmoid(a)``. Their decay of Adam's
-beta1, by a factor of 1 - 1e-8 per step, is left out. Statistics of batch normalization are those of all ranks.
+Different from the authors: our players alternate, where they update all networks from the same forward passes. Images
+are in [-1, 1], so that the generator ends with ``2 sigmoid(a) - 1`` where theirs, on MNIST, ends with ``sigmoid(a)``.
+We leave out their decay of Adam's beta1 by a factor of 1 - 1e-8 per step. Batch normalization has statistics of all
+ranks.
 """
 
 from abc import ABC, abstractmethod
@@ -36,24 +37,29 @@ LEAK = 0.2
 
 
 def centred_sigmoid(logits: Tensor) -> Tensor:
-    """``2 sigmoid(a) - 1`` in (-1, 1), the authors' output scaled to our images and latents."""
+    """``2 sigmoid(a) - 1`` of logits a of any shape, in (-1, 1): the authors' output in the range of our images."""
     return (logits / 2).tanh()
 
 
 def norm(channels: int, *, affine: bool) -> BatchNorm:
-    """The authors' batch normalization, of all ranks' images; `affine` says whether gain and bias are learned."""
+    """The authors' batch normalization, with statistics over all ranks.
+
+    Args:
+        channels: Number of channels of the features.
+        affine: Whether it has a learned gain and bias.
+    """
     return BatchNorm(channels, affine=None if affine else NoAffine(), eps=NORM_EPS, across_ranks=True)
 
 
 class Layer(nn.Module):
-    """``leaky_relu(norm(layer(features) + injection(codes)))``.
+    """``leaky_relu(norm(layer(features) + injection(codes)))``, where `injection` is a linear map without bias.
 
     Args:
-        layer: a linear or convolutional layer; its weights start as N(0, 0.02^2).
-        norm: the normalization, or `nn.Identity`.
-        slope: of the leaky ReLU; 0 is a ReLU.
-        code_dim: size of the codes that enter; 0 for none. Their weights start as N(0, (0.02 k^2)^2) for a kernel of
-            k x k, whose many taps would drown them otherwise.
+        layer: Linear or convolutional layer. Its weights are initialized from N(0, 0.02^2).
+        norm: The normalization, or `nn.Identity`.
+        slope: Slope of the leaky ReLU for negative values; 0 is a ReLU.
+        code_dim: Size of the codes that are added; 0 for none. The weights of `injection` are initialized from
+            N(0, (0.02 k^2)^2) for a kernel of k x k, because the layer adds up k^2 values for each channel.
     """
 
     def __init__(
@@ -79,7 +85,7 @@ class Layer(nn.Module):
             nn.init.normal_(self.injection.weight, std=WEIGHT_DEVIATION * taps)
 
     def forward(self, features: Tensor, codes: Latents | None = None) -> Tensor:
-        """Features `batch channels ...`; codes are added to every position."""
+        """Features `batch channels ...` to features; the mapped codes `batch code_dim` are added at every position."""
         features = self.layer(features)
         if self.injection is not None:
             injected: Tensor = self.injection(codes)
@@ -88,7 +94,13 @@ class Layer(nn.Module):
 
 
 class Output(nn.Linear):
-    """The linear layer without bias that a perceptron ends in."""
+    """The last linear layer of a network, without bias.
+
+    Args:
+        in_features: Size of the input.
+        out_features: Size of the output.
+        deviation: Standard deviation of the normal distribution from which the weights are initialized.
+    """
 
     def __init__(self, in_features: int, out_features: int, *, deviation: float = WEIGHT_DEVIATION) -> None:
         super().__init__(in_features, out_features, bias=False)
@@ -96,9 +108,9 @@ class Output(nn.Linear):
 
 
 class PerceptronGenerator(nn.Module):
-    """Latents to images, through two hidden layers; no biases.
+    """Maps latents to images by a perceptron with two hidden layers, without biases.
 
-    Arguments are as in `BiGAN` and `Perceptrons`.
+    The arguments are described in `BiGAN` and `Perceptrons`.
     """
 
     def __init__(self, *, image_size: int, image_channels: int, latent_dim: int, width: int) -> None:
@@ -111,14 +123,15 @@ class PerceptronGenerator(nn.Module):
         self.to_image = Output(width, image_channels * image_size**2)
 
     def forward(self, latents: Latents) -> Images:
+        """`batch latent_dim` to images in (-1, 1)."""
         pixels: Tensor = self.to_image(self.second(self.first(latents), latents))
         return rearrange(centred_sigmoid(pixels), "batch (c h w) -> batch c h w", h=self.image_size, w=self.image_size)
 
 
 class PerceptronEncoder(Encoder):
-    """Images to codes in (-1, 1), through two hidden layers; no biases, and no normalization in the first.
+    """Maps images to codes in (-1, 1) by a perceptron with two hidden layers, without biases.
 
-    Arguments are as in `BiGAN` and `Perceptrons`.
+    The first hidden layer has no normalization. The arguments are described in `BiGAN` and `Perceptrons`.
     """
 
     def __init__(self, *, image_size: int, image_channels: int, latent_dim: int, width: int) -> None:
@@ -129,14 +142,15 @@ class PerceptronEncoder(Encoder):
         self.to_code = Output(width, latent_dim)
 
     def forward(self, images: Images, noise: Noise | None = None) -> Latents:
+        """Images in [-1, 1] to codes `batch latent_dim` in (-1, 1); the noise is not used."""
         codes: Tensor = self.to_code(self.second(self.first(images.flatten(1))))
         return centred_sigmoid(codes)
 
 
 class PerceptronDiscriminator(nn.Module):
-    """Images and codes to one logit, which starts at 0; the code enters the second hidden layer.
+    """Maps images and codes to one logit, which is 0 before training; the code is added to the second hidden layer.
 
-    Arguments are as in `BiGAN` and `Perceptrons`.
+    The arguments are described in `BiGAN` and `Perceptrons`.
     """
 
     def __init__(self, *, image_size: int, image_channels: int, latent_dim: int, width: int) -> None:
@@ -149,48 +163,52 @@ class PerceptronDiscriminator(nn.Module):
         self.to_logit = Output(width, 1, deviation=0.0)
 
     def forward(self, images: Images, codes: Latents) -> Logits:
+        """Images in [-1, 1] and codes `batch latent_dim` to logits `batch 1`."""
         logits: Tensor = self.to_logit(self.second(self.first(images.flatten(1)), codes))
         return logits
 
 
 class Architecture(ABC):
-    """Which three networks a `BiGAN` has."""
+    """Makes the three networks of a `BiGAN`. The arguments of its methods are described there."""
 
     @abstractmethod
     def generator(self, *, image_size: int, image_channels: int, latent_dim: int) -> nn.Module:
-        """Latents in (-1, 1) to images."""
+        """A network that maps latents in (-1, 1) to images."""
 
     @abstractmethod
     def encoder(self, *, image_size: int, image_channels: int, latent_dim: int) -> Encoder:
-        """Images to codes in (-1, 1)."""
+        """A network that maps images to codes in (-1, 1)."""
 
     @abstractmethod
     def discriminator(self, *, image_size: int, image_channels: int, latent_dim: int) -> nn.Module:
-        """Images and codes to logits."""
+        """A network that maps images and codes to logits."""
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
 class Perceptrons(Architecture):
-    """The paper's networks for permutation-invariant MNIST, for images of any size: they know no neighbourhoods.
+    """The paper's networks for permutation-invariant MNIST, for images of any size. They have no convolutions.
 
     Args:
-        width: of all hidden layers.
+        width: Number of units of each hidden layer in all three networks.
     """
 
     width: int = 1024
 
     def generator(self, *, image_size: int, image_channels: int, latent_dim: int) -> PerceptronGenerator:
+        """A perceptron that maps latents in (-1, 1) to images."""
         return PerceptronGenerator(
             image_size=image_size, image_channels=image_channels, latent_dim=latent_dim, width=self.width
         )
 
     def encoder(self, *, image_size: int, image_channels: int, latent_dim: int) -> PerceptronEncoder:
+        """A perceptron that maps images to codes in (-1, 1)."""
         return PerceptronEncoder(
             image_size=image_size, image_channels=image_channels, latent_dim=latent_dim, width=self.width
         )
 
     def discriminator(self, *, image_size: int, image_channels: int, latent_dim: int) -> PerceptronDiscriminator:
+        """A perceptron that maps images and codes to logits."""
         return PerceptronDiscriminator(
             image_size=image_size, image_channels=image_channels, latent_dim=latent_dim, width=self.width
         )
@@ -199,18 +217,21 @@ class Perceptrons(Architecture):
 class BiGAN(AdversarialInference):
     """BiGAN, by default with the paper's perceptrons for MNIST.
 
-    The authors' optimizers are Adam with 0.0002, betas (0.5, 0.999) and a weight decay of 2.5e-5, with batches of 128;
-    the rate is constant for 200 epochs and falls exponentially to a hundredth over another 200 (`ExponentialDecay`).
+    The authors train with Adam at a learning rate of 0.0002, betas (0.5, 0.999), a weight decay of 2.5e-5, and batches
+    of 128. The learning rate is constant for 200 epochs, and falls exponentially to a hundredth over another 200
+    (`ExponentialDecay`).
 
     Args:
-        image_size: of square images; 28 in the paper.
-        image_channels: channels of the images.
-        number_of_classes: 0; labels of the data are left to callbacks.
-        latent_dim: size of z: 50 on MNIST, 200 on ImageNet.
-        architecture: the networks; None is `Perceptrons`, `bigan_alexnet.AlexNet` is the paper's for ImageNet.
+        image_size: Height and width of the images in pixels; 28 in the paper's experiments on MNIST.
+        image_channels: Number of channels of the images.
+        number_of_classes: Number of classes; it must be 0. The model does not use labels, but callbacks can.
+        latent_dim: Size of the latent z: 50 for MNIST, 200 for ImageNet.
+        architecture: Makes the three networks. None takes `Perceptrons`; `bigan_alexnet.AlexNet` makes the paper's
+            networks for ImageNet.
 
     Raises:
-        ValueError: for classes, an objective that does not mirror real and fake, and sizes that the networks refuse.
+        ValueError: for classes, a loss that does not treat real and fake images symmetrically, and image sizes that
+            the architecture does not support.
     """
 
     cost_share: ClassVar[float] = 0.5
@@ -239,5 +260,5 @@ class BiGAN(AdversarialInference):
         self.save_hyperparameters(ignore=unsaved_arguments("architecture"))
 
     def prior(self, count: int, random: torch.Generator) -> Latents:
-        """Uniform in [-1, 1)."""
+        """Latents `count latent_dim`, uniform in [-1, 1)."""
         return 2 * torch.rand(count, self.latent_dim, generator=random, device=random.device) - 1

@@ -2,18 +2,18 @@
 
 Brock et al. 2019, arXiv:1809.11096, appendix B, figure 15; layers as in BigGAN-PyTorch, the authors' public code.
 
-A ResNet with self-attention, spectral normalization in both networks and a projection discriminator. One embedding of
-the class is shared by all of the generator's batch normalizations, and each of them gets its own chunk of the latent
-beside it ("hierarchical" latents, "skip-z").
+It is a ResNet with self-attention, spectral normalization in both networks and a projection discriminator. All batch
+normalizations in the generator's blocks share one embedding of the class. Those of each block also get the block's own
+chunk of the latent, concatenated to the embedding ("hierarchical" latents, "skip-z").
 
-The paper's table 1 finds, on ImageNet at 128x128, in the order in which it adds them: batches of 2048 instead of 256
-help most (Inception score +46 %, in fewer iterations); 96 instead of 64 base channels help again (+21 %); the shared
-embedding and hierarchical latents help a little, and training is faster by them; orthogonal regularization costs
-little and makes truncation work in 60 % of models instead of 16 %. Training collapses in the end: keep earlier
-checkpoints, and watch the `SingularValues`.
+The paper's table 1 adds these changes one after the other, on ImageNet at 128x128: batches of 2048 instead of 256 help
+most (Inception score +46 %, in fewer iterations); 96 instead of 64 base channels help again (+21 %); the shared
+embedding and hierarchical latents help a little, and make training faster; orthogonal regularization costs little, and
+truncation then works in 60 % of the models instead of 16 %. Training collapses in the end: keep earlier checkpoints,
+and use the callback `SingularValues`.
 
-Real and fake images go through the discriminator one after the other and not as one batch, which only moves its
-power iterations twice as often.
+The discriminator gets real and fake images in two forward passes and not as one batch. The only effect is that each
+turn updates its power iterations twice.
 """
 
 from itertools import pairwise
@@ -36,8 +36,8 @@ from lightning_gan.loop.settings import Training
 from lightning_gan.losses import AdversarialLoss, Hinge
 from lightning_gan.tensors.shapes import Images, Labels, Latents, Logits
 
-# Widths are those of the authors' tables as their public code has them. It has no discriminator for 512x512: there,
-# that of Google's compare_gan stands.
+# The widths are those of the authors' public code. It has no discriminator for 512x512; the one here is that of
+# Google's compare_gan.
 GENERATOR_WIDTHS: dict[int, tuple[int, ...]] = {
     32: (4, 4, 4, 4),
     64: (16, 16, 8, 4, 2),
@@ -45,7 +45,7 @@ GENERATOR_WIDTHS: dict[int, tuple[int, ...]] = {
     256: (16, 16, 8, 8, 4, 2, 1),
     512: (16, 16, 8, 8, 4, 2, 1, 1),
 }
-"""By image size: channels at 4x4 and behind each doubling of the resolution, as multiples of the base."""
+"""By image size: channels at 4x4 and after each doubling of the resolution, as multiples of the base channels."""
 
 DISCRIMINATOR_WIDTHS: dict[int, tuple[int, ...]] = {
     32: (4, 4, 4, 4),
@@ -54,17 +54,20 @@ DISCRIMINATOR_WIDTHS: dict[int, tuple[int, ...]] = {
     256: (1, 2, 4, 8, 8, 16, 16),
     512: (1, 1, 2, 4, 8, 8, 16, 16),
 }
-"""By image size: channels behind each block (BigGAN), or before the first and behind each stage (BigGAN-deep)."""
+"""By image size, as multiples of the base channels: channels after each block (BigGAN), or before the first stage and
+after each stage (BigGAN-deep)."""
 
 BOTTOM = 4
-"""Height and width that a generator starts from."""
+"""Height and width in pixels of a generator's first features."""
 
 
 def check_sizes(*, image_size: int, attention_resolutions: tuple[int, ...]) -> None:
-    """Whether both networks have these resolutions.
+    """Checks that there are networks for this image size, and that they have the resolutions of the attention.
+
+    The arguments are described in `BigGAN`.
 
     Raises:
-        ValueError: for another image size than the tables', or attention where there are no such features.
+        ValueError: for an image size without a table, and for attention at a resolution that the networks do not have.
     """
     if image_size not in GENERATOR_WIDTHS:
         raise ValueError(f"image_size={image_size}: BigGAN has tables for {', '.join(map(str, GENERATOR_WIDTHS))}")
@@ -78,18 +81,24 @@ def check_sizes(*, image_size: int, attention_resolutions: tuple[int, ...]) -> N
 
 
 def keeps_resolution(image_size: int, *, block: int) -> bool:
-    """Whether a block of the discriminator does not halve the resolution: at 32x32 none behind 8x8 does."""
+    """Whether a block of the discriminator keeps the resolution: for 32x32 images all but the first two blocks do.
+
+    Args:
+        block: Number of the block in BigGAN, or of the stage in BigGAN-deep, from 0.
+    """
     return image_size == 32 and block >= 2
 
 
 class Generator(nn.Module):
-    """Latents and classes to images.
+    """Maps latents, and labels if there are classes, to images.
 
-    Arguments are as in `BigGAN`; `base_channels` and `spectral_norm` are `generator_channels` and
+    The arguments are described in `BigGAN`; `base_channels` and `spectral_norm` are called `generator_channels` and
     `generator_spectral_norm` there.
 
     Raises:
-        ValueError: for sizes that do not go together.
+        ValueError: for an image size without a table, attention at a resolution that the network does not have, a
+            latent that cannot be cut into equal chunks, and hierarchical latents with classes but without a shared
+            embedding.
     """
 
     def __init__(
@@ -112,7 +121,9 @@ class Generator(nn.Module):
         super().__init__()
         check_sizes(image_size=image_size, attention_resolutions=attention_resolutions)
         if number_of_classes and hierarchical_latents and not shared_embedding:
-            raise ValueError("shared_embedding=False has no vector to join latents to; set hierarchical_latents=False")
+            raise ValueError(
+                "shared_embedding=False has no class vector to concatenate latents to; set hierarchical_latents=False"
+            )
         channels = [base_channels * width for width in GENERATOR_WIDTHS[image_size]]
         self.chunks = len(channels) if hierarchical_latents else 1
         if latent_dim % self.chunks:
@@ -162,13 +173,13 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Images and classes to one logit each.
+    """Maps images, and labels if there are classes, to one logit each.
 
-    Arguments are as in `BigGAN`; `base_channels` and `spectral_norm` are `discriminator_channels` and
+    The arguments are described in `BigGAN`; `base_channels` and `spectral_norm` are called `discriminator_channels` and
     `discriminator_spectral_norm` there.
 
     Raises:
-        ValueError: for sizes that do not go together.
+        ValueError: for an image size without a table, and attention at a resolution that the network does not have.
     """
 
     def __init__(
@@ -207,7 +218,7 @@ class Discriminator(nn.Module):
             spectrally_normalized(self)
 
     def forward(self, images: Images, labels: Labels | None = None) -> Logits:
-        """Logits, `batch 1`."""
+        """Images in [-1, 1], and labels if there are classes, to logits `batch 1`."""
         features = images
         for block in self.blocks:
             features = block(features)
@@ -218,28 +229,38 @@ class Discriminator(nn.Module):
 class BigGAN(GAN):
     """BigGAN with the paper's settings as defaults; add `EMA`, `StandingStatistics` and `OrthogonalGenerator`.
 
-    Its own loss is `Hinge`.
+    The default loss is `Hinge`.
 
     Args:
-        image_size: 32, 64, 128, 256 or 512.
-        image_channels: channels of the images.
-        number_of_classes: 0 for no labels, and no projection in the discriminator.
-        latent_dim: size of z: 120 at 128x128, 140 at 256x256, 128 at 512x512; with hierarchical latents a multiple of
-            the number of blocks plus 1.
-        generator_channels: what the table of the generator's widths multiplies ("ch", 96 in the paper).
-        discriminator_channels: what the table of the discriminator's widths multiplies ("ch", 96 in the paper).
-        attention_resolutions: sizes of the features behind which both networks have self-attention.
-        shared_embedding: one embedding of the class for all normalizations; without it each has tables of its own.
-        embedding_dim: size of the shared embedding.
-        hierarchical_latents: each block gets a chunk of the latent; without them the first layer gets the whole.
-        generator_spectral_norm: of all layers but the shared embedding and the tables.
-        discriminator_spectral_norm: of all layers.
-        initialization: of both networks' weights; None is orthogonal.
-        batch_norm_eps: of the blocks' normalizations; the generator's last one always has 1e-5.
-        batch_norm_across_ranks: take the batch's statistics over all ranks.
+        image_size: Height and width of the images in pixels: 32, 64, 128, 256 or 512.
+        image_channels: Number of channels of the images.
+        number_of_classes: Number of classes. 0 trains without labels, and without projection in the discriminator.
+        latent_dim: Size of the latent z: 120 at 128x128, 140 at 256x256, 128 at 512x512. With hierarchical latents it
+            must be a multiple of the number of the generator's blocks plus 1.
+        generator_channels: Base channels of the generator ("ch", 96 in the paper): the table of its widths is
+            multiplied by this number.
+        discriminator_channels: Base channels of the discriminator ("ch", 96 in the paper): the table of its widths is
+            multiplied by this number.
+        attention_resolutions: Heights of the features that are followed by self-attention in both networks. An empty
+            list has no self-attention.
+        shared_embedding: True shares one embedding of the class between all batch normalizations in the generator's
+            blocks. False gives each of them its own tables of gains and biases.
+        embedding_dim: Size of the shared embedding.
+        hierarchical_latents: True cuts the latent into chunks: one for the first layer, and one for each block's batch
+            normalizations. False gives the whole latent to the first layer alone.
+        generator_spectral_norm: Whether the generator has spectral normalization, in all layers except the shared
+            embedding and the tables of batch normalization.
+        discriminator_spectral_norm: Whether the discriminator has spectral normalization, in all layers.
+        initialization: How the weights of both networks are initialized. None initializes them orthogonally.
+        batch_norm_eps: Epsilon of the batch normalizations in the generator's blocks. The generator's last batch
+            normalization always has 1e-5.
+        batch_norm_across_ranks: True takes the statistics of batch normalization over the batches of all ranks, False
+            over each rank's own.
 
     Raises:
-        ValueError: for sizes that do not go together.
+        ValueError: for an image size without a table, attention at a resolution that the networks do not have, a
+            latent that cannot be cut into equal chunks, and hierarchical latents with classes but without a shared
+            embedding.
     """
 
     default_loss: ClassVar[type[AdversarialLoss]] = Hinge
@@ -297,10 +318,21 @@ class BigGAN(GAN):
             number_of_classes=number_of_classes,
             training=training,
         )
-        self.save_hyperparameters(ignore=[*unsaved_arguments(), "initialization"])  # weights know how they began
+        # A checkpoint has the weights, so that their initialization need not be saved.
+        self.save_hyperparameters(ignore=[*unsaved_arguments(), "initialization"])
         self.image_size = image_size
 
     def truncated(self, network: nn.Module, latents: Latents, labels: Labels | None, *, truncation: float) -> Images:
-        """See `layers.truncated_normal.truncated_latents`."""
+        """Images of latents that are truncated as in `layers.truncated_normal.truncated_latents`.
+
+        Args:
+            network: The generator, or the one with average weights.
+            latents: Standard normal latents, `batch latent_dim`.
+            labels: Class indices or multi-hot rows; None without classes.
+            truncation: Factor psi of the truncated latents, from 0 (all latents are 0) to 1 (no truncation).
+
+        Raises:
+            ValueError: for a truncation outside of [0, 1].
+        """
         images: Images = network(truncated_latents(latents, truncation=truncation), labels)
         return images

@@ -2,12 +2,13 @@
 
 Brock et al. 2019, arXiv:1809.11096v2, appendix B, figure 16; layers as in BigGAN-PyTorch, the authors' public code.
 
-BigGAN with bottleneck blocks, two for each resolution, and shortcuts without weights where they can do without: deeper,
-with fewer parameters. Every batch normalization sees the class embedding and the whole latent.
+It is BigGAN with two bottleneck blocks for each resolution. Shortcuts have weights only where a block of the
+discriminator adds channels. The networks are deeper than BigGAN's and have fewer parameters. Every batch normalization
+of the generator's blocks gets the class embedding and the whole latent.
 
 The authors find it better than BigGAN at every resolution, and faster. Their published networks differ in two details
 that `interop.biggan_deep_hf` reproduces: the last convolution has `base_channels` outputs, of which the first
-`image_channels` are used, and there are statistics for each truncation.
+`image_channels` are used, and batch normalization has separate statistics for each truncation.
 """
 
 from collections.abc import Callable
@@ -35,23 +36,27 @@ from lightning_gan.tensors.shapes import Images, Labels, Latents, Logits
 
 
 def check_base(base_channels: int) -> None:
-    """Whether bottlenecks have channels.
+    """Checks that the base channels can be divided by 4, as the bottleneck blocks need it.
 
     Raises:
-        ValueError: unless it is a multiple of 4.
+        ValueError: if they are not a positive multiple of 4.
     """
     if base_channels < 4 or base_channels % 4:
-        raise ValueError(f"the base of {base_channels} channels must be a multiple of 4: bottlenecks have a quarter")
+        raise ValueError(
+            f"the base of {base_channels} channels must be a multiple of 4, because bottlenecks have a quarter of them"
+        )
 
 
 class GeneratorBlock(nn.Module):
-    """A bottleneck of four convolutions with a quarter of the channels (figure 16b); its shortcut has no weights.
+    """A bottleneck block of four convolutions with a quarter of the channels (figure 16b).
+
+    The shortcut has no weights: it keeps the first `out_channels` channels.
 
     Args:
-        in_channels: of the features.
-        out_channels: of the result, no more than `in_channels`; the shortcut keeps the first of them.
-        upsamples: doubles the resolution.
-        norm: makes a batch normalization for so many channels.
+        in_channels: Number of channels of the input.
+        out_channels: Number of channels of the output, at most `in_channels`.
+        upsamples: Whether the block doubles the resolution.
+        norm: Makes a batch normalization for the given number of channels.
     """
 
     def __init__(
@@ -74,6 +79,7 @@ class GeneratorBlock(nn.Module):
         self.attention: SelfAttention | None = None
 
     def forward(self, features: Tensor, condition: Tensor) -> Tensor:
+        """`batch in_channels height width`, and `batch condition`, to `batch out_channels height width`, upsampled."""
         residual = self.conv1(relu(self.norm1(features, condition)))
         residual = self.conv2(relu(self.norm2(residual, condition)))
         residual = self.conv3(relu(self.norm3(residual, condition)))
@@ -84,13 +90,14 @@ class GeneratorBlock(nn.Module):
 
 
 class Generator(nn.Module):
-    """Latents and classes to images.
+    """Maps latents, and labels if there are classes, to images.
 
-    Arguments are as in `BigGANDeep`; `base_channels` and `spectral_norm` are `generator_channels` and
+    The arguments are described in `BigGANDeep`; `base_channels` and `spectral_norm` are called `generator_channels` and
     `generator_spectral_norm` there.
 
     Raises:
-        ValueError: for sizes that do not go together.
+        ValueError: for an image size without a table, attention at a resolution that the network does not have, and
+            base channels that are not a multiple of 4.
     """
 
     def __init__(
@@ -146,9 +153,14 @@ class Generator(nn.Module):
 
 
 class DiscriminatorBlock(nn.Module):
-    """A bottleneck of four convolutions (figure 16c); its shortcut keeps all channels, and computes those that are new.
+    """A bottleneck block of four convolutions (figure 16c).
 
-    `out_channels` are no less than `in_channels`; `downsamples` halves the resolution.
+    The shortcut keeps all channels of the input, and a 1x1 convolution computes the additional ones.
+
+    Args:
+        in_channels: Number of channels of the input.
+        out_channels: Number of channels of the output, at least `in_channels`.
+        downsamples: Whether the block halves the resolution.
     """
 
     def __init__(self, *, in_channels: int, out_channels: int, downsamples: bool) -> None:
@@ -163,6 +175,7 @@ class DiscriminatorBlock(nn.Module):
         self.attention: SelfAttention | None = None
 
     def forward(self, features: Tensor) -> Tensor:
+        """`batch in_channels height width` to `batch out_channels height width`, downsampled if the block does so."""
         residual = relu(self.conv3(relu(self.conv2(relu(self.conv1(relu(features)))))))
         if self.downsamples:
             residual, features = avg_pool2d(residual, kernel_size=2), avg_pool2d(features, kernel_size=2)
@@ -173,13 +186,14 @@ class DiscriminatorBlock(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Images and classes to one logit each.
+    """Maps images, and labels if there are classes, to one logit each.
 
-    Arguments are as in `BigGANDeep`; `base_channels` and `spectral_norm` are `discriminator_channels` and
-    `discriminator_spectral_norm` there.
+    The arguments are described in `BigGANDeep`; `base_channels` and `spectral_norm` are called `discriminator_channels`
+    and `discriminator_spectral_norm` there.
 
     Raises:
-        ValueError: for sizes that do not go together.
+        ValueError: for an image size without a table, attention at a resolution that the network does not have, and
+            base channels that are not a multiple of 4.
     """
 
     def __init__(
@@ -214,7 +228,7 @@ class Discriminator(nn.Module):
             spectrally_normalized(self)
 
     def forward(self, images: Images, labels: Labels | None = None) -> Logits:
-        """Logits, `batch 1`."""
+        """Images in [-1, 1], and labels if there are classes, to logits `batch 1`."""
         features: Tensor = self.from_rgb(images)
         for block in self.blocks:
             features = block(features)
@@ -225,27 +239,33 @@ class Discriminator(nn.Module):
 class BigGANDeep(GAN):
     """BigGAN-deep with the paper's settings as defaults; add `EMA`, `StandingStatistics` and `OrthogonalGenerator`.
 
-    Its own loss is `Hinge`.
+    The default loss is `Hinge`.
 
     Args:
-        image_size: 32, 64, 128, 256 or 512; for 512 the authors' public code has no discriminator, and ours mirrors the
-            generator.
-        image_channels: channels of the images.
-        number_of_classes: 0 for no labels, and no projection in the discriminator.
-        latent_dim: size of z.
-        generator_channels: what the table of the generator's widths multiplies ("ch", 128 in the paper); a multiple of
-            4.
-        discriminator_channels: what the table of the discriminator's widths multiplies; likewise.
-        attention_resolutions: sizes of the features behind which both networks have self-attention.
-        embedding_dim: size of the class embedding.
-        generator_spectral_norm: of all layers but the class embedding.
-        discriminator_spectral_norm: of all layers.
-        initialization: of both networks' weights; None is orthogonal.
-        batch_norm_eps: of the blocks' normalizations; the generator's last one always has 1e-5.
-        batch_norm_across_ranks: take the batch's statistics over all ranks.
+        image_size: Height and width of the images in pixels: 32, 64, 128, 256 or 512. The authors' public code has no
+            discriminator for 512; the one here mirrors the generator.
+        image_channels: Number of channels of the images.
+        number_of_classes: Number of classes. 0 trains without labels, and without projection in the discriminator.
+        latent_dim: Size of the latent z.
+        generator_channels: Base channels of the generator ("ch", 128 in the paper), a multiple of 4: the table of its
+            widths is multiplied by this number.
+        discriminator_channels: Base channels of the discriminator, a multiple of 4: the table of its widths is
+            multiplied by this number.
+        attention_resolutions: Heights of the features that are followed by self-attention in both networks. An empty
+            list has no self-attention.
+        embedding_dim: Size of the class embedding.
+        generator_spectral_norm: Whether the generator has spectral normalization, in all layers except the class
+            embedding.
+        discriminator_spectral_norm: Whether the discriminator has spectral normalization, in all layers.
+        initialization: How the weights of both networks are initialized. None initializes them orthogonally.
+        batch_norm_eps: Epsilon of the batch normalizations in the generator's blocks. The generator's last batch
+            normalization always has 1e-5.
+        batch_norm_across_ranks: True takes the statistics of batch normalization over the batches of all ranks, False
+            over each rank's own.
 
     Raises:
-        ValueError: for sizes that do not go together.
+        ValueError: for an image size without a table, attention at a resolution that the networks do not have, and
+            base channels that are not a multiple of 4.
     """
 
     default_loss: ClassVar[type[AdversarialLoss]] = Hinge
@@ -299,10 +319,21 @@ class BigGANDeep(GAN):
             number_of_classes=number_of_classes,
             training=training,
         )
-        self.save_hyperparameters(ignore=[*unsaved_arguments(), "initialization"])  # weights know how they began
+        # A checkpoint has the weights, so that their initialization need not be saved.
+        self.save_hyperparameters(ignore=[*unsaved_arguments(), "initialization"])
         self.image_size = image_size
 
     def truncated(self, network: nn.Module, latents: Latents, labels: Labels | None, *, truncation: float) -> Images:
-        """See `layers.truncated_normal.truncated_latents`."""
+        """Images of latents that are truncated as in `layers.truncated_normal.truncated_latents`.
+
+        Args:
+            network: The generator, or the one with average weights.
+            latents: Standard normal latents, `batch latent_dim`.
+            labels: Class indices or multi-hot rows; None without classes.
+            truncation: Factor psi of the truncated latents, from 0 (all latents are 0) to 1 (no truncation).
+
+        Raises:
+            ValueError: for a truncation outside of [0, 1].
+        """
         images: Images = network(truncated_latents(latents, truncation=truncation), labels)
         return images

@@ -1,12 +1,12 @@
 """The small networks of CT-GAN, "Improving the Improved Training of Wasserstein GANs".
 
-Wei et al. 2018, arXiv:1803.01541, for MNIST and for a thousand images of CIFAR-10: three convolutions, with dropout
-behind each in the critic. But for the dropout they are WGAN-GP's small networks (Gulrajani et al. 2017,
+Wei et al. 2018, arXiv:1803.01541, for MNIST and for a thousand images of CIFAR-10: three convolutions, each of the
+critic's followed by dropout. Without the dropout they are WGAN-GP's small networks (Gulrajani et al. 2017,
 arXiv:1704.00028). The paper's large networks are `ResNetGAN` with `discriminator_dropout`.
 
-They go with the loss `Wasserstein`, which is the default, five turns of the critic, and the callbacks `GradientPenalty`
-and `ConsistencyTerm`, whose second-to-last layer is "features". Images are 32x32 for MNIST too, in a black frame, so
-that the authors' cut from 8x8 to 7x7 is not needed.
+The paper trains them with the loss `Wasserstein` (the default here), five turns of the critic per turn of the
+generator, and the callbacks `GradientPenalty` and `ConsistencyTerm`, for which the second-to-last layer is "features".
+Images of MNIST are padded with black to 32x32, so that the authors' cut from 8x8 to 7x7 is not needed.
 """
 
 import math
@@ -26,13 +26,17 @@ from lightning_gan.tensors.shapes import Images, Latents, Logits
 
 
 def initialize(layer: nn.Conv2d | nn.ConvTranspose2d) -> None:
-    """Uniform weights of variance ``4 / (fan_in + fan_out)``, as in the authors' code; biases 0.
+    """Draws uniform weights with variance ``4 / (fan_in + fan_out)``, as in the authors' code, and sets the bias to 0.
 
-    A fan counts the taps that one output, or one input, meets: of a convolution of stride 2 an input meets a quarter.
+    `fan_in` is the number of weights that one output depends on, `fan_out` the number of weights that one input is
+    multiplied by; with stride 2 an input is multiplied by a quarter of the kernel.
+
+    Args:
+        layer: The layer to change, which must have a bias.
     """
     into, out_of = layer.in_channels, layer.out_channels
     if isinstance(layer, nn.ConvTranspose2d):
-        into, out_of = out_of, into  # the other way round
+        into, out_of = out_of, into  # a transposed convolution exchanges the roles of inputs and outputs
     taps, area = math.prod(layer.kernel_size), math.prod(layer.stride)
     bound = math.sqrt(3 * 4 / (taps * (into + out_of / area)))
     nn.init.uniform_(layer.weight, -bound, bound)
@@ -41,16 +45,16 @@ def initialize(layer: nn.Conv2d | nn.ConvTranspose2d) -> None:
 
 
 class Generator(nn.Module):
-    """Latents to images: 5x5 transposed convolutions that double the resolution, from 4x4.
+    """Maps latents to images: a linear layer to 4x4, then 5x5 transposed convolutions that double the resolution.
 
-    Arguments are as in `SmallCTGAN`.
+    The arguments are described in `SmallCTGAN`.
     """
 
     def __init__(self, *, image_size: int, image_channels: int, latent_dim: int, width: int) -> None:
         super().__init__()
         widths = [width * 2**stage for stage in reversed(range(doublings(image_size)))]
         self.input = started_uniformly(nn.Linear(latent_dim, widths[0] * 16))
-        # Per feature and not per map, as in the authors' code: it comes before the reshape.
+        # Normalization per feature and not per feature map, because it comes before the reshape in the authors' code.
         self.input_norm = BatchNorm(widths[0] * 16, always_batch_statistics=True)
         layers: list[nn.Module] = []
         for before, after in pairwise([*widths, image_channels]):
@@ -60,15 +64,16 @@ class Generator(nn.Module):
         self.layers = nn.Sequential(*layers[:-2], nn.Tanh())
 
     def forward(self, latents: Latents) -> Images:
+        """`batch latent_dim` to images in [-1, 1]."""
         features = self.input_norm(self.input(latents)).relu().unflatten(1, (-1, 4, 4))
         images: Tensor = self.layers(features)
         return images
 
 
 class Discriminator(nn.Module):
-    """Images to one score: 5x5 convolutions of stride 2, each with leaky ReLU and dropout, down to 4x4.
+    """Maps images to one score: 5x5 convolutions of stride 2 down to 4x4, each followed by leaky ReLU and dropout.
 
-    Arguments are as in `SmallCTGAN`.
+    The arguments are described in `SmallCTGAN`.
     """
 
     def __init__(self, *, image_size: int, image_channels: int, width: int, dropout: float) -> None:
@@ -83,26 +88,27 @@ class Discriminator(nn.Module):
         self.output = started_uniformly(nn.Linear(widths[-1] * 16, 1))
 
     def forward(self, images: Images) -> Logits:
+        """Images in [-1, 1] to scores `batch 1`."""
         score: Tensor = self.output(self.features(images))
         return score
 
 
 class SmallCTGAN(GAN):
-    """CT-GAN's small networks; add `GradientPenalty` and `ConsistencyTerm` as callbacks. Labels are not used.
+    """CT-GAN's small networks; add the callbacks `GradientPenalty` and `ConsistencyTerm`. Labels are not used.
 
-    Its own loss is `Wasserstein`. The authors' optimizers are Adam with 0.0001 and betas (0.5, 0.9), for 50,000 turns
-    of the generator with batches of 64.
+    The default loss is `Wasserstein`. The authors train with Adam at a learning rate of 0.0001 and betas (0.5, 0.9),
+    for 50,000 turns of the generator with batches of 64.
 
     Args:
-        image_size: a power of two from 8; 32 in the paper.
-        image_channels: channels of the images.
-        number_of_classes: 0.
-        latent_dim: size of z.
-        width: feature maps next to the image; doubled with every halving.
-        dropout: probability behind every convolution of the critic; 0 makes it WGAN-GP's.
+        image_size: Height and width of the images in pixels, a power of two from 8; 32 in the paper.
+        image_channels: Number of channels of the images.
+        number_of_classes: Number of classes; it must be 0, because the networks do not use labels.
+        latent_dim: Size of the latent z.
+        width: Number of feature maps at half of the images' size. It doubles with every halving of the resolution.
+        dropout: Probability of dropout after every convolution of the critic, in [0, 1). 0 gives WGAN-GP's critic.
 
     Raises:
-        ValueError: for classes, a size that is no power of two, and a probability outside [0, 1).
+        ValueError: for classes, a size that is not a power of two from 8, and a probability outside [0, 1).
     """
 
     default_loss: ClassVar[type[AdversarialLoss]] = Wasserstein
@@ -124,8 +130,8 @@ class SmallCTGAN(GAN):
     ) -> None:
         if number_of_classes:
             raise ValueError(
-                f"number_of_classes={number_of_classes}: CT-GAN's small networks have no labels; set labels: false in "
-                "the data, or take ResNetGAN with discriminator_dropout"
+                f"number_of_classes={number_of_classes}: CT-GAN's small networks use no labels; set labels: false in "
+                "the data, or use ResNetGAN with discriminator_dropout"
             )
         if not 0 <= dropout < 1:
             raise ValueError(f"dropout={dropout} must be at least 0 and below 1")

@@ -4,10 +4,10 @@ Radford et al. 2016, arXiv:1511.06434. With labels it is the conditional GAN of 
 (arXiv:1411.1784), or, with an auxiliary classifier, the AC-GAN of Odena et al. 2017 (arXiv:1610.09585) on the same
 networks.
 
-Layers are those of the authors' Torch code (`dcgan.torch`): 4x4 kernels, Gaussian latents, 64 feature maps. Their first
-code (Theano) has 5x5 kernels, a fully connected layer at 4x4, uniform latents and 128 maps. Batch norm keeps running
-statistics with momentum 0.1, the default of Torch, for sampling. The generator's turn draws its own latents; the
-authors' judges the fakes of the discriminator's turn again.
+The layers are those of the authors' Torch code (`dcgan.torch`): 4x4 kernels, Gaussian latents, 64 feature maps. Their
+first code (Theano) has 5x5 kernels, a fully connected layer at 4x4, uniform latents and 128 feature maps. Batch
+normalization keeps running statistics with momentum 0.1, the default of Torch, for sampling. Our generator's turn draws
+new latents; in the authors' code it uses the fakes of the discriminator's turn again.
 """
 
 from itertools import pairwise
@@ -25,7 +25,14 @@ from lightning_gan.tensors.shapes import Images, Labels, Latents, Logits
 
 
 def initialize(layer: nn.Module) -> None:
-    """Weights from N(0, 0.02), those of batch norm from N(1, 0.02), biases 0 (section 4 of the paper, Torch code)."""
+    """Draws the weights of a layer as in the paper (section 4) and in the Torch code.
+
+    Weights of convolutions come from a normal distribution with mean 0 and standard deviation 0.02, gains of batch
+    normalization from one with mean 1 and standard deviation 0.02. Biases of batch normalization stay 0.
+
+    Args:
+        layer: Any module; other layers are not changed.
+    """
     if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)):
         nn.init.normal_(layer.weight, std=0.02)
     if isinstance(layer, ChannelAffine):
@@ -33,9 +40,9 @@ def initialize(layer: nn.Module) -> None:
 
 
 class Generator(nn.Module):
-    """Latents, and a one-hot label beside them, to images: a transposed convolution for every doubling.
+    """Maps latents, concatenated with one-hot labels, to images, by one transposed convolution for every doubling.
 
-    Arguments are as in `DCGAN`; `width` is `generator_width` there.
+    The arguments are described in `DCGAN`; `width` is called `generator_width` there.
     """
 
     def __init__(
@@ -65,6 +72,7 @@ class Generator(nn.Module):
         self.apply(initialize)
 
     def forward(self, latents: Latents, labels: Labels | None = None) -> Images:
+        """`batch latent_dim`, and labels if there are classes, to images in [-1, 1]."""
         if self.number_of_classes:
             assert labels is not None
             latents = torch.cat([latents, label_vectors(labels, number_of_classes=self.number_of_classes)], dim=1)
@@ -73,12 +81,12 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Images, and a constant map per class beside them, to `outputs` numbers each: a convolution for every halving.
+    """Maps images, concatenated with one constant map per class, to numbers, by one convolution for every halving.
 
-    Arguments that are not listed are as in `DCGAN`; `width` is `discriminator_width` there.
+    The other arguments are described in `DCGAN`; `width` is called `discriminator_width` there.
 
     Args:
-        outputs: 1 logit, or also one for each class that an auxiliary classifier names.
+        outputs: Number of outputs: 1 for the logit alone, or 1 plus the number of classes of an auxiliary classifier.
     """
 
     def __init__(
@@ -96,7 +104,7 @@ class Discriminator(nn.Module):
         blocks: list[nn.Module] = []
         for before, after in pairwise([image_channels + number_of_classes, *widths]):
             blocks.append(nn.Conv2d(before, after, kernel_size=4, stride=2, padding=1, bias=False))
-            if len(blocks) > 1:  # none on the first layer: the paper found it unstable
+            if len(blocks) > 1:  # no normalization of the first layer: the paper found it unstable
                 blocks.append(BatchNorm(after))
             blocks.append(nn.LeakyReLU(0.2))
         self.blocks = nn.Sequential(*blocks)
@@ -104,7 +112,10 @@ class Discriminator(nn.Module):
         self.apply(initialize)
 
     def forward(self, images: Images, labels: Labels | None = None) -> Logits:
-        """Logits, `batch outputs`, without the paper's sigmoid, which is a part of the loss here."""
+        """Images in [-1, 1], and labels if there are classes, to logits `batch outputs`.
+
+        The loss contains the sigmoid that the paper has at the end of the discriminator.
+        """
         if self.number_of_classes:
             assert labels is not None
             chosen = label_vectors(labels, number_of_classes=self.number_of_classes)[:, :, None, None]
@@ -114,23 +125,27 @@ class Discriminator(nn.Module):
 
 
 class DCGAN(AuxiliaryClassifierGAN):
-    """DCGAN with the paper's networks as defaults; its optimizers are Adam with 0.0002 and betas (0.5, 0.999).
+    """DCGAN with the paper's networks as defaults. The paper's optimizer is Adam with 0.0002 and betas (0.5, 0.999).
 
-    With classes both networks see the label: the generator beside the latent, the discriminator as constant maps beside
-    the image (Mirza and Osindero 2014). With an auxiliary classifier the discriminator names the class instead of being
-    told it (AC-GAN; Odena et al. 2017); their own networks are deeper at 128x128 and have dropout, the objective is
-    theirs.
+    With classes both networks get the label: the generator as a one-hot vector concatenated to the latent, the
+    discriminator as constant maps concatenated to the image (Mirza and Osindero 2014). With an auxiliary classifier the
+    discriminator does not get the class but predicts it (AC-GAN; Odena et al. 2017). The objective is that of AC-GAN;
+    its authors' own networks are deeper at 128x128 and have dropout.
 
     Args:
-        image_size: a power of two from 8; the paper has 64.
-        image_channels: channels of the images.
-        number_of_classes: 0 for no labels.
-        latent_dim: size of z.
-        generator_width: feature maps before the generator's last layer, doubled with every halving down to 4x4; the
-            Theano code has 128.
-        discriminator_width: feature maps after the discriminator's first layer, doubled with every halving.
-        auxiliary_classifier: weights of the cross-entropies of the classes that the discriminator names; None tells it
-            the class.
+        image_size: Height and width of the images in pixels, a power of two from 8; 64 in the paper.
+        image_channels: Number of channels of the images.
+        number_of_classes: Number of classes. 0 trains without labels.
+        latent_dim: Size of the latent z.
+        generator_width: Number of feature maps before the generator's last layer. It doubles with every halving of the
+            resolution down to 4x4. The Theano code has 128.
+        discriminator_width: Number of feature maps after the discriminator's first layer. It doubles with every halving
+            of the resolution.
+        auxiliary_classifier: Weights of the cross-entropies of the classes that the discriminator predicts. None gives
+            the discriminator the label instead.
+
+    Raises:
+        ValueError: for an `image_size` that is not a power of two from 8.
     """
 
     generator: Generator
@@ -149,7 +164,7 @@ class DCGAN(AuxiliaryClassifierGAN):
         auxiliary_classifier: AuxiliaryClassifier | None = None,
         training: Training = Training(),
     ) -> None:
-        is_told = auxiliary_classifier is None
+        gets_labels = auxiliary_classifier is None
         super().__init__(
             generator=Generator(
                 image_size=image_size,
@@ -161,9 +176,9 @@ class DCGAN(AuxiliaryClassifierGAN):
             discriminator=Discriminator(
                 image_size=image_size,
                 image_channels=image_channels,
-                number_of_classes=number_of_classes if is_told else 0,
+                number_of_classes=number_of_classes if gets_labels else 0,
                 width=discriminator_width,
-                outputs=1 if is_told else 1 + number_of_classes,
+                outputs=1 if gets_labels else 1 + number_of_classes,
             ),
             latent_dim=latent_dim,
             number_of_classes=number_of_classes,

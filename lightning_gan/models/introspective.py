@@ -1,11 +1,12 @@
-"""The game of IntroVAE (arXiv:1807.06358) and Soft-IntroVAE (arXiv:2012.13253): an encoder is the discriminator.
+"""What IntroVAE (arXiv:1807.06358) and Soft-IntroVAE (arXiv:2012.13253) share: the encoder is the discriminator.
 
-It tells real images from the decoder's by the divergence of their codes from the standard normal. The decoder makes
-images of random latents, fakes, and of the codes of real images, reconstructions; the encoder is shown both.
+The encoder distinguishes real images from the decoder's by the Kullback-Leibler divergence of their codes from the
+standard normal. The decoder makes images from random latents (fakes) and from the codes of real images
+(reconstructions); the encoder gets both.
 
-The decoder's turn goes on where the encoder's left off: it has the same fakes, and reconstructions from the codes that
-the encoder gave *before* its step. So the encoder's turn returns its latents and codes (`leftover`), and `draw` takes
-them for the decoder's turn.
+The decoder's turn uses the same latents as the encoder's turn, and the codes of the real images that the encoder
+computed *before* its step. The encoder's turn returns these latents and codes (`leftover`), and `draw` gives them to
+the decoder's turn.
 """
 
 from dataclasses import dataclass, replace
@@ -36,11 +37,11 @@ from lightning_gan.tensors.shapes import (
 
 
 class Posterior(NamedTuple):
-    """The normal distributions of images' codes, ``q(z|x)``.
+    """The normal distributions ``q(z|x)`` of the codes of a batch of images.
 
     Attributes:
-        mean: `batch latent_dim`.
-        log_variance: `batch latent_dim`.
+        mean: Means of the codes, `batch latent_dim`.
+        log_variance: Natural logarithms of the variances of the codes, `batch latent_dim`.
     """
 
     mean: Latents
@@ -48,22 +49,23 @@ class Posterior(NamedTuple):
 
     @property
     def energies(self) -> PerSample:
-        """``KL(q(z|x) || N(0, I))`` in nats."""
+        """``KL(q(z|x) || N(0, I))`` of each image in nats, `batch`."""
         return kl_to_standard_normal(self.mean, self.log_variance)
 
     def sample(self, noise: Latents) -> Latents:
-        """A code of each image."""
+        """One code drawn for each image, ``mean + exp(log_variance / 2) noise``, `batch latent_dim`."""
         return reparametrized(self.mean, self.log_variance, noise)
 
 
 @dataclass(frozen=True, kw_only=True)
 class IntrospectiveDraws(Draws):
-    """Latents, and what codes are drawn from.
+    """The latents of a turn, and the noise from which the codes are sampled.
 
     Attributes:
-        code_noise: standard normal, for the codes of the real images in the encoder's turn.
-        codes: the codes of the real images as the encoder's turn drew them; None in that turn.
-        noises: standard normal, for codes that only a model's objective needs, `fakes latent_dim` each.
+        code_noise: Standard normal noise for the codes of the real images in the encoder's turn, `fakes latent_dim`.
+        codes: Codes of the real images, `fakes latent_dim`, as they were sampled in the encoder's turn; None in the
+            encoder's turn itself.
+        noises: Standard normal noise for the codes that only the model's objective samples, `fakes latent_dim` each.
     """
 
     code_noise: FakeLatents
@@ -73,15 +75,16 @@ class IntrospectiveDraws(Draws):
 
 @dataclass(frozen=True, kw_only=True)
 class IntrospectiveScores(Scores):
-    """Scores, and what the encoder and the decoder make of real images, and of their own.
+    """The scores of a turn, with the codes, the reconstructions and the distributions of the codes.
 
     Attributes:
-        codes: of the real images.
-        reconstructions: of the real images.
-        errors: of the reconstructions, in the authors' units.
-        real_posterior: of the real images' codes; None in the decoder's turn.
-        reconstruction_posterior: of the reconstructions' codes; without gradient to the decoder in the encoder's turn.
-        fake_posterior: of the fakes' codes; likewise.
+        codes: Codes of the real images, `batch latent_dim`.
+        reconstructions: Reconstructions of the real images, `batch channels height width`, in about [-1, 1].
+        errors: Squared errors of the reconstructions, `batch`, summed over pixels of images in [0, 1].
+        real_posterior: Distributions of the real images' codes; None in the decoder's turn.
+        reconstruction_posterior: Distributions of the reconstructions' codes. In the encoder's turn they pass no
+            gradient to the decoder.
+        fake_posterior: Distributions of the fakes' codes. In the encoder's turn they pass no gradient to the decoder.
     """
 
     codes: Latents
@@ -93,27 +96,26 @@ class IntrospectiveScores(Scores):
 
 
 class IntrospectiveGAN(GAN, Autoencoder):
-    """An encoder and a decoder that train each other; models derive from it and override `objective`.
+    """The base class of models in which an encoder and a decoder are adversaries; models override `objective`.
 
-    The score of an image is minus the divergence of its code. Until `vae_warmup_kimg` both players minimize the cost of
-    a variational autoencoder, the error and the divergence with weight 1 each.
+    The score of an image is minus the divergence of its code from the standard normal. For the first `vae_warmup_kimg`
+    thousand images both players minimize the cost of a variational autoencoder: the reconstruction error and the
+    divergence, each with weight 1. With slices (`Training.accumulate_slices`) means are taken over a slice.
 
-    Arguments that are not listed are as in the models.
-
-    With slices (`Training.accumulate_slices`) means over a batch are means over a slice.
+    The other arguments are described in the models.
 
     Args:
-        generator: the decoder, latents to images.
-        discriminator: the encoder, images to mean and logarithm of the variance of their codes.
+        generator: The decoder: it maps latents `batch latent_dim` to images.
+        discriminator: The encoder: it maps images to the means and the logarithms of the variances of their codes.
 
     Raises:
         ValueError: for a negative warm-up, a loss, and training settings with which the decoder's turn does not follow
-            the encoder's on the same images.
+            the encoder's turn on the same images.
     """
 
     turns_are_independent: ClassVar[bool] = False
     extra_noises: ClassVar[int] = 0
-    """How many codes an objective samples in each turn beside those of the real images."""
+    """How many batches of codes the objective samples in each turn, in addition to those of the real images."""
 
     def __init__(
         self,
@@ -129,11 +131,11 @@ class IntrospectiveGAN(GAN, Autoencoder):
         if vae_warmup_kimg < 0:
             raise ValueError(f"{name}: vae_warmup_kimg={vae_warmup_kimg} must not be negative; 0 is no warm-up")
         if training.discriminator_turns == 0:
-            raise ValueError(f"{name}: discriminator_turns=0 leaves no codes for the decoder's turn; take 1 or more")
+            raise ValueError(f"{name}: discriminator_turns=0 leaves no codes for the decoder's turn; set 1 or more")
         if training.generator_batch_multiple != 1:
             raise ValueError(
                 f"{name}: generator_batch_multiple={training.generator_batch_multiple} must be 1, because the "
-                "decoder's turn is on the codes of the encoder's images"
+                "decoder's turn uses one code for each image of the encoder's turn"
             )
         super().__init__(
             generator=generator,
@@ -144,19 +146,19 @@ class IntrospectiveGAN(GAN, Autoencoder):
         self.vae_warmup_kimg = vae_warmup_kimg
         self.is_warming_up = False
 
-    # ------------------------------------------------------------------ what a turn is made of
+    # ------------------------------------------------------------------ what a turn computes
 
     def draw_rows(self, count: int, random: torch.Generator) -> IntrospectiveDraws:
-        """Latents, the noise of the real images' codes, and that of the codes that the objective samples."""
+        """Draws latents, noise for the real images' codes, and noise for the codes that the objective samples."""
         width = self.latent_dim * (2 + self.extra_noises)
         rows = torch.randn(count, width, generator=random, device=random.device)
         latents, code_noise, *noises = torch.split(rows, self.latent_dim, dim=1)
         return IntrospectiveDraws(latents=latents, labels=None, code_noise=code_noise, codes=None, noises=tuple(noises))
 
     def draw(self, player: Player, reals: Reals, *, batch: Reals, turn: int, left: Leftover) -> Draws:
-        """In the decoder's turn latents and codes are those that the encoder's turn has left."""
+        """Draws for one turn; the decoder's turn gets the latents and the codes that the encoder's turn returned."""
         draws = super().draw(player, reals, batch=batch, turn=turn, left=left)
-        # Outside of `cost`, whose graph would be another for every number of images.
+        # Set here and not in `cost`: a compiled graph would be specialised on the number of images seen.
         self.is_warming_up = self.kimg < self.vae_warmup_kimg
         if player == "generator":
             latents, codes = left
@@ -165,6 +167,7 @@ class IntrospectiveGAN(GAN, Autoencoder):
         return draws
 
     def score_turn(self, player: Player, reals: Reals, draws: Draws, fake: FakeImages) -> IntrospectiveScores:
+        """Encodes the real images (in the encoder's turn), reconstructs them, and encodes the decoder's images."""
         assert isinstance(draws, IntrospectiveDraws)
         real_posterior, codes = None, draws.codes
         if codes is None:
@@ -186,32 +189,33 @@ class IntrospectiveGAN(GAN, Autoencoder):
         )
 
     def leftover(self, turn: Turn) -> Leftover:
-        """The encoder's turn leaves its latents, and the codes of the real images as they were before its step."""
+        """The encoder's turn returns its latents, and the codes of the real images that it computed before its step."""
         assert isinstance(turn.scores, IntrospectiveScores)
         return (turn.latents, turn.scores.codes.detach()) if turn.player == "discriminator" else ()
 
     def warmup_objective(self, scores: IntrospectiveScores) -> dict[str, Scalar]:
-        """The cost of a variational autoencoder, ``E r(x) + E KL``, of which the decoder has no part in the second."""
+        """The cost of a variational autoencoder, ``E r(x) + E KL``; the decoder's turn has only the first term."""
         terms = {"reconstruction": scores.errors.mean()}
         if scores.real_posterior is not None:
             terms["kl"] = scores.real_posterior.energies.mean()
         return terms
 
     def posterior(self, images: Images) -> Posterior:
-        """What the encoder in training makes of images."""
+        """The distributions of the images' codes, from the encoder in its present mode."""
         return Posterior(*self.discriminate(images))
 
     def score(self, images: Images, labels: Labels | None) -> Logits:
-        """Minus the divergence of the images' codes from the standard normal, `batch 1`."""
+        """Minus the divergence of the images' codes from the standard normal in nats, `batch 1`."""
         return -self.posterior(images).energies[:, None]
 
     # ------------------------------------------------------------------ the autoencoder
 
     @torch.no_grad()
     def encode(self, images: Images, *, ema: bool = True) -> Latents:
-        """The means of the codes; the encoder has no averaged weights."""
+        """The means of the codes, `batch latent_dim`. The encoder has no average weights: `ema` has no effect."""
         with evaluation_mode(self.discriminator):
             return self.posterior(images).mean
 
     def decode(self, codes: Latents, *, ema: bool = True) -> Images:
+        """Images of codes in about [-1, 1], from the decoder or, with `ema`, from its average weights."""
         return self.sample(codes, ema=ema)

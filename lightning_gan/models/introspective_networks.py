@@ -1,7 +1,8 @@
-"""The encoder and the decoder of IntroVAE (arXiv:1807.06358) and Soft-IntroVAE (arXiv:2012.13253), as in their codes.
+"""The encoder and the decoder of IntroVAE (arXiv:1807.06358) and Soft-IntroVAE (arXiv:2012.13253), as in their code.
 
-Both papers have one residual block per resolution, which differ in where the second batch norm stands. The authors'
-networks take and make images in [0, 1]; ours do so inside, and images in [-1, 1] are converted at their doors.
+Both papers have one residual block per resolution; the blocks differ in the position of the second batch normalization.
+The authors' networks take and give images in [0, 1]. Ours take and give images in [-1, 1]: the encoder converts its
+input, and the decoder its output.
 """
 
 from abc import ABC, abstractmethod
@@ -22,27 +23,33 @@ from lightning_gan.layers.resampling import box_downsample, nearest_upsample
 from lightning_gan.tensors.shapes import Images, Latents, PerSample, Scalar
 
 SLOPE = 0.2
-"""Of the leaky rectifiers."""
+"""Slope of the leaky ReLUs for negative values."""
 
 
 def mean_over_ranks(values: PerSample) -> Scalar:
-    """The mean over the batches of all ranks, which have the same size; without gradient."""
+    """The mean over the batches of all ranks, which must have the same size; without gradient."""
     mean = values.detach().mean()
     return sum_over_ranks(mean) / ranks() if ranks() > 1 else mean
 
 
 class ResidualSum(ABC):
-    """How a residual block adds up its branch and its shortcut, and where the batch norm stands in that."""
+    """How a residual block adds its branch and its shortcut, and whether it normalizes before or after the sum."""
 
     @abstractmethod
     def __call__(self, norm: BatchNorm, *, branch: Tensor, shortcut: Tensor) -> Tensor:
-        """What the last leaky rectifier gets, `batch channels height width`."""
+        """The input of the block's last leaky ReLU, `batch channels height width`.
+
+        Args:
+            norm: The block's second batch normalization.
+            branch: Output of the block's second convolution, `batch channels height width`.
+            shortcut: Output of the block's shortcut, `batch channels height width`.
+        """
 
 
 @final
 @dataclass(frozen=True)
 class NormalizedSum(ResidualSum):
-    """``norm(branch + shortcut)``: IntroVAE."""
+    """``norm(branch + shortcut)``, as in IntroVAE."""
 
     def __call__(self, norm: BatchNorm, *, branch: Tensor, shortcut: Tensor) -> Tensor:
         total: Tensor = norm(branch + shortcut)
@@ -52,7 +59,7 @@ class NormalizedSum(ResidualSum):
 @final
 @dataclass(frozen=True)
 class NormalizedBranch(ResidualSum):
-    """``norm(branch) + shortcut``: Soft-IntroVAE."""
+    """``norm(branch) + shortcut``, as in Soft-IntroVAE."""
 
     def __call__(self, norm: BatchNorm, *, branch: Tensor, shortcut: Tensor) -> Tensor:
         total: Tensor = norm(branch) + shortcut
@@ -60,45 +67,51 @@ class NormalizedBranch(ResidualSum):
 
 
 class LearnedShortcuts(ABC):
-    """Which residual blocks between two resolutions have a 1x1 convolution in their shortcut."""
+    """Decides which residual blocks between two resolutions have a 1x1 convolution in their shortcut."""
 
     @abstractmethod
     def is_learned(self, before: int, after: int) -> bool:
-        """Whether a block that takes `before` and gives `after` feature maps has one."""
+        """Whether a block that takes `before` feature maps and gives `after` has a 1x1 convolution in its shortcut."""
 
 
 @final
 @dataclass(frozen=True)
 class WhereWidthsChange(LearnedShortcuts):
-    """Where the number of feature maps changes, and nowhere else."""
+    """A block has a 1x1 convolution in its shortcut if, and only if, its number of feature maps changes."""
 
     def is_learned(self, before: int, after: int) -> bool:
+        """Whether the two numbers of feature maps differ."""
         return before != after
 
 
 @final
 @dataclass(frozen=True)
 class AsIntroVAEWasRun(LearnedShortcuts):
-    """Also where both numbers are the same and above 256, for weights that IntroVAE's own code has trained.
+    """As `WhereWidthsChange`, and also where both numbers are equal and above 256.
 
-    That code asks whether the two integers are one object (`is not`). Numbers from the command line are one object
-    each, but for those up to 256, which Python keeps. A block within one entry of the list of channels (the encoder's
-    last, the decoder's first and last) compares an object with itself.
+    Use it for weights that IntroVAE's own code has trained. That code compares the two integers by identity (`is not`)
+    instead of by value. Python has one object for each integer up to 256, but makes a new one for each larger number
+    that is read from the command line. A block within one entry of the list of channels (the encoder's last, the
+    decoder's first and last) compares an object with itself and has no such convolution.
     """
 
     def is_learned(self, before: int, after: int) -> bool:
+        """Whether the two numbers of feature maps differ, or are above 256."""
         return before != after or after > 256
 
 
 class ResidualBlock(nn.Module):
-    """Convolution, norm, leaky rectifier, convolution; the shortcut; a norm and a leaky rectifier.
+    """A residual block of two 3x3 convolutions, two batch normalizations, and two leaky ReLUs.
 
-    Arguments that are not listed are as in `Encoder`.
+    The branch is a convolution, a batch normalization, a leaky ReLU and a convolution. `residual_sum` adds the shortcut
+    and normalizes; the second leaky ReLU follows.
+
+    The other arguments are described in `Encoder`.
 
     Args:
-        in_channels: feature maps before.
-        out_channels: feature maps behind.
-        learned_shortcut: whether the shortcut is a 1x1 convolution.
+        in_channels: Number of feature maps of the input.
+        out_channels: Number of feature maps of the output.
+        learned_shortcut: True makes the shortcut a 1x1 convolution, False the identity.
     """
 
     def __init__(
@@ -121,6 +134,7 @@ class ResidualBlock(nn.Module):
         self.norm2 = BatchNorm(out_channels, across_ranks=batch_norm_across_ranks)
 
     def forward(self, features: Tensor) -> Tensor:
+        """`batch in_channels height width -> batch out_channels height width`."""
         branch = self.conv2(leaky_relu(self.norm1(self.conv1(features)), SLOPE))
         total = self.residual_sum(self.norm2, branch=branch, shortcut=self.shortcut(features))
         return leaky_relu(total, SLOPE)
@@ -129,15 +143,15 @@ class ResidualBlock(nn.Module):
 def channels_or_authors(
     channels: Sequence[int] | None, authors: Mapping[int, Sequence[int]], *, image_size: int
 ) -> Sequence[int]:
-    """The feature maps that are asked for, or else the authors' for this size.
+    """The numbers of feature maps that are given, or else those of the authors for this size.
 
     Args:
-        channels: what is asked for; None for the authors'.
-        authors: theirs, by the images' size.
-        image_size: height and width.
+        channels: The numbers of feature maps to use. None takes those of the authors.
+        authors: The authors' numbers of feature maps, by the height and width of the images in pixels.
+        image_size: Height and width of the images in pixels.
 
     Raises:
-        ValueError: if the authors have none.
+        ValueError: if `channels` is None and the authors have no networks for this size.
     """
     if channels is not None:
         return channels
@@ -150,31 +164,33 @@ def channels_or_authors(
 
 
 def lowest_resolution(image_size: int, channels: Sequence[int]) -> int:
-    """Height and width of the last features: the images' size, halved once for every entry of `channels`.
+    """Height and width of the last features in pixels: the images' size, halved once for every entry of `channels`.
 
     Raises:
-        ValueError: if that is not a whole number, or for no or non-positive channels.
+        ValueError: if this is not a whole number, if `channels` is empty, or if an entry is below 1.
     """
     factor: int = 2 ** len(channels)
     if not channels or min(channels) < 1 or image_size % factor:
         raise ValueError(
-            f"channels={list(channels)} do not fit image_size={image_size}: they are a positive number of feature maps "
-            "for each halving, of which the size has to allow as many"
+            f"channels={list(channels)} do not fit image_size={image_size}: give a positive number of feature maps for "
+            "each halving of the size, and no more of them than the size can be halved without remainder"
         )
     return image_size // factor
 
 
 class Encoder(nn.Module):
-    """Images in [-1, 1] to the mean and the logarithm of the variance of their code.
+    """Maps images in [-1, 1] to the means and the logarithms of the variances of their codes.
 
     Args:
-        image_size: height and width.
-        image_channels: channels of the images.
-        latent_dim: dimensions of the code.
-        channels: feature maps at the images' size, and behind every halving but the last.
-        residual_sum: where the blocks' second batch norm stands.
-        learned_shortcuts: which blocks have a 1x1 convolution in their shortcut.
-        batch_norm_across_ranks: take the batch's statistics over all ranks.
+        image_size: Height and width of the images in pixels.
+        image_channels: Number of channels of the images.
+        latent_dim: Size of a code.
+        channels: Numbers of feature maps at the images' size, and after every halving except the last.
+        residual_sum: Decides whether the second batch normalization of a block comes before or after the sum of branch
+            and shortcut.
+        learned_shortcuts: Decides which blocks have a 1x1 convolution in their shortcut.
+        batch_norm_across_ranks: True takes the statistics of batch normalization over the batches of all ranks, False
+            over each rank's own.
 
     Raises:
         ValueError: for channels that do not fit the size.
@@ -205,6 +221,7 @@ class Encoder(nn.Module):
         self.code = GaussianCode(channels[-1] * bottom**2, latent_dim)
 
     def forward(self, images: Images) -> tuple[Float[Tensor, "batch code"], Float[Tensor, "batch code"]]:
+        """Images in [-1, 1] to mean and logarithm of the variance, each `batch latent_dim`."""
         features: Tensor = leaky_relu(self.norm(self.input((images + 1) / 2)), SLOPE)
         for block in self.blocks:
             features = block(box_downsample(features, factor=2))
@@ -213,9 +230,11 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Codes to images in about [-1, 1]; like the authors' it has no activation at the end, so pixels may overshoot.
+    """Maps codes to images in about [-1, 1].
 
-    Arguments are as in `Encoder`.
+    As in the authors' code there is no activation at the end, so that values outside of [-1, 1] are possible.
+
+    The arguments are described in `Encoder`.
 
     Raises:
         ValueError: for channels that do not fit the size.
@@ -244,6 +263,7 @@ class Decoder(nn.Module):
         self.output = nn.Conv2d(channels[0], image_channels, kernel_size=5, padding=2)
 
     def forward(self, codes: Latents) -> Images:
+        """`batch latent_dim` to images in about [-1, 1]."""
         features: Tensor = rearrange(
             relu(self.input(codes)), "batch (c h w) -> batch c h w", h=self.bottom, w=self.bottom
         )

@@ -1,14 +1,15 @@
 """IntroVAE, "Introspective Variational Autoencoders for Photographic Image Synthesis".
 
-Huang et al. 2018, arXiv:1807.06358; layers, losses and their order as in the authors' code.
+Huang et al. 2018, arXiv:1807.06358; layers, losses and their order are those of the authors' code.
 
-A variational autoencoder that judges itself: the encoder gives real images codes near the standard normal and what the
-decoder makes codes that are a margin away from it, and the decoder makes images that the encoder takes for real ones.
-There is no discriminator beside the two.
+It is a variational autoencoder whose encoder is also the discriminator. The encoder learns codes near the standard
+normal for real images, and codes with at least the divergence `margin` for the decoder's images. The decoder learns to
+make images whose codes are near the standard normal. There is no third network.
 
-The authors' decoder gets its share of the reconstruction's gradient from the encoder's backward and keeps it for its
-own step. Here the decoder's turn computes that share again, from the codes of the encoder before its step: the numbers
-are the same. It makes fakes and reconstructions a second time, so its running averages see every batch twice.
+In the authors' code the decoder gets the gradient of the reconstruction error from the encoder's backward pass, and
+keeps it for its own step. Here the decoder's turn computes this gradient again, from the codes that the encoder gave
+before its step; the numbers are the same. The decoder's turn computes fakes and reconstructions a second time, so that
+the running averages of its batch normalization are updated twice per batch.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,37 +31,44 @@ from lightning_gan.penalties.reconstruction import margin_shortfall
 from lightning_gan.tensors.shapes import PerSample, Scalar
 
 CHANNELS: Mapping[int, Sequence[int]] = {
-    # The authors' code begins at 256x256; the smaller ones are Soft-IntroVAE's.
+    # The authors' code has no sizes below 256x256; those for 32x32 and 128x128 are Soft-IntroVAE's.
     32: (64, 128, 256),
     128: (64, 128, 256, 512, 512),
     256: (32, 64, 128, 256, 512, 512),
     1024: (16, 32, 64, 128, 256, 512, 512, 512),
 }
-"""Feature maps by the images' size; those at 256 and 1024 of the authors' scripts."""
+"""Numbers of feature maps, by the size of the images in pixels; those at 256 and 1024 are in the authors' scripts."""
 
 
 class IntroVAE(IntrospectiveGAN):
     """IntroVAE with the networks and weights of the authors' script for 256x256 as defaults.
 
-    The authors train both networks with Adam at 0.0002 and betas (0.9, 0.999).
+    The authors train both networks with Adam at a learning rate of 0.0002 and betas (0.9, 0.999).
 
     Args:
-        image_size: height and width.
-        image_channels: channels of the images.
-        latent_dim: size of a latent and of a code.
-        channels: feature maps at the images' size, and behind every halving but the last; None for the authors'.
-        learned_shortcuts: which residual blocks have a 1x1 convolution in their shortcut; None is those whose number of
-            feature maps changes. `AsIntroVAEWasRun` has more, like the networks that the authors trained.
-        margin: m, how far from the standard normal the encoder pushes codes of what the decoder makes, in nats.
-        reconstruction_weight: w_rec, of the squared error summed over the pixels of images in [0, 1].
-        kl_weight: w_kl, of all divergences.
-        negative_weight: w_neg, of the hinges, further halved.
-        vae_warmup_kimg: thousands of images for which it is a variational autoencoder.
-        batch_norm_across_ranks: take batch norm's statistics over all ranks.
+        image_size: Height and width of the images in pixels.
+        image_channels: Number of channels of the images.
+        latent_dim: Size of a latent and of a code.
+        channels: Numbers of feature maps at the images' size, and after every halving except the last. None takes those
+            of the authors for this size (32, 128, 256 or 1024).
+        learned_shortcuts: Decides which residual blocks have a 1x1 convolution in their shortcut. None takes the blocks
+            in which the number of feature maps changes (`WhereWidthsChange`). `AsIntroVAEWasRun` has more of them, like
+            the networks that the authors trained.
+        margin: m, the divergence in nats from the standard normal up to which the encoder increases that of the codes
+            of the decoder's images.
+        reconstruction_weight: w_rec, weight of the reconstruction error: the squared error summed over the pixels of
+            images in [0, 1].
+        kl_weight: w_kl, weight of all divergences.
+        negative_weight: w_neg, weight of the hinge losses of the decoder's images. Half of it multiplies each of the
+            two.
+        vae_warmup_kimg: Length of the first phase in thousands of images, in which the model is trained as a
+            variational autoencoder.
+        batch_norm_across_ranks: True takes the statistics of batch normalization over the batches of all ranks, False
+            over each rank's own.
 
     Raises:
-        ValueError: for channels that do not fit the size, negative weights, and a loop in which the decoder's turn does
-            not follow the encoder's on the same images.
+        ValueError: for channels that do not fit the size, negative weights, and training settings with which the
+            decoder's turn does not follow the encoder's turn on the same images.
     """
 
     generator: Decoder
@@ -124,10 +132,11 @@ class IntroVAE(IntrospectiveGAN):
         self.negative_weight = negative_weight
 
     def objective(self, turn: Turn) -> dict[str, Scalar]:
-        """The paper's L_E and L_G, with the weights of the authors' code.
+        """The costs of the encoder L_E and of the decoder L_G (the paper's), with the weights of the authors' code.
 
         ``L_E = w_rec r(x) + w_kl (KL(x) + w_neg / 2 ([m - KL(x_r)]_+ + [m - KL(x_p)]_+))`` and
-        ``L_G = w_rec r(x) + w_kl / 2 (KL(x_r) + KL(x_p))``, with ``x_r`` the reconstructions and ``x_p`` the fakes.
+        ``L_G = w_rec r(x) + w_kl / 2 (KL(x_r) + KL(x_p))``. Here ``x_r`` are the reconstructions, ``x_p`` the fakes,
+        and ``r`` is the error of reconstructing an image.
         """
         scores = turn.scores
         assert isinstance(scores, IntrospectiveScores)

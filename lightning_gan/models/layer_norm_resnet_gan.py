@@ -1,7 +1,7 @@
-"""The residual networks of WGAN-GP for 64x64 images, with layer norm in the critic ("good" networks of its code).
+"""The residual networks of WGAN-GP for 64x64 images, with layer normalization in the critic ("good" in its code).
 
-Gulrajani et al. 2017, arXiv:1704.00028, sections 5.1 and 5.3; the other networks of that paper, and what both share,
-are in `resnet_gan`.
+Gulrajani et al. 2017, arXiv:1704.00028, sections 5.1 and 5.3. The paper's networks for CIFAR-10, and the layers that
+both share, are in `resnet_gan`.
 """
 
 from collections.abc import Sequence
@@ -28,24 +28,27 @@ from lightning_gan.models.resnet_gan import (
 
 
 class LayerNorm(nn.GroupNorm):
-    """Layer norm over all features of an image, with a gain and a bias for each channel: group norm of one group.
+    """Layer normalization over all features of an image, with a gain and a bias for each channel.
+
+    It is group normalization with one group.
 
     Args:
-        channels: channels of the features.
+        channels: Number of channels of the features.
     """
 
     def __init__(self, channels: int) -> None:
         super().__init__(1, channels)
 
     def forward(self, features: Tensor, condition: Tensor | None = None) -> Tensor:
-        """The same shape; the condition is not used."""
+        """Normalized features of the same shape, `batch channels height width`; the condition is not used."""
         return super().forward(features)
 
 
 def layer_norm_critic(*, widths: Sequence[int], image_channels: int, number_of_classes: int) -> Critic:
-    """A convolution, then blocks that halve the image down to 4x4; neither norm nor relu behind them.
+    """The critic: a convolution, then residual blocks that halve the resolution down to 4x4, then linear layers.
 
-    Arguments are as in `LayerNormResNetGAN`, but for the widths, which begin at the images' size.
+    There is no normalization and no ReLU after the last block. The arguments are described in `LayerNormResNetGAN`,
+    but here the widths are in reverse order: the first is that at the images' size.
     """
     entrance = image_convolution(image_channels, widths[0], gain=GLOROT)
     blocks = [
@@ -67,22 +70,24 @@ def layer_norm_critic(*, widths: Sequence[int], image_channels: int, number_of_c
 
 
 class LayerNormResNetGAN(AuxiliaryClassifierGAN):
-    """WGAN-GP's networks for 64x64 images, at any size; add `GradientPenalty` as a callback.
+    """WGAN-GP's networks for 64x64 images, also for other sizes; add the callback `GradientPenalty`.
 
-    Its own loss is `Wasserstein`. The authors' optimizers are Adam with 0.0001 and betas (0, 0.9), and have no labels
-    here; with classes it does what `ResNetGAN` does.
+    The default loss is `Wasserstein`. The authors train with Adam at a learning rate of 0.0001 and betas (0, 0.9),
+    without labels. With classes the generator has conditional batch normalization and the critic an auxiliary
+    classifier, as in `ResNetGAN`.
 
     Args:
-        image_size: a power of two from 8; the paper has 64.
-        image_channels: channels of the images.
-        number_of_classes: 0 for no labels.
-        latent_dim: size of z.
-        widths: feature maps at 4x4, 8x8 ... `image_size`, of both networks; None is 64 at the images' size, twice as
-            many with every halving, but no more than 512.
-        auxiliary_classifier: weights of the classes' cross-entropies.
+        image_size: Height and width of the images in pixels, a power of two from 8; 64 in the paper.
+        image_channels: Number of channels of the images.
+        number_of_classes: Number of classes. 0 trains without labels.
+        latent_dim: Size of the latent z.
+        widths: Numbers of feature maps of both networks at 4x4, 8x8 ... `image_size`. None takes 64 at the images'
+            size, and twice as many with every halving of the resolution, up to 512.
+        auxiliary_classifier: Weights of the cross-entropies of the predicted classes. They have no effect without
+            classes.
 
     Raises:
-        ValueError: for a size that is no power of two, and a wrong number of widths.
+        ValueError: for a size that is not a power of two from 8, a wrong number of widths, and a width below 1.
     """
 
     default_loss: ClassVar[type[AdversarialLoss]] = Wasserstein

@@ -1,12 +1,13 @@
 """PGGAN, "Progressive Growing of GANs for Improved Quality, Stability, and Variation".
 
-Karras et al. 2018, arXiv:1710.10196; the networks are table 2 of appendix A, as in the authors' TensorFlow code.
+Karras et al. 2018, arXiv:1710.10196; the networks are those of table 2 in appendix A, as in the authors' TensorFlow
+code.
 
-Both networks start at 4x4 and grow. The generator normalizes every pixel's features, and its images are not bounded.
-With labels, they stand beside the latent, and the discriminator classifies (AC-GAN).
+Both networks start at 4x4 and grow. The generator normalizes the features of every pixel, and has no activation at its
+output. With classes, labels are concatenated to the latent, and the discriminator predicts the class (AC-GAN).
 
-We train each stage at its own resolution; the authors upscale everything to the full size first, which changes nothing
-but the scale of image gradients (`Turn.gradient_scale`).
+We train each stage at its own resolution. The authors upscale all images to the full size first, which changes only the
+scale of gradients with respect to images (`Turn.gradient_scale`).
 """
 
 import math
@@ -37,7 +38,13 @@ from lightning_gan.tensors.shapes import Images, Labels, Latents
 
 
 class FirstBlock(nn.Module):
-    """4x4: the latent through a fully connected layer, then one convolution."""
+    """The generator's block at 4x4: a fully connected layer, then one 3x3 convolution.
+
+    Args:
+        inputs: Size of the input vector.
+        channels: Number of feature maps.
+        epilogue: Module that follows both layers.
+    """
 
     def __init__(self, *, inputs: int, channels: int, epilogue: nn.Module) -> None:
         super().__init__()
@@ -47,13 +54,20 @@ class FirstBlock(nn.Module):
         self.conv = EqualizedConv2d(channels, channels, kernel_size=3)
 
     def forward(self, latents: Tensor) -> Tensor:
+        """`batch inputs -> batch channels 4 4`."""
         features = self.dense(latents).unflatten(1, (-1, 4, 4)) + self.bias[:, None, None]
         output: Tensor = self.epilogue(self.conv(self.epilogue(features)))
         return output
 
 
 class GeneratorBlock(nn.Module):
-    """Twice the resolution, and two convolutions."""
+    """A block of the generator: it doubles the resolution, by nearest-neighbour upsampling, and has two convolutions.
+
+    Args:
+        in_channels: Number of feature maps of the input.
+        out_channels: Number of feature maps of the output.
+        epilogue: Module that follows both convolutions.
+    """
 
     def __init__(self, *, in_channels: int, out_channels: int, epilogue: nn.Module) -> None:
         super().__init__()
@@ -62,19 +76,20 @@ class GeneratorBlock(nn.Module):
         self.conv1 = EqualizedConv2d(out_channels, out_channels, kernel_size=3)
 
     def forward(self, features: Tensor) -> Tensor:
+        """`batch in_channels height width -> batch out_channels 2*height 2*width`."""
         output: Tensor = self.epilogue(self.conv1(self.epilogue(self.conv0_up(features))))
         return output
 
 
 class Generator(GrowingGenerator):
-    """Latents, and labels beside them, to images; every resolution has its own projection to RGB.
+    """Maps latents, concatenated with labels, to images. Every resolution has its own projection to RGB.
 
-    Arguments that are not listed are as in `PGGAN`.
+    The other arguments are described in `PGGAN`.
 
     Args:
-        normalizes_latents: whether pixel norm puts the input, latent and label, on a sphere.
-        normalizes_features: whether pixel norm follows every layer.
-        pixel_norm_eps: added to the mean square; the authors' half-precision networks have 1e-4.
+        normalizes_latents: Whether the input vector (latent and label) is divided by its root mean square (pixel norm).
+        normalizes_features: Whether pixel norm follows every layer.
+        pixel_norm_eps: Number that pixel norm adds to the mean square; 1e-4 in the authors' half-precision networks.
     """
 
     def __init__(
@@ -93,7 +108,7 @@ class Generator(GrowingGenerator):
         sizes = GrowingSizes(
             image_size=image_size, image_channels=image_channels, channel_base=channel_base, channel_max=channel_max
         )
-        # What follows every layer (section 4.2).
+        # Activation and normalization after every layer (section 4.2).
         pixel_norm = PixelNorm(eps=pixel_norm_eps)
         epilogue = nn.Sequential(nn.LeakyReLU(0.2), *([pixel_norm] if normalizes_features else []))
         super().__init__(
@@ -108,7 +123,10 @@ class Generator(GrowingGenerator):
         self.normalization: nn.Module = pixel_norm if normalizes_latents else nn.Identity()
 
     def forward(self, latents: Latents, labels: Labels | None = None) -> Images:
-        """Images of the active resolution; labels, if the network has classes, are indices or multi-hot rows."""
+        """`batch latent_dim` to images of the active resolution in about [-1, 1].
+
+        Labels are class indices or multi-hot rows; they are needed if the network has classes.
+        """
         if self.number_of_classes:
             assert labels is not None
             vectors = label_vectors(labels, number_of_classes=self.number_of_classes)
@@ -120,13 +138,13 @@ class Generator(GrowingGenerator):
 
 
 class DiscriminatorBlock(nn.Module):
-    """Two convolutions, and half the resolution.
+    """A block of the discriminator: two convolutions, and half the resolution.
 
-    Arguments that are not listed are as in `PGGAN`.
+    The other argument is described in `PGGAN`.
 
     Args:
-        in_channels: feature maps at the resolution.
-        out_channels: feature maps at half of it.
+        in_channels: Number of feature maps of the input.
+        out_channels: Number of feature maps of the output.
     """
 
     def __init__(self, *, in_channels: int, out_channels: int, activation_before_downsampling: bool) -> None:
@@ -140,15 +158,16 @@ class DiscriminatorBlock(nn.Module):
         )
 
     def forward(self, features: Tensor) -> Tensor:
+        """`batch in_channels height width -> batch out_channels height/2 width/2`."""
         features = leaky_relu(self.conv0(features), 0.2)
         features = leaky_relu(self.conv1_down(features), 0.2)
         return box_downsample(features, factor=2) if self.activation_before_downsampling else features
 
 
 class Discriminator(GrowingDiscriminator):
-    """Images of the active resolution to a score, and to one logit per class.
+    """Maps images of the active resolution to a score, and to one logit per class.
 
-    Arguments are as in `PGGAN`.
+    The arguments are described in `PGGAN`.
     """
 
     def __init__(
@@ -180,33 +199,35 @@ class Discriminator(GrowingDiscriminator):
         )
 
     def forward(self, images: Images) -> Tensor:
-        """`batch 1 + classes`: the score, then the class logits."""
+        """Images in [-1, 1] to `batch 1 + classes`: the score, then the class logits."""
         return self.judge(images)
 
 
 class PGGAN(AuxiliaryClassifierGAN):
     """PGGAN with the settings of the authors' code as defaults.
 
-    Its own loss is `Wasserstein`, which is the authors' with `GradientPenalty` and `Drift` among the callbacks; add
-    `ProgressiveGrowing` and `EMA`.
+    The default loss is `Wasserstein`. With the callbacks `GradientPenalty` and `Drift` it is the authors' loss. Add the
+    callbacks `ProgressiveGrowing` and `EMA`, too.
 
     Args:
-        image_size: full resolution, a power of two from 4 to 1024.
-        image_channels: channels of the images.
-        number_of_classes: 0 for no labels.
-        latent_dim: size of z.
-        channel_base: feature maps are `channel_base / resolution * 2`,
-        channel_max: but no more than this.
-        minibatch_stddev_group: samples per group of the minibatch standard deviation; 4 in the authors' TensorFlow
-            code, the whole batch in the paper's.
+        image_size: Full height and width of the images in pixels, a power of two from 4 to 1024.
+        image_channels: Number of channels of the images.
+        number_of_classes: Number of classes. 0 trains without labels.
+        latent_dim: Size of the latent z.
+        channel_base: Numerator of the number of feature maps, which is `2 * channel_base / resolution`, up to
+            `channel_max`.
+        channel_max: Largest number of feature maps at any resolution.
+        minibatch_stddev_group: Number of samples per group of the minibatch standard deviation; 4 in the authors'
+            TensorFlow code, the whole batch in the paper's.
         activation_before_downsampling: False halves the resolution within the second convolution of a discriminator's
-            block, before its leaky ReLU, as the authors' TensorFlow code does by default; True halves it after the
+            block, before its leaky ReLU, as the authors' TensorFlow code does by default. True halves it after the
             leaky ReLU, as the Theano code of the paper does, and the TensorFlow code with `fused_scale=False`. The
             weights have the same shapes, and the results differ.
-        auxiliary_classifier: weights of the classification of images, if there are classes.
+        auxiliary_classifier: Weights of the cross-entropies of the predicted classes. They have no effect without
+            classes.
 
     Raises:
-        ValueError: for a size that is no power of two.
+        ValueError: for a size that is not a power of two from 4.
     """
 
     default_loss: ClassVar[type[AdversarialLoss]] = Wasserstein

@@ -1,11 +1,11 @@
 """The residual networks of "Which Training Methods for GANs do actually Converge?", the paper of the R1 penalty.
 
-Mescheder et al. 2018, arXiv:1801.04406, appendix; layers as in the authors' code, `GAN_stability`.
+Mescheder et al. 2018, arXiv:1801.04406, appendix; the layers are those of the authors' code, `GAN_stability`.
 
-No normalization anywhere: R1 alone lets them converge, up to 1024x1024 without growing. Residual branches count a
-tenth. The generator sees the label's embedding, divided by its norm, beside the latent; the discriminator has a logit
-per class, of which the label picks one. Without classes the authors' code has one class, whose embedding is learned
-like a bias, and so has ours.
+The networks have no normalization: with R1 they converge up to 1024x1024 without progressive growing. Residual branches
+are multiplied by 0.1. The generator gets the label's embedding, divided by its norm, concatenated to the latent. The
+discriminator computes one logit per class and returns that of the label. Without classes the networks have one class,
+whose embedding is learned like a bias, as in the authors' code.
 
 The authors add uniform noise of width 1/128 to real images; we do not.
 """
@@ -31,13 +31,15 @@ from lightning_gan.tensors.shapes import Images, Labels, Latents, Logits
 
 @dataclass(frozen=True, kw_only=True)
 class Blocks:
-    """The feature maps behind every residual block.
+    """The numbers of feature maps after every residual block of both networks.
 
     Attributes:
-        lowest_resolution: where the generator begins and the discriminator ends.
-        first: feature maps that the generator begins with.
-        generator: by resolution, from the lowest; none is a resolution without blocks.
-        discriminator: by resolution, from the images'.
+        lowest_resolution: Resolution in pixels at which the generator begins and the discriminator ends.
+        first: Number of feature maps with which the generator begins.
+        generator: One list for each resolution, from the lowest, with the feature maps after each block of the
+            generator. An empty list is a resolution without blocks.
+        discriminator: One list for each resolution, from that of the images, with the feature maps after each block of
+            the discriminator.
     """
 
     lowest_resolution: int
@@ -47,39 +49,39 @@ class Blocks:
 
 
 class Architecture(ABC):
-    """Which residual blocks there are; one for each file of the authors' code."""
+    """Decides which residual blocks the networks have. There is one subclass for each file of the authors' code."""
 
     image_kernel_size: ClassVar[int] = 3
-    """Of the convolutions to and from images."""
+    """Height and width in pixels of the kernels of the convolutions that take or give images."""
     normalizes_labels: ClassVar[bool] = True
     """Whether the embedding of a label is divided by its norm."""
     stages: ClassVar[int]
-    """Resolutions, where the architecture has a fixed number of them."""
+    """Number of resolutions, for architectures in which it is fixed."""
 
     @abstractmethod
     def blocks(self, *, image_size: int, width: int, width_max: int) -> Blocks:
-        """The blocks for images of a size.
+        """The blocks of both networks for images of this size.
 
         Args:
-            image_size: a power of two.
-            width: feature maps at the images' size.
-            width_max: most feature maps, where the architecture doubles them with every halving.
+            image_size: Height and width of the images in pixels.
+            width: Number of feature maps at the images' size.
+            width_max: Largest number of feature maps. Only `ResNet` uses it.
 
         Raises:
-            ValueError: for a size that the architecture cannot halve, and a width above `width_max`.
+            ValueError: for a size that the architecture cannot halve often enough, and a width above `width_max`.
         """
 
     def lowest_resolution(self, image_size: int) -> int:
-        """What is left of the size after all halvings.
+        """The resolution in pixels after all halvings, ``image_size / 2^(stages - 1)``.
 
         Raises:
-            ValueError: if that is not a whole number.
+            ValueError: if this is not a whole number.
         """
         factor: int = 2 ** (self.stages - 1)
         if image_size % factor:
             raise ValueError(
                 f"image_size={image_size} must be a multiple of {factor} for {type(self).__name__}, which halves "
-                f"images {self.stages - 1} times; ResNet suits every power of two from 8"
+                f"images {self.stages - 1} times; ResNet takes every power of two from 8"
             )
         return image_size // factor
 
@@ -87,9 +89,13 @@ class Architecture(ABC):
 @final
 @dataclass(frozen=True)
 class ResNet(Architecture):
-    """One block per resolution, from 4x4: all sizes (the authors' `resnet`, their CelebA-HQ at 1024x1024)."""
+    """One block per resolution from 4x4, for powers of two from 8 (the authors' `resnet`, for CelebA-HQ at 1024x1024).
+
+    Every halving doubles the feature maps, up to `width_max`.
+    """
 
     def blocks(self, *, image_size: int, width: int, width_max: int) -> Blocks:
+        """One block for each resolution from 4x4 to the images' size."""
         if image_size < 8 or not math.log2(image_size).is_integer():
             raise ValueError(f"image_size={image_size} must be a power of two, and 8 at least")
         if width > width_max:
@@ -107,11 +113,12 @@ class ResNet(Architecture):
 @final
 @dataclass(frozen=True)
 class ResNet2(Architecture):
-    """Two blocks per resolution, six resolutions (`resnet2`, their ImageNet at 128x128)."""
+    """Two blocks at each of six resolutions (the authors' `resnet2`, for ImageNet at 128x128)."""
 
     stages: ClassVar[int] = 6
 
     def blocks(self, *, image_size: int, width: int, width_max: int) -> Blocks:
+        """Two blocks for each of the six resolutions; `width_max` is not used."""
         down = [(1, 2), (2, 4), (4, 8), (8, 16), (16, 16), (16, 16)]
         up = [(16, 16), (16, 16), (8, 8), (4, 4), (2, 2), (1, 1)]
         return Blocks(
@@ -125,13 +132,17 @@ class ResNet2(Architecture):
 @final
 @dataclass(frozen=True)
 class ResNet3(Architecture):
-    """A block at each of seven resolutions but the highest, and 7x7 convolutions (`resnet3`, their LSUN at 256x256)."""
+    """A block at each of seven resolutions except the highest (the authors' `resnet3`, for LSUN at 256x256).
+
+    The convolutions that take or give images are 7x7.
+    """
 
     image_kernel_size: ClassVar[int] = 7
     normalizes_labels: ClassVar[bool] = False
     stages: ClassVar[int] = 7
 
     def blocks(self, *, image_size: int, width: int, width_max: int) -> Blocks:
+        """One block for each of the six lower resolutions; `width_max` is not used."""
         return Blocks(
             lowest_resolution=self.lowest_resolution(image_size),
             first=32 * width,
@@ -143,13 +154,17 @@ class ResNet3(Architecture):
 @final
 @dataclass(frozen=True)
 class ResNet4(Architecture):
-    """A block at each of seven resolutions, and 7x7 convolutions (`resnet4`, their CelebA at 256x256)."""
+    """A block at each of seven resolutions (the authors' `resnet4`, for CelebA at 256x256).
+
+    The convolutions that take or give images are 7x7.
+    """
 
     image_kernel_size: ClassVar[int] = 7
     normalizes_labels: ClassVar[bool] = False
     stages: ClassVar[int] = 7
 
     def blocks(self, *, image_size: int, width: int, width_max: int) -> Blocks:
+        """One block for each of the seven resolutions; `width_max` is not used."""
         return Blocks(
             lowest_resolution=self.lowest_resolution(image_size),
             first=16 * width,
@@ -159,7 +174,14 @@ class ResNet4(Architecture):
 
 
 class ResidualBlock(nn.Module):
-    """``shortcut(x) + 0.1 * branch(x)``; the branch is (leaky relu, 3x3 convolution) twice."""
+    """``shortcut(x) + 0.1 * branch(x)``; the branch is a leaky ReLU and a 3x3 convolution, twice.
+
+    The shortcut is a 1x1 convolution if the numbers of channels differ, and the identity otherwise.
+
+    Args:
+        in_channels: Number of channels of the input.
+        out_channels: Number of channels of the output.
+    """
 
     def __init__(self, *, in_channels: int, out_channels: int) -> None:
         super().__init__()
@@ -173,13 +195,19 @@ class ResidualBlock(nn.Module):
         )
 
     def forward(self, features: Tensor) -> Tensor:
+        """`batch in_channels height width -> batch out_channels height width`."""
         branch = self.conv1(leaky_relu(self.conv0(leaky_relu(features, 0.2)), 0.2))
         output: Tensor = self.shortcut(features) + 0.1 * branch
         return output
 
 
 def stages_of(widths: Sequence[Sequence[int]], *, first: int) -> tuple[nn.ModuleList, int]:
-    """The blocks of every resolution, one behind the other, and the feature maps behind the last."""
+    """The residual blocks of every resolution, and the number of feature maps after the last one.
+
+    Args:
+        widths: One list for each resolution, with the feature maps after each of its blocks.
+        first: Number of feature maps that the first block gets.
+    """
     stages, channels = nn.ModuleList(), first
     for of_stage in widths:
         blocks = nn.Sequential()
@@ -191,17 +219,12 @@ def stages_of(widths: Sequence[Sequence[int]], *, first: int) -> tuple[nn.Module
 
 
 class Generator(nn.Module):
-    """Latents, and a label's embedding beside them, to images; pixels are doubled between resolutions.
+    """Maps latents, concatenated with the embeddings of labels, to images, with nearest-neighbour upsampling.
 
-    Args:
-        image_size: a power of two from 8.
-        image_channels: channels of the images.
-        number_of_classes: 0 for no labels.
-        latent_dim: size of z.
-        label_dim: size of a label's embedding.
-        width: feature maps at the images' size.
-        width_max: most feature maps.
-        architecture: which blocks there are.
+    The arguments are described in `R1ResNet`.
+
+    Raises:
+        ValueError: for a size that the architecture cannot halve often enough, and a width above `width_max`.
     """
 
     def __init__(
@@ -228,7 +251,7 @@ class Generator(nn.Module):
         self.output = nn.Conv2d(features, image_channels, kernel_size=kernel, padding=kernel // 2)
 
     def embedded(self, latents: Latents, labels: Labels | None) -> Tensor:
-        """`batch label_dim`."""
+        """The embeddings of the labels, `batch label_dim`, divided by their norms if the architecture says so."""
         if not self.number_of_classes:
             labels = torch.zeros(len(latents), dtype=torch.int64, device=latents.device)
         assert labels is not None
@@ -236,6 +259,7 @@ class Generator(nn.Module):
         return embedded / embedded.norm(dim=1, keepdim=True) if self.normalizes_labels else embedded
 
     def forward(self, latents: Latents, labels: Labels | None = None) -> Images:
+        """`batch latent_dim`, and labels if there are classes, to images in [-1, 1]."""
         features = self.input(torch.cat([latents, self.embedded(latents, labels)], dim=1))
         features = features.unflatten(1, (-1, self.lowest_resolution, self.lowest_resolution))
         for index, stage in enumerate(self.stages):
@@ -245,16 +269,15 @@ class Generator(nn.Module):
 
 
 class Critic(nn.Module):
-    """What this discriminator shares with VGAN's: images to features, and a logit per class to that of the label.
+    """What this discriminator shares with VGAN's: it maps images to features, and selects the logit of the label.
 
-    3x3 averages of stride 2 between resolutions. A discriminator adds what lies between the two.
+    Between resolutions are 3x3 averages of stride 2. A subclass adds the layers from the features to the logits.
+
+    The other arguments are described in `R1ResNet`.
 
     Args:
-        blocks: its residual blocks.
-        kernel_size: of the convolution from images.
-        image_channels: channels of the images.
-        number_of_classes: 0 for no labels.
-        width: feature maps at the images' size.
+        blocks: The numbers of feature maps after every residual block.
+        kernel_size: Height and width in pixels of the kernel of the convolution that takes the images.
     """
 
     def __init__(
@@ -266,15 +289,20 @@ class Critic(nn.Module):
         self.stages, self.channels = stages_of(blocks.discriminator, first=width)
 
     def features(self, images: Images) -> Tensor:
-        """`batch channels height width`, at the lowest resolution, before an activation."""
+        """Features `batch channels height width` at the lowest resolution, before an activation."""
         features: Tensor = self.input(images)
         for index, stage in enumerate(self.stages):
-            # Zeros beyond the border count in the averages, as in the authors' code.
+            # The averages include the zeros of the padding, as in the authors' code.
             features = stage(avg_pool2d(features, kernel_size=3, stride=2, padding=1) if index else features)
         return features
 
     def of_labels(self, logits: Tensor, labels: Labels | None) -> Logits:
-        """The labels' logits, `batch 1`, among `batch classes`."""
+        """The logits of the labels, `batch 1`, selected from one logit per class, `batch classes`.
+
+        Args:
+            logits: One logit per class, `batch classes`; without classes `batch 1`, which is returned unchanged.
+            labels: Class indices or multi-hot rows, whose logits are added up.
+        """
         if not self.number_of_classes:
             return logits
         assert labels is not None
@@ -283,9 +311,9 @@ class Critic(nn.Module):
 
 
 class Discriminator(Critic):
-    """Images to the label's logit; 3x3 averages of stride 2 between resolutions.
+    """Maps images to one logit; with classes it is the logit of the image's label.
 
-    Arguments are as in `R1ResNet`.
+    The arguments are described in `R1ResNet`.
     """
 
     def __init__(
@@ -309,28 +337,30 @@ class Discriminator(Critic):
         self.output = nn.Linear(self.channels * blocks.lowest_resolution**2, max(number_of_classes, 1))
 
     def forward(self, images: Images, labels: Labels | None = None) -> Logits:
-        """Logits, `batch 1`."""
+        """Images in [-1, 1], and labels if there are classes, to logits `batch 1`."""
         return self.of_labels(self.output(leaky_relu(self.features(images), 0.2).flatten(1)), labels)
 
 
 class R1ResNet(GAN):
-    """The R1 paper's networks; add `R1` and `EMA` as callbacks.
+    """The R1 paper's residual networks; add the callbacks `R1` and `EMA`.
 
-    The authors' optimizers are RMSprop with 0.0001, their penalty is `R1(gamma=20)` (10 in their code, which has no
-    1/2), their average `EMA` with a half-life of 692 batches (a decay of 0.999).
+    The authors train with RMSprop at a learning rate of 0.0001, `R1(gamma=20)` (10 in their code, which has no factor
+    1/2), and `EMA` with a half-life of 692 batches (a decay of 0.999).
 
     Args:
-        image_size: a power of two from 8.
-        image_channels: channels of the images.
-        number_of_classes: 0 for no labels.
-        latent_dim: size of z.
-        label_dim: size of a label's embedding; 1 in the authors' settings without classes.
-        width: feature maps at the images' size; doubled with every halving,
-        width_max: but no more than this (by `ResNet`; the others have their own tables).
-        architecture: which blocks there are: `ResNet`, `ResNet2`, `ResNet3` or `ResNet4`.
+        image_size: Height and width of the images in pixels, a power of two from 8 for `ResNet`, and a multiple of 32
+            or 64 for the other architectures.
+        image_channels: Number of channels of the images.
+        number_of_classes: Number of classes. 0 trains without labels.
+        latent_dim: Size of the latent z.
+        label_dim: Size of the embedding of a label; 1 in the authors' settings without classes.
+        width: Number of feature maps at the images' size. With `ResNet` it doubles with every halving of the
+            resolution, up to `width_max`; the other architectures multiply it by the factors of their tables.
+        width_max: Largest number of feature maps at any resolution. Only `ResNet` uses it.
+        architecture: Decides which residual blocks the networks have: `ResNet`, `ResNet2`, `ResNet3` or `ResNet4`.
 
     Raises:
-        ValueError: for a size that the architecture cannot halve, and a width above `width_max`.
+        ValueError: for a size that the architecture cannot halve often enough, and a width above `width_max`.
     """
 
     generator: Generator

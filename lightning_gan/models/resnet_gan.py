@@ -1,14 +1,14 @@
 """The residual networks of WGAN-GP, "Improved Training of Wasserstein GANs".
 
-Gulrajani et al. 2017, arXiv:1704.00028, section 5.4 and appendix F; layers as in the authors' code.
+Gulrajani et al. 2017, arXiv:1704.00028, section 5.4 and appendix F; the layers are those of the authors' code.
 
 These are the networks for CIFAR-10, without normalization in the critic; those for 64x64 are in
-`layer_norm_resnet_gan`. They go with the loss `Wasserstein`, which is the default, the callback `GradientPenalty` and
-five turns of the critic. With dropout in the critic they are the networks of CT-GAN (Wei et al. 2018,
-arXiv:1803.01541).
+`layer_norm_resnet_gan`. The paper trains them with the loss `Wasserstein` (the default here), the callback
+`GradientPenalty`, and five turns of the critic per turn of the generator. With dropout in the critic they are the
+networks of CT-GAN (Wei et al. 2018, arXiv:1803.01541).
 
-Batch norm uses the batch's own statistics in sampling too, as the authors' does, so an image depends a little on the
-others made with it. The authors add uniform noise of width 1/128 to CIFAR images; we do not.
+As in the authors' code, batch normalization uses the statistics of the batch for sampling, too, so that an image
+depends on the other images of its batch. The authors add uniform noise of width 1/128 to CIFAR images; we do not.
 """
 
 import math
@@ -32,28 +32,31 @@ from lightning_gan.models.auxiliary_classifier import AuxiliaryClassifier, Auxil
 from lightning_gan.tensors.shapes import Images, Labels, Latents, Logits
 
 GLOROT, HE = 1.0, math.sqrt(2.0)
-"""Factors on ``sqrt(2 / (fan_in + fan_out))``, the standard deviation of uniform weights in the authors' code."""
+"""Factors that multiply ``sqrt(2 / (fan_in + fan_out))``, the standard deviation of uniform weights in their code."""
 
 
 def started_as_in_wgan_gp(layer: nn.Conv2d) -> nn.Conv2d:
-    """The same layer: weights of the blocks' 3x3 convolutions uniform with `HE`, of their shortcuts with `GLOROT`."""
+    """The same layer, after its weights are drawn uniformly and its bias is set to 0.
+
+    The gain is `HE` for the 3x3 convolutions of the residual blocks, and `GLOROT` for their 1x1 shortcuts.
+    """
     return started_uniformly(layer, gain=HE if layer.kernel_size == (3, 3) else GLOROT)
 
 
 def image_convolution(in_channels: int, out_channels: int, *, gain: float) -> nn.Conv2d:
-    """The 3x3 convolution from images or to images, its weights uniform with `gain`."""
+    """A 3x3 convolution that takes or gives images; its weights are drawn uniformly with `gain`, its bias is 0."""
     return started_uniformly(nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1), gain=gain)
 
 
 class Generator(nn.Module):
-    """Latents to images; labels choose the scales and offsets of the blocks' batch norm.
+    """Maps latents to images; labels select the gains and biases of the blocks' batch normalization.
 
-    Arguments that are not listed are as in `ResNetGAN`; `widths` is `generator_widths` there.
+    The other arguments are described in `ResNetGAN`; `widths` is called `generator_widths` there.
 
     Args:
-        first_bias: whether the blocks' first convolutions have a bias, which the second norm takes away again: at
-            CIFAR, not at 64x64.
-        output_gain: of the last convolution's weights: `GLOROT` at CIFAR, `HE` at 64x64.
+        first_bias: Whether the first convolution of each block has a bias, which the normalization after it cancels. It
+            has one in the authors' networks for CIFAR-10, and none in those for 64x64.
+        output_gain: Gain of the initial weights of the last convolution: `GLOROT` for CIFAR-10, `HE` for 64x64.
     """
 
     def __init__(
@@ -89,6 +92,7 @@ class Generator(nn.Module):
         self.output = image_convolution(widths[-1], image_channels, gain=output_gain)
 
     def forward(self, latents: Latents, labels: Labels | None = None) -> Images:
+        """`batch latent_dim`, and labels if there are classes, to images in [-1, 1]."""
         features: Tensor = self.input(latents).unflatten(1, (-1, 4, 4))
         for block in self.blocks:
             features = block(features, labels)
@@ -97,22 +101,21 @@ class Generator(nn.Module):
 
 
 class MeanOverPixels(nn.Module):
-    """`batch channels height width -> batch channels`."""
+    """The mean of each feature map over its pixels."""
 
     def forward(self, features: Tensor) -> Tensor:
+        """`batch channels height width -> batch channels`."""
         return features.mean(dim=(2, 3))
 
 
 class Critic(nn.Module):
-    """Images to `batch 1 + classes`: a score, then what an auxiliary classifier thinks.
+    """Maps images to `batch 1 + classes`: a score, then the class logits of an auxiliary classifier.
 
-    Its second-to-last layer is the submodule `features`.
-
-    Arguments that are not listed are as in `ResNetGAN`.
+    Its second-to-last layer is the submodule `features`. The other arguments are described in `ResNetGAN`.
 
     Args:
-        features: images to `batch feature_count`.
-        feature_count: how many there are.
+        features: Layers that map images to features `batch feature_count`.
+        feature_count: Number of features of an image.
     """
 
     def __init__(self, *, features: nn.Sequential, feature_count: int, number_of_classes: int) -> None:
@@ -122,6 +125,7 @@ class Critic(nn.Module):
         self.to_classes = started_uniformly(nn.Linear(feature_count, number_of_classes)) if number_of_classes else None
 
     def forward(self, images: Images) -> Logits:
+        """Images in [-1, 1] to `batch 1 + classes`; without classes to scores `batch 1`."""
         features = self.features(images)
         score: Tensor = self.to_score(features)
         return score if self.to_classes is None else torch.cat([score, self.to_classes(features)], dim=1)
@@ -130,9 +134,10 @@ class Critic(nn.Module):
 def plain_critic(
     *, widths: Sequence[int], image_channels: int, number_of_classes: int, dropout: Sequence[float]
 ) -> Critic:
-    """CIFAR's critic: blocks that halve the image, two that do not, and the mean over pixels; no normalization.
+    """The critic for CIFAR-10: blocks that halve the resolution, two blocks that do not, and the mean over pixels.
 
-    Arguments are as in `ResNetGAN`, without the prefix "discriminator_".
+    It has no normalization. The arguments `widths` and `dropout` are described in `ResNetGAN` as
+    `discriminator_widths` and `discriminator_dropout`.
     """
     make = partial(down_block, start=started_as_in_wgan_gp)
     first = make(in_channels=image_channels, hidden_channels=widths[0], out_channels=widths[0], takes_images=True)
@@ -153,28 +158,30 @@ def plain_critic(
 
 
 class ResNetGAN(AuxiliaryClassifierGAN):
-    """WGAN-GP's networks for CIFAR-10, at any size; add `GradientPenalty` as a callback.
+    """WGAN-GP's networks for CIFAR-10, also for other sizes; add the callback `GradientPenalty`.
 
-    Its own loss is `Wasserstein`. With classes the generator has conditional batch norm and the critic an auxiliary
-    classifier, with the authors' weights. Their optimizers are Adam with 0.0002 and betas (0, 0.9), falling linearly to
-    0 within 100,000 turns of the generator, which makes twice as many images as the critic gets
-    (`Training.generator_batch_multiple`), of classes drawn uniformly.
+    The default loss is `Wasserstein`. With classes the generator has conditional batch normalization and the critic an
+    auxiliary classifier, with the authors' weights. The authors train with Adam and betas (0, 0.9), at a learning rate
+    that falls linearly from 0.0002 to 0 within 100,000 turns of the generator. In its turn the generator makes twice as
+    many images as in a turn of the critic (`Training.generator_batch_multiple`), of classes that are drawn uniformly
+    (`Training.uniform_labels`).
 
     Args:
-        image_size: a power of two from 8; the paper has 32.
-        image_channels: channels of the images.
-        number_of_classes: 0 for no labels.
-        latent_dim: size of z.
-        generator_widths: feature maps at 4x4, 8x8 ... `image_size`; None is 128 everywhere.
-        discriminator_widths: feature maps of the critic's blocks: one for every halving down to 8x8 (at least one), and
-            two more that do not halve; None is 128 everywhere.
-        discriminator_dropout: probabilities of dropout behind the critic's last blocks; 0.2, 0.5, 0.5 in CT-GAN, whose
-            `ConsistencyTerm` takes "features" for the second-to-last layer.
-        auxiliary_classifier: weights of the classes' cross-entropies.
+        image_size: Height and width of the images in pixels, a power of two from 8; 32 in the paper.
+        image_channels: Number of channels of the images.
+        number_of_classes: Number of classes. 0 trains without labels.
+        latent_dim: Size of the latent z.
+        generator_widths: Numbers of feature maps at 4x4, 8x8 ... `image_size`. None takes 128 everywhere.
+        discriminator_widths: Numbers of feature maps of the critic's blocks: one for every halving down to 8x8 (at
+            least one), and two more for the blocks that do not halve. None takes 128 everywhere.
+        discriminator_dropout: Probabilities of dropout after the critic's last blocks, each in [0, 1); 0.2, 0.5, 0.5 in
+            CT-GAN. None has no dropout. The second-to-last layer of the callback `ConsistencyTerm` is "features".
+        auxiliary_classifier: Weights of the cross-entropies of the predicted classes. They have no effect without
+            classes.
 
     Raises:
-        ValueError: for a size that is no power of two, widths or dropout of the wrong number, and probabilities outside
-            [0, 1).
+        ValueError: for a size that is not a power of two from 8, a wrong number of widths or probabilities, and
+            probabilities outside [0, 1).
     """
 
     default_loss: ClassVar[type[AdversarialLoss]] = Wasserstein

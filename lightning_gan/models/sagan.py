@@ -1,13 +1,14 @@
 """SAGAN, "Self-Attention Generative Adversarial Networks".
 
-Zhang et al. 2019, arXiv:1805.08318; layers as in the authors' TensorFlow code for ImageNet at 128x128.
+Zhang et al. 2019, arXiv:1805.08318; the layers are those of the authors' TensorFlow code for ImageNet at 128x128.
 
-Both networks are spectrally normalized and have one layer of self-attention, where features are 32x32. The
-discriminator is SNGAN's with a projection, but for wider blocks; its learning rate is four times the generator's
-(TTUR), for one turn each.
+Both networks have spectral normalization, and one layer of self-attention on features of 32x32. The discriminator is
+SNGAN's projection discriminator with wider blocks. It has four times the generator's learning rate (TTUR), and both
+players take turns one to one.
 
-Otherwise than here, the authors let real images alone advance the power iteration, and fake ones reuse its norm. They
-have networks for 128x128 only; ours for other sizes have the widths that their rule gives.
+Different from the authors: in their code only the forward pass of real images updates the power iteration, and that of
+fake images reuses its result. They have networks for 128x128 only; ours for other sizes have the widths that their rule
+gives.
 """
 
 import math
@@ -29,14 +30,14 @@ from lightning_gan.losses import AdversarialLoss, Hinge
 from lightning_gan.tensors.shapes import Images, Labels, Latents, Logits
 
 BOTTOM = 4
-"""Height and width that the generator begins with and the discriminator ends with."""
+"""Height and width in pixels of the generator's first features and of the discriminator's last features."""
 
 
 def resolutions_between(image_size: int, *, attention_resolution: int | None) -> list[int]:
-    """All powers of two from 4 to `image_size`.
+    """All powers of two from 4 to `image_size`, after a check of both arguments, which are described in `SAGAN`.
 
     Raises:
-        ValueError: for sizes that do not go together.
+        ValueError: for another image size, and for attention at a resolution that the networks do not have.
     """
     if not 32 <= image_size <= 256 or not math.log2(image_size).is_integer():
         raise ValueError(f"image_size={image_size} must be 32, 64, 128 or 256")
@@ -51,12 +52,13 @@ def resolutions_between(image_size: int, *, attention_resolution: int | None) ->
 
 
 class Generator(nn.Module):
-    """Latents to images; labels choose the gains and biases of the blocks' batch norm. Spectrally normalized.
+    """Maps latents to images; labels select the gains and biases of the blocks' batch normalization.
 
-    Arguments are as in `SAGAN`; `channels` is `generator_channels` there.
+    All layers have spectral normalization. The arguments are described in `SAGAN`; `channels` is called
+    `generator_channels` there.
 
     Raises:
-        ValueError: for sizes that do not go together.
+        ValueError: for another image size, and for attention at a resolution that the network does not have.
     """
 
     def __init__(
@@ -84,7 +86,7 @@ class Generator(nn.Module):
             up_block(norms=(norm(before), norm(after)), in_channels=before, out_channels=after)
             for before, after in pairwise(widths)
         )
-        # Behind the block with this index.
+        # The attention follows the block with this index.
         self.attention_index = None if attention_resolution is None else resolutions[1:].index(attention_resolution)
         self.attention = None if self.attention_index is None else SelfAttention(widths[self.attention_index + 1])
         self.norm = BatchNorm(widths[-1], momentum=batch_norm_momentum / 10, across_ranks=batch_norm_across_ranks)
@@ -104,12 +106,12 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Images, and labels if there are classes, to one logit each; spectrally normalized.
+    """Maps images, and labels if there are classes, to one logit each. All layers have spectral normalization.
 
-    Arguments are as in `SAGAN`; `channels` is `discriminator_channels` there.
+    The arguments are described in `SAGAN`; `channels` is called `discriminator_channels` there.
 
     Raises:
-        ValueError: for sizes that do not go together.
+        ValueError: for another image size, and for attention at a resolution that the network does not have.
     """
 
     def __init__(
@@ -131,7 +133,7 @@ class Discriminator(nn.Module):
         self.blocks.append(
             down_block(in_channels=widths[-1], hidden_channels=widths[-1], out_channels=widths[-1], downsamples=False)
         )
-        # Behind the block with this index.
+        # The attention follows the block with this index.
         self.attention_index = None if attention_resolution is None else resolutions.index(attention_resolution)
         self.attention = None if self.attention_index is None else SelfAttention(widths[self.attention_index])
         self.head = ProjectionHead(widths[-1], number_of_classes=number_of_classes)
@@ -139,7 +141,7 @@ class Discriminator(nn.Module):
         spectrally_normalized(self)
 
     def forward(self, images: Images, labels: Labels | None = None) -> Logits:
-        """Logits, `batch 1`."""
+        """Images in [-1, 1], and labels if there are classes, to logits `batch 1`."""
         features = images
         for index, block in enumerate(self.blocks):
             features = block(features)
@@ -152,24 +154,30 @@ class Discriminator(nn.Module):
 class SAGAN(GAN):
     """SAGAN with the paper's networks as defaults, with classes or without.
 
-    Its own loss is `Hinge`. The authors train it with Adam and betas (0, 0.999) at 0.0001 for the generator and 0.0004
-    for the discriminator, one turn each, 256 images, and fakes of classes drawn uniformly (`Training.uniform_labels`).
+    The default loss is `Hinge`. The authors train with Adam and betas (0, 0.999), at a learning rate of 0.0001 for the
+    generator and 0.0004 for the discriminator, one turn each, with batches of 256 images. The classes of generated
+    images are drawn uniformly (`Training.uniform_labels`).
 
     Args:
-        image_size: 32, 64, 128 or 256.
-        image_channels: channels of the images.
-        number_of_classes: 0 for no labels.
-        latent_dim: size of z.
-        generator_channels: feature maps at `image_size`; every halving doubles them, up to 16 times.
-        discriminator_channels: feature maps at half of `image_size`; every halving doubles them, up to 16 times.
-        attention_resolution: of the features that self-attention sees in both networks, from 8 to half of `image_size`;
-            None for none.
-        batch_norm_momentum: weight of a new batch in the running averages of the generator's blocks; a tenth of it in
-            its last. The authors' are slow: raise it for short runs.
-        batch_norm_across_ranks: take the batch's statistics over all ranks.
+        image_size: Height and width of the images in pixels: 32, 64, 128 or 256.
+        image_channels: Number of channels of the images.
+        number_of_classes: Number of classes. 0 trains without labels.
+        latent_dim: Size of the latent z.
+        generator_channels: Number of the generator's feature maps at `image_size`. It doubles with every halving of the
+            resolution, up to 16 times.
+        discriminator_channels: Number of the discriminator's feature maps at half of `image_size`. It doubles with
+            every halving of the resolution, up to 16 times.
+        attention_resolution: Height and width of the features on which both networks have self-attention, from 8 to
+            half of `image_size`. None has no self-attention.
+        batch_norm_momentum: Weight of a new batch in the running averages of the batch normalization in the generator's
+            blocks, from 0 to 1. The generator's last batch normalization uses a tenth of it. The authors' averages
+            change slowly: use a larger value for short runs.
+        batch_norm_across_ranks: True takes the statistics of batch normalization over the batches of all ranks, False
+            over each rank's own.
 
     Raises:
-        ValueError: for sizes that do not go together, and fewer than 8 feature maps under the attention.
+        ValueError: for another image size, for attention at a resolution that the networks do not have, and for fewer
+            than 8 feature maps at the resolution of the attention.
     """
 
     default_loss: ClassVar[type[AdversarialLoss]] = Hinge

@@ -1,15 +1,15 @@
 """CT-GAN for few labels, "Improving the Improved Training of Wasserstein GANs", section on semi-supervised learning.
 
-Wei et al. 2018, arXiv:1803.01541; objective and networks as in the authors' code, which builds on "Improved Techniques
-for Training GANs" (Salimans et al. 2016, arXiv:1606.03498, section 5).
+Wei et al. 2018, arXiv:1803.01541; objective and networks are those of the authors' code, which builds on "Improved
+Techniques for Training GANs" (Salimans et al. 2016, arXiv:1606.03498, section 5).
 
-The discriminator is a classifier of K classes and of a last one, "generated", whose logit is fixed at 0: an image is
-real with the probability ``sigmoid(logsumexp(class logits))``. All images teach it what is real, two dropout masks
-should give them the same classes, and those with labels teach it the classes. The generator matches the mean of the
-discriminator's features.
+The discriminator is a classifier of K classes and of one more class, "generated", whose logit is fixed at 0: the
+probability that an image is real is ``sigmoid(logsumexp(class logits))``. It learns from all images which are real,
+from those with labels the classes, and that two dropout masks give the same classes. The generator minimizes the
+difference of the discriminator's mean features between real and generated images.
 
-We draw Gaussian latents instead of uniform ones, and do not initialize weight norm from data. The authors' second
-variant, which remembers each image's earlier prediction (temporal ensembling), is not here.
+We draw Gaussian latents instead of uniform ones, and do not initialize weight normalization from data. The authors'
+second variant, which stores the earlier predictions of each image (temporal ensembling), is not in this package.
 """
 
 from copy import deepcopy
@@ -38,14 +38,16 @@ from lightning_gan.tensors.shapes import Features, Images, Labels, Latents, Logi
 
 @dataclass(frozen=True, kw_only=True)
 class SemiSupervisedScores(Scores):
-    """A turn with what the discriminator takes images for, under one dropout mask and, in its own turn, under another.
+    """The scores of a turn, with the discriminator's features and class logits.
+
+    In the discriminator's turn the real images have two forward passes, with different dropout masks.
 
     Attributes:
-        real_features: the layer before the class logits, of the real images.
-        fake_features: of the fakes.
-        real_class_logits: `batch classes`, of the real images.
-        second_features: of the real images under another mask; None in the generator's turn.
-        second_class_logits: likewise.
+        real_features: Features of the real images before the last layer, `batch features`.
+        fake_features: Features of the fakes before the last layer, `fakes features`.
+        real_class_logits: Class logits of the real images, `batch classes`.
+        second_features: Features of the real images with the second dropout mask; None in the generator's turn.
+        second_class_logits: Class logits of the real images with the second dropout mask; None in the generator's turn.
     """
 
     real_features: Features
@@ -56,21 +58,31 @@ class SemiSupervisedScores(Scores):
 
 
 def score_of(class_logits: Logits) -> Logits:
-    """``log(p / (1 - p))``, `batch 1`, of the probability that an image is real (section 5 of arXiv:1606.03498)."""
+    """``log(p / (1 - p))`` of the probability p that an image is real (section 5 of arXiv:1606.03498), in fp32.
+
+    Args:
+        class_logits: Class logits, `batch classes`; the scores are `batch 1`.
+    """
     return full_precision(class_logits).logsumexp(dim=1, keepdim=True)
 
 
 def labelled_cost(class_logits: Logits, labels: Labels) -> Scalar:
-    """Cross-entropy of the images that have a label; those without have a row of zeros, and cost nothing."""
+    """Mean cross-entropy in nats of the images that have a label; 0 if no image has one.
+
+    Args:
+        class_logits: Class logits, `batch classes`.
+        labels: Class indices, or rows `batch classes`. An image without a label has a row of zeros.
+    """
     targets = label_vectors(labels, number_of_classes=class_logits.shape[1]).to(class_logits)
     likelihoods = (targets * log_softmax(class_logits, dim=1)).sum(dim=1)
     return -likelihoods.sum() / targets.sum().clamp(min=1)
 
 
 class Generator(nn.Module):
-    """Latents to images: a fully connected layer, then 5x5 transposed convolutions, with batch norm but for the last.
+    """Maps latents to images: a fully connected layer to 4x4, then 5x5 transposed convolutions.
 
-    Arguments are as in `SemiSupervisedCTGAN`; `width` is `generator_width` there.
+    Batch normalization follows every layer except the last, which has weight normalization. The arguments are described
+    in `SemiSupervisedCTGAN`; `width` is called `generator_width` there.
     """
 
     def __init__(self, *, image_size: int, image_channels: int, latent_dim: int, width: int) -> None:
@@ -93,23 +105,31 @@ class Generator(nn.Module):
         )
 
     def forward(self, latents: Latents, labels: Labels | None = None) -> Images:
-        """Images in [-1, 1]; the labels are not used."""
+        """`batch latent_dim` to images in [-1, 1]; the labels are not used."""
         features = self.input_norm(self.input(latents).relu()).unflatten(1, (-1, 4, 4))
         images: Tensor = self.output(self.blocks(features)).tanh()
         return images
 
 
 def convolution(before: int, after: int, *, kernel_size: int = 3, stride: int = 1, padding: int = 1) -> nn.Sequential:
-    """A convolution with weight norm, and leaky ReLU."""
+    """A convolution with weight normalization and weights from N(0, 0.05^2), followed by leaky ReLU with slope 0.2.
+
+    Args:
+        before: Number of channels of the input.
+        after: Number of channels of the output.
+        kernel_size: Height and width of the kernel in pixels.
+        stride: Stride in pixels.
+        padding: Zeros that are added on each side in pixels.
+    """
     layer = nn.Conv2d(before, after, kernel_size, stride=stride, padding=padding)
     nn.init.normal_(layer.weight, std=0.05)
     return nn.Sequential(weight_norm(layer), nn.LeakyReLU(0.2))
 
 
 class Discriminator(nn.Module):
-    """Images to class logits, with the features they are made of: nine convolutions with weight norm, and dropout.
+    """Maps images to class logits and features: nine convolutions with weight normalization, and dropout.
 
-    Arguments are as in `SemiSupervisedCTGAN`; `width` is `discriminator_width` there.
+    The arguments are described in `SemiSupervisedCTGAN`; `width` is called `discriminator_width` there.
     """
 
     def __init__(self, *, image_channels: int, number_of_classes: int, width: int) -> None:
@@ -133,30 +153,35 @@ class Discriminator(nn.Module):
         self.to_classes = weight_norm(nn.Linear(2 * width, number_of_classes))
 
     def forward(self, images: Images) -> tuple[Logits, Features]:
-        """Class logits, `batch classes`, and features, `batch 2 * width`."""
+        """Images in [-1, 1] to class logits `batch classes` and features `batch 2 * width`."""
         features: Tensor = self.features(images)
         return self.to_classes(features), features
 
 
 class SemiSupervisedCTGAN(GAN):
-    """CT-GAN's classifier from few labels; images without a label have a row of zeros in place of a one-hot row.
+    """CT-GAN's classifier, trained with few labels; the label of an unlabelled image is a row of zeros.
 
-    The authors' optimizers are Adam with 0.0003 and betas (0.5, 0.999). `validate` and `test` report the accuracy of
-    the discriminator's average on the labelled images as "validation/accuracy" and "test/accuracy".
+    The authors train with Adam at a learning rate of 0.0003 and betas (0.5, 0.999). `validate` and `test` log the
+    accuracy on the labelled images, with the average weights of the discriminator, as "validation/accuracy" and
+    "test/accuracy".
 
     Args:
-        image_size: a power of two from 16; 32 in the paper.
-        image_channels: channels of the images.
-        number_of_classes: K, two at least.
-        latent_dim: size of z.
-        generator_width: feature maps before the generator's last layer; doubled with every halving.
-        discriminator_width: feature maps of the discriminator's first three layers; the others have twice as many.
-        class_consistency: weight of the mean squared difference of class probabilities under two dropout masks.
-        feature_consistency: weight of the mean squared difference of features.
-        average_decay: what a batch leaves of the discriminator's average.
+        image_size: Height and width of the images in pixels, a power of two from 16; 32 in the paper.
+        image_channels: Number of channels of the images.
+        number_of_classes: K, number of classes, at least 2.
+        latent_dim: Size of the latent z.
+        generator_width: Number of feature maps before the generator's last layer. It doubles with every halving of the
+            resolution.
+        discriminator_width: Number of feature maps of the discriminator's first three convolutions; the other six have
+            twice as many.
+        class_consistency: Weight of the mean squared difference between the class probabilities with two dropout masks.
+        feature_consistency: Weight of the mean squared difference between the features with two dropout masks.
+        average_decay: Decay of the discriminator's average weights, in [0, 1). After each batch they are
+            `average_decay` times the old average plus `1 - average_decay` times the weights.
 
     Raises:
-        ValueError: for a loss, fewer than two classes, a size that is no power of two, and a decay outside [0, 1).
+        ValueError: for a loss, fewer than two classes, a size that is not a power of two from 16, and a decay outside
+            [0, 1).
     """
 
     discriminator: Discriminator
@@ -177,9 +202,9 @@ class SemiSupervisedCTGAN(GAN):
     ) -> None:
         training.check_default_loss("SemiSupervisedCTGAN")
         if number_of_classes < 2:
-            raise ValueError(f"number_of_classes={number_of_classes} must be 2 at least; give data with labels")
+            raise ValueError(f"number_of_classes={number_of_classes} must be 2 at least; use data with labels")
         if image_size < 16:
-            raise ValueError(f"image_size={image_size} must be 16 at least: the discriminator ends with a 3x3 kernel")
+            raise ValueError(f"image_size={image_size} must be 16 at least, so that the last 3x3 kernel fits")
         if not 0 <= average_decay < 1:
             raise ValueError(f"average_decay={average_decay} must be at least 0 and below 1")
         super().__init__(
@@ -200,12 +225,14 @@ class SemiSupervisedCTGAN(GAN):
         self.discriminator_ema = deepcopy(self.discriminator).requires_grad_(False).eval()
         self.accuracy = MeanMetric()
 
-    # ------------------------------------------------------------------ the game
+    # ------------------------------------------------------------------ the objective
 
     def score(self, images: Images, labels: Labels | None) -> Logits:
+        """Log-odds that images in [-1, 1] are real, `batch 1`, in fp32; the labels are not used."""
         return score_of(self.discriminate(images)[0])
 
     def score_turn(self, player: Player, reals: Reals, draws: Draws, fake: Images) -> SemiSupervisedScores:
+        """Scores and classifies real and generated images; in the discriminator's turn the real images twice."""
         second_class_logits, second_features = None, None
         if player == "discriminator":
             second_class_logits, second_features = self.discriminate(reals.images)
@@ -223,6 +250,7 @@ class SemiSupervisedCTGAN(GAN):
         )
 
     def objective(self, turn: Turn) -> dict[str, Scalar]:
+        """Feature matching for the generator; for the discriminator the costs of scores, classes and consistency."""
         scores = turn.scores
         assert isinstance(scores, SemiSupervisedScores)
         real_features, fake_features = full_precision(scores.real_features), full_precision(scores.fake_features)
@@ -245,25 +273,29 @@ class SemiSupervisedCTGAN(GAN):
 
     @torch.no_grad()
     def finish_batch(self) -> None:
+        """Moves the discriminator's average weights towards its weights."""
         averages: list[Tensor] = list(self.discriminator_ema.parameters())
         weights: list[Tensor] = list(self.discriminator.parameters())
         lerp_all(averages, weights, 1.0 - self.average_decay)
 
     def train(self, mode: bool = True) -> "SemiSupervisedCTGAN":
+        """Sets the mode of all modules but the discriminator's average, which stays in evaluation mode."""
         super().train(mode)
         self.discriminator_ema.eval()
         return self
 
     @torch.no_grad()
     def classify(self, images: Images) -> Tensor:
-        """The likeliest class of every image, by the discriminator's average."""
+        """The most probable class of each image in [-1, 1], `batch`, by the discriminator's average weights."""
         class_logits: Tensor = self.discriminator_ema(images)[0]
         return class_logits.argmax(dim=1)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Logs the accuracy on the labelled images of a batch as "validation/accuracy"."""
         self._log_accuracy(batch, "validation/accuracy")
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """Logs the accuracy on the labelled images of a batch as "test/accuracy"."""
         self._log_accuracy(batch, "test/accuracy")
 
     def _log_accuracy(self, batch: Batch, name: str) -> None:

@@ -1,13 +1,14 @@
 """SNGAN, "Spectral Normalization for Generative Adversarial Networks", and its projection discriminator.
 
 Miyato et al. 2018, arXiv:1802.05957, and "cGANs with Projection Discriminator", Miyato and Koyama 2018,
-arXiv:1802.05637; layers as in the authors' Chainer code, those for 48x48 as in the first paper's table of ResNets.
+arXiv:1802.05637. The layers are those of the authors' Chainer code; those for 48x48 are in the first paper's table of
+ResNets.
 
-Every layer of the discriminator is divided by its largest singular value, so that its slope is bounded whatever the
-optimizer does. With classes the generator has a gain and a bias of batch norm per class, and the discriminator adds the
-inner product of its features with a vector of the class.
+The weights of every layer of the discriminator are divided by their largest singular value, which bounds the layer's
+Lipschitz constant. With classes the generator has one gain and bias of batch normalization per class, and the
+discriminator adds the inner product of its features and a learned vector of the class.
 
-Otherwise than here, the authors' loop has the generator's turn first, and adds uniform noise of width 1/128 to real
+Different from the authors: their loop has the generator's turn first, and adds uniform noise of width 1/128 to real
 images.
 """
 
@@ -32,17 +33,17 @@ from lightning_gan.losses import AdversarialLoss, Hinge
 from lightning_gan.tensors.shapes import Images, Labels, Latents, Logits
 
 BATCH_NORM_EPS = 2e-5
-"""Chainer's."""
+"""The default epsilon of batch normalization in Chainer."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Architecture:
-    """The networks for one size of images.
+    """The numbers of feature maps of both networks for one size of images.
 
     Attributes:
-        generator_widths: feature maps where the generator begins, then behind each of its blocks.
-        discriminator_widths: feature maps behind each block of the discriminator.
-        halvings: how many of these blocks, the first ones, halve the resolution.
+        generator_widths: Feature maps with which the generator begins, then those after each of its blocks.
+        discriminator_widths: Feature maps after each block of the discriminator.
+        halvings: How many blocks of the discriminator, counted from the first, halve the resolution.
     """
 
     generator_widths: tuple[int, ...]
@@ -62,14 +63,14 @@ ARCHITECTURES = {
         halvings=5,
     ),
 }
-"""By the images' height and width: CIFAR-10's, STL-10's, and two for ImageNet."""
+"""The authors' architectures by the height and width of the images: for CIFAR-10, for STL-10, and two for ImageNet."""
 
 
 def architecture_of(image_size: int) -> Architecture:
-    """The paper's networks for a size.
+    """The authors' architecture for images of this height and width in pixels.
 
     Raises:
-        ValueError: if it has none.
+        ValueError: if there is none for this size.
     """
     if image_size not in ARCHITECTURES:
         raise ValueError(f"image_size={image_size}: SNGAN has networks for {', '.join(map(str, ARCHITECTURES))}")
@@ -77,12 +78,12 @@ def architecture_of(image_size: int) -> Architecture:
 
 
 class Generator(nn.Module):
-    """Latents to images; labels choose the gains and biases of the blocks' batch norm.
+    """Maps latents to images; labels select the gains and biases of the blocks' batch normalization.
 
-    Arguments are as in `SNGAN`; `widths` is `generator_widths` there.
+    The arguments are described in `SNGAN`; `widths` is called `generator_widths` there.
 
     Raises:
-        ValueError: for another size, or widths of the wrong number.
+        ValueError: for another image size, and for a wrong number of widths.
     """
 
     def __init__(
@@ -123,14 +124,13 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Images, and labels if there are classes, to one logit each; spectrally normalized.
+    """Maps images, and labels if there are classes, to one logit each. All layers have spectral normalization.
 
-    Features are summed over the positions, so that the logit's scale grows with their number.
-
-    Arguments are as in `SNGAN`; `widths` is `discriminator_widths` there.
+    The last features are summed over their positions, so that the scale of the logit grows with the number of
+    positions. The arguments are described in `SNGAN`; `widths` is called `discriminator_widths` there.
 
     Raises:
-        ValueError: for another size, or widths of the wrong number.
+        ValueError: for another image size, and for a wrong number of widths.
     """
 
     def __init__(
@@ -155,13 +155,13 @@ class Discriminator(nn.Module):
                 downsamples=index < architecture.halvings,
             )
             self.blocks.append(block)
-        # As in the authors' code: at 32x32 alone, the last layer has no bias.
+        # As in the authors' code, the last layer has no bias at 32x32, and one at the other sizes.
         self.head = ProjectionHead(widths[-1], number_of_classes=number_of_classes, bias=image_size != 32)
         start_uniformly(self, residual_gain=math.sqrt(2))
         spectrally_normalized(self)
 
     def forward(self, images: Images, labels: Labels | None = None) -> Logits:
-        """Logits, `batch 1`."""
+        """Images in [-1, 1], and labels if there are classes, to logits `batch 1`."""
         features = images
         for block in self.blocks:
             features = block(features)
@@ -172,22 +172,25 @@ class Discriminator(nn.Module):
 class SNGAN(GAN):
     """SNGAN with the paper's networks as defaults, at four sizes, with classes or without.
 
-    Its own loss is `Hinge`. The authors train it with Adam at 0.0002 and betas (0, 0.9), five turns of the
-    discriminator for one of the generator, and fakes of classes drawn uniformly (`Training.uniform_labels`); on
-    CIFAR-10 the generator's turn has twice the images (`Training.generator_batch_multiple`).
+    The default loss is `Hinge`. The authors train with Adam at a learning rate of 0.0002 and betas (0, 0.9), with five
+    turns of the discriminator for one of the generator. The classes of generated images are drawn uniformly
+    (`Training.uniform_labels`). On CIFAR-10 the generator makes twice as many images in its turn as in a turn of the
+    discriminator (`Training.generator_batch_multiple`).
 
     Args:
-        image_size: 32, 48, 64 or 128.
-        image_channels: channels of the images.
-        number_of_classes: 0 for no labels.
-        latent_dim: size of z.
-        generator_widths: feature maps where the generator begins (4x4, at 48 6x6) and behind each doubling; None for
-            the paper's.
-        discriminator_widths: feature maps behind each block of the discriminator; None for the paper's.
-        batch_norm_across_ranks: take the batch's statistics over all ranks.
+        image_size: Height and width of the images in pixels: 32, 48, 64 or 128.
+        image_channels: Number of channels of the images.
+        number_of_classes: Number of classes. 0 trains without labels.
+        latent_dim: Size of the latent z.
+        generator_widths: Numbers of feature maps of the generator: at its lowest resolution (4x4, for images of 48x48
+            6x6), then after each block, which doubles the resolution. None takes those of the authors for this size.
+        discriminator_widths: Numbers of feature maps after each block of the discriminator. None takes those of the
+            authors for this size.
+        batch_norm_across_ranks: True takes the statistics of batch normalization over the batches of all ranks, False
+            over each rank's own.
 
     Raises:
-        ValueError: for another size, or widths of the wrong number.
+        ValueError: for another image size, a wrong number of widths, and a width below 1.
     """
 
     default_loss: ClassVar[type[AdversarialLoss]] = Hinge

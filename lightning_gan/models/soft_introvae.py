@@ -1,12 +1,14 @@
 """Soft-IntroVAE, "Analyzing and Improving the Introspective Variational Autoencoder".
 
-Daniel and Tamar 2021, arXiv:2012.13253; layers, losses and their order as in the authors' code.
+Daniel and Tamar 2021, arXiv:2012.13253; layers, losses and their order are those of the authors' code.
 
-IntroVAE without the hard margin: the encoder pushes what the decoder makes away from the standard normal by the
-exponential of a weighted evidence lower bound, which has no threshold to set. For that it reconstructs the decoder's
-images once more. Residual blocks have their second batch norm in the branch.
+It is IntroVAE without the hard margin. The encoder moves the codes of the decoder's images away from the standard
+normal by minimizing the exponential of a weighted evidence lower bound, which has no threshold to choose. For this
+bound the decoder's images are encoded and reconstructed again. Residual blocks have their second batch normalization in
+the branch.
 
-The decoder's turn makes fakes and reconstructions a second time, so its running averages see every batch twice.
+The decoder's turn computes fakes and reconstructions a second time, so that the running averages of its batch
+normalization are updated twice per batch.
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,30 +35,35 @@ CHANNELS: Mapping[int, Sequence[int]] = {
     256: (64, 128, 256, 512, 512, 512),
     1024: (16, 32, 64, 128, 256, 512, 512, 512),
 }
-"""The authors' feature maps by the images' size."""
+"""The authors' numbers of feature maps, by the height and width of the images in pixels."""
 
 
 class SoftIntroVAE(IntrospectiveGAN):
-    """Soft-IntroVAE with the networks and weights of the authors' CIFAR-10 as defaults.
+    """Soft-IntroVAE with the networks and weights of the authors' CIFAR-10 settings as defaults.
 
-    The authors train both networks with Adam at 0.0002 and betas (0.9, 0.999), a tenth of it from epoch 350 on.
+    The authors train both networks with Adam at a learning rate of 0.0002, which is divided by 10 from epoch 350 on,
+    and betas (0.9, 0.999).
 
     Args:
-        image_size: height and width.
-        image_channels: channels of the images.
-        latent_dim: size of a latent and of a code.
-        channels: feature maps at the images' size, and behind every halving but the last; None for the authors'.
-        reconstruction_weight: beta_rec, of the squared error summed over the pixels of images in [0, 1].
-        kl_weight: beta_kl, of the divergence of real images, and for the decoder of its own.
-        negative_weight: beta_neg, of the divergence in the exponential.
-        feedback_weight: gamma_r, of the error of reconstructing what the decoder made, for the decoder.
-        vae_warmup_kimg: thousands of images for which it is a variational autoencoder, whose cost is scaled like the
-            others.
-        batch_norm_across_ranks: take batch norm's statistics over all ranks.
+        image_size: Height and width of the images in pixels.
+        image_channels: Number of channels of the images.
+        latent_dim: Size of a latent and of a code.
+        channels: Numbers of feature maps at the images' size, and after every halving except the last. None takes those
+            of the authors for this size (28, 32, 128, 256 or 1024).
+        reconstruction_weight: beta_rec, weight of the reconstruction error: the squared error summed over the pixels of
+            images in [0, 1].
+        kl_weight: beta_kl, weight of the divergence of real images' codes in the encoder's cost, and of the decoder's
+            images' codes in the decoder's cost.
+        negative_weight: beta_neg, weight of the divergence in the exponential.
+        feedback_weight: gamma_r, weight of the error of reconstructing the decoder's own images, in the decoder's cost.
+        vae_warmup_kimg: Length of the first phase in thousands of images, in which the model is trained as a
+            variational autoencoder, with a cost that is scaled like the costs after it.
+        batch_norm_across_ranks: True takes the statistics of batch normalization over the batches of all ranks, False
+            over each rank's own.
 
     Raises:
-        ValueError: for channels that do not fit the size, negative weights, and a loop in which the decoder's turn does
-            not follow the encoder's on the same images.
+        ValueError: for channels that do not fit the size, negative weights, and training settings with which the
+            decoder's turn does not follow the encoder's turn on the same images.
     """
 
     extra_noises: ClassVar[int] = 2
@@ -120,17 +127,19 @@ class SoftIntroVAE(IntrospectiveGAN):
         self.feedback_weight = feedback_weight
 
     def objective(self, turn: Turn) -> dict[str, Scalar]:
-        """The paper's losses as in the authors' code, where ``s`` is one over the number of an image's values.
+        """The costs of the encoder L_E and of the decoder L_D, as in the authors' code.
 
         ``L_E = s (b_rec r(x) + b_kl KL(x)) + 1/4 sum_y E exp(-2 s (b_rec r(y) + b_neg KL(y)))`` and
-        ``L_D = s (b_rec r(x) + b_kl / 2 sum_y KL(y) + g_r / 2 b_rec sum_y r(y))``, with ``y`` the reconstructions and
-        the fakes, and ``r`` the error of reconstructing an image.
+        ``L_D = s (b_rec r(x) + b_kl / 2 sum_y KL(y) + g_r / 2 b_rec sum_y r(y))``. Here ``y`` are the reconstructions
+        and the fakes, ``r`` is the error of reconstructing an image, and ``s`` is 1 over the number of values of an
+        image.
         """
         scores, draws = turn.scores, turn.draws
         assert isinstance(scores, IntrospectiveScores) and isinstance(draws, IntrospectiveDraws)
         scale = 1 / turn.real[0].numel()
         if self.is_warming_up:
-            # Scaled like all that follows: Adam's second moments would take ten thousand steps to forget a larger cost.
+            # Scaled like the later costs: with a larger cost here, Adam's second moments would stay too large for about
+            # ten thousand steps.
             return {name: scale * term for name, term in self.warmup_objective(scores).items()}
         of_reconstructions, of_fakes = scores.reconstruction_posterior, scores.fake_posterior
         for_reconstructions, for_fakes = draws.noises
@@ -162,7 +171,7 @@ class SoftIntroVAE(IntrospectiveGAN):
         }
 
     def _errors_again(self, images: Images, posterior: Posterior, noise: Latents, *, turn: Turn) -> PerSample:
-        """Errors of reconstructing images that the decoder made; it learns from the second pass through it alone."""
+        """Errors of reconstructing the decoder's images; the decoder gets no gradient through these images."""
         codes = posterior.sample(noise)
         if turn.player == "generator":
             codes = codes.detach()

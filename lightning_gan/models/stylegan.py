@@ -1,16 +1,15 @@
 """StyleGAN, "A Style-Based Generator Architecture for Generative Adversarial Networks".
 
-Karras et al. 2019, arXiv:1812.04948.
+Karras et al. 2019, arXiv:1812.04948. A mapping network maps a latent z to a style w. Styles modulate a synthesis
+network that starts from a learned constant and gets new noise at every layer. The discriminator is PGGAN's with a blur.
+Both networks grow from 4x4.
 
-A mapping network turns a latent z into a style w; styles modulate a synthesis network that starts from a learned
-constant and gets fresh noise at every layer. The discriminator is PGGAN's with a blur. Both grow from 4x4 up.
+We train each stage at its own resolution. The authors upscale all images to the full size first, which changes only the
+scale of gradients with respect to images (`Turn.gradient_scale`). Our upsampling convolution is nearest-neighbour
+upsampling, then a convolution, at every resolution. The authors' fused one, from 128x128 on, has a mirrored kernel,
+which is as easy to learn, and which `interop.stylegan_official` mirrors back.
 
-We train each stage at its own resolution; the authors upscale everything to the full size first, which changes nothing
-but the scale of image gradients (`Turn.gradient_scale`). Our upsampling convolution is nearest upsampling, then a
-convolution, at every resolution; the authors' fused one, from 128x128 on, mirrors its kernel, which learns as well and
-which `interop.stylegan_official` mirrors back.
-
-Table 1 of the paper walks from PGGAN (row A, `models.PGGAN`) to StyleGAN (row F, the defaults here):
+Table 1 of the paper goes from PGGAN (row A, `models.PGGAN`) to StyleGAN (row F, the defaults here):
 B tunes PGGAN (the blur), C adds mapping and styles, D the learned constant, E noise, F style mixing.
 """
 
@@ -46,22 +45,22 @@ from lightning_gan.tensors.precision import full_precision
 from lightning_gan.tensors.shapes import Images, Labels, Latents, Logits
 
 Styles: TypeAlias = Float[Tensor, "batch layers style_dim"]
-"""w for every layer that takes a style: one layer if none is modulated."""
+"""w for every layer that takes a style; for one layer if styles modulate none."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SynthesisParts:
-    """What the synthesis network is made of: rows B to E of the paper's table 1.
+    """The parts of the synthesis network, for rows B to E of the paper's table 1.
 
     Args:
-        constant_input: synthesis starts from a learned constant; without, from a dense layer on w, as in PGGAN.
-        style_modulation: w modulates every layer.
-        noise_inputs: every layer gets noise.
-        pixel_norm: features are normalized over channels, as in PGGAN.
-        instance_norm: features are normalized over pixels.
+        constant_input: True starts from a learned constant, False from a fully connected layer on w, as in PGGAN.
+        style_modulation: Whether w modulates every layer.
+        noise_inputs: Whether every layer gets noise.
+        pixel_norm: Whether the features of each pixel are normalized over channels, as in PGGAN.
+        instance_norm: Whether each feature map is normalized over its pixels.
 
     Raises:
-        ValueError: if nothing would bring the latent into the image.
+        ValueError: if images would not depend on the latent.
     """
 
     constant_input: bool = True
@@ -79,7 +78,7 @@ class SynthesisParts:
 
 
 class Epilogue(nn.Module):
-    """Behind every convolution those of `parts`: noise, bias, leaky ReLU, normalization, style (AdaIN, eq. 1)."""
+    """What follows every convolution, as `parts` says: noise, bias, leaky ReLU, normalization, style (AdaIN, eq. 1)."""
 
     noise_weight: Tensor | None
 
@@ -93,6 +92,7 @@ class Epilogue(nn.Module):
         self.style = EqualizedLinear(style_dim, 2 * channels, gain=1.0) if parts.style_modulation else None
 
     def forward(self, features: Tensor, style: Tensor, noise: Tensor | None) -> Tensor:
+        """Features `batch channels height width`, style `batch style_dim`, and noise (None draws it), to features."""
         batch, _, height, width = features.shape
         bias = self.bias[:, None, None]
         if self.noise_weight is not None:
@@ -107,7 +107,7 @@ class Epilogue(nn.Module):
 
 
 class FirstBlock(nn.Module):
-    """4x4: the learned constant, or PGGAN's dense layer, then one convolution."""
+    """The block at 4x4: the learned constant, or PGGAN's fully connected layer, then one convolution."""
 
     def __init__(self, *, channels: int, style_dim: int, parts: SynthesisParts) -> None:
         super().__init__()
@@ -115,13 +115,14 @@ class FirstBlock(nn.Module):
         if parts.constant_input:
             self.constant = nn.Parameter(torch.ones(1, channels, 4, 4))
         else:
-            # sqrt(2) for the activation, a quarter for 16 pixels that share each latent, as in PGGAN
+            # sqrt(2) because of the activation, a quarter because 16 pixels share each latent, as in PGGAN
             self.dense = EqualizedLinear(style_dim, channels * 16, gain=SQRT2 / 4, bias=False)
         self.epilogue0 = Epilogue(channels=channels, style_dim=style_dim, parts=parts)
         self.conv1 = EqualizedConv2d(channels, channels, kernel_size=3, bias=False)
         self.epilogue1 = Epilogue(channels=channels, style_dim=style_dim, parts=parts)
 
     def forward(self, styles: Tensor, noises: tuple[Tensor | None, Tensor | None]) -> Tensor:
+        """Styles `batch 2 style_dim`, and a noise for each, to features `batch channels 4 4`."""
         if self.parts.constant_input:
             features = self.constant.expand(len(styles), -1, -1, -1)
         else:
@@ -132,7 +133,7 @@ class FirstBlock(nn.Module):
 
 
 class SynthesisBlock(nn.Module):
-    """Twice the resolution, and two convolutions."""
+    """A block that doubles the resolution and has two convolutions."""
 
     def __init__(self, *, in_channels: int, out_channels: int, style_dim: int, parts: SynthesisParts) -> None:
         super().__init__()
@@ -143,13 +144,14 @@ class SynthesisBlock(nn.Module):
         self.epilogue1 = Epilogue(channels=out_channels, style_dim=style_dim, parts=parts)
 
     def forward(self, features: Tensor, styles: Tensor, noises: tuple[Tensor | None, Tensor | None]) -> Tensor:
+        """Features, styles `batch 2 style_dim`, and a noise for each, to features of twice the resolution."""
         features = self.epilogue0(self.blur(self.conv0_up(features)), styles[:, 0], noises[0])
         output: Tensor = self.epilogue1(self.conv1(features), styles[:, 1], noises[1])
         return output
 
 
 class SynthesisNetwork(GrowingGenerator):
-    """Styles, one per layer, to images."""
+    """Maps styles, one per layer, to images."""
 
     def __init__(self, *, sizes: GrowingSizes, style_dim: int, parts: SynthesisParts) -> None:
         channels = sizes.channels
@@ -168,18 +170,18 @@ class SynthesisNetwork(GrowingGenerator):
 
     @property
     def active_layers(self) -> int:
-        """Layers with a style each, at the active resolution: 18 at 1024x1024, 1 if w enters at the first alone."""
+        """Number of layers with a style at the active resolution: 18 at 1024x1024, 1 if only the first layer gets w."""
         return 2 * (stage_of(self.resolution) + 1) if self.parts.style_modulation else 1
 
     def forward(
         self, styles: Styles, *, random_noise: bool = True, noisy_layers: Collection[int] | None = None
     ) -> Images:
-        """Images of the active resolution.
+        """Images of the active resolution in about [-1, 1].
 
         Args:
-            styles: w for each of the `active_layers`.
-            random_noise: fresh noise, or the stored one.
-            noisy_layers: layers with noise, None being all; there is none in the others.
+            styles: Styles w, one for each of the `active_layers`, `batch layers style_dim`.
+            random_noise: True draws new noise, False uses the stored noise.
+            noisy_layers: Numbers of the layers that get noise, from 0; None is all layers.
         """
         stage = stage_of(self.resolution)
         noises = [
@@ -195,22 +197,22 @@ class SynthesisNetwork(GrowingGenerator):
         return self.project(features, before=before)
 
     def _noise(self, layer: int, *, random_noise: bool, is_noisy: bool) -> Tensor | None:
-        """A layer's noise; None is drawn where it is used, in the precision of the features there."""
+        """A layer's noise. None lets the epilogue draw it, in the precision of its features."""
         if not is_noisy:
             return self.fade_in.new_zeros(1, 1, 1, 1)
         return None if random_noise or not self.parts.noise_inputs else self.get_buffer(f"noise{layer}")
 
 
 class Generator(nn.Module):
-    """Mapping and synthesis, style mixing (see `StyleGAN`) while training, truncation while sampling.
+    """Mapping and synthesis network, with style mixing in training mode, and truncation for sampling.
 
     Args:
-        mapping: makes styles.
-        synthesis: makes images of them.
-        w_avg_decay: how slowly the running mean of w follows.
+        mapping: Network that maps latents to styles.
+        synthesis: Network that maps styles to images.
+        w_avg_decay: Decay of the running mean of w, from 0 to 1; 0.995 in the authors' code.
 
     Raises:
-        ValueError: for a probability out of [0, 1], and for settings that contradict each other.
+        ValueError: for a `style_mixing` outside of [0, 1], or above 0 without style modulation.
     """
 
     w_avg: Tensor
@@ -232,7 +234,7 @@ class Generator(nn.Module):
         self.register_buffer("w_avg", torch.zeros(mapping.style_dim))
 
     def grow(self, resolution: int, fade_in: float) -> None:
-        """See `Growing.grow`."""
+        """Sets the active resolution in pixels, and the weight of its block in (0, 1], as `Growing.grow` does."""
         self.synthesis.grow(resolution, fade_in)
 
     def forward(
@@ -244,17 +246,17 @@ class Generator(nn.Module):
         truncation_layers: int = 8,
         random_noise: bool = True,
     ) -> Images:
-        """Images of the active resolution.
+        """Images of the active resolution in about [-1, 1].
 
         Args:
-            latents: `batch latent_dim`.
-            labels: class indices or multi-hot rows, if the network has classes.
-            truncation: psi of section 4.3 (appendix B): styles are drawn towards the mean style; 1 leaves them alone.
-            truncation_layers: how many layers, from the coarsest, truncation applies to.
-            random_noise: fresh noise, or the stored one.
+            latents: Latents z, `batch latent_dim`.
+            labels: Class indices or multi-hot rows; they are needed if the network has classes.
+            truncation: psi (section 4.3, appendix B): factor of the distance from the mean style; 1 does not truncate.
+            truncation_layers: Number of layers, from the lowest resolution, that get truncated styles.
+            random_noise: True draws new noise, False uses the stored noise.
 
         Raises:
-            ValueError: for a truncation without styles.
+            ValueError: for a truncation other than 1 without style modulation.
         """
         styles = self.styles(latents, labels)
         if self.training:
@@ -267,12 +269,12 @@ class Generator(nn.Module):
         return images
 
     def styles(self, latents: Latents, labels: Labels | None = None) -> Styles:
-        """w for every layer of the active resolution, neither mixed nor truncated."""
+        """w for every layer of the active resolution, without mixing and truncation."""
         w: Tensor = self.mapping(latents, labels)
         return w[:, None].expand(-1, self.synthesis.active_layers, -1)
 
     def truncated(self, styles: Styles, *, truncation: float, truncation_layers: int) -> Styles:
-        """Styles drawn towards the mean style; see `forward`."""
+        """``w_avg + truncation * (w - w_avg)`` for the first `truncation_layers` layers, and w for the others."""
         if truncation == 1.0:
             return styles
         if not self.synthesis.parts.style_modulation:
@@ -283,7 +285,7 @@ class Generator(nn.Module):
         return torch.where(affected, self.w_avg.to(styles.dtype).lerp(styles, truncation), styles)
 
     def _mixed(self, styles: Tensor, second_w: Tensor) -> Tensor:
-        """With probability `style_mixing`, drawn once for the batch, later layers take the second style."""
+        """With probability `style_mixing`, once per batch, the layers from a random one on get the second style."""
         layers, device = styles.shape[1], styles.device
         crossover = torch.randint(1, layers, (), device=device)
         crossover = torch.where(torch.rand((), device=device) < self.style_mixing, crossover, layers)
@@ -292,7 +294,7 @@ class Generator(nn.Module):
 
 
 class DiscriminatorBlock(nn.Module):
-    """Two convolutions, and half the resolution."""
+    """A block that has two convolutions and halves the resolution."""
 
     def __init__(self, *, in_channels: int, out_channels: int) -> None:
         super().__init__()
@@ -301,14 +303,15 @@ class DiscriminatorBlock(nn.Module):
         self.conv1_down = DownsamplingConv2d(in_channels, out_channels)
 
     def forward(self, features: Tensor) -> Tensor:
+        """`batch in_channels height width -> batch out_channels height/2 width/2`."""
         features = leaky_relu(self.conv0(features), 0.2)
         return leaky_relu(self.conv1_down(self.blur(features)), 0.2)
 
 
 class Discriminator(GrowingDiscriminator):
-    """Images of the active resolution to one logit each; arguments are as in `StyleGAN`.
+    """Maps images of the active resolution to one logit each. The arguments are described in `StyleGAN`.
 
-    With classes the last layer has an output per class, and the label picks one (Mescheder et al. 2018).
+    With classes the last layer has one output per class, and the logit is that of the label (Mescheder et al. 2018).
     """
 
     def __init__(self, *, sizes: GrowingSizes, number_of_classes: int, minibatch_stddev_group: int) -> None:
@@ -323,7 +326,7 @@ class Discriminator(GrowingDiscriminator):
         self.number_of_classes = number_of_classes
 
     def forward(self, images: Images, labels: Labels | None = None) -> Logits:
-        """Logits, `batch 1`."""
+        """Images in [-1, 1], and labels if there are classes, to logits `batch 1`."""
         logits = self.judge(images)
         if not self.number_of_classes:
             return logits
@@ -333,27 +336,26 @@ class Discriminator(GrowingDiscriminator):
 
 
 class StyleGAN(GAN):
-    """StyleGAN with the paper's settings as defaults; add `R1`, `EMA` and `ProgressiveGrowing` as callbacks.
+    """StyleGAN with the paper's settings as defaults; add the callbacks `R1`, `EMA` and `ProgressiveGrowing`.
 
     Args:
-        image_size: full resolution, a power of two from 8 to 1024.
-        image_channels: channels of the images.
-        number_of_classes: 0 for no labels.
-        latent_dim: size of z.
-        style_dim: size of w.
-        mapping_layers: fully connected layers of the mapping network; 0 takes the normalized z for w (row B of the
-            paper's table 1).
-        mapping_width: size of its hidden layers.
-        mapping_learning_rate_multiplier: its learning rate relative to the rest, 0.01 in the paper.
-        channel_base: feature maps are `channel_base / resolution * 2`,
-        channel_max: but no more than this.
-        parts: what the synthesis network is made of.
-        style_mixing: probability that a batch takes its later layers' styles from second latents (section 3.1).
-        truncation_layers: layers that truncation applies to when sampling.
-        minibatch_stddev_group: samples per group of the minibatch standard deviation.
+        image_size: Full height and width of the images in pixels, a power of two from 8 to 1024.
+        image_channels: Number of channels of the images.
+        number_of_classes: Number of classes. 0 trains without labels.
+        latent_dim: Size of the latent z.
+        style_dim: Size of the style w.
+        mapping_layers: Number of fully connected layers of the mapping network. 0 uses the normalized z as w (row B).
+        mapping_width: Number of units of each hidden layer of the mapping network.
+        mapping_learning_rate_multiplier: Learning rate of the mapping network relative to the rest; 0.01 in the paper.
+        channel_base: Numerator of the number of feature maps: `2 * channel_base / resolution`, up to `channel_max`.
+        channel_max: Largest number of feature maps at any resolution.
+        parts: The parts of the synthesis network.
+        style_mixing: Probability that a batch gets its later layers' styles from second latents (section 3.1).
+        truncation_layers: Number of layers, from the lowest resolution, that truncation applies to in sampling.
+        minibatch_stddev_group: Number of samples per group of the minibatch standard deviation.
 
     Raises:
-        ValueError: for a number out of range, and for settings that contradict each other.
+        ValueError: for a number out of range, and for settings that exclude each other.
     """
 
     generator: Generator
@@ -409,26 +411,27 @@ class StyleGAN(GAN):
         self.truncation_layers = truncation_layers
 
     def finish_batch(self) -> None:
-        # Each rank moved the mean style by its own latents: their mean is what one process would have.
+        """Averages the mean style over ranks, each of which has updated it with its own latents."""
         w_avg = self.generator.w_avg
         w_avg.copy_(self.trainer.strategy.reduce(w_avg.clone(), reduce_op="mean"))
 
     def truncated(self, network: nn.Module, latents: Latents, labels: Labels | None, *, truncation: float) -> Images:
+        """Images of `network` with truncated styles in the first `truncation_layers` layers; 1 does not truncate."""
         images: Images = network(latents, labels, truncation=truncation, truncation_layers=self.truncation_layers)
         return images
 
-    # ------------------------------------------------------------------ what figures and metrics take apart
+    # ------------------------------------------------------------------ styles, for figures and metrics
 
     @property
     def style_resolutions(self) -> list[int]:
-        """The resolution of every layer that takes a style, at the active resolution: 4, 4, 8, 8 ..."""
+        """Resolutions in pixels of all layers that take a style, up to the active resolution: 4, 4, 8, 8 ..."""
         return [4 * 2 ** (layer // 2) for layer in range(self.generator.synthesis.active_layers)]
 
     @torch.no_grad()
     def styles(
         self, latents: Latents, labels: Labels | None = None, *, truncation: float = 1.0, ema: bool = True
     ) -> Styles:
-        """w for every active layer, from networks in evaluation mode; arguments and errors as in `sample`."""
+        """w for every active layer, from networks in evaluation mode, with the arguments and errors of `sample`."""
         network = self._style_network(ema)
         with evaluation_mode(network):
             styles = network.styles(latents, self.checked_labels(labels))
@@ -436,7 +439,7 @@ class StyleGAN(GAN):
 
     @torch.no_grad()
     def synthesize(self, styles: Styles, *, noisy_layers: Collection[int] | None = None, ema: bool = True) -> Images:
-        """Images of styles, with fresh noise in these layers, None being all, and none in the others."""
+        """Images of styles, with new noise in the layers `noisy_layers` (None is all), and no noise in the others."""
         network = self._style_network(ema)
         with evaluation_mode(network):
             images: Images = network.synthesis(styles, noisy_layers=noisy_layers)

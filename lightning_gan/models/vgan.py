@@ -1,12 +1,12 @@
-"""VGAN: a discriminator that sees images through a variational bottleneck (Peng et al. 2019, arXiv:1810.00821).
+"""VGAN: a discriminator with a variational bottleneck (Peng et al. 2019, arXiv:1810.00821).
 
-Layers as in the authors' code, `akanazawa/vgan`: the R1 paper's residual networks (Mescheder et al. 2018,
-arXiv:1801.04406); at 4x4 the discriminator's features become a Gaussian code at every position, and the logits are
-taken from a sample of it.
+The layers are those of the authors' code, `akanazawa/vgan`: the R1 paper's residual networks (Mescheder et al. 2018,
+arXiv:1801.04406). At 4x4 the discriminator maps its features to a Gaussian code at every position, and computes the
+logits from a sample of this code.
 
-The penalty on the code is the callback `Bottleneck`. With `R1` beside it, this is the paper's VGAN-GP; without a
-bottleneck it is `R1ResNet`. What the authors' code draws at every call is drawn here with the latents: the same on any
-number of devices, and in a resumed run.
+The callback `Bottleneck` adds the penalty on the code. With `R1` in addition, this is the paper's VGAN-GP; without a
+bottleneck it is `R1ResNet`. The authors' code draws the noise of the codes in every forward pass. Here it is drawn with
+the latents, so that it is the same on any number of devices, and in a resumed run.
 """
 
 from dataclasses import dataclass
@@ -30,14 +30,14 @@ from lightning_gan.tensors.shapes import FakeImages, Images, Labels, Logits
 
 
 class CodeMap(nn.Module):
-    """Features to the mean and the logarithm of the variance of a code at every position.
+    """Maps features to the mean and the logarithm of the variance of a code at every position, by 1x1 convolutions.
 
-    The authors' second convolution gives the logarithm of the standard deviation.
+    As in the authors' code, the second convolution gives the logarithm of the standard deviation.
 
-    Arguments that are not listed are as in `VGAN`.
+    The other arguments are described in `VGAN`.
 
     Args:
-        channels: of the features.
+        channels: Number of channels of the features.
     """
 
     def __init__(self, *, channels: int, code_features: int) -> None:
@@ -48,13 +48,14 @@ class CodeMap(nn.Module):
     def forward(
         self, features: Float[Tensor, "batch channels height width"]
     ) -> tuple[Float[Tensor, "batch code height width"], Float[Tensor, "batch code height width"]]:
+        """Mean and logarithm of the variance, each `batch code height width`."""
         return self.mean(features), 2 * self.log_deviation(features)
 
 
 class Discriminator(Critic):
-    """Images to the label's logit, through a bottleneck.
+    """Maps images to one logit through a variational bottleneck; with classes it is the logit of the image's label.
 
-    Arguments are as in `VGAN`.
+    The arguments are described in `VGAN`.
     """
 
     def __init__(
@@ -89,10 +90,10 @@ class Discriminator(Critic):
         """Logits, `batch 1`.
 
         Args:
-            images: in [-1, 1].
-            labels: needed if there are classes.
-            noise: standard normal, for the sample of the code; zeros take the mean. None draws it in training mode, and
-                is the mean in evaluation mode (in the authors' code it is drawn there too).
+            images: Images in [-1, 1], `batch channels height width`.
+            labels: Class indices or multi-hot rows; they are needed if there are classes.
+            noise: Standard normal noise for the sample of the code; zeros give the mean. None draws the noise in
+                training mode, and uses the mean in evaluation mode (the authors' code draws it there, too).
         """
         mean, log_variance = self.bottleneck(self.features(images))
         sampled = self.training or noise is not None
@@ -102,11 +103,12 @@ class Discriminator(Critic):
 
 @dataclass(frozen=True, kw_only=True)
 class CodedDraws(Draws):
-    """Latents, and standard normal noise for the discriminator's codes.
+    """The latents of a turn, and standard normal noise for the discriminator's codes.
 
     Attributes:
-        fake_code_noise: of the fakes' codes.
-        real_code_noise: of the real images' codes, of which a turn uses the first.
+        fake_code_noise: Noise for the codes of the fakes.
+        real_code_noise: Noise for the codes of the real images. A turn uses as many of its first rows as it has real
+            images.
     """
 
     fake_code_noise: Float[Tensor, "fakes code rows columns"]
@@ -114,29 +116,31 @@ class CodedDraws(Draws):
 
 
 class VGAN(GAN):
-    """The VDB paper's networks; add `Bottleneck` and `EMA` as callbacks, and `R1` for VGAN-GP.
+    """The networks of the paper on the variational discriminator bottleneck (VDB).
 
-    The authors' optimizers are RMSprop with 0.0001, their bottleneck `Bottleneck(information_constraint=0.1,
-    beta_step_size=1e-5, initial_beta=0.1)`, their gradient penalty `R1(gamma=20)` (10 in their code, which has no 1/2),
-    their average `EMA` with a half-life of 692 batches (a decay of 0.999).
+    Add the callbacks `Bottleneck` and `EMA`, and `R1` for VGAN-GP. The authors train with RMSprop at a learning rate of
+    0.0001, `Bottleneck(information_constraint=0.1, beta_step_size=1e-5, initial_beta=0.1)`, `R1(gamma=20)` (10 in their
+    code, which has no factor 1/2), and `EMA` with a half-life of 692 batches (a decay of 0.999).
 
-    Penalties that look again, at interpolates, say, see them through the sample that the real images were seen through.
+    Penalties that score other images, such as interpolates, use the code noise of the real images.
 
     Args:
-        image_size: a power of two from 8.
-        image_channels: channels of the images.
-        number_of_classes: 0 for no labels.
-        latent_dim: size of z, the generator's input.
-        label_dim: size of a label's embedding; 1 in the authors' settings without classes.
-        code_features: dimensions of the discriminator's code at each of the 4x4 positions; the authors have as many as
-            feature maps there.
-        generator_sees_mean: whether the generator's turn takes the code's mean, as the paper writes; False samples
-            there too, as the authors' code does.
-        width: feature maps at the images' size; doubled with every halving,
-        width_max: but no more than this.
+        image_size: Height and width of the images in pixels, a power of two from 8.
+        image_channels: Number of channels of the images.
+        number_of_classes: Number of classes. 0 trains without labels.
+        latent_dim: Size of the latent z, the generator's input.
+        label_dim: Size of the embedding of a label; 1 in the authors' settings without classes.
+        code_features: Number of dimensions of the discriminator's code at each of the 4x4 positions. The authors have
+            as many as there are feature maps at 4x4.
+        generator_sees_mean: True uses the mean of the code in the generator's turn, as in the paper. False samples the
+            code there, too, as in the authors' code.
+        width: Number of feature maps at the images' size. It doubles with every halving of the resolution, up to
+            `width_max`.
+        width_max: Largest number of feature maps at any resolution.
 
     Raises:
-        ValueError: for a size that is no power of two, a code without dimensions, and a width above `width_max`.
+        ValueError: for a size that is not a power of two from 8, `code_features` below 1, and a width above
+            `width_max`.
     """
 
     generator: Generator
@@ -185,7 +189,7 @@ class VGAN(GAN):
         self.generator_sees_mean = generator_sees_mean
 
     def draw_rows(self, count: int, random: torch.Generator) -> CodedDraws:
-        """Latents, then the noise of the codes of a fake and of a real image."""
+        """Draws latents, then the noise for the codes of as many fakes and as many real images."""
         latents = super().draw_rows(count, random).latents
         code, height, width = self.discriminator.code_shape
         noise = torch.randn(count, 2 * code * height * width, generator=random, device=random.device)
@@ -202,12 +206,20 @@ class VGAN(GAN):
     def score(
         self, images: Images, labels: Labels | None, noise: Float[Tensor, "samples code rows columns"] | None = None
     ) -> Logits:
-        """Logits of the discriminator, in fp32; for other than `samples` images the noise is drawn."""
+        """Logits of the discriminator in fp32, `batch 1`.
+
+        Args:
+            images: Images in [-1, 1].
+            labels: Class indices or multi-hot rows; they are needed if there are classes.
+            noise: Standard normal noise for the codes. It is used if it has one row for each image; otherwise the
+                discriminator draws the noise itself in training mode.
+        """
         fitting = noise if noise is not None and len(noise) == len(images) else None
         logits: Logits = self.discriminate(images, labels, fitting)
         return full_precision(logits)
 
     def score_turn(self, player: Player, reals: Reals, draws: Draws, fake: FakeImages) -> Scores:
+        """Scores real and generated images with the code noise of the turn, or with the means of the codes."""
         assert isinstance(draws, CodedDraws)
         of_fake, of_real = draws.fake_code_noise, draws.real_code_noise[: len(reals)]
         if player == "generator" and self.generator_sees_mean:

@@ -1,0 +1,1 @@
+"""What all rooms agree on about tensors: shapes, seeds, precision, images as bytes."""

@@ -155,7 +155,9 @@ def test_every_row_of_the_papers_table_is_a_fragment() -> None:
 
 @pytest.mark.parametrize("name", PAPER)
 def test_a_fragment_gives_both_players_the_papers_optimizers(name: str) -> None:
-    settings = yaml.safe_load((shipped_folder() / "addons" / f"ttur_{name}.yaml").read_text())["model"]["init_args"]
+    settings = yaml.safe_load((shipped_folder() / "addons" / f"ttur_{name}.yaml").read_text())["model"]["init_args"][
+        "training"
+    ]
     critic, generator, betas = PAPER[name]
     for player, rate in (("discriminator", critic), ("generator", generator)):
         assert settings[f"{player}_optimizer"] == {
@@ -171,6 +173,6 @@ def test_a_fragments_rates_replace_those_of_the_configuration(
     with pytest.raises(SystemExit) as exit_:
         main(["fit", "--config", "stylegan", "--config", "addons/ttur_wgan_gp_cifar10", "--print_config"])
     assert exit_.value.code == 0
-    printed = yaml.safe_load(capsys.readouterr().out)["model"]["init_args"]
+    printed = yaml.safe_load(capsys.readouterr().out)["model"]["init_args"]["training"]
     rates = [printed[f"{player}_optimizer"]["init_args"]["lr"] for player in ("discriminator", "generator")]
     assert rates == [3e-4, 1e-4]

@@ -175,7 +175,9 @@ def test_gradient_penalties_hold_the_code_fixed(penalty: Callback) -> None:
 )
 def test_penalties_that_look_at_images_without_codes_are_refused_at_the_first_turn(penalty: Callback) -> None:
     module = toy_inference()
-    with pytest.raises(ValueError, match=r"the critic of AdversarialInference scores pairs .* leave that callback out"):
+    with pytest.raises(
+        ValueError, match=r"the discriminator of AdversarialInference scores pairs .* remove that callback"
+    ):
         toy_trainer(penalty).fit(module, toy_loader())
     assert module.images_seen == 0
 
@@ -271,7 +273,7 @@ def test_sample_grids_are_drawn(tmp_path: Path) -> None:
 
 
 def test_classes_and_objectives_without_a_mirror_are_refused() -> None:
-    with pytest.raises(ValueError, match="number_of_classes=10: AdversarialInference has no labels"):
+    with pytest.raises(ValueError, match="number_of_classes=10: AdversarialInference does not use labels"):
         toy_inference(number_of_classes=10)
     with pytest.raises(ValueError, match="FGAN has no neutral score, which an encoder's cost needs"):
         toy_inference(training=Training(loss=FGAN(divergence=PearsonChiSquared())))

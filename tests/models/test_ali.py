@@ -257,7 +257,7 @@ def test_settings_that_do_not_fit_are_refused() -> None:
         ALI(architecture=CIFAR10Tables(divisor=3))
     with pytest.raises(ValueError, match="divisor=0"):
         ALI(architecture=CIFAR10Tables(divisor=0))
-    with pytest.raises(ValueError, match="number_of_classes=10: ALI has no labels"):
+    with pytest.raises(ValueError, match="number_of_classes=10: ALI does not use labels"):
         ALI(number_of_classes=10)
 
 

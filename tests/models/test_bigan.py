@@ -243,7 +243,7 @@ def test_a_code_does_not_depend_on_the_other_images() -> None:
 
 
 def test_settings_that_do_not_fit_are_refused() -> None:
-    with pytest.raises(ValueError, match="number_of_classes=10: BiGAN has no labels; set the model's"):
+    with pytest.raises(ValueError, match="number_of_classes=10: BiGAN does not use labels; set the model's"):
         BiGAN(number_of_classes=10, **SMALL)
     with pytest.raises(ValueError, match="image_size=16 must be a multiple of 32"):
         BiGAN(image_size=16, architecture=AlexNet())

@@ -1,0 +1,1 @@
+"""Callbacks around the loop: average, growing, learning rates, progress, checkpoints, the end."""

@@ -1,7 +1,7 @@
 """Trains toys under the game regularizers on every rank that started it; `test_game_dynamics.py` compares the weights.
 
-Run as `python -m torch.distributed.run --nproc_per_node=2 tests/callbacks/game_dynamics_worker.py FOLDER`, or without
-the launcher.
+Run as `python -m torch.distributed.run --nproc_per_node=2 tests/callbacks/regularizers/game_dynamics_worker.py FOLDER`,
+or without the launcher.
 """
 
 import os

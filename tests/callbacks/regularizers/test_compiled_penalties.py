@@ -11,7 +11,7 @@ import pytest
 
 from tests.callbacks.regularizers.compiled_penalties_worker import CASES
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")

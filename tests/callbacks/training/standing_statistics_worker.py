@@ -1,7 +1,6 @@
 """Trains a generator with batch normalization on every rank: `test_standing_statistics.py` compares the weights.
 
-Run as `python -m torch.distributed.run --nproc_per_node=2 tests/callbacks/standing_statistics_worker.py FOLDER`, or
-without the launcher.
+Run it with FOLDER as its argument, by `python -m torch.distributed.run --nproc_per_node=2`, or by `python` alone.
 """
 
 import os

@@ -21,7 +21,7 @@ from tests.loop.distributed_worker import Toys
 from tests.toys import equal, toy_gan, toy_loader, toy_trainer, weights_of
 from tests.two_ranks import assert_same_weights
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def standing() -> StandingStatistics:
@@ -146,7 +146,7 @@ def test_evaluation_mode_is_what_starts_it() -> None:
 @pytest.mark.slow
 def test_two_ranks_have_the_statistics_of_one_process(tmp_path: Path) -> None:
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": ""}
-    worker = [str(ROOT / "tests" / "callbacks" / "standing_statistics_worker.py"), str(tmp_path)]
+    worker = [str(ROOT / "tests" / "callbacks" / "training" / "standing_statistics_worker.py"), str(tmp_path)]
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
     for command in ([*launcher, *worker], worker):
         finished = subprocess.run(
