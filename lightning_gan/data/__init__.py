@@ -1,4 +1,4 @@
-"""Real images: data modules, streams and sources."""
+"""Data sets of real images: data modules, endless streams, and image sources."""
 
 from lightning_gan.data.celeba import CelebA, CelebASplit, FaceCrop
 from lightning_gan.data.cifar import CIFAR10, CIFAR100, CIFARSplit

@@ -21,7 +21,7 @@ ATTRIBUTES = (
     *("Sideburns", "Smiling", "Straight_Hair", "Wavy_Hair", "Wearing_Earrings", "Wearing_Hat", "Wearing_Lipstick"),
     *("Wearing_Necklace", "Wearing_Necktie", "Young"),
 )
-"""What is known of every face."""
+"""The 40 attributes of every face."""
 
 _FOLDER = Path("celeba") / "img_align_celeba"
 _DATASET = PublicDataset(
@@ -36,26 +36,26 @@ _DATASET = PublicDataset(
 
 
 class CelebASplit(Enum):
-    """Which images."""
+    """The parts of CelebA."""
 
     all = "all"
-    """202,599, on which GANs are trained."""
+    """All 202,599 images, on which GANs are trained."""
 
     train = "train"
-    """162,770."""
+    """162,770 images."""
 
     valid = "valid"
-    """19,867."""
+    """19,867 images."""
 
     test = "test"
-    """19,962."""
+    """19,962 images."""
 
 
 class FaceCrop(Enum):
-    """Which square of the 178x218 pixels: left, top, right, bottom."""
+    """Squares of the 178x218 pixels, as left, top, right and bottom in pixels."""
 
     square_178 = (0, 20, 178, 198)
-    """The central square, as wide as the image: resize and centre crop in the R1 paper's code (arXiv:1801.04406)."""
+    """The central square, as wide as the image, as the R1 paper's code resizes and crops (arXiv:1801.04406)."""
 
     square_160 = (9, 29, 169, 189)
     """The central 160 pixels: face and hair."""
@@ -64,26 +64,26 @@ class FaceCrop(Enum):
     """The central 108 pixels: the face alone, as implementations of DCGAN cut it."""
 
     square_128_low = (25, 57, 153, 185)
-    """128 pixels around (89, 121), which lies below the centre: PGGAN's CelebA at 128x128 (arXiv:1710.10196)."""
+    """128 pixels around (89, 121), below the centre, as for PGGAN's CelebA at 128x128 (arXiv:1710.10196)."""
 
 
 @final
 class Faces(ImageSource):
     """Square crops of face images in one folder.
 
-    Arguments that are not listed are as in `CelebA`.
-
     Args:
-        folder: where the files are.
-        names: the files, in the order of their numbers.
-        labels: one class per image, or None.
+        folder: folder that contains the files.
+        names: names of the files, in the order of the images.
+        labels: class of each image, 0 or 1; None for images without classes.
+        crop: square to cut out of the 178x218 pixels.
+        image_size: width and height in pixels to which the square is resized.
     """
 
     def __init__(
         self, *, folder: Path, names: list[str], labels: ClassLabels | None, crop: FaceCrop, image_size: int
     ) -> None:
         self._folder = folder
-        # An array of fixed-width names: workers share it, where a list would be copied name by name.
+        # An array of fixed-width names, because workers share it; a list would be copied name by name.
         self._names = np.array(names)
         self._labels = labels
         self._crop = crop
@@ -101,7 +101,11 @@ class Faces(ImageSource):
         return 0 if self._labels is None else 2
 
     def read(self, indices: Indices, *, resolution: int) -> ImageBytes:
-        """The faces at `indices`; raises a ValueError that names the file which cannot be read."""
+        """Reads the faces at `indices`.
+
+        Raises:
+            ValueError: naming the file, if one cannot be read.
+        """
         factor_between(self._image_size, resolution)
         pixels = [self._face(self._folder / str(self._names[index])) for index in indices.tolist()]
         return box_mean(channels_first(np.stack(pixels)), resolution=resolution)
@@ -116,20 +120,23 @@ class Faces(ImageSource):
 
 @final
 class CelebA(FetchedData):
-    """CelebA: a square of every aligned face, decoded from its file whenever it is shown.
+    """CelebA: a square crop of every aligned face, decoded from its file whenever it is read.
 
     Args:
-        root: the folder that holds, or is to hold, `celeba` with `img_align_celeba` and the annotations in it.
-        download: whether the data set (1.4 GB) is fetched from Google Drive when it is missing, which needs gdown and
-            which Google often refuses.
-        split: all, train, valid or test.
-        image_size: size in pixels to which the square is brought: a box mean where it divides, else Lanczos.
-        crop: which square of the 178x218 pixels: square_178, square_160, square_108 or square_128_low.
-        attribute: one of the 40 attributes, such as Smiling, as two classes: 0 without, 1 with it. None for no labels.
+        root: folder that contains `celeba`, with `img_align_celeba` and the annotations in it, or into which it is
+            downloaded.
+        download: whether the data set (1.4 GB) is downloaded from Google Drive when it is missing. This needs gdown,
+            and Google often refuses it.
+        split: part of the data set: all, train, valid or test.
+        image_size: width and height in pixels to which the square is resized: by box means if it divides the square's
+            size, otherwise by resampling (Lanczos).
+        crop: square to cut out of the 178x218 pixels: square_178, square_160, square_108 or square_128_low.
+        attribute: one of the 40 attributes, such as Smiling, as two classes: 0 for faces without it, 1 for faces with
+            it. None trains without labels.
         mirror: whether half of the training images are flipped left to right.
         batch_size: GLOBAL batch size, over all processes.
-        seed: of the order of images and of mirroring.
-        number_of_workers: processes that read ahead for each training process.
+        seed: seed of the order of images and of mirroring.
+        number_of_workers: number of processes that read ahead for each training process.
 
     Raises:
         ValueError: if a number is out of range or there is no such attribute; when it is opened, if the data set is
@@ -173,10 +180,15 @@ class CelebA(FetchedData):
         self.attribute = attribute
 
     def open_source(self) -> ImageSource:
+        """Returns the faces of the split.
+
+        Raises:
+            ValueError: if the data set is missing or incomplete.
+        """
         opened = self.opened()
         names = [str(name) for name in opened.filename]
         folder = self.root / _FOLDER
-        # torchvision checks the annotations and that the folder exists, not that all of the zip was unpacked.
+        # torchvision checks the annotations and that the folder exists, but not that the whole zip was unpacked.
         missing = set(names) - set(os.listdir(folder))
         if missing:
             raise ValueError(

@@ -1,4 +1,4 @@
-"""CIFAR-10 and CIFAR-100 (Krizhevsky 2009): 32x32 colour photographs of 10 and of 100 kinds of things."""
+"""CIFAR-10 and CIFAR-100 (Krizhevsky 2009): 32x32 colour photographs of 10 and of 100 classes."""
 
 from abc import ABC
 from enum import Enum
@@ -14,40 +14,41 @@ _IMAGE_SIZE = 32
 
 
 class CIFARSplit(Enum):
-    """Which images."""
+    """The parts of CIFAR-10 and CIFAR-100."""
 
     train = "train"
-    """50,000, on which GANs are trained."""
+    """50,000 images, on which GANs are trained."""
 
     test = "test"
-    """10,000 others."""
+    """10,000 other images."""
 
 
 class CIFAR(FetchedData, ABC):
-    """What both data sets share; subclasses say which one it is. Images are kept in memory.
+    """Base class of CIFAR-10 and CIFAR-100. Images are kept in memory.
 
     Args:
-        root: the folder that holds, or is to hold, what torchvision unpacks; None is data/cifar10 and data/cifar100.
-        download: whether the data set (170 MB) is fetched from www.cs.toronto.edu when it is missing.
-        split: train or test.
-        number_of_images: how many of them, from the first on, such as CT-GAN's 1000 of CIFAR-10 (arXiv:1803.01541);
-            None for all.
-        labels: whether the classes are told to the networks; of CIFAR-100 the 100 fine ones.
-        mirror: whether half of the training images are flipped left to right. PGGAN and SNGAN do not, BigGAN does.
+        root: folder that contains the data set, or into which it is downloaded; None is data/cifar10 or data/cifar100.
+        download: whether the data set (170 MB) is downloaded from www.cs.toronto.edu when it is missing.
+        split: part of the data set: train or test.
+        number_of_images: number of images to use, counted from the first, such as 1000 of CIFAR-10 in CT-GAN
+            (arXiv:1803.01541); None uses all.
+        labels: whether the networks get the classes; for CIFAR-100 these are the 100 fine ones.
+        mirror: whether half of the training images are flipped left to right. PGGAN and SNGAN do not do this, but
+            BigGAN does.
         batch_size: GLOBAL batch size, over all processes.
-        seed: of the order of images and of mirroring.
-        number_of_workers: processes that read ahead; 0 is best here, because the images are in memory.
+        seed: seed of the order of images and of mirroring.
+        number_of_workers: number of processes that read ahead; 0 is best here, because the images are in memory.
 
     Raises:
         ValueError: if a number is out of range; when it is opened, if the data set is missing.
     """
 
     dataset: ClassVar[PublicDataset]
-    """What a user has to know when it is missing."""
+    """Name of the data set, with the facts that error messages need when it is missing."""
     folder: ClassVar[str]
-    """Where it is by default."""
+    """Default folder of the data set."""
     classes: ClassVar[int]
-    """How many there are."""
+    """Number of classes."""
 
     def __init__(
         self,
@@ -63,7 +64,7 @@ class CIFAR(FetchedData, ABC):
         number_of_workers: int = 0,
     ) -> None:
         if number_of_images is not None and number_of_images < 1:
-            raise ValueError(f"number_of_images={number_of_images} must be at least 1; leave it out for all")
+            raise ValueError(f"number_of_images={number_of_images} must be at least 1; leave it out to use all")
         super().__init__(
             image_size=_IMAGE_SIZE,
             image_channels=3,
@@ -81,7 +82,7 @@ class CIFAR(FetchedData, ABC):
     def open_source(self) -> ImageSource:
         opened = self.opened()
         labels = torch.tensor(opened.targets)
-        # All classes count, also those that the first images lack.
+        # The number of classes includes those of which the first images have no example.
         return MemoryImages(
             images=channels_first(opened.data[: self.number_of_images]),
             labels=labels[: self.number_of_images],
@@ -91,7 +92,7 @@ class CIFAR(FetchedData, ABC):
 
 @final
 class CIFAR10(CIFAR):
-    """CIFAR-10: 32x32 photographs, 5,000 for training of each of 10 classes."""
+    """CIFAR-10: photographs of 32x32 pixels, with 5,000 training images of each of 10 classes."""
 
     dataset = PublicDataset(
         name="CIFAR-10",
@@ -107,7 +108,7 @@ class CIFAR10(CIFAR):
 
 @final
 class CIFAR100(CIFAR):
-    """CIFAR-100: 32x32 photographs, 500 for training of each of 100 classes."""
+    """CIFAR-100: photographs of 32x32 pixels, with 500 training images of each of 100 classes."""
 
     dataset = PublicDataset(
         name="CIFAR-100",

@@ -1,4 +1,4 @@
-"""The LightningDataModule that all image data share: an endless training stream, finite passes, and an exact resume."""
+"""The base class of image data modules: an endless training stream, finite passes, and an exact resume."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -19,15 +19,15 @@ from lightning_gan.schedules.growth import GrowthSchedule
 @final
 @dataclass(frozen=True, kw_only=True)
 class Pace:
-    """Batch size and resolution as functions of position: constant, or as a growth schedule has them.
+    """Batch size and resolution as functions of the position: constant, or given by a growth schedule.
 
     Args:
-        batch_size: global batch size where the schedule names none.
-        image_size: resolution without a schedule.
-        schedule: growing, or None.
+        batch_size: global batch size without a schedule, or at resolutions for which the schedule gives none.
+        image_size: full size of the images in pixels; the resolution without a schedule.
+        schedule: growth schedule of resolutions and batch sizes; None for constant ones.
 
     Raises:
-        ValueError: if the schedule grows beyond the images.
+        ValueError: if the schedule's final resolution is larger than the images.
     """
 
     batch_size: int
@@ -42,28 +42,28 @@ class Pace:
             )
 
     def batch_size_at(self, position: int) -> int:
-        """The size of the global batch that starts at `position`."""
+        """Returns the size of the global batch that starts at `position`."""
         batch_size = None if self.schedule is None else self.schedule.batch_size_at(position)
         return self.batch_size if batch_size is None else batch_size
 
     def resolution_at(self, position: int) -> int:
-        """The resolution of the global batch that starts at `position`."""
+        """Returns the resolution in pixels of the global batch that starts at `position`."""
         return self.image_size if self.schedule is None else self.schedule.at(position).resolution
 
 
 @final
 class Pass(Dataset[Batch]):
-    """Every image once, in order, at full resolution, as ready batches; each process has its share without duplicates.
+    """Every image once, in order, at one resolution, as ready batches; each process has its share without duplicates.
 
-    A process takes a contiguous part of the data set. Its batches differ by at most one image, so that all processes
-    have the same number of them.
+    The share of a process is a contiguous part of the data set. All processes have the same number of batches; the
+    sizes of a process's batches differ by at most one image.
 
     Args:
         source: the images.
-        resolution: the size to read at.
-        labels: whether to yield the source's labels; else, or when it has none, labels are zeros.
-        batch_size: the most images of a process's batch.
-        rank: this process.
+        resolution: width and height in pixels to read the images at.
+        labels: whether to yield the source's labels; if not, or if the source has none, labels are zeros.
+        batch_size: largest number of images in a process's batch.
+        rank: number of this process, 0..world_size-1.
         world_size: number of processes.
     """
 
@@ -92,7 +92,7 @@ class Pass(Dataset[Batch]):
 @final
 @dataclass(frozen=True, kw_only=True)
 class _Reached:
-    """So many training batches end at this position."""
+    """A number of training batches, and the position in images after them."""
 
     batches: int
     position: int
@@ -102,26 +102,27 @@ _BEGINNING = _Reached(batches=0, position=0)
 
 
 class GANData(LightningDataModule, ABC):
-    """Images for a GAN. Subclasses say where they come from (`open_source`).
+    """Base class of data modules of images. Subclasses define `open_source`, which returns the images.
 
-    Training batches are an endless stream: one epoch of Lightning's lasts as long as the training, so that
-    validation needs `val_check_interval=<batches>, check_val_every_n_epoch=None`. The position in the stream is saved
-    in images, and a resumed fit goes on with the next image, with any number of workers and processes.
+    Training batches are an endless stream: one Lightning epoch lasts as long as the training, so that validation needs
+    `val_check_interval=<batches>, check_val_every_n_epoch=None`. A checkpoint contains the position in the stream in
+    images, and a resumed fit goes on with the next image, with any number of workers and processes.
 
     Attributes:
-        image_size: full size of the images in pixels.
-        image_channels: 1 grey, 3 RGB, 4 RGBA.
-        number_of_classes: 0 without labels.
-        schedule: growth that batch sizes and resolutions follow, or None; to be set before the loaders are made.
+        image_size: full width and height of the images in pixels.
+        image_channels: number of channels: 1 grey, 3 RGB, 4 RGBA.
+        number_of_classes: number of classes, 0 without labels.
+        schedule: growth schedule of batch sizes and resolutions, or None; set it before the loaders are made.
 
     Args:
-        image_size: full size of the images in pixels.
+        image_size: full width and height of the images in pixels.
         image_channels: number of channels.
-        number_of_classes: 0 without labels.
+        number_of_classes: number of classes, 0 without labels.
         batch_size: GLOBAL batch size, over all processes.
-        seed: of the order of images and of mirroring.
+        seed: seed of the order of images and of mirroring.
         mirror: whether half of the training images are flipped left to right.
-        number_of_workers: processes that read ahead for each training process; 0 reads in the training process.
+        number_of_workers: number of processes that read ahead for each training process; 0 reads in the training
+            process.
 
     Raises:
         ValueError: if a number is out of range.
@@ -160,25 +161,25 @@ class GANData(LightningDataModule, ABC):
 
     @abstractmethod
     def open_source(self) -> ImageSource:
-        """The images. It is called once in each process, before training or evaluation begins."""
+        """Returns the images. It is called once in each process, before training or evaluation begins."""
 
     @property
     def source(self) -> ImageSource:
-        """The images, opened when they are needed first."""
+        """The images; the first access opens them."""
         if self._source is None:
             self._source = self.open_source()
         return self._source
 
     @property
     def pace(self) -> Pace:
-        """Batch sizes and resolutions, by the schedule if there is one."""
+        """Batch sizes and resolutions as functions of the position, by the schedule if there is one."""
         return Pace(batch_size=self.batch_size, image_size=self.image_size, schedule=self.schedule)
 
     @property
     def position(self) -> int:
-        """Images handed to completed training batches, over all processes: where the stream goes on."""
+        """Number of images in completed training batches, over all processes; the stream goes on from here."""
         batches = batches_trained(self.trainer)
-        # Fewer than we know of: a checkpoint was loaded into this object, and Lightning's own counters follow later.
+        # Fewer than self._reached: a checkpoint was loaded into this object, and Lightning restores its counters later.
         if batches > self._reached.batches:
             position = position_after(
                 batches - self._reached.batches, start=self._reached.position, batch_size_at=self.pace.batch_size_at
@@ -187,13 +188,13 @@ class GANData(LightningDataModule, ABC):
         return self._reached.position
 
     def setup(self, stage: str) -> None:
-        """Opens the images, so that what is wrong with them is told before anything begins."""
+        """Opens the images, so that errors in them are raised before training or evaluation begins."""
         if stage == "fit" and batches_trained(self.trainer) < self._reached.batches:
-            self._reached = _BEGINNING  # another trainer, another training; a checkpoint is loaded after this hook
+            self._reached = _BEGINNING  # a new training starts; a checkpoint would be loaded after this hook
         assert len(self.source) > 0
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        """The endless stream.
+        """Returns a loader of the endless stream.
 
         Raises:
             ValueError: if a batch size cannot be shared equally by the processes.
@@ -220,7 +221,7 @@ class GANData(LightningDataModule, ABC):
         )
 
     def val_dataloader(self) -> DataLoader[Batch]:
-        """All images once, in order, at full resolution, never mirrored."""
+        """Returns a loader of all images once, in order, at full resolution, never mirrored."""
         rank, world_size = rank_and_world_size(self.trainer)
         images = Pass(
             source=self.source,
@@ -234,8 +235,8 @@ class GANData(LightningDataModule, ABC):
             images,
             batch_size=None,
             collate_fn=unchanged,
-            # A sampler that is distributed already (over one process: the pass holds this rank's share only) is left
-            # alone by Lightning's use_distributed_sampler, which would share the share again.
+            # Lightning's use_distributed_sampler would divide this rank's share again, but it does not change a sampler
+            # that is distributed already (here over one process, because the pass holds this rank's share only).
             sampler=DistributedSampler(images, num_replicas=1, rank=0, shuffle=False),
             num_workers=self.number_of_workers,
             pin_memory=self._trains_on_cuda(),
@@ -243,16 +244,16 @@ class GANData(LightningDataModule, ABC):
         )
 
     def test_dataloader(self) -> DataLoader[Batch]:
-        """The same as for validation."""
+        """Returns the validation loader."""
         return self.val_dataloader()
 
     def state_dict(self) -> dict[str, int]:
-        """The position, and what it belongs to."""
+        """Returns the position, the number of batches, and the number of images in the data set."""
         position = self.position
         return {"batches": self._reached.batches, "position": position, "length": len(self.source)}
 
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
-        """Makes training go on at the saved position.
+        """Restores the saved position, so that training goes on from there.
 
         Raises:
             ValueError: if the checkpoint was trained on another number of images, unless it is only being evaluated.

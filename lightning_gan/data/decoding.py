@@ -1,4 +1,4 @@
-"""From the bytes of one image file to pixels: mode, cropping and size, once for all resolutions that are wanted."""
+"""Decoding of one image file to pixels: colour mode, cropping and size, at several resolutions at once."""
 
 from collections.abc import Sequence
 from enum import Enum
@@ -14,23 +14,23 @@ _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
 
 class Resize(Enum):
-    """What happens to an image file whose size is not the one wanted."""
+    """Treatment of an image file whose size is not `image_size`."""
 
     exact = "exact"
-    """It is refused."""
+    """The file is refused with an error."""
 
     center_crop = "center_crop"
-    """Its central square is cut out and resized."""
+    """The central square is cut out and resized."""
 
     squash = "squash"
-    """The whole of it is resized, which changes its proportions."""
+    """The whole image is resized, which changes its proportions."""
 
 
 def mode_of(image_channels: int) -> str:
-    """Pillow's name for an image of so many channels.
+    """Returns Pillow's name for images with 1, 3 or 4 channels.
 
     Raises:
-        ValueError: if image files cannot be read with so many channels.
+        ValueError: for another number of channels.
     """
     if image_channels not in _MODES:
         raise ValueError(
@@ -40,7 +40,12 @@ def mode_of(image_channels: int) -> str:
 
 
 def check_header(image: Image.Image, *, image_size: int, resize: Resize) -> None:
-    """Refuses what the header alone tells.
+    """Checks an image file by its header alone.
+
+    Args:
+        image: the opened file.
+        image_size: full size in pixels.
+        resize: treatment of other sizes.
 
     Raises:
         ValueError: if the pixels have more than 8 bits, or the size differs and `resize` is exact.
@@ -58,32 +63,32 @@ def check_header(image: Image.Image, *, image_size: int, resize: Resize) -> None
 def decode(
     contents: bytes, *, image_size: int, image_channels: int, resize: Resize, resolutions: Sequence[int]
 ) -> list[UInt8[np.ndarray, "height width channels"]]:
-    """The pixels of one image file, at each of the resolutions.
+    """Returns the pixels of one image file, at each of the resolutions.
 
-    Transparent files become RGB or grey as if they lay on white paper; RGBA keeps the alpha channel, and files without
-    one are opaque. Orientation tags of cameras are obeyed. A size that is a multiple of `image_size` becomes the mean
-    of the pixels covered, any other is resampled (Lanczos).
+    For RGB and grey, transparent pixels are composited onto white. RGBA keeps the alpha channel, and files without one
+    are opaque. Orientation tags of cameras are applied. If the size is a multiple of `image_size`, each pixel is the
+    mean of the pixels it covers; any other size is resampled (Lanczos).
 
-    Every resolution is the box mean of the image at its full size, rounded once, as `box_mean` computes it: what
-    training sees does not depend on where the pixels come from, this function, memory or a cache. JPEG decoders could
-    give lower resolutions for less, but only other pixels.
+    Every resolution is the box mean of the image at its full size, rounded once, as `box_mean` computes it. So the
+    pixels are the same from this function, from memory, and from a cache. JPEG decoders could decode lower resolutions
+    faster, but with other pixels.
 
     Args:
-        contents: the bytes of an image file.
-        image_size: the full size, which `Resize.exact` demands.
-        image_channels: 1 grey, 3 RGB, 4 RGBA.
-        resize: what happens to other sizes.
-        resolutions: the sizes of the results, `image_size` or what halving it gives.
+        contents: bytes of an image file.
+        image_size: full size in pixels; `Resize.exact` refuses other sizes.
+        image_channels: number of channels: 1 grey, 3 RGB, 4 RGBA.
+        resize: treatment of other sizes.
+        resolutions: sizes of the results in pixels, each `image_size` divided by a power of two.
 
     Raises:
-        ValueError: as `check_header` does.
-        OSError: if the file is no image or is truncated.
+        ValueError: if the pixels have more than 8 bits, or the size differs and `resize` is exact.
+        OSError: if the file is not an image or is truncated.
     """
     mode = mode_of(image_channels)
     with Image.open(BytesIO(contents)) as opened:
         check_header(opened, image_size=image_size, resize=resize)
-        # Larger JPEG files need not be decoded at full; twice what is needed, because the coarse scaling inside the
-        # decoder shall not be the last filter.
+        # Large JPEG files need not be decoded at their full size. Twice the final size is decoded, so that the coarse
+        # scaling inside the decoder is not the last filter.
         opened.draft("L" if mode == "L" else "RGB", (2 * image_size, 2 * image_size))
         image = _in_mode(ImageOps.exif_transpose(opened), mode)
     image = _in_size(image, resize, image_size)
@@ -108,8 +113,8 @@ def _in_size(image: Image.Image, resize: Resize, image_size: int) -> Image.Image
 
 
 def _reduced(image: Image.Image, factors: tuple[int, int]) -> Image.Image:
-    """Box means over so many columns and rows."""
-    # Band by band: Pillow would weigh the colours of RGBA by their alpha, and networks that pool do not.
+    """Returns box means over `factors` columns and rows."""
+    # Band by band, because Pillow weights the colours of RGBA by alpha, and pooling in networks does not.
     return image if factors == (1, 1) else Image.merge(image.mode, [band.reduce(factors) for band in image.split()])
 
 

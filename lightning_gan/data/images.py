@@ -1,4 +1,4 @@
-"""Where images come from: the one interface that the stream reads, and images that are in memory already."""
+"""The interface by which streams read images, and images in memory."""
 
 import math
 from abc import ABC, abstractmethod
@@ -15,7 +15,7 @@ ClassLabels: TypeAlias = Int[Tensor, " batch"]
 """One class index 0..K-1 per image, int64."""
 
 Indices: TypeAlias = Int[Tensor, " batch"]
-"""Which images of a data set."""
+"""Numbers 0..N-1 of images in a data set."""
 
 _PIXELS_POOLED_AT_ONCE = 2**24  # bounds the float copy that pooling needs to 64 MiB
 
@@ -23,7 +23,7 @@ _PIXELS_POOLED_AT_ONCE = 2**24  # bounds the float copy that pooling needs to 64
 class ImageSource(ABC):
     """A finite, numbered set of square images that can be read at several resolutions.
 
-    It has to be picklable, because every worker of a DataLoader gets its own copy.
+    It must be picklable, because every worker of a DataLoader gets its own copy.
     """
 
     @abstractmethod
@@ -33,7 +33,7 @@ class ImageSource(ABC):
     @property
     @abstractmethod
     def labels(self) -> ClassLabels | None:
-        """The class of every image, int64, or None when the images have no classes."""
+        """The class of every image, int64, or None if the images have no classes."""
 
     @property
     @abstractmethod
@@ -42,16 +42,20 @@ class ImageSource(ABC):
 
     @abstractmethod
     def read(self, indices: Indices, *, resolution: int) -> ImageBytes:
-        """The images at `indices`, in that order, `resolution` pixels high and wide.
+        """Reads the images at `indices`, in that order, uint8, `batch channels resolution resolution`.
 
         Args:
             indices: numbers of images, 0..len-1; repetitions are allowed.
-            resolution: the size to read at, the full size or less.
+            resolution: width and height of the result in pixels, the full size divided by a power of two.
         """
 
 
 def factor_between(size: int, resolution: int) -> int:
-    """How many pixels of an image `size` wide one pixel at `resolution` covers along each side: a power of two.
+    """Returns ``size / resolution``: the pixels of the image that one pixel at `resolution` covers along each side.
+
+    Args:
+        size: full width of the image in pixels.
+        resolution: width in pixels to read at.
 
     Raises:
         ValueError: if the size is not `resolution` times a power of two.
@@ -66,14 +70,14 @@ def factor_between(size: int, resolution: int) -> int:
 
 
 def box_mean(images: ImageBytes, *, resolution: int) -> UInt8[Tensor, "batch channels {resolution} {resolution}"]:
-    """Each pixel the mean of the square of pixels it covers, rounded half up.
+    """Reduces images by averaging: each pixel is the mean of the square of pixels that it covers, rounded half up.
 
-    This is the average pooling by which growing GANs make their lower resolutions (Karras et al. 2018,
-    arXiv:1710.10196, section 2), in one step from the full size, so that rounding happens once.
+    This is the average pooling with which growing GANs make lower resolutions (Karras et al. 2018, arXiv:1710.10196,
+    section 2), in one step from the full size, so that values are rounded only once.
 
     Args:
-        images: uint8, square, `resolution` times a power of two wide.
-        resolution: the size of the result.
+        images: uint8, square; their width is `resolution` times a power of two.
+        resolution: width and height of the result in pixels.
 
     Raises:
         ValueError: if the size of the images is not `resolution` times a power of two.
@@ -98,12 +102,12 @@ def box_mean(images: ImageBytes, *, resolution: int) -> UInt8[Tensor, "batch cha
 
 @final
 class MemoryImages(ImageSource):
-    """Images in one uint8 tensor, with a pooled copy for every resolution that is asked for.
+    """Images in one uint8 tensor, with a pooled copy for every resolution that has been read.
 
     Args:
-        images: uint8 `[image channels size size]`.
-        labels: the class index of every image `[image]`, or None.
-        number_of_classes: how many classes there are; None counts up to the highest label.
+        images: uint8 images, `[image channels size size]`.
+        labels: class index of every image, `[image]`; None for images without classes.
+        number_of_classes: number of classes; None means the highest label plus 1.
 
     Raises:
         ValueError: if the tensor is not uint8, not square or empty, or labels do not fit the images.
@@ -146,5 +150,5 @@ class MemoryImages(ImageSource):
 def grey_to_channels(
     images: UInt8[Tensor, "batch 1 height width"], *, channels: int
 ) -> UInt8[Tensor, "batch {channels} height width"]:
-    """Grey images with their one channel repeated."""
+    """Returns grey images with their one channel repeated `channels` times."""
     return rearrange([images] * channels, "copies batch 1 height width -> batch copies height width")

@@ -1,4 +1,4 @@
-"""The files of a data set, in a folder or in a zip, and the classes that their names or a `dataset.json` give them."""
+"""The files of a data set in a folder or a zip, and their classes by folder names or by a `dataset.json`."""
 
 import json
 import os
@@ -20,15 +20,15 @@ class Files(ABC):
 
     @abstractmethod
     def names(self) -> list[str]:
-        """All file names, sorted, relative, with forward slashes, without hidden ones."""
+        """Returns all names of files that are not hidden, sorted, relative to the top, with forward slashes."""
 
     @abstractmethod
     def open(self, name: str) -> BufferedIOBase:
-        """A file's contents; the caller closes it."""
+        """Opens a file for reading; the caller closes it."""
 
     @abstractmethod
     def stamp(self, name: str) -> str:
-        """What changes when the file is replaced: its size, and its time or checksum."""
+        """Returns a text that changes when the file is replaced: its size, and its time or checksum."""
 
 
 @final
@@ -52,7 +52,7 @@ class Folder(Files):
     def stamp(self, name: str) -> str:
         try:
             status = (self._path / name).stat()
-        except OSError:  # a link that leads nowhere; who reads the file says so
+        except OSError:  # a broken link; reading the file raises an error that names it
             return "unreadable"
         return f"{status.st_size} {status.st_mtime_ns}"
 
@@ -87,10 +87,10 @@ class Archive(Files):
 
 
 def files_at(path: Path) -> Files:
-    """The files of a folder or zip.
+    """Returns the files of a folder or zip.
 
     Raises:
-        ValueError: if there is neither.
+        ValueError: if `path` does not exist, or is neither a folder nor a complete zip.
     """
     if not path.exists():
         raise ValueError(f"{path} does not exist; give a folder of images or a zip")
@@ -102,15 +102,16 @@ def files_at(path: Path) -> Files:
 
 
 def labels_of(files: Files, *, images: list[str]) -> ClassLabels | None:
-    """The class of every image, or None.
+    """Returns the class of every image, or None without classes.
 
-    A `dataset.json` at the top decides, if there is one: `{"labels": [[file, class], ...]}` (the layout of
-    StyleGAN2-ADA's data sets), `{"labels": {file: class}}`, or null for none. Without it, folders at the top are
-    classes, in alphabetical order, when there are at least two and every image lies in one.
+    A `dataset.json` at the top of the folder or zip gives the classes, if there is one: `{"labels": [[file, class],
+    ...]}` (the layout of StyleGAN2-ADA's data sets), `{"labels": {file: class}}`, or `{"labels": null}` for no classes.
+    Without it, the folders at the top are the classes, in alphabetical order, if there are at least two and every image
+    is in one of them.
 
     Args:
         files: the folder or zip.
-        images: the names of its images.
+        images: names of its images.
 
     Raises:
         ValueError: if `dataset.json` cannot be understood or misses an image.
@@ -152,5 +153,5 @@ def _labels_from_json(text: bytes, images: list[str]) -> ClassLabels | None:
 
 
 def _is_hidden(name: str) -> bool:
-    """Whether a name belongs to the system (.DS_Store, __MACOSX) and not to the data."""
+    """Returns whether a file belongs to the operating system (.DS_Store, __MACOSX) and not to the data."""
     return any(part.startswith(".") or part == "__MACOSX" for part in name.split("/"))

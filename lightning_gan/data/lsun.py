@@ -1,7 +1,7 @@
-"""LSUN (Yu et al. 2015, arXiv:1506.03365): up to millions of photographs of each of ten scenes and more objects.
+"""LSUN (Yu et al. 2015, arXiv:1506.03365): up to millions of photographs of each of ten scenes, and of objects.
 
-The databases are read with lmdb alone. torchvision's own class reads them, too, but leaves an index in the working
-directory whose name different databases may share.
+The databases are read with lmdb and without torchvision, whose class writes an index into the working directory under a
+name that several databases may share.
 """
 
 import os
@@ -23,10 +23,10 @@ from lightning_gan.tensors.shapes import ImageBytes
 class Databases(ImageSource):
     """Image files in LSUN's lmdb databases, one database after the other, each in the order of its keys.
 
-    Arguments that are not listed are as in `LSUN`.
-
     Args:
-        paths: the databases.
+        paths: paths of the databases.
+        image_size: width and height in pixels to which the central square of an image is resized.
+        labels: whether the images have the numbers of their databases as classes.
 
     Raises:
         ValueError: if lmdb is missing, or a database is missing, damaged or empty.
@@ -37,7 +37,7 @@ class Databases(ImageSource):
         self._image_size = image_size
         self._opened: list[Any] = []
         self._opened_by = -1
-        # Keys all have one length (40 hexadecimal digits), of which an array takes a third of a list's memory.
+        # All keys have 40 hexadecimal digits; an array of them takes a third of a list's memory.
         self._keys = [np.array(_keys_of(path)) for path in paths]
         self._ends = np.cumsum([len(keys) for keys in self._keys])
         self._labels = torch.repeat_interleave(torch.tensor([len(keys) for keys in self._keys])) if labels else None
@@ -54,7 +54,11 @@ class Databases(ImageSource):
         return 0 if self._labels is None else len(self._paths)
 
     def read(self, indices: Indices, *, resolution: int) -> ImageBytes:
-        """The images at `indices`; raises a ValueError that names the key of one which cannot be read."""
+        """Reads the images at `indices`.
+
+        Raises:
+            ValueError: naming the database and the key, if an image cannot be read.
+        """
         factor_between(self._image_size, resolution)
         return channels_first(np.stack([self._decoded(index, resolution) for index in indices.tolist()]))
 
@@ -71,13 +75,13 @@ class Databases(ImageSource):
                 resize=Resize.center_crop,
                 resolutions=[resolution],
             )
-        # Decoders raise nearly anything on broken files.
+        # Decoders raise nearly any error for broken files.
         except Exception as error:
             raise ValueError(f"{self._paths[database]}: the image {key.decode()} cannot be read ({error})") from error
         return pixels
 
     def _databases(self) -> list[Any]:
-        # Each process opens them itself: lmdb forbids using a database that was opened before a fork.
+        # Each process opens the databases itself: lmdb forbids using a database that was opened before a fork.
         if self._opened_by != os.getpid():
             self._opened = [_opened(path) for path in self._paths]
             self._opened_by = os.getpid()
@@ -119,20 +123,22 @@ def _lmdb() -> Any:
 
 @final
 class LSUN(GANData):
-    """LSUN: the central square of every image, resized, decoded from its database whenever it is shown.
+    """LSUN: the central square of every image, resized, decoded from its database whenever it is read.
 
-    Databases are named as their zip files unpack: `bedroom_train_lmdb`, `church_outdoor_val_lmdb` and so on.
+    The databases keep the names that they have in their zip files: `bedroom_train_lmdb`, `church_outdoor_val_lmdb` and
+    so on.
 
     Args:
-        root: the folder that holds the databases.
-        categories: one database or several, such as `[bedroom_train]`; several are classes in this order.
-        image_size: size in pixels; the images have at least 256 on their short side.
-        labels: whether several categories are told to the networks as classes.
-        mirror: whether half of the training images are flipped left to right. PGGAN and StyleGAN do not, the R1
-            paper's code does.
+        root: folder that contains the databases.
+        categories: names of one or more databases, such as `[bedroom_train]`; several are classes in this order.
+        image_size: width and height in pixels to which the central square is resized; the shorter side of the images
+            has at least 256 pixels.
+        labels: whether the networks get the categories as classes, if there are several.
+        mirror: whether half of the training images are flipped left to right. PGGAN and StyleGAN do not do this, but
+            the R1 paper's code does.
         batch_size: GLOBAL batch size, over all processes.
-        seed: of the order of images and of mirroring.
-        number_of_workers: processes that read ahead for each training process.
+        seed: seed of the order of images and of mirroring.
+        number_of_workers: number of processes that read ahead for each training process.
 
     Raises:
         ValueError: if a number is out of range or a category is named twice; when it is opened, if lmdb or a database

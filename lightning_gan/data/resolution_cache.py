@@ -1,8 +1,8 @@
-"""A cache on disk of decoded images at every resolution, so that reading costs what the resolution costs.
+"""A cache on disk of decoded images at every resolution.
 
-Growing GANs (Karras et al. 2018, arXiv:1710.10196) see most of their images at low resolutions, of which a file has to
-be decoded at its full size all the same. Here each file is decoded once, before training, and every resolution becomes
-one array on the disk, which numpy reads as well: `np.load("r0064.npy", mmap_mode="r")` is `[image channels 64 64]`.
+Growing GANs (Karras et al. 2018, arXiv:1710.10196) train on most images at low resolutions, but an image file has to be
+decoded at its full size. Here each file is decoded once, before training, and every resolution is kept as one array,
+which numpy reads, too: `np.load("r0064.npy", mmap_mode="r")` is `[image channels 64 64]`.
 """
 
 import json
@@ -35,18 +35,19 @@ _SECONDS_BETWEEN_REPORTS = 10.0
 class CachedImages(ImageSource):
     """Image files with a cache: low resolutions come from arrays on the disk, higher ones from the files.
 
-    Pixels are the same with and without it. Every data set, with its size, channels and treatment of other sizes, has
-    a folder of its own in `directory`, named by a fingerprint of its files, so that one directory serves many; files
-    that are added, replaced or touched make a new one. What is in place under its final name is complete: arrays are
-    written elsewhere, flushed and renamed. A cache that is killed while it is made is made anew.
+    Pixels are the same with and without the cache. Every data set, with its size, channels and treatment of other
+    sizes, has its own folder in `directory`, named by a fingerprint of its files, so that one directory can be used for
+    many data sets. If files are added, replaced or changed, a new folder is made. Arrays are written under temporary
+    names, flushed and renamed, so that an array under its final name is complete. If the process is killed while it
+    fills the cache, the next one starts again.
 
     Call `prepare` before reading, in every process.
 
     Args:
         files: the images.
-        directory: where caches lie, on a disk of the machine best. It needs 4/3 times images x channels x
-            cache_resolution^2 bytes: for 70,000 RGB images 1.1 GiB at 64, 17 GiB at 256, 273 GiB at 1024.
-        cache_resolution: the highest resolution that is cached; None caches the full size, too.
+        directory: folder of the caches, best on a local disk. It needs 4/3 times images x channels x
+            cache_resolution^2 bytes: for 70,000 RGB images 1.1 GiB at 64, 17 GiB at 256, 273 GiB at 1024 pixels.
+        cache_resolution: highest resolution in pixels that is cached; None caches the full size, too.
 
     Raises:
         ValueError: if halving the full size does not reach `cache_resolution`.
@@ -78,12 +79,12 @@ class CachedImages(ImageSource):
 
     @cached_property
     def directory(self) -> Path:
-        """Where the arrays of these images lie."""
+        """The folder of these images' arrays."""
         return self._parent / f"{self._files.path.resolve().stem}-{self._files.fingerprint()}"
 
     @property
     def resolutions(self) -> list[int]:
-        """The cached resolutions, falling."""
+        """The cached resolutions in pixels, in descending order."""
         return list(self._resolutions)
 
     def read(self, indices: Indices, *, resolution: int) -> ImageBytes:
@@ -91,27 +92,27 @@ class CachedImages(ImageSource):
             return self._files.read(indices, resolution=resolution)
         if resolution not in self._arrays:
             self._arrays[resolution] = self._opened(resolution)
-        # Indexing by an array copies, so that nobody writes into the file.
+        # Indexing by an array copies, so that writing to the result does not change the file.
         return torch.from_numpy(np.asarray(self._arrays[resolution][indices.numpy()]))
 
     def prepare(self) -> None:
-        """Makes what is missing. Other processes that call it meanwhile wait and then find it made.
+        """Makes the missing arrays. Other processes that call it in the meantime wait until this is done.
 
         Raises:
-            ValueError: one for all files that cannot be read; or if the disk is too small or cannot be written to, or
-                an array in place is damaged.
+            ValueError: if files cannot be read (one error names them), the disk is too small or cannot be written to,
+                or an existing array is damaged.
         """
         if not self._missing():
             return
         with self._writing():
             self.directory.mkdir(parents=True, exist_ok=True)
             with _waiting_for(self.directory / "lock"):
-                missing = self._missing()  # again, because we may have waited for it
+                missing = self._missing()  # again, because another process may have made them while this one waited
                 if missing:
                     self._remove_unfinished()
                     self._check_space(missing)
                     self._write_manifest()
-                    self._tell_of_others()
+                    self._report_outdated()
                     self._make(missing)
 
     def _missing(self) -> list[int]:
@@ -122,7 +123,7 @@ class CachedImages(ImageSource):
         return missing
 
     def _make(self, resolutions: list[int]) -> None:
-        # A name of our own: should the lock not reach another machine, the two still do not write into one file.
+        # A unique name, so that two machines do not write into one file even if the lock does not work between them.
         drafts = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=self.directory))
         try:
             with ExitStack() as stack:
@@ -130,7 +131,7 @@ class CachedImages(ImageSource):
                     stack.enter_context(written_whole(self._path(resolution), draft_folder=drafts))
                     for resolution in resolutions
                 ]
-                # Plain writes and not a memory map, which answers a full disk by killing the process.
+                # Plain writes and not a memory map, because a full disk would then kill the process.
                 for file, resolution in zip(arrays, resolutions, strict=True):
                     _write_header(file, shape=self._shape(resolution))
                 progress = _Progress(images=len(self), what=f"decoding {self._files.path} into {self.directory}")
@@ -147,10 +148,10 @@ class CachedImages(ImageSource):
         try:
             array: Any = np.lib.format.open_memmap(path, mode="r")
             whole = array.dtype == np.uint8 and array.shape == self._shape(resolution)
-        except ValueError:  # no array, or a shorter file than its header says
+        except ValueError:  # the file is not an array, or shorter than its header says
             whole = False
         if not whole:
-            raise ValueError(f"{path} is damaged; remove it, and it is made anew")
+            raise ValueError(f"{path} is damaged; remove it, and the next run makes it again")
         return array  # type: ignore[no-any-return]
 
     def _path(self, resolution: int) -> Path:
@@ -163,7 +164,7 @@ class CachedImages(ImageSource):
         return sum(int(np.prod(self._shape(resolution))) for resolution in resolutions)
 
     def _remove_unfinished(self) -> None:
-        """What killed processes left behind; who holds the lock is alone here."""
+        """Removes the drafts of killed processes; the process that holds the lock is the only one that writes here."""
         for draft in self.directory.glob(f"{_UNFINISHED}*"):
             shutil.rmtree(draft, ignore_errors=True)
 
@@ -181,7 +182,7 @@ class CachedImages(ImageSource):
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
-        """Puts what the disk answers into words."""
+        """Turns errors of the disk into a ValueError with a remedy."""
         try:
             yield
         except OSError as error:  # a full disk or quota, no permission; errors of image files are ValueErrors
@@ -192,7 +193,7 @@ class CachedImages(ImageSource):
             ) from error
 
     def _write_manifest(self) -> None:
-        """Tells people what the folder holds; programs go by its name and by the arrays."""
+        """Writes what the folder contains, for people; programs use the folder's name and the arrays."""
         manifest = {
             "images": str(self._files.path.resolve()),
             "number_of_images": len(self),
@@ -203,23 +204,24 @@ class CachedImages(ImageSource):
         with written_whole(self.directory / _MANIFEST) as file:
             file.write((json.dumps(manifest, indent=2) + "\n").encode())
 
-    def _tell_of_others(self) -> None:
-        """Disk is not to fill up unnoticed with what files were before they changed."""
+    def _report_outdated(self) -> None:
+        """Reports caches of these files from before they changed, because they take space on the disk."""
         images = str(self._files.path.resolve())
         for manifest in sorted(self._parent.glob(f"*/{_MANIFEST}")):
             if manifest.parent != self.directory and json.loads(manifest.read_text())["images"] == images:
                 rank_zero_info(
-                    f"{manifest.parent} holds {images} as it was, or in another size; remove it if nobody needs it"
+                    f"{manifest.parent} holds {images} in an earlier state or at another size; remove it if no run "
+                    "needs it"
                 )
 
     def __getstate__(self) -> dict[str, Any]:
-        # A memory map would be pickled with all of its pixels; the worker opens its own.
+        # A memory map would be pickled with all of its pixels; each worker opens its own instead.
         return {**self.__dict__, "_arrays": {}}
 
 
 @final
 class _Progress:
-    """Tells every few seconds how far the images are."""
+    """Reports every few seconds how many images are done."""
 
     def __init__(self, *, images: int, what: str) -> None:
         self._images = images
@@ -227,7 +229,7 @@ class _Progress:
         self._started = self._reported = time.monotonic()
 
     def report(self, done: int) -> None:
-        """So many images are done."""
+        """Reports that `done` images are done, if the last report was some seconds ago or all are done."""
         now = time.monotonic()
         if now - self._reported < _SECONDS_BETWEEN_REPORTS and done < self._images:
             return
@@ -239,7 +241,7 @@ class _Progress:
 
 @contextmanager
 def _waiting_for(path: Path) -> Iterator[None]:
-    """Holds a lock which the system frees when its holder dies."""
+    """Holds a lock, which the operating system releases when the process ends."""
     lock = FileLock(path)
     try:
         lock.acquire(timeout=0)
@@ -253,7 +255,7 @@ def _waiting_for(path: Path) -> Iterator[None]:
 
 
 def _halvings(resolution: int) -> list[int]:
-    """The resolution and what halving it gives, falling."""
+    """Returns the resolution and its halves, quarters and so on, in descending order."""
     sizes = [resolution]
     while sizes[-1] % 2 == 0:
         sizes.append(sizes[-1] // 2)

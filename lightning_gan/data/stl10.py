@@ -21,19 +21,19 @@ _DATASET = PublicDataset(
 
 
 class STL10Split(Enum):
-    """Which images."""
+    """The parts of STL-10."""
 
     unlabeled = "unlabeled"
-    """100,000 without labels, on which GANs are trained (Miyato et al. 2018, arXiv:1802.05957, section 4)."""
+    """100,000 images without labels, on which GANs are trained (Miyato et al. 2018, arXiv:1802.05957, section 4)."""
 
     train = "train"
-    """5,000 with labels."""
+    """5,000 images with labels."""
 
     test = "test"
-    """8,000 others with labels."""
+    """8,000 other images with labels."""
 
     train_and_unlabeled = "train+unlabeled"
-    """105,000, of which labels are not used."""
+    """The 105,000 images of train and unlabeled; labels are not used."""
 
 
 _LABELLED = (STL10Split.train, STL10Split.test)
@@ -41,19 +41,19 @@ _LABELLED = (STL10Split.train, STL10Split.test)
 
 @final
 class STL10(FetchedData):
-    """STL-10: photographs of 96x96 pixels, kept in memory at the size wanted: 48x48 in SNGAN's paper and its followers.
+    """STL-10: photographs of 96x96 pixels, resized and kept in memory. SNGAN's paper and later ones use 48x48 pixels.
 
     Args:
-        root: the folder that holds, or is to hold, `stl10_binary`.
-        download: whether the data set (2.6 GB) is fetched from ai.stanford.edu when it is missing.
-        split: unlabeled, train, test or train_and_unlabeled.
-        image_size: 96 or less. 48, 32 and 24 are means of 2x2, 3x3 and 4x4 pixels, sizes that do not divide 96 are
-            resampled (Lanczos).
-        labels: whether the ten classes are told to the networks; only train and test have them.
-        mirror: whether half of the training images are flipped left to right; SNGAN does not.
+        root: folder that contains `stl10_binary`, or into which it is downloaded.
+        download: whether the data set (2.6 GB) is downloaded from ai.stanford.edu when it is missing.
+        split: part of the data set: unlabeled, train, test or train_and_unlabeled.
+        image_size: width and height of the images in pixels, at most 96. At 48, 32 and 24 a pixel is the mean of 2x2,
+            3x3 and 4x4 pixels; sizes that do not divide 96 are resampled (Lanczos).
+        labels: whether the networks get the ten classes; only train and test have labels.
+        mirror: whether half of the training images are flipped left to right; SNGAN does not do this.
         batch_size: GLOBAL batch size, over all processes.
-        seed: of the order of images and of mirroring.
-        number_of_workers: processes that read ahead; 0 is best here, because the images are in memory.
+        seed: seed of the order of images and of mirroring.
+        number_of_workers: number of processes that read ahead; 0 is best here, because the images are in memory.
 
     Raises:
         ValueError: if a number is out of range or the split has no labels; when it is opened, if the data set is

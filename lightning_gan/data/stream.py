@@ -1,7 +1,7 @@
 """Training data as an endless stream that is a pure function of (seed, position).
 
-Position counts images seen: it is an index into the infinite sequence made of one seeded permutation of the data set
-per epoch. Nothing but this counter has to be saved to go on exactly, and neither workers nor ranks change what comes.
+The position is the number of images seen. It is an index into an infinite sequence that has one seeded permutation of
+the data set per epoch. An exact resume needs only this number, and the sequence does not depend on workers or ranks.
 """
 
 from collections.abc import Callable, Iterator
@@ -19,32 +19,32 @@ from lightning_gan.tensors.seeds import derived_seed
 from lightning_gan.tensors.shapes import ImageBytes
 
 Batch: TypeAlias = tuple[ImageBytes, ClassLabels]
-"""What loaders yield: uint8 images and int64 class indices (zeros when there are no classes)."""
+"""uint8 images, `batch channels height width`, and int64 class indices (zeros if there are no classes)."""
 
 _Anything = TypeVar("_Anything")
 
 
 @lru_cache(maxsize=2)  # two epochs, because a batch may touch both
 def order_of_epoch(epoch: int, *, length: int, seed: int) -> Indices:
-    """The order in which an epoch shows the images of a data set: a permutation. It is cached, so do not write into it.
+    """Returns the order of the images in an epoch, a permutation. It is cached, so do not write into it.
 
     Args:
-        epoch: 0, 1, ...
-        length: images in the data set.
-        seed: another seed gives another order.
+        epoch: number of the epoch, from 0 on.
+        length: number of images in the data set.
+        seed: seed of the order.
     """
     generator = torch.Generator().manual_seed(derived_seed(seed, "order", epoch))
     return torch.randperm(length, generator=generator)
 
 
 def indices_at(position: int, *, count: int, length: int, seed: int) -> Indices:
-    """The numbers of the `count` images from `position` on; they may wrap over the end of one or more epochs.
+    """Returns the numbers of the `count` images from `position` on; they may go on into the next epochs.
 
     Args:
-        position: images seen before.
-        count: how many to show, at least 1.
-        length: images in the data set.
-        seed: of the order.
+        position: number of images seen before.
+        count: number of images to return, at least 1.
+        length: number of images in the data set.
+        seed: seed of the order.
     """
     parts = []
     while count > 0:
@@ -57,13 +57,24 @@ def indices_at(position: int, *, count: int, length: int, seed: int) -> Indices:
 
 
 def mirrored_at(position: int, *, count: int, seed: int) -> Bool[Tensor, " batch"]:
-    """Which images of the global batch at `position` are mirrored, each with probability 1/2."""
+    """Returns which images of the global batch at `position` are mirrored, each with probability 1/2.
+
+    Args:
+        position: number of images seen before the batch.
+        count: number of images in the batch.
+        seed: seed of mirroring.
+    """
     generator = torch.Generator().manual_seed(derived_seed(seed, "mirror", position))
     return torch.randint(2, (count,), generator=generator, dtype=torch.bool)
 
 
 def share_of_rank(batch_size: int, *, rank: int, world_size: int) -> slice:
-    """The contiguous share of a global batch that belongs to one process.
+    """Returns the contiguous share of a global batch that belongs to one process.
+
+    Args:
+        batch_size: global batch size.
+        rank: number of the process, 0..world_size-1.
+        world_size: number of processes.
 
     Raises:
         ValueError: if the batch cannot be shared equally.
@@ -82,7 +93,12 @@ def share_of_rank(batch_size: int, *, rank: int, world_size: int) -> slice:
 
 
 def global_batches(position: int, *, batch_size_at: Callable[[int], int]) -> Iterator[tuple[int, int]]:
-    """Endlessly the (position, size) of every global batch from `position` on."""
+    """Yields endlessly the (position, size) of every global batch from `position` on.
+
+    Args:
+        position: number of images seen before the first batch.
+        batch_size_at: global batch size as a function of the position.
+    """
     while True:
         size = batch_size_at(position)
         yield position, size
@@ -90,7 +106,13 @@ def global_batches(position: int, *, batch_size_at: Callable[[int], int]) -> Ite
 
 
 def position_after(batches: int, *, start: int, batch_size_at: Callable[[int], int]) -> int:
-    """The position after so many global batches from `start` on."""
+    """Returns the position after `batches` global batches from `start` on.
+
+    Args:
+        batches: number of batches.
+        start: position before the first of them.
+        batch_size_at: global batch size as a function of the position.
+    """
     return next(islice(global_batches(start, batch_size_at=batch_size_at), batches, None))[0]
 
 
@@ -100,14 +122,14 @@ class Stream(IterableDataset[Batch]):
 
     Args:
         source: the images.
-        seed: of the order and of mirroring.
-        batch_size_at: the global batch size as a function of position.
-        resolution_at: the resolution as a function of position.
+        seed: seed of the order and of mirroring.
+        batch_size_at: global batch size as a function of the position.
+        resolution_at: resolution in pixels as a function of the position.
         mirror: whether half of the images are flipped left to right.
-        labels: whether to yield the source's labels; else, or when it has none, labels are zeros.
-        rank: this process, 0..world_size-1.
-        world_size: how many processes share every global batch.
-        start: the position to begin at.
+        labels: whether to yield the source's labels; if not, or if the source has none, labels are zeros.
+        rank: number of this process, 0..world_size-1.
+        world_size: number of processes that share every global batch.
+        start: position to begin at.
     """
 
     def __init__(
@@ -131,21 +153,21 @@ class Stream(IterableDataset[Batch]):
         self.rank = rank
         self.world_size = world_size
         self._labels = source.labels if labels else None
-        # Shared memory, because workers that persist from one epoch to the next must learn the next start.
+        # In shared memory, because workers that persist from one epoch to the next must get the next start.
         self._start = torch.tensor(start)
         self._start.share_memory_()  # type: ignore[no-untyped-call]
 
     def start_at(self, position: int) -> None:
-        """The next iteration, in this process or in workers, begins at this position."""
+        """Makes the next iteration, in this process or in workers, begin at this position."""
         self._start.fill_(position)
 
     def batch_at(self, position: int, *, batch_size: int) -> Batch:
-        """This process's share of the global batch of `batch_size` images at `position`."""
+        """Returns this process's share of the global batch of `batch_size` images at `position`."""
         share = share_of_rank(batch_size, rank=self.rank, world_size=self.world_size)
         indices = indices_at(position, count=batch_size, length=len(self.source), seed=self.seed)[share]
         images = self.source.read(indices, resolution=self.resolution_at(position))
         if self.mirror:
-            # Drawn for the global batch and then shared, so that the number of processes does not matter.
+            # Drawn for the global batch and then cut, so that the result does not depend on the number of processes.
             mirrored = mirrored_at(position, count=batch_size, seed=self.seed)[share]
             images = torch.where(mirrored[:, None, None, None], images.flip(-1), images)
         labels = torch.zeros(len(indices), dtype=torch.long) if self._labels is None else self._labels[indices]
@@ -163,15 +185,15 @@ class Stream(IterableDataset[Batch]):
 
 @final
 class StreamLoader(DataLoader[Batch]):
-    """A DataLoader that asks for the position whenever it is iterated.
+    """A DataLoader that reads the current position whenever an iteration begins.
 
-    Lightning iterates a loader anew for every epoch (`limit_train_batches` ends one). A position that was fixed when
-    the loader was made would show the same images again.
+    Lightning begins a new iteration for every epoch (`limit_train_batches` ends one). With a position fixed when the
+    loader was made, every epoch would show the same images again.
 
     Args:
-        stream: the batches.
-        position: gives the images seen so far.
-        number_of_workers: processes that read ahead; 0 reads in this one.
+        stream: the stream of batches.
+        position: returns the number of images seen so far.
+        number_of_workers: number of processes that read ahead; 0 reads in this process.
         pin_memory: whether batches are copied to page-locked memory, for a GPU.
     """
 
@@ -187,7 +209,7 @@ class StreamLoader(DataLoader[Batch]):
             num_workers=number_of_workers,
             persistent_workers=number_of_workers > 0,
             pin_memory=pin_memory,
-            # Its own generator: otherwise every iteration would draw a number from the global one.
+            # A separate generator: without it every iteration would draw a number from the global one.
             generator=torch.Generator().manual_seed(stream.seed),
         )
 
@@ -197,5 +219,5 @@ class StreamLoader(DataLoader[Batch]):
 
 
 def unchanged(batch: _Anything) -> _Anything:
-    """Collates nothing: batches are ready. A function, because workers must be able to pickle it."""
+    """Returns the batch as it is: the collate function of ready batches. It is a function so that it can be pickled."""
     return batch

@@ -1,7 +1,7 @@
-"""Public data sets through torchvision: fetching them once, opening them, and saying what is wrong in one sentence.
+"""Public data sets through torchvision: downloading and opening them, with errors that name a remedy.
 
-torchvision is imported only here and only when a data set is opened or fetched, so that everything else does without
-it. It checks what it fetches by checksums.
+torchvision is imported only in this file, when a data set is opened or downloaded; the rest of the package works
+without it. It verifies its downloads by checksums.
 """
 
 from abc import ABC, abstractmethod
@@ -25,12 +25,12 @@ _LOCK = ".download.lock"
 @final
 @dataclass(frozen=True, kw_only=True)
 class PublicDataset:
-    """What a user has to know of a data set that is not there.
+    """A public data set, with the facts that error messages need when it is missing.
 
     Args:
-        name: what it is called.
-        host: where torchvision fetches it from.
-        by_hand: what a person can do instead, as the end of a sentence that begins with "or".
+        name: name of the data set.
+        host: host from which torchvision downloads it.
+        by_hand: what a person can do instead of downloading, as the end of a sentence after "or".
     """
 
     name: str
@@ -38,21 +38,21 @@ class PublicDataset:
     by_hand: str
 
     def fetch(self, make: Callable[[Any], object], *, root: Path) -> None:
-        """Lets torchvision fetch it, while other processes that want the same wait.
+        """Downloads the data set by torchvision, while other processes that need it wait.
 
         Args:
             make: builds the data set with `download=True` from the module `torchvision.datasets`.
-            root: the folder it goes to.
+            root: folder for the downloaded files.
 
         Raises:
-            ValueError: if torchvision is missing, the host is not reached, or what came is not what was expected.
+            ValueError: if torchvision is missing, the host cannot be reached, or a checksum is wrong.
         """
         datasets = torchvision_datasets(self.name)
         try:
             root.mkdir(parents=True, exist_ok=True)
             with FileLock(root / _LOCK):
                 make(datasets)
-        # Libraries that fetch and unpack raise nearly anything: URLError, HTTPException, RuntimeError, TarError...
+        # Libraries that download and unpack raise nearly any error: URLError, HTTPException, RuntimeError, TarError...
         except Exception as error:
             raise ValueError(
                 f"{self.name} could not be fetched from {self.host} to {root} ({error}); check the network, "
@@ -60,11 +60,11 @@ class PublicDataset:
             ) from error
 
     def open(self, make: Callable[[Any], Any], *, root: Path) -> Any:
-        """The data set, which must be there.
+        """Opens a data set that has been downloaded.
 
         Args:
             make: builds the data set with `download=False` from the module `torchvision.datasets`.
-            root: the folder it is in.
+            root: folder that contains it.
 
         Raises:
             ValueError: if torchvision is missing, or the data set is missing or incomplete.
@@ -72,7 +72,7 @@ class PublicDataset:
         datasets = torchvision_datasets(self.name)
         try:
             return make(datasets)
-        # RuntimeError is torchvision's word for files that are missing or have another checksum.
+        # torchvision raises RuntimeError for files that are missing or have another checksum.
         except (RuntimeError, OSError) as error:
             raise ValueError(
                 f"{root} does not hold the whole of {self.name}; give download: true (--data.download=true) to fetch "
@@ -81,12 +81,12 @@ class PublicDataset:
 
 
 class FetchedData(GANData, ABC):
-    """Images of a data set that torchvision fetches and opens; subclasses say which one, and set the attributes.
+    """Base class of data sets that torchvision downloads and opens; subclasses define the attributes.
 
     Attributes:
-        dataset: what a user has to know when it is missing.
-        root: folder it is in.
-        download: whether it is fetched when it is missing.
+        dataset: name of the data set, with the facts that error messages need when it is missing.
+        root: folder that contains it.
+        download: whether it is downloaded when it is missing.
     """
 
     dataset: ClassVar[PublicDataset]
@@ -95,20 +95,20 @@ class FetchedData(GANData, ABC):
 
     @abstractmethod
     def of_torchvision(self, datasets: Any, *, download: bool) -> Any:
-        """torchvision's data set of these settings.
+        """Returns torchvision's data set with these settings.
 
         Args:
             datasets: the module `torchvision.datasets`.
-            download: whether torchvision fetches it when it is missing.
+            download: whether torchvision downloads it when it is missing.
         """
 
     def prepare_data(self) -> None:
-        """Fetches the data set if that is asked for: on one process of every machine, while the others wait."""
+        """Downloads the data set if `download` is true; one process of every machine does this, and the others wait."""
         if self.download:
             self.dataset.fetch(lambda datasets: self.of_torchvision(datasets, download=True), root=self.root)
 
     def opened(self) -> Any:
-        """torchvision's data set, which must be there.
+        """Returns torchvision's data set, which must have been downloaded.
 
         Raises:
             ValueError: if torchvision is missing, or the data set is missing or incomplete.
@@ -117,10 +117,10 @@ class FetchedData(GANData, ABC):
 
 
 def torchvision_datasets(name: str) -> Any:
-    """The module `torchvision.datasets`.
+    """Returns the module `torchvision.datasets`.
 
     Args:
-        name: the data set that needs it, for the message.
+        name: name of the data set that needs it, for the error message.
 
     Raises:
         ValueError: if torchvision cannot be imported.
@@ -136,7 +136,7 @@ def torchvision_datasets(name: str) -> Any:
 
 
 def resized(image: Image.Image, size: int) -> Image.Image:
-    """A square RGB image at another size: the box mean where the size divides, else Lanczos, as image files are."""
+    """Resizes a square RGB image: by box means if `size` divides its width, otherwise by resampling (Lanczos)."""
     factor, remainder = divmod(image.width, size)
     if remainder:
         return image.resize((size, size), Image.Resampling.LANCZOS)
@@ -144,6 +144,6 @@ def resized(image: Image.Image, size: int) -> Image.Image:
 
 
 def channels_first(pixels: Any) -> ImageBytes:
-    """Images from numpy's `batch height width channels` bytes."""
+    """Returns a uint8 tensor `batch channels height width` of numpy's `batch height width channels`."""
     images = torch.from_numpy(pixels)
     return rearrange(images, "batch height width channels -> batch channels height width").contiguous()

@@ -1,6 +1,6 @@
-"""A study of which training methods converge: `lightning-gan dynamics`.
+"""A study of which training methods converge, run by `lightning-gan dynamics`.
 
-Fields in closed form, steps along them, the table of methods, small GANs on mixtures, and the figures.
+It has vector fields in closed form, integrators, the table of methods, small GANs on mixtures, and the figures.
 """
 
 from lightning_gan.dynamics.integrators import (

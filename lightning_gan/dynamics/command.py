@@ -1,4 +1,4 @@
-"""`lightning-gan dynamics`: which training methods converge, on games small enough to see it."""
+"""The command `lightning-gan dynamics`: it shows on small games which training methods converge."""
 
 import argparse
 from pathlib import Path
@@ -11,13 +11,13 @@ from lightning_gan.dynamics.mixtures import table as mixtures_table
 
 
 def main(arguments: list[str]) -> None:
-    """Print the tables, and write them with the figures into a folder.
+    """Prints the tables, and writes them and the figures into a folder.
 
     Args:
-        arguments: of the command line, after the name of the command.
+        arguments: arguments of the command line after the name of the command.
 
     Raises:
-        ValueError: for settings out of range, or without matplotlib.
+        ValueError: for settings out of range, or if figures are to be drawn and matplotlib is not installed.
     """
     options = _parser().parse_args(arguments)
     if options.steps < 1 or options.step_size <= 0:
@@ -50,14 +50,20 @@ def main(arguments: list[str]) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="lightning-gan dynamics",
-        description="Which training methods converge: the Dirac-GAN and the bilinear game under every method, and "
-        "small GANs on mixtures of Gaussians. Tables, and figures as PNG and SVG.",
+        description="Shows which training methods converge: it tries every method on the Dirac-GAN or the bilinear "
+        "game, and trains small GANs on mixtures of Gaussians. It writes tables, and figures as PNG and SVG.",
         allow_abbrev=False,
     )
-    parser.add_argument("--out", type=Path, default=Path("runs/dynamics"), help="folder to write to (%(default)s)")
-    parser.add_argument("--steps", type=int, default=500, help="length of the trajectories (%(default)s)")
-    parser.add_argument("--step_size", type=float, default=0.2, help="learning rate on the small games (%(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="of the GANs on mixtures (%(default)s)")
-    parser.add_argument("--without_mixtures", action="store_true", help="leave out the GANs on mixtures: seconds")
-    parser.add_argument("--tables_only", action="store_true", help="draw no figures, which need matplotlib")
+    parser.add_argument(
+        "--out", type=Path, default=Path("runs/dynamics"), help="folder for the results (default: %(default)s)"
+    )
+    parser.add_argument("--steps", type=int, default=500, help="number of steps of a trajectory (default: %(default)s)")
+    parser.add_argument(
+        "--step_size", type=float, default=0.2, help="learning rate on the two small games (default: %(default)s)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of the GANs on mixtures (default: %(default)s)")
+    parser.add_argument(
+        "--without_mixtures", action="store_true", help="do not train GANs on mixtures; the command then takes seconds"
+    )
+    parser.add_argument("--tables_only", action="store_true", help="do not draw figures; matplotlib is not needed then")
     return parser

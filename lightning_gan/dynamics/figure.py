@@ -1,6 +1,7 @@
-"""The study's figures, as PNG and SVG. matplotlib is needed here alone, and so it is imported when a figure is drawn.
+"""The study's figures, as PNG and SVG. matplotlib is needed only here, and is imported when a figure is drawn.
 
-Colours are Okabe and Ito's, which colour-blind readers tell apart; no verdict is told by a colour alone.
+The colours are those of Okabe and Ito, which colour-blind readers can distinguish; each panel also has its result as
+text.
 """
 
 from collections.abc import Sequence
@@ -21,23 +22,23 @@ if TYPE_CHECKING:
 BLUE, VERMILION, GREY, BLACK = "#0072B2", "#D55E00", "#B8B8B8", "#202020"
 COLUMNS = 6
 LIMIT = 2.1
-"""Both axes of a panel reach from minus this to this."""
+"""Both axes of a panel go from `-LIMIT` to `LIMIT`."""
 
 
 def require_matplotlib() -> None:
-    """Fail early and in plain words.
+    """Checks that matplotlib is installed, before anything is computed.
 
     Raises:
         ValueError: if matplotlib is not installed.
     """
     if find_spec("matplotlib") is None:
         raise ValueError(
-            "the figures need matplotlib: pip install 'lightning-gan[figures]', or draw none: --tables_only"
+            "the figures need matplotlib: pip install 'lightning-gan[figures]', or draw no figures with --tables_only"
         )
 
 
 def save(figure: "Figure", folder: Path, name: str) -> list[Path]:
-    """`name.png` and `name.svg` in a folder, which is made if it is not there."""
+    """Writes `name.png` and `name.svg` into a folder, which is made if it does not exist, and returns their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{name}.png", folder / f"{name}.svg"]
     for path in paths:
@@ -46,7 +47,12 @@ def save(figure: "Figure", folder: Path, name: str) -> list[Path]:
 
 
 def convergence_figure(outcomes: Sequence[Outcome], *, step_size: float) -> "Figure":
-    """A panel for each method: where the field points, and where the steps lead from the open to the filled circle."""
+    """Draws a panel for each method, with the field's directions and the trajectory from the open circle to the filled.
+
+    Args:
+        outcomes: results of the methods.
+        step_size: learning rate of both players, for the title.
+    """
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
@@ -133,7 +139,11 @@ def _draw_outcome(axes: "Axes", outcome: Outcome) -> None:
 
 
 def mixtures_figure(outcomes: Sequence[MixtureOutcome]) -> "Figure":
-    """A panel for each training: samples, and the centres of the mixture; a row for each mixture."""
+    """Draws a row for each mixture, and in it a panel for each training with samples and the mixture's centres.
+
+    Args:
+        outcomes: results of the trainings, by mixture.
+    """
     from matplotlib.figure import Figure
 
     mixtures = list(dict.fromkeys(outcome.mixture.name for outcome in outcomes))
@@ -145,7 +155,7 @@ def mixtures_figure(outcomes: Sequence[MixtureOutcome]) -> "Figure":
         axes.scatter(
             centres[:, 0], centres[:, 1], s=55, facecolors="none", edgecolors=VERMILION, linewidths=1.0, zorder=2
         )
-        # As pixels within the SVG: thousands of points as shapes would make a file of megabytes.
+        # As pixels within the SVG, because thousands of points as shapes would make a file of megabytes.
         axes.scatter(points[:, 0], points[:, 1], s=2, color=BLUE, alpha=0.5, linewidths=0, rasterized=True, zorder=3)
         axes.set_title(outcome.regularizer, fontsize=10.5, fontweight="bold", pad=17)
         found = f"{outcome.modes_found} of {len(centres)} modes, {100 * outcome.high_quality:.0f} % of high quality"

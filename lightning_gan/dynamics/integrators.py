@@ -1,7 +1,7 @@
-"""Discrete steps along a vector field: who moves when, and from where the field is read.
+"""Integrators: discrete steps along a vector field, as optimizers take them.
 
-A step maps a state, the last one or two points, to the next state. Its Jacobian at an equilibrium decides: distances
-shrink as the powers of the spectral radius, the largest absolute value of its eigenvalues.
+A step maps a state, which is the last one or two points, to the next state. Near an equilibrium each step multiplies
+the distance by about the spectral radius of the step's Jacobian there, the largest absolute value of its eigenvalues.
 """
 
 from abc import ABC, abstractmethod
@@ -16,25 +16,31 @@ from torch import Tensor
 from lightning_gan.dynamics.fields import Field
 
 State: TypeAlias = Float[Tensor, "points 2"]
-"""The newest point ``(theta, psi)``, then older ones if the method remembers them."""
+"""The newest point ``(theta, psi)``, followed by an older one if the method needs it."""
 
 Path: TypeAlias = Float[Tensor, "steps 2"]
-"""Points in the order in which they were visited."""
+"""The points of a trajectory in order."""
 
 
 class Integrator(ABC):
-    """How a training method steps along its vector field."""
+    """Base class of integrators: the rule by which a training method steps along its vector field F."""
 
     remembered_points: ClassVar[int] = 1
-    """How many points a step starts from."""
+    """Number of points in a state."""
 
     @abstractmethod
     def step(self, state: State, *, field: Field, step_size: float) -> State:
-        """The next state."""
+        """Returns the next state.
+
+        Args:
+            state: current state.
+            field: vector field F.
+            step_size: learning rate h of both players.
+        """
 
 
 class Simultaneous(Integrator):
-    """Both players move from the same point: ``w + h F(w)``."""
+    """Both players step from the same point: ``w + h F(w)``."""
 
     def step(self, state: State, *, field: Field, step_size: float) -> State:
         return state + step_size * field(state)
@@ -42,11 +48,11 @@ class Simultaneous(Integrator):
 
 @dataclass(frozen=True, kw_only=True)
 class Alternating(Integrator):
-    """The generator moves, then the discriminator, who sees it.
+    """The generator takes its turns, and then the discriminator takes its turns from the point thus reached.
 
     Args:
-        generator_turns: moves of the generator in a step.
-        discriminator_turns: moves of the discriminator in a step.
+        generator_turns: number of turns of the generator in a step.
+        discriminator_turns: number of turns of the discriminator in a step.
     """
 
     generator_turns: int = 1
@@ -61,10 +67,10 @@ class Alternating(Integrator):
 
 
 class Proximal(Integrator):
-    """The implicit step ``w' = w + h F(w')`` that all methods with a look ahead approximate."""
+    """The implicit step ``w' = w + h F(w')``, which extragradient and optimistic steps approximate."""
 
     newton_steps: ClassVar[int] = 4
-    """The first is exact in linear fields, and a few more are exact to rounding in all others here."""
+    """Number of Newton steps. One is exact for linear fields; four are exact to rounding for all other fields here."""
 
     def step(self, state: State, *, field: Field, step_size: float) -> State:
         start = state[0]
@@ -78,14 +84,14 @@ class Proximal(Integrator):
 
 
 class Extragradient(Integrator):
-    """The field is read where a plain step would lead: ``w + h F(w + h F(w))`` (Korpelevich 1976; arXiv:1802.10551)."""
+    """A step by the field at the end of a plain step: ``w + h F(w + h F(w))`` (Korpelevich 1976, arXiv:1802.10551)."""
 
     def step(self, state: State, *, field: Field, step_size: float) -> State:
         return state + step_size * field(state + step_size * field(state))
 
 
 class Optimistic(Integrator):
-    """``w + 2 h F(w) - h F(w_before)`` (Daskalakis et al. 2018, arXiv:1711.00141, eq. 4)."""
+    """The optimistic step ``w + 2 h F(w) - h F(w_before)`` (Daskalakis et al. 2018, arXiv:1711.00141, eq. 4)."""
 
     remembered_points: ClassVar[int] = 2
 
@@ -103,14 +109,14 @@ def trajectory(
     steps: int,
     clip: float | None = None,
 ) -> Path:
-    """The points of `steps` steps, the start among them.
+    """Returns the start and the points after each of `steps` steps.
 
     Args:
-        integrator: how to step.
-        field: where to.
-        start: theta and psi before the first step; a method that remembers takes it for the point before as well.
+        integrator: rule of a step.
+        field: vector field to step along.
+        start: theta and psi before the first step; a method with two points in its state uses it for both.
         step_size: learning rate of both players.
-        steps: how many.
+        steps: number of steps.
         clip: largest absolute value of psi after a step (weight clipping); None for no clipping.
     """
     state = torch.tensor([start] * integrator.remembered_points, dtype=torch.float64)
@@ -124,15 +130,25 @@ def trajectory(
 
 
 def eigenvalues(field: Field) -> list[complex]:
-    """Eigenvalues of the field's Jacobian at (0, 0), by automatic differentiation; the one with the larger imaginary
-    part, or else the larger real part, comes first."""
+    """Returns the eigenvalues of the field's Jacobian at (0, 0), computed by automatic differentiation.
+
+    The eigenvalue with the larger imaginary part, or, if these are equal, with the larger real part, comes first.
+    """
     jacobian = torch.func.jacrev(field)(torch.zeros(2, dtype=torch.float64))
     values = [complex(value) for value in torch.linalg.eigvals(jacobian).tolist()]
     return sorted(values, key=lambda value: (round(value.imag, 9), value.real), reverse=True)
 
 
 def spectral_radius(integrator: Integrator, field: Field, *, step_size: float) -> float:
-    """The largest absolute eigenvalue of a step's Jacobian at (0, 0): below 1 the equilibrium attracts."""
+    """Returns the largest absolute eigenvalue of a step's Jacobian at (0, 0).
+
+    If it is less than 1, steps that start near the equilibrium converge to it.
+
+    Args:
+        integrator: rule of a step.
+        field: vector field to step along.
+        step_size: learning rate of both players.
+    """
     state = torch.zeros(integrator.remembered_points, 2, dtype=torch.float64)
     jacobian = torch.func.jacrev(partial(integrator.step, field=field, step_size=step_size))(state)
     size = state.numel()

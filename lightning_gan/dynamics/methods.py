@@ -1,7 +1,7 @@
-"""The methods that the study compares, each with the closed form of its eigenvalues at the equilibrium.
+"""The methods that the study compares, each with its eigenvalues at the equilibrium in closed form.
 
-The Dirac-GAN's are from Mescheder et al. 2018 (arXiv:1801.04406, appendix), with ``f'(0) = 1/2`` and ``f''(0) = -1/4``
-put in; settings are those of the paper's figure where it has the method.
+The eigenvalues for the Dirac-GAN are from Mescheder et al. 2018 (arXiv:1801.04406, appendix), with ``f'(0) = 1/2`` and
+``f''(0) = -1/4``. If the paper's figure shows the method, the settings are those of the figure.
 """
 
 import cmath
@@ -39,7 +39,7 @@ from lightning_gan.dynamics.integrators import Path as Trajectory
 
 
 def pair(real_part: float, radicand: float) -> tuple[complex, complex]:
-    """``real_part ± sqrt(radicand)``.
+    """Returns ``real_part + sqrt(radicand)`` and ``real_part - sqrt(radicand)``.
 
     Example:
         >>> pair(-1.5, 1.25)[0].real
@@ -54,13 +54,14 @@ class Method:
     """A training method on one of the small games.
 
     Attributes:
-        name: as it stands in the table and above its panel.
-        game: "Dirac-GAN" or "bilinear".
-        field: where it pushes the players.
-        integrator: how it steps.
-        eigenvalues: of the field's Jacobian at the equilibrium, in closed form; None where the field jumps there.
-        clip: weight clipping, None for none.
-        radius: closed form of the step's spectral radius as a function of the step size, if the study asserts it.
+        name: name of the method in the table and above its panel.
+        game: name of the game, "Dirac-GAN" or "bilinear".
+        field: vector field of the method's steps.
+        integrator: rule of a step along the field.
+        eigenvalues: eigenvalues of the field's Jacobian at the equilibrium in closed form; None if the field is
+            discontinuous there.
+        clip: largest absolute value of psi (weight clipping); None for no clipping.
+        radius: spectral radius of a step as a function of the step size in closed form; None if there is none here.
     """
 
     name: str
@@ -74,13 +75,15 @@ class Method:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What the study found of a method.
+    """The study's results for a method.
 
     Attributes:
-        method: of which.
-        eigenvalues: of the field's Jacobian at the equilibrium by automatic differentiation; None where it jumps.
-        radius: spectral radius of a step at the equilibrium by automatic differentiation; None where the field jumps.
-        path: the trajectory from the start.
+        method: the method.
+        eigenvalues: eigenvalues of the field's Jacobian at the equilibrium by automatic differentiation; None if the
+            field is discontinuous there.
+        radius: spectral radius of a step at the equilibrium by automatic differentiation; None if the field is
+            discontinuous there.
+        path: trajectory from the start.
     """
 
     method: Method
@@ -90,17 +93,24 @@ class Outcome:
 
     @property
     def converges(self) -> bool:
-        """Whether steps come closer to the equilibrium by a constant factor."""
+        """Whether steps near the equilibrium reduce the distance from it by a constant factor."""
         return self.radius is not None and self.radius < 1 - 1e-9
 
     @property
     def distance(self) -> float:
-        """From the equilibrium, after the last step."""
+        """The distance from the equilibrium after the last step."""
         return float(self.path[-1].norm())
 
 
 def study(method: Method, *, start: tuple[float, float], step_size: float, steps: int) -> Outcome:
-    """Everything the table and the figure show of a method."""
+    """Computes the results of a method for the table and the figure.
+
+    Args:
+        method: the method.
+        start: theta and psi before the first step.
+        step_size: learning rate of both players.
+        steps: number of steps.
+    """
     smooth = method.eigenvalues is not None
     return Outcome(
         method=method,
@@ -162,7 +172,7 @@ DIRAC_METHODS: tuple[Method, ...] = (
     _dirac("symplectic (SGA), λ = 1", partial(symplectic, strength=1.0), pair(-0.25, -0.25)),
     _dirac("Nagarajan-Kolter, η = 0.5", partial(nagarajan_kolter, eta=0.5), pair(-0.125, 0.5**2 / 16 - 0.25)),
 )
-"""The Dirac-GAN, in alternating steps unless the name says otherwise."""
+"""Methods on the Dirac-GAN; their steps are alternating unless the name says otherwise."""
 
 
 def _gradient_radius(step_size: float) -> float:
@@ -170,7 +180,7 @@ def _gradient_radius(step_size: float) -> float:
 
 
 def _alternating_radius(step_size: float) -> float:
-    # A product of two shears: determinant 1 and trace 2 - h^2, so on the unit circle up to h = 2.
+    # The step is a product of two shears with determinant 1 and trace 2 - h^2: up to h = 2 the radius is 1.
     half_trace = 1 - step_size**2 / 2
     return max(abs(value) for value in pair(half_trace, half_trace**2 - 1))
 
@@ -184,7 +194,7 @@ def _extragradient_radius(step_size: float) -> float:
 
 
 def _optimistic_radius(step_size: float) -> float:
-    # The roots of r^2 - (1 + 2ih) r + ih.
+    # The eigenvalues are the roots of r^2 - (1 + 2ih) r + ih.
     half = (1 + 2j * step_size) / 2
     root = cmath.sqrt(half**2 - 1j * step_size)
     return max(abs(half + root), abs(half - root))
@@ -214,11 +224,11 @@ BILINEAR_METHODS: tuple[Method, ...] = tuple(
         ),
     )
 )
-"""``min_theta max_psi theta psi``: the same field under different steps, and with the players' gradients penalised."""
+"""Methods on the game ``min_theta max_psi theta psi``: different steps, and a penalty of the players' gradients."""
 
 
 def table(outcomes: list[Outcome]) -> str:
-    """The outcomes as a Markdown table."""
+    """Returns the outcomes as a Markdown table."""
     rows = [
         "| game | method | eigenvalues (autograd) | closed form | radius of a step | distance at the end | converges |",
         "|---|---|---|---|---|---|---|",
@@ -239,7 +249,7 @@ def table(outcomes: list[Outcome]) -> str:
 
 
 def _written(values: tuple[complex, ...] | list[complex] | None) -> str:
-    """Two eigenvalues in a cell: a conjugate pair by one sign, else both.
+    """Returns the text of a table cell: a conjugate pair with one ± sign, or two real eigenvalues.
 
     Example:
         >>> _written(pair(-0.25, -0.25)), _written(pair(-1.0, 0.25)), _written(None)

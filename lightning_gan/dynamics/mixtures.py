@@ -1,10 +1,9 @@
-"""Small GANs on mixtures of Gaussians in the plane: how many modes does a generator find under which regularizer?
+"""Small GANs on mixtures of Gaussians in the plane: the number of modes that a generator finds with each regularizer.
 
-The mixtures and the measure are as in Srivastava et al. 2017, arXiv:1705.07761, section 4.1, but within [-1, 1] and
-with one deviation of 0.02 for both: 8 Gaussians on a ring and 25 on a grid. A sample is of high quality within three
-standard deviations of a centre, and a mode is found if it has such a sample.
-
-Points are images of two channels and one pixel, so that the package's own loop trains these networks.
+The mixtures, 8 Gaussians on a ring and 25 on a grid, and the measure are those of Srivastava et al. 2017,
+arXiv:1705.07761, section 4.1, but the centres are in [-1, 1] and both standard deviations are 0.02. A sample is of high
+quality if it is within three standard deviations of a centre, and a mode is found if it has such a sample. Points are
+images of two channels and one pixel, so that the package's own loop can train these networks.
 """
 
 import logging
@@ -41,13 +40,13 @@ LEARNING_RATE = 0.003
 
 @dataclass(frozen=True, kw_only=True)
 class Mixture:
-    """Gaussians of equal weight.
+    """A mixture of Gaussians of equal weight in the plane.
 
     Attributes:
-        name: of the mixture.
-        centres: where the Gaussians are.
-        deviation: standard deviation of each.
-        batches: how long the study trains on it.
+        name: name of the mixture.
+        centres: coordinates of the Gaussians' centres.
+        deviation: standard deviation of each Gaussian.
+        batches: number of batches for which the study trains on it.
     """
 
     name: str
@@ -56,7 +55,7 @@ class Mixture:
     batches: int
 
     def draw(self, count: int, *, seed: int) -> Images:
-        """`count` points as images of two channels and one pixel."""
+        """Draws `count` points as images of two channels and one pixel, `count 2 1 1`."""
         generator = torch.Generator().manual_seed(seed)
         centres = torch.tensor(self.centres)
         chosen = centres[torch.randint(len(centres), (count,), generator=generator)]
@@ -80,7 +79,7 @@ MIXTURES = (RING, GRID)
 
 
 def coverage(samples: Float[Tensor, "batch 2"], mixture: Mixture) -> tuple[int, float]:
-    """Modes found, and the share of samples within three standard deviations of a centre.
+    """Returns the number of modes found, and the share of samples within three standard deviations of a centre.
 
     Example:
         >>> coverage(torch.tensor([[1.0, 0.0], [1.0, 0.05], [0.0, 0.0], [-1.0, 0.01]]), RING)
@@ -92,7 +91,7 @@ def coverage(samples: Float[Tensor, "batch 2"], mixture: Mixture) -> tuple[int, 
 
 
 class MixtureGenerator(nn.Module):
-    """Latents to points: three hidden layers."""
+    """A generator with three hidden layers; it maps latents, `batch 2`, to points, `batch 2 1 1`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -104,12 +103,13 @@ class MixtureGenerator(nn.Module):
         )  # fmt: skip
 
     def forward(self, latents: Latents) -> Images:
+        """Returns points, `batch 2 1 1`."""
         points: Tensor = self.layers(latents)
         return rearrange(points, "batch coordinates -> batch coordinates 1 1")
 
 
 class MixtureCritic(nn.Module):
-    """Points to a score: three hidden layers, without normalization, which gradient penalties need."""
+    """A discriminator with three hidden layers; it has no normalization, because gradient penalties do not allow it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -122,12 +122,18 @@ class MixtureCritic(nn.Module):
         )  # fmt: skip
 
     def forward(self, images: Images) -> Logits:
+        """Returns logits, `batch 1`, of points, `batch 2 1 1`."""
         logits: Logits = self.layers(images)
         return logits
 
 
 class MixtureBatches(IterableDataset[Tensor]):
-    """Endless batches of a mixture, a function of the seed and the batch's number."""
+    """Endless batches of a mixture; each is a function of the seed and of its number.
+
+    Args:
+        mixture: mixture to draw from.
+        seed: seed of the batches.
+    """
 
     def __init__(self, mixture: Mixture, *, seed: int) -> None:
         self.mixture, self.seed = mixture, seed
@@ -141,11 +147,11 @@ class MixtureBatches(IterableDataset[Tensor]):
 
 @dataclass(frozen=True, kw_only=True)
 class Contender:
-    """A way of training.
+    """A regularizer to compare.
 
     Attributes:
-        name: of the regularizer.
-        callbacks: what joins the trainer; they hold state, so a contender trains once.
+        name: name of the regularizer.
+        callbacks: callbacks to add to the trainer; they have state, so that a contender can be trained only once.
     """
 
     name: str
@@ -153,7 +159,7 @@ class Contender:
 
 
 def contenders() -> list[Contender]:
-    """Everything that is compared, fresh."""
+    """Returns all regularizers to compare, with new callbacks."""
     return [
         Contender(name="no regularizer"),
         Contender(name="consensus, γ = 0.1", callbacks=(ConsensusOptimization(gamma=0.1),)),
@@ -164,14 +170,14 @@ def contenders() -> list[Contender]:
 
 @dataclass(frozen=True, kw_only=True)
 class MixtureOutcome:
-    """What a training ended with.
+    """The result of one training.
 
     Attributes:
-        mixture: the data.
+        mixture: mixture that the networks were trained on.
         regularizer: name of the contender.
-        samples: points of the averaged generator.
-        modes_found: of the mixture's modes.
-        high_quality: share of the samples that are near a centre.
+        samples: points sampled from the generator with averaged weights.
+        modes_found: number of the mixture's modes that the samples cover.
+        high_quality: share of the samples within three standard deviations of a centre, in [0, 1].
     """
 
     mixture: Mixture
@@ -184,7 +190,15 @@ class MixtureOutcome:
 def train(
     mixture: Mixture, contender: Contender, *, batches: int, seed: int, sample_count: int = 2500
 ) -> MixtureOutcome:
-    """Train two small networks and sample the generator's average."""
+    """Trains two small networks and samples from the generator with averaged weights.
+
+    Args:
+        mixture: mixture to train on.
+        contender: regularizer to train with.
+        batches: number of training batches.
+        seed: seed of the weights, the data and the latents.
+        sample_count: number of points to sample after training.
+    """
     torch.manual_seed(derived_seed(seed, "weights"))
     optimizer = partial(GANAdam, lr=LEARNING_RATE)
     gan = GAN(
@@ -219,9 +233,15 @@ def train(
 
 
 def compare(mixtures: tuple[Mixture, ...], *, seed: int, share_of_batches: float = 1.0) -> list[MixtureOutcome]:
-    """Every contender on every mixture, in a process for each core: the networks are too small to use several."""
+    """Trains with every contender on every mixture, each in one process, because the networks cannot use several cores.
+
+    Args:
+        mixtures: mixtures to train on.
+        seed: seed of every training.
+        share_of_batches: share of the mixtures' number of batches to train for, in (0, 1].
+    """
     trainings = [(mixture, contender) for mixture in mixtures for contender in contenders()]
-    # Started anew rather than forked: a fork of a process with threads may hang.
+    # Processes are spawned and not forked, because a fork of a process with threads may hang.
     with ProcessPoolExecutor(
         max_workers=min(len(trainings), os.cpu_count() or 1),
         mp_context=multiprocessing.get_context("spawn"),
@@ -237,7 +257,7 @@ def compare(mixtures: tuple[Mixture, ...], *, seed: int, share_of_batches: float
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Inside, Lightning does not announce what hardware there is, and gives no advice on loaders."""
+    """Turns off Lightning's messages about hardware and its warnings about loaders, inside the `with` block."""
     logger = logging.getLogger("lightning.pytorch")
     level = logger.level
     logger.setLevel(logging.WARNING)
@@ -250,7 +270,7 @@ def quiet() -> Iterator[None]:
 
 
 def table(outcomes: list[MixtureOutcome]) -> str:
-    """The outcomes as a Markdown table."""
+    """Returns the outcomes as a Markdown table."""
     rows = ["| mixture | regularizer | modes found | samples of high quality |", "|---|---|---|---|"]
     rows += [
         f"| {outcome.mixture.name} | {outcome.regularizer} | {outcome.modes_found} of {len(outcome.mixture.centres)} "

@@ -1,4 +1,7 @@
-"""Imitation learning and policies: VAIL, GAIL, VAIRL, PPO, and all that only they need. Nothing else imports it."""
+"""Imitation learning: VAIL, GAIL, VAIRL and PPO, and everything that only they need.
+
+No other part of the package imports this one.
+"""
 
 from lightning_gan.imitation.demonstrations import Demonstrations
 from lightning_gan.imitation.episode_returns import EpisodeReturns

@@ -1,4 +1,4 @@
-"""A rollout: some environments from their beginnings on, with the actions of an agent."""
+"""Collection of a rollout: an agent acts in several environments from their initial states on."""
 
 from collections.abc import Sequence
 from dataclasses import fields
@@ -19,13 +19,21 @@ from lightning_gan.tensors.seeds import derived_seed
 def action_noise(
     steps: int, environments: int, action_size: int, *, seed: int, rollout: int, dtype: torch.dtype
 ) -> Float[Tensor, "{steps} {environments} {action_size}"]:
-    """What makes the actions of a rollout random: uniform in (0, 1), on the CPU.
+    """Returns the noise of a rollout's random actions, uniform in (0, 1), on the CPU.
 
-    It is drawn for the environments of all processes, of which each takes its own.
+    It is drawn for the environments of all processes, and each process uses the part of its own environments.
+
+    Args:
+        steps: number of steps per rollout.
+        environments: number of environments over all processes.
+        action_size: number of values in a continuous action, or number of discrete actions.
+        seed: seed of the data.
+        rollout: number of the rollout, from 0 on.
+        dtype: type of the noise.
     """
     generator = torch.Generator().manual_seed(derived_seed(seed, "actions", rollout))
     noise = torch.rand(steps, environments, action_size, generator=generator, dtype=dtype)
-    # Never 0 or 1, of which inverse distribution functions make infinities.
+    # Never 0 or 1, for which inverse distribution functions are infinite.
     edge = torch.finfo(dtype).eps / 2
     return noise.clamp(edge, 1 - edge)
 
@@ -38,13 +46,15 @@ def act(
     *,
     seeds: Sequence[int],
 ) -> Rollout:
-    """Every environment from its beginning on, for as many steps as there is noise, on its device and in its precision.
+    """Resets all environments, lets the agent act for `steps` steps, and returns the rollout.
+
+    The rollout has the device and the precision of the noise.
 
     Args:
-        agent: decides.
-        environments: are reset first.
-        noise: see `Agent.act`.
-        seeds: of the environments' beginnings, one for each.
+        agent: the model that chooses actions.
+        environments: the environments to step.
+        noise: uniform noise in (0, 1) for the agent's random actions.
+        seeds: seed of each environment's initial state.
     """
 
     def seen(numbers: ndarray) -> Tensor:
@@ -82,7 +92,7 @@ def act(
 
 
 def of_all_processes(rollout: Rollout, strategy: Strategy) -> Rollout:
-    """The rollout as one process would have it that had stepped all environments."""
+    """Gathers the rollouts of all processes: the result is as if one process had stepped all environments."""
 
     def whole(field: Tensor) -> Tensor:
         # As numbers, because not every backend sends booleans.

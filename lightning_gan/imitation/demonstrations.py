@@ -1,4 +1,4 @@
-"""Demonstrations: whole episodes of an expert in an environment, as a file and as single steps to learn from."""
+"""Demonstrations: an expert's whole episodes in an environment, saved in a file and used as single transitions."""
 
 import json
 from abc import ABC, abstractmethod
@@ -19,7 +19,7 @@ from lightning_gan.imitation.environments import Environment, EnvironmentFacts, 
 from lightning_gan.imitation.transitions import Transitions
 
 EMBEDDED = {"cartpole": "CartPole-v1", "pendulum": "Pendulum-v1"}
-"""Demonstrations that come with the package, by name, and their environments."""
+"""Names of the demonstrations that come with the package, and the ids of their environments."""
 
 ARRAYS: dict[str, type] = {
     "observations": np.float32,
@@ -29,21 +29,21 @@ ARRAYS: dict[str, type] = {
     "lengths": np.int64,
     "returns": np.float64,
 }
-"""What a file holds, beside "environment": its id, options and physics as JSON."""
+"""Names and types of the arrays in a file. It also has "environment", its id, options and physics as JSON."""
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
 class Demonstrations:
-    """Whole episodes, one behind the other; a row per step.
+    """Whole episodes, one after the other, with a row for each step.
 
     Attributes:
-        environment: where they were played.
-        observations: before each step.
-        actions: as the expert decided: numbers, or one-hot rows of discrete actions.
-        next_observations: after each step; of the episode that ends there, not of the next one.
-        terminated: the episode ended there in a terminal state.
-        lengths: steps of each episode.
+        environment: environment in which they were played.
+        observations: observation before each step.
+        actions: action that the expert chose in each step: its values, or the one-hot row of a discrete action.
+        next_observations: observation after each step; at the end of an episode, its last observation.
+        terminated: whether the episode ended in a terminal state after the step.
+        lengths: number of steps of each episode.
         returns: undiscounted sum of the environment's own rewards in each episode.
     """
 
@@ -60,7 +60,12 @@ class Demonstrations:
 
     @staticmethod
     def of_episodes(environment: Environment, episodes: Sequence[Episode]) -> "Demonstrations":
-        """What was played, in single precision."""
+        """Returns the demonstrations made of some episodes, in single precision.
+
+        Args:
+            environment: environment in which they were played.
+            episodes: the episodes, at least one.
+        """
         ends = [np.arange(len(episode)) == len(episode) - 1 for episode in episodes]
         return Demonstrations(
             environment=environment,
@@ -73,15 +78,15 @@ class Demonstrations:
         )
 
     def first(self, episodes: int) -> "Demonstrations":
-        """Those of the first so many episodes.
+        """Returns the demonstrations of the first `episodes` episodes.
 
         Raises:
-            ValueError: if there are fewer, or none is asked for.
+            ValueError: if `episodes` is less than 1, or there are fewer episodes.
         """
         if not 1 <= episodes <= len(self.lengths):
             raise ValueError(
                 f"number_of_demonstrations={episodes}: there are {len(self.lengths)} episodes of "
-                f"{self.environment.id}; give 1 to {len(self.lengths)}, or leave it out for all"
+                f"{self.environment.id}; give 1 to {len(self.lengths)}, or leave it out to use all"
             )
         steps = int(self.lengths[:episodes].sum())
         return Demonstrations(
@@ -95,7 +100,7 @@ class Demonstrations:
         )
 
     def transitions(self) -> Transitions:
-        """All steps, in order, with zeros for what only a policy in training knows."""
+        """Returns all steps in order, with zeros for the values that only a policy in training has."""
         zeros = torch.zeros(len(self))
         return Transitions(
             observations=torch.from_numpy(self.observations),
@@ -109,39 +114,43 @@ class Demonstrations:
         )
 
     def save(self, path: Path) -> None:
-        """Writes a compressed file, which is never half written."""
+        """Writes a compressed .npz file under a temporary name and renames it, so that it is never incomplete."""
         with written_whole(path) as stream:
             arrays: dict[str, Any] = {name: getattr(self, name) for name in ARRAYS}
             np.savez_compressed(stream, environment=np.array(json.dumps(self.environment.as_dict())), **arrays)
 
     def check_fits(self, environment: Environment, facts: EnvironmentFacts) -> None:
-        """Refuse those of another environment. Other options and physics are no obstacle.
+        """Checks that the demonstrations are from this environment; options and physics may be different.
+
+        Args:
+            environment: environment in which a policy is to be trained.
+            facts: its sizes of observations and actions.
 
         Raises:
-            ValueError: naming the difference.
+            ValueError: if the id or a size is different.
         """
         if self.environment.id != environment.id:
             raise ValueError(
                 f"the demonstrations are of {self.environment.id} and the environment is {environment.id}; "
-                "give demonstrations of the same"
+                f"give demonstrations of {environment.id}, or set the data's environment to {self.environment.id}"
             )
         sizes = self.observations.shape[1], self.actions.shape[1]
         if sizes != (facts.observation_size, facts.action_size):
             raise ValueError(
-                f"the demonstrations have {sizes[0]} observed numbers and {sizes[1]} of actions, but "
+                f"the demonstrations have observations of size {sizes[0]} and actions of size {sizes[1]}, but "
                 f"{environment.described} has {facts.observation_size} and {facts.action_size}; "
                 "record them in the environment as it is now"
             )
 
 
 def load_demonstrations(source: str) -> Demonstrations:
-    """Those of a file, or those that come with the package by name.
+    """Loads demonstrations from a file, or those that come with the package by their name.
 
     Args:
-        source: path of an .npz that `Demonstrations.save` wrote, or "cartpole" or "pendulum".
+        source: path of an .npz file that `Demonstrations.save` wrote, or "cartpole" or "pendulum".
 
     Raises:
-        ValueError: if there is no such file, or it holds something else.
+        ValueError: if there is no such file, or it is not a file of demonstrations or is damaged.
     """
     if source in EMBEDDED:
         with files("lightning_gan.imitation").joinpath(f"demonstrations_{source}.npz").open("rb") as stream:
@@ -149,7 +158,7 @@ def load_demonstrations(source: str) -> Demonstrations:
     path = Path(source)
     if not path.is_file():
         raise ValueError(
-            f"there are no demonstrations {source!r}: give the path of an .npz that RecordDemonstrations wrote, "
+            f"there are no demonstrations {source!r}: give the path of an .npz file that RecordDemonstrations wrote, "
             f"or one of {', '.join(EMBEDDED)}, which come with the package"
         )
     with path.open("rb") as stream:
@@ -168,21 +177,21 @@ def _read(stream: Any, source: str) -> Demonstrations:
     steps = {len(found[name]) for name in ("observations", "actions", "next_observations", "terminated")}
     if steps != {int(found["lengths"].sum())} or len(found["lengths"]) != len(found["returns"]) or steps == {0}:
         raise ValueError(
-            f"{source} is damaged: it has {sorted(steps)} steps in {found['lengths'].sum()} of "
-            f"{len(found['lengths'])} episodes, and {len(found['returns'])} returns; record it anew"
+            f"{source} is damaged: it has arrays of {sorted(steps)} steps, lengths of {found['lengths'].sum()} "
+            f"steps in {len(found['lengths'])} episodes, and {len(found['returns'])} returns; record it anew"
         )
     return Demonstrations(environment=environment, **found)
 
 
 class ProvidesEnvironment(ABC):
-    """Data that come from acting in an environment: what callbacks ask a data module for."""
+    """Interface of data modules that have an environment, for callbacks."""
 
     @property
     @abstractmethod
     def environment(self) -> Environment:
-        """Where the policy acts."""
+        """The environment in which the policy acts."""
 
     @property
     @abstractmethod
     def demonstrations(self) -> Demonstrations | None:
-        """What an expert did there; None for none."""
+        """The expert's demonstrations, or None if there are none."""

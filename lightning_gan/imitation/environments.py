@@ -1,7 +1,7 @@
-"""Environments to act in: gymnasium's, several at once, also with changed physics; and whole episodes in them.
+"""gymnasium's environments: several side by side, with changed physics, and whole episodes in them.
 
-gymnasium is imported only here and only when an environment is made, so that everything else does without it.
-Observations are flat numbers. Actions are flat numbers too, or one-hot rows of discrete ones.
+gymnasium is imported only in this file, when an environment is made; the rest of the package works without it.
+Observations are vectors. Actions are vectors, too, or one-hot rows of discrete actions.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,15 +18,16 @@ if TYPE_CHECKING:
     from gymnasium import Env, Space
 
 Observations: TypeAlias = Float[ndarray, "environments observation"]
-"""What environments show, a row for each."""
+"""Observations of several environments, a row for each."""
 Actions: TypeAlias = Float[ndarray, "environments action"]
-"""What to do in them: numbers, clipped to the environment's bounds, or rows whose largest entry is the action."""
+"""A row for each environment: continuous actions, which are clipped to its bounds, or scores of discrete actions, of
+which the action with the largest score is taken."""
 Decide: TypeAlias = Callable[[Observations], Actions]
-"""A policy: any number of observations to as many actions."""
+"""A policy: it maps any number of observations to as many actions."""
 
 
 def gymnasium_module() -> Any:
-    """gymnasium.
+    """Returns the module gymnasium.
 
     Raises:
         ValueError: if it is not installed.
@@ -44,13 +45,14 @@ def gymnasium_module() -> Any:
 @final
 @dataclass(frozen=True, kw_only=True)
 class Environment:
-    """Which environment, and how it differs from what its name stands for.
+    """An environment's id and its changes.
 
     Args:
-        id: gymnasium's name of it.
-        options: arguments of its constructor, such as {"g": 12.0} for Pendulum-v1.
-        physics: numbers to set on the environment once it is made, such as {"length": 1.0, "polemass_length": 0.1} for
-            CartPole-v1. What its constructor has computed from others is not computed anew: give it too.
+        id: gymnasium's id of the environment.
+        options: keyword arguments of its constructor, such as {"g": 12.0} for Pendulum-v1.
+        physics: numerical attributes to set on the environment once it is made, such as
+            {"length": 1.0, "polemass_length": 0.1} for CartPole-v1. Attributes that its constructor derives from others
+            are not computed again and must be given, too.
     """
 
     id: str = "CartPole-v1"
@@ -58,28 +60,31 @@ class Environment:
     physics: dict[str, float] = field(default_factory=dict)
 
     def make(self) -> "Env[Any, Any]":
-        """A new one.
+        """Makes a new environment.
 
         Raises:
-            ValueError: if gymnasium does not know or cannot make it, if it has no such physics, and for observations or
-                actions that are not flat.
+            ValueError: if gymnasium does not know or cannot make it, if it has no such numerical attribute, or if its
+                observations or actions are not vectors (or discrete actions).
         """
         gymnasium = gymnasium_module()
         try:
-            # Without the checker, which warns of what is no matter here and costs time in every step.
+            # The checker costs time in every step, and its warnings do not matter here.
             made: Env[Any, Any] = gymnasium.make(self.id, disable_env_checker=True, **self.options)
         except gymnasium.error.DependencyNotInstalled as error:
             raise ValueError(f"{self.id} needs more: pip install 'lightning-gan[mujoco]' ({error})") from error
         except (gymnasium.error.Error, TypeError, ImportError) as error:
             with_options = f" with the options {self.options}" if self.options else ""
-            raise ValueError(f"gymnasium cannot make {self.id!r}{with_options}: {error}") from error
+            raise ValueError(
+                f"gymnasium cannot make {self.id!r}{with_options}: {error}; give an id of gymnasium and options that "
+                "its constructor has"
+            ) from error
         self._change_physics(made.unwrapped)
         self._check_spaces(made)
         return made
 
     @property
     def described(self) -> str:
-        """Its name, and how it differs.
+        """The id, with the changes in brackets.
 
         Example:
             >>> Environment(id="CartPole-v1", physics={"length": 1.0}).described
@@ -89,7 +94,7 @@ class Environment:
         return f"{self.id} ({changes})" if changes else self.id
 
     def as_dict(self) -> dict[str, Any]:
-        """Its settings as plain data."""
+        """Returns the settings as a dictionary of plain data."""
         return asdict(self)
 
     def _change_physics(self, unwrapped: Any) -> None:
@@ -108,20 +113,24 @@ class Environment:
         spaces = gymnasium_module().spaces
         observations, actions = made.observation_space, made.action_space
         if not (isinstance(observations, spaces.Box) and len(observations.shape) == 1):
-            raise ValueError(f"{self.id} shows {observations}; policies here see one flat Box of numbers")
+            raise ValueError(
+                f"{self.id} has the observation space {observations}; give an environment with a one-dimensional Box"
+            )
         if not (isinstance(actions, spaces.Discrete) or (isinstance(actions, spaces.Box) and len(actions.shape) == 1)):
-            raise ValueError(f"{self.id} takes {actions}; policies here give one flat Box of numbers, or a Discrete")
+            raise ValueError(
+                f"{self.id} has the action space {actions}; give an environment with a one-dimensional Box or Discrete"
+            )
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
 class EnvironmentFacts:
-    """What a policy has to know of an environment.
+    """The sizes of an environment's observations and actions.
 
     Attributes:
-        observation_size: numbers that it sees.
-        action_size: numbers that it gives, or how many discrete actions there are.
-        discrete_actions: whether they are discrete.
+        observation_size: number of values in an observation.
+        action_size: number of values in a continuous action, or number of discrete actions.
+        discrete_actions: whether actions are discrete.
     """
 
     observation_size: int
@@ -130,7 +139,7 @@ class EnvironmentFacts:
 
 
 def facts_of(environment: Environment) -> EnvironmentFacts:
-    """The facts, of an environment that is made for it."""
+    """Makes an environment, reads the sizes of its observations and actions, and closes it."""
     made = environment.make()
     facts = _facts(made)
     made.close()
@@ -148,7 +157,12 @@ def _facts(made: "Env[Any, Any]") -> EnvironmentFacts:
 
 
 def taken(space: "Space[Any]", actions: Actions) -> list[Any]:
-    """Actions as the environments take them: indices of discrete ones, or numbers within bounds."""
+    """Returns actions as gymnasium takes them: indices of discrete actions, or continuous actions clipped to bounds.
+
+    Args:
+        space: action space of the environment.
+        actions: a row for each environment.
+    """
     spaces = gymnasium_module().spaces
     if isinstance(space, spaces.Discrete):
         return [int(space.start) + index for index in actions.argmax(axis=1).tolist()]
@@ -156,14 +170,14 @@ def taken(space: "Space[Any]", actions: Actions) -> list[Any]:
 
 
 class Step(NamedTuple):
-    """What a step did in each environment.
+    """The result of one step in each environment.
 
     Attributes:
-        observations: to act on next; where an episode has ended, of the one that begins.
-        next_observations: after the step; where an episode has ended, its last.
-        rewards: the environment's own.
-        terminated: an episode ended in a terminal state.
-        truncated: an episode was cut off for its length; False where it terminated as well.
+        observations: observation for the next action; where an episode has ended, the first one of the next episode.
+        next_observations: observation after the step; where an episode has ended, its last one.
+        rewards: the environment's own reward.
+        terminated: whether the episode ended in a terminal state.
+        truncated: whether the episode was cut off for its length; False where it also ended in a terminal state.
     """
 
     observations: Observations
@@ -175,16 +189,16 @@ class Step(NamedTuple):
 
 @final
 class Environments:
-    """Several environments of a kind, stepped one after the other. Where an episode ends, the next begins at once.
+    """Several equal environments, stepped one after the other. When an episode ends, the next one begins at once.
 
-    Everything that happens is a function of the seeds that `reset` is given and of the actions.
+    All results are a function of the seeds given to `reset` and of the actions.
 
     Args:
-        environment: which.
-        count: how many.
+        environment: environment to make.
+        count: number of environments, at least 1.
 
     Raises:
-        ValueError: if there is none, or one cannot be made.
+        ValueError: if `count` is less than 1, or the environment cannot be made.
     """
 
     def __init__(self, environment: Environment, *, count: int) -> None:
@@ -198,11 +212,15 @@ class Environments:
         return len(self._made)
 
     def reset(self, seeds: Sequence[int]) -> Observations:
-        """Begins an episode in every environment; a seed for each."""
+        """Begins an episode in every environment, and returns the first observations.
+
+        Args:
+            seeds: a seed for each environment.
+        """
         return _rows([made.reset(seed=seed)[0] for made, seed in zip(self._made, seeds, strict=True)])
 
     def step(self, actions: Actions) -> Step:
-        """One step in each environment."""
+        """Takes one step in each environment."""
         outcomes = [
             made.step(action) for made, action in zip(self._made, taken(self._action_space, actions), strict=True)
         ]
@@ -217,27 +235,27 @@ class Environments:
         return Step(observations, next_observations, np.array(rewards, dtype=np.float64), ends, cut)
 
     def close(self) -> None:
-        """Let go of what they hold."""
+        """Closes the environments."""
         for made in self._made:
             made.close()
 
 
 def _rows(observations: Sequence[Shaped[ndarray, " observation"]]) -> Observations:
-    """One array, in double precision: MuJoCo's observations have it."""
+    """Returns one array in double precision, because MuJoCo's observations have double precision."""
     return np.stack(observations).astype(np.float64)
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
 class Episode:
-    """One whole episode; a row per step.
+    """One whole episode, with a row for each step.
 
     Attributes:
-        observations: before each step.
-        actions: as they were decided, not clipped.
-        next_observations: after each step.
-        rewards: the environment's own.
-        terminated: whether it ended in a terminal state, and not for its length.
+        observations: observation before each step.
+        actions: action that the policy chose in each step, not clipped.
+        next_observations: observation after each step.
+        rewards: the environment's own reward of each step.
+        terminated: whether the episode ended in a terminal state; if not, it was cut off for its length.
     """
 
     observations: Float[ndarray, "steps observation"]
@@ -266,13 +284,18 @@ class _Playing:
         self._steps: list[tuple[Any, Any, Any, float]] = []
 
     def step(self, decided: Any, action: Any) -> None:
-        """One step: what was decided, and the same as the environment takes it."""
+        """Takes one step.
+
+        Args:
+            decided: action as the policy chose it.
+            action: the same action as the environment takes it.
+        """
         shown, reward, terminated, truncated, _ = self.made.step(action)
         self._steps.append((self.observation, decided, shown, float(reward)))
         self.observation, self.terminated, self.ended = shown, bool(terminated), bool(terminated or truncated)
 
     def episode(self) -> Episode:
-        """What was played."""
+        """Returns the steps so far as an episode."""
         observations, actions, next_observations, rewards = zip(*self._steps, strict=True)
         return Episode(
             observations=_rows(observations),
@@ -286,17 +309,17 @@ class _Playing:
 def play(
     environment: Environment, decide: Decide, *, numbers: Iterable[int], seed: int, at_once: int = 16
 ) -> dict[int, Episode]:
-    """Whole episodes of a policy, by their numbers.
+    """Plays whole episodes with a policy, and returns them by their numbers.
 
-    How an episode begins is a function of `seed` and of its number alone: not of how many others are played, or
-    with whom. So is the whole episode if the policy decides by observations alone.
+    The initial state of an episode is a function of `seed` and of the episode's number; it does not depend on the other
+    episodes. The same holds for the whole episode if the policy's actions depend on observations alone.
 
     Args:
-        environment: where to play.
-        decide: the policy. As episodes end it is shown fewer observations.
-        numbers: of the episodes: 0, 1, ...
-        seed: of their beginnings, and of what the environment itself draws.
-        at_once: so many environments are stepped side by side.
+        environment: environment to play in.
+        decide: the policy; it gets fewer observations at a time as episodes end.
+        numbers: numbers of the episodes to play, such as 0, 1, ...
+        seed: seed of the initial states and of the environment's own random numbers.
+        at_once: number of environments that are stepped side by side.
 
     Raises:
         ValueError: if the environment cannot be made.
@@ -320,7 +343,7 @@ def play(
 
 
 def _next(ended: _Playing, waiting: Iterator[int], seed: int) -> list[_Playing]:
-    """The next episode in the environment of one that has ended, if any is left."""
+    """Begins the next episode in the environment of one that has ended; if none is left, closes the environment."""
     for number in waiting:
         return [_Playing(ended.made, number=number, seed=seed)]
     ended.made.close()
@@ -328,7 +351,12 @@ def _next(ended: _Playing, waiting: Iterator[int], seed: int) -> list[_Playing]:
 
 
 def random_policy(environment: Environment, *, seed: int) -> Decide:
-    """A policy that draws from the environment's action space, whatever it sees."""
+    """Returns a policy that draws from the environment's action space, independently of the observations.
+
+    Args:
+        environment: environment whose action space is used.
+        seed: seed of the actions.
+    """
     made = environment.make()
     space, facts = made.action_space, _facts(made)
     made.close()

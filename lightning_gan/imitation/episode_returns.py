@@ -1,4 +1,4 @@
-"""What a policy earns in its environment, beside an expert, chance, and other runs."""
+"""A callback that measures a policy's mean return and compares it with an expert, a random policy, and other runs."""
 
 import json
 import math
@@ -19,35 +19,37 @@ from lightning_gan.imitation.stage import agent_of, stage_of
 from lightning_gan.metrics.report import Record
 
 THIS = "policy"
-"""What the policy in training is called among the numbers."""
+"""Name of the trained policy among the metrics."""
 
 
 class Row(NamedTuple):
-    """One policy in the table: its name, and its mean return or why there is none."""
+    """One policy in the table: its name, and its mean return or the reason why there is none."""
 
     name: str
     earned: MeanReturn | str
 
 
 class EpisodeReturns(Measurement):
-    """Mean return of whole episodes with its 95 % confidence interval, beside an expert's and a random policy's.
+    """Measures the mean return of whole episodes with its 95 % confidence interval, and an expert's and a random one.
 
-    It measures every so many thousand transitions while fitting and at the end, and in `validate` and `test`. The
-    policy takes its likeliest actions (`Agent.decide`), and returns are undiscounted sums of the environment's own
-    rewards. The expert's are those of the data's demonstrations, if there are any. How an episode begins is a function
-    of `seed` and of its number, so that policies of equal seeds face the same beginnings; several ranks share the
+    It measures while fitting and at the end, and in `validate` and `test`. The policy takes its most likely actions
+    (`Agent.decide`). Returns are undiscounted sums of the environment's own rewards. The expert's returns are those of
+    the data's demonstrations, if there are any. The initial state of an episode is a function of `seed` and of the
+    episode's number, so that with equal seeds all policies start from the same states. Several ranks share the
     episodes.
 
     Results: `returns/...` in the loggers and in `trainer.callback_metrics` (a checkpoint may monitor
     `returns/policy`), `returns.json` in `trainer.default_root_dir`, and a table on the terminal.
 
     Args:
-        every_kimg: thousands of transitions between measurements while fitting; None measures at the end only.
-        episodes: to play, of the policy and of the random one; at least 2.
-        batch_size: environments to step side by side, on each rank; it changes nothing but the random policy.
-        compare: other runs to show in the table: name -> path of that run's `returns.json`.
-        seed: of the episodes' beginnings, and of the random policy.
-        name: what the loggers' names begin with, and the name of the JSON file.
+        every_kimg: number of thousands of transitions between measurements while fitting; None measures at the end
+            only.
+        episodes: number of episodes to play with the policy, and with the random policy; at least 2.
+        batch_size: number of environments to step side by side on each rank; it changes only the random policy's
+            results.
+        compare: other runs to show in the table, as a mapping from a name to the path of that run's `returns.json`.
+        seed: seed of the episodes' initial states, and of the random policy.
+        name: first part of the metrics' names, and name of the JSON file.
 
     Raises:
         ValueError: for settings out of range, a model without a policy, or data without an environment.
@@ -65,12 +67,14 @@ class EpisodeReturns(Measurement):
     ) -> None:
         super().__init__(every_kimg=every_kimg, batch_size=batch_size, seed=seed, name=name)
         if episodes < 2:
-            raise ValueError(f"EpisodeReturns: episodes={episodes} must be at least 2, or there is no interval")
+            raise ValueError(
+                f"EpisodeReturns: episodes={episodes} must be at least 2; one episode gives no confidence interval"
+            )
         self.episodes = episodes
         self.compare = compare or {}
         self._random: MeanReturn | None = None
 
-    # ------------------------------------------------------------------ what a measurement is
+    # ------------------------------------------------------------------ the measurement
 
     def check(self, module: LightningModule) -> None:
         agent_of(self.title, module)
@@ -78,11 +82,11 @@ class EpisodeReturns(Measurement):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         super().setup(trainer, pl_module, stage)
         stage_of(self.title, trainer, pl_module)
-        self._random = None  # another trainer may bring another environment
+        self._random = None  # another trainer may have another environment
         if isinstance(trainer.strategy, ModelParallelStrategy):
             raise ValueError(
-                "EpisodeReturns: episodes of different lengths end on every rank at another time, but sharded networks "
-                "need all ranks in every step; policies are small: use strategy='gan_ddp'"
+                "EpisodeReturns: episodes end after different numbers of steps on each rank, but sharded networks need "
+                "all ranks in every forward pass; use strategy='gan_ddp', because policies are small"
             )
 
     def measured(self, trainer: Trainer, module: LightningModule) -> Record:
@@ -118,7 +122,7 @@ class EpisodeReturns(Measurement):
     def _played(
         self, trainer: Trainer, module: LightningModule, environment: Environment, policy: Decide
     ) -> tuple[Tensor, Tensor]:
-        """Returns and lengths of all episodes, on every rank, which plays every so manieth."""
+        """Returns the returns and the lengths of all episodes, on every rank; each rank plays its share of them."""
         mine = range(trainer.global_rank, self.episodes, trainer.world_size)
         played = play(environment, policy, numbers=mine, seed=self.seed, at_once=self.batch_size)
         both = torch.zeros(2, self.episodes, dtype=torch.float64)
@@ -154,12 +158,17 @@ class EpisodeReturns(Measurement):
 
 
 def earned_by(name: str, numbers: dict[str, float]) -> MeanReturn:
-    """A policy's mean return among the numbers of a record."""
+    """Reads a policy's mean return from the metrics of a record."""
     return MeanReturn(numbers[name], numbers.get(f"{name}_interval", math.nan))
 
 
 def earned_elsewhere(path: Path, environment: Environment) -> MeanReturn | str:
-    """What another run has written last, or why that says nothing here."""
+    """Reads the last mean return from another run's `returns.json`, or returns the reason why it cannot be compared.
+
+    Args:
+        path: path of the file.
+        environment: environment of this run.
+    """
     if not path.exists():
         return f"not trained yet: python cli.py fit --config {path.parent.name}.yaml"
     try:
@@ -173,7 +182,7 @@ def earned_elsewhere(path: Path, environment: Environment) -> MeanReturn | str:
 
 
 def formatted(earned: MeanReturn) -> str:
-    """A mean return with its interval.
+    """Formats a mean return with its interval.
 
     Example:
         >>> formatted(MeanReturn(487.34, 8.06)), formatted(MeanReturn(-0.5, math.nan))
@@ -183,18 +192,18 @@ def formatted(earned: MeanReturn) -> str:
 
 
 def counted(episodes: int) -> str:
-    """A number of episodes, in words."""
+    """Returns "1 episode" or, for other numbers, such as "2 episodes"."""
     return "1 episode" if episodes == 1 else f"{episodes} episodes"
 
 
 def returns_table(rows: list[Row], *, title: str, scale: tuple[float, float] | None, settings: dict[str, Any]) -> str:
-    """Policies as aligned plain text, with normalised scores if there is a scale.
+    """Returns a table of policies as aligned plain text, with normalised scores if there is a scale.
 
     Args:
         rows: the policies.
         title: the first line.
-        scale: the mean returns of the random policy and of the expert.
-        settings: for the last line.
+        scale: mean returns of the random policy and of the expert; None leaves the scores out.
+        settings: names and values of settings to show in the last line.
 
     Example:
         >>> rows = [Row("VAIL", MeanReturn(75.0, 2.0)), Row("GAIL", "not trained yet")]

@@ -1,12 +1,11 @@
-"""The game of imitation: a critic tells an expert's steps from a policy's, and its opinion is the policy's reward.
+"""The base class of GAIL (arXiv:1606.03476), VAIL and VAIRL (arXiv:1810.00821), and of PPO (arXiv:1707.06347).
 
-GAIL (Ho and Ermon 2016, arXiv:1606.03476), VAIL and VAIRL (Peng et al. 2019, arXiv:1810.00821). The generator is the
-policy with its value function. No gradient flows from the critic to it, because the environment lies between them: the
-policy's turn is a step of proximal policy optimization (PPO, arXiv:1707.06347) on advantages that `judge` computed from
-what the critic thought of a whole rollout. So its cost has no "adversarial" term, but "surrogate", "value" and
-"entropy".
+The discriminator distinguishes an expert's transitions from a policy's. The generator is the policy with its value
+network. No gradient flows from the discriminator to it, because the environment is between them. The policy's turn is a
+step of PPO on advantages that `judge` computes from the discriminator's output for a whole rollout. So the policy's
+cost has the terms "surrogate", "value" and "entropy" instead of "adversarial".
 
-A batch is `(real_rows, policy_rows)`, both `imitation.Transitions.packed`; `data.Rollouts` yields them.
+A batch is `(expert_rows, policy_rows)`, both made by `Transitions.packed`; `Rollouts` yields such batches.
 """
 
 from abc import abstractmethod
@@ -35,7 +34,7 @@ from lightning_gan.tensors.shapes import FakeImages, FakeLatents, Images, Labels
 
 
 def transitions_of(rollout: Rollout) -> Transitions:
-    """The steps of a rollout, the environments of the first step first; advantages and returns are not known yet."""
+    """Returns the steps of a rollout, the environments of the first step first, with advantages and returns of 0."""
     return Transitions(
         observations=rearrange(
             rollout.observations, "steps environments observation -> (steps environments) observation"
@@ -61,7 +60,16 @@ def policy_network(
     action_bound: float,
     proximal: ProximalObjective,
 ) -> Policy:
-    """The policy of all models here; arguments are as in each of them, `width` is their `policy_width`."""
+    """Makes the policy network and the value network of a model.
+
+    Args:
+        observation_size: number of values in an observation.
+        action_size: number of values in a continuous action, or number of discrete actions.
+        discrete_actions: whether actions are discrete and given as one-hot rows.
+        width: width of both hidden layers of each network.
+        action_bound: largest absolute value of a continuous action that the environment accepts.
+        proximal: settings of the policy's PPO objective.
+    """
     actions: ActionDistribution
     if discrete_actions:
         actions = CategoricalActions(action_size=action_size)
@@ -77,10 +85,10 @@ def policy_network(
 
 @dataclass(frozen=True, kw_only=True)
 class ExpertAndPolicy(Reals):
-    """A batch: the expert's transitions as the critic sees them, and as many of the policy.
+    """A batch: the expert's transitions as the discriminator's inputs, and as many transitions of the policy.
 
     Attributes:
-        policy: what the policy did.
+        policy: the policy's transitions.
     """
 
     policy: Transitions
@@ -88,11 +96,11 @@ class ExpertAndPolicy(Reals):
 
 @dataclass(frozen=True, kw_only=True)
 class CodeNoise(Draws):
-    """Standard normal noise for the critic's codes; None for a critic without a code.
+    """Standard normal noise for the discriminator's codes.
 
     Attributes:
-        real_code_noise: of the expert's transitions, `batch code_size`.
-        fake_code_noise: of the policy's.
+        real_code_noise: noise of the codes of the expert's transitions, `batch code_size`; None without a bottleneck.
+        fake_code_noise: noise of the codes of the policy's transitions, `batch code_size`; None without a bottleneck.
     """
 
     real_code_noise: FakeLatents | None
@@ -101,33 +109,32 @@ class CodeNoise(Draws):
 
 @dataclass(frozen=True, kw_only=True)
 class TransitionDraws(CodeNoise):
-    """What a turn is about: steps of the policy.
+    """The policy's transitions for one turn, and the noise for the discriminator's codes.
 
     Attributes:
-        transitions: what the policy did, in part earlier policies.
+        transitions: the policy's transitions; in a discriminator's turn some may be from earlier policies.
     """
 
     transitions: Transitions
 
 
 class ImitationGAN(GAN, Agent):
-    """A policy, and a critic of transitions whose opinion it is paid for.
+    """A policy, and a discriminator of transitions whose output is the policy's reward.
 
-    A model says which columns of a transition the critic sees, and what it pays for a rollout. The critic takes maps
-    `batch columns 1 1`, as all vectors here that stand for images, and returns `batch 1`; a critic with a bottleneck
-    takes the noise of its code as a second argument and uses the code's mean where there is none.
-
-    Arguments that are not listed are as in the models.
+    Subclasses define the discriminator's input (`columns`) and the rewards of a rollout (`rewards`). The discriminator
+    takes `batch columns 1 1` and returns logits, `batch 1`. A discriminator with a bottleneck takes the noise of its
+    code as a second argument; without this argument it uses the mean of the code.
 
     Args:
-        policy: the generator.
+        policy: the generator, a policy network with its value network.
         critic: the discriminator.
-        code_size: numbers of noise that the critic's code takes for a transition; 0 for a critic without a bottleneck.
-        training: only the discriminator's half of its loss is used; None is the logistic one, eq. 1 of the first GAN,
-            which GAIL has.
-
-    Raises:
-        ValueError: for batches that do not hold two sets of transitions.
+        observation_size: number of values in an observation.
+        action_size: number of values in a continuous action, or number of discrete actions.
+        code_size: number of noise values that the discriminator's code takes for a transition; 0 without a bottleneck.
+        replay: settings of the buffer of earlier policies' transitions on which the discriminator keeps training.
+        proximal: settings of the policy's PPO objective.
+        training: settings of training. Only the discriminator's part of its loss is used; a loss of None is the
+            logistic one, eq. 1 of the first GAN paper, which GAIL uses.
     """
 
     makes_images: ClassVar[bool] = False
@@ -163,46 +170,53 @@ class ImitationGAN(GAN, Agent):
         self.replay = replay
         self.replay_buffer = ReplayBuffer(size=replay.size, columns=columns) if replay.size else None
 
-    # ------------------------------------------------------------------ what models say
+    # ------------------------------------------------------------------ defined by subclasses
 
     @abstractmethod
     def columns(self, transitions: Transitions) -> Float[Tensor, "batch columns"]:
-        """What the critic sees of transitions."""
+        """Returns the discriminator's inputs for some transitions."""
 
     @abstractmethod
     def rewards(self, rollout: Rollout) -> Float[Tensor, "steps environments"]:
-        """What the policy is paid for each step. The critic is in evaluation mode."""
+        """Returns the policy's reward of each step; the discriminator is in evaluation mode when this is called."""
 
-    # ------------------------------------------------------------------ the game
+    # ------------------------------------------------------------------ turns
 
     def prepare(self, batch: Sequence[Tensor]) -> ExpertAndPolicy:  # type: ignore[override]
-        """The expert's transitions as the critic sees them, and the policy's as they are."""
+        """Returns the expert's transitions as the discriminator's inputs, and the policy's transitions.
+
+        Raises:
+            ValueError: if the batch does not have equal numbers of both.
+        """
         expert, policy = batch
         if len(expert) != len(policy):
             raise ValueError(
                 f"a batch holds {len(expert)} transitions of an expert and {len(policy)} of the policy; "
-                "it needs as many of either"
+                "it needs equal numbers, as lightning_gan.imitation.Rollouts gives"
             )
         return ExpertAndPolicy(images=self._maps(self._unpacked(expert)), labels=None, policy=self._unpacked(policy))
 
     def draw_rows(self, count: int, random: torch.Generator) -> CodeNoise:
-        """No latents: a policy's fakes are what it did. For critics with a code the noise of real and fake codes."""
+        """Draws the noise of the codes of real and fake transitions; there are no latents."""
         noise = torch.randn(count, 2 * self.code_size, generator=random, device=random.device)
         of_real, of_fake = torch.split(noise, self.code_size, dim=1) if self.code_size else (None, None)
         return CodeNoise(latents=noise[:, :0], labels=None, real_code_noise=of_real, fake_code_noise=of_fake)
 
     def draw(self, player: Player, reals: Reals, *, batch: Reals, turn: int, left: Leftover) -> TransitionDraws:
-        """The policy's transitions for a turn.
+        """Returns the policy's transitions for a turn.
 
-        Turns that share a batch get a piece of it each; the policy's turn gets the last piece, or the last
+        Turns that share a batch get one piece of it each. The policy's turn gets the last piece, or the last
         `generator_batch_multiple` pieces.
+
+        Raises:
+            ValueError: if the batch has fewer than `generator_batch_multiple` pieces.
         """
         noise = super().draw(player, reals, batch=batch, turn=turn, left=left)
         assert isinstance(noise, CodeNoise) and isinstance(batch, ExpertAndPolicy)
         end = min(turn + 1, self.settings.pieces) * len(reals)
         if end < len(noise):
             raise ValueError(
-                f"generator_batch_multiple={self.settings.generator_batch_multiple} asks for {len(noise)} transitions "
+                f"generator_batch_multiple={self.settings.generator_batch_multiple} needs {len(noise)} transitions "
                 f"of the policy and a batch has {end}; lower it to the number of turns that share a batch"
             )
         transitions = batch.policy.rows(end - len(noise), end)
@@ -219,45 +233,50 @@ class ImitationGAN(GAN, Agent):
     def _with_replayed(
         self, rows: Float[Tensor, "batch columns"], buffer: ReplayBuffer, *, turn: int
     ) -> Float[Tensor, "batch columns"]:
-        """Rows of earlier policies in the place of a share of these, evenly spread, so that slices have their share."""
+        """Replaces a share of the rows by rows from the buffer, evenly spread, so that each slice has this share."""
         places = self.replay.places(len(rows))
         count, ranks = len(places), self.trainer.world_size
         random = torch.Generator().manual_seed(derived_seed(self.seed, "replayed", self.images_seen, turn))
-        drawn = buffer.draw(count * ranks, random)  # for all ranks, of which each takes its own
+        drawn = buffer.draw(count * ranks, random)  # for all ranks; each uses its own part
         rows[places] = drawn[self.global_rank * count : (self.global_rank + 1) * count].to(rows)
         return rows
 
     def fakes(self, draws: Draws) -> FakeImages:
-        """What the critic sees of transitions of the policy."""
+        """Returns the discriminator's inputs for the policy's transitions."""
         assert isinstance(draws, TransitionDraws)
         return self._maps(draws.transitions)
 
     def generate(self, latents: Latents, labels: Labels | None) -> Images:
-        """There are no fakes of latents.
+        """Raises an error, because the fakes are transitions and not made from latents.
 
         Raises:
             ValueError: always.
         """
         raise ValueError(
-            f"the fakes of {type(self).__name__} are transitions of its policy, and a penalty makes other fakes from "
-            "latents, which there are none of; leave that callback out"
+            f"the fakes of {type(self).__name__} are transitions of its policy, but a callback makes fakes from "
+            "latents, which this model does not have; leave that callback out"
         )
 
     def score(self, images: Images, labels: Labels | None) -> Tensor:
-        """Logits of one more look, with fresh noise in the critic's code while it trains."""
+        """Returns the logits of another forward pass, with new noise of the codes if the discriminator is training."""
         noise = None
         if self.code_size and self.discriminator.training:
             noise = torch.randn(len(images), self.code_size, dtype=images.dtype, device=images.device)
         return self.logits(images, noise)
 
     def logits(self, images: Images, noise: Float[Tensor, "batch code"] | None) -> Float[Tensor, "batch 1"]:
-        """Logits of transitions; at the mean of the critic's code where there is no noise."""
+        """Returns the logits of transitions.
+
+        Args:
+            images: the discriminator's inputs, `batch columns 1 1`.
+            noise: standard normal noise of the codes; None uses the means of the codes.
+        """
         return full_precision(self.discriminate(images) if noise is None else self.discriminate(images, noise))
 
     def score_turn(self, player: Player, reals: Reals, draws: Draws, fake: FakeImages) -> Scores:
         assert isinstance(draws, TransitionDraws)
         if player == "generator":
-            with torch.no_grad():  # nothing that the policy does now changes what has happened
+            with torch.no_grad():  # the collected transitions do not depend on the policy's current weights
                 return Scores(real_logits=None, fake_logits=self.logits(fake, None), critic=self.score)
         return Scores(
             real_logits=self.logits(reals.images, draws.real_code_noise),
@@ -287,9 +306,10 @@ class ImitationGAN(GAN, Agent):
     # ------------------------------------------------------------------ the agent
 
     def study(self, demonstrations: Transitions) -> None:
-        """Nothing; a critic that scales its inputs learns from demonstrations how."""
+        """Does nothing; subclasses whose discriminator normalizes its inputs override it."""
 
     def begin_rollout(self) -> None:
+        """Updates the normalization of the policy's inputs with the last rollout's observations."""
         self.generator.scale.adopt()
 
     @torch.no_grad()

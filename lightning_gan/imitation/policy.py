@@ -1,6 +1,6 @@
-"""A policy with its value function, as fully connected networks of observations (PPO, arXiv:1707.06347, section 6.1).
+"""A policy network and its value network, both fully connected (PPO, arXiv:1707.06347, section 6.1).
 
-Actions are a function of observations and of uniform noise, so that whoever draws the noise decides what is repeated.
+Actions are a function of observations and of uniform noise, so that equal noise gives equal actions.
 """
 
 import math
@@ -15,50 +15,50 @@ from lightning_gan.tensors.shapes import PerSample
 
 
 class ActionDistribution(nn.Module, ABC):
-    """Turns what an actor returns into the parameters of a distribution over actions.
+    """Base class of distributions over actions; it turns the actor network's output into their parameters.
 
     Attributes:
-        in_features: how many numbers it needs from the actor.
+        in_features: number of values that it needs from the actor network.
     """
 
     in_features: int
 
     @abstractmethod
     def forward(self, features: Float[Tensor, "batch features"]) -> Float[Tensor, "batch parameters"]:
-        """The distribution's parameters, a row for each observation."""
+        """Returns the distribution's parameters, a row for each observation."""
 
     @abstractmethod
     def draw(
         self, parameters: Float[Tensor, "batch parameters"], noise: Float[Tensor, "batch action"]
     ) -> Float[Tensor, "batch action"]:
-        """Actions as a function of noise that is uniform in (0, 1)."""
+        """Returns random actions as a function of noise that is uniform in (0, 1)."""
 
     @abstractmethod
     def likeliest(self, parameters: Float[Tensor, "batch parameters"]) -> Float[Tensor, "batch action"]:
-        """The mode."""
+        """Returns the most likely actions."""
 
     @abstractmethod
     def log_probabilities(
         self, parameters: Float[Tensor, "batch parameters"], actions: Float[Tensor, "batch action"]
     ) -> PerSample:
-        """Logarithms of the actions' probabilities, or of their densities."""
+        """Returns the log-probabilities of discrete actions, or the log-densities of continuous ones, in nats."""
 
     @abstractmethod
     def entropy(self, parameters: Float[Tensor, "batch parameters"]) -> PerSample:
-        """In nats."""
+        """Returns the entropy of each row's distribution in nats."""
 
 
 class GaussianActions(ActionDistribution):
-    """Independent normals whose deviations are the same in every state (arXiv:1707.06347, section 6.1).
+    """Independent normal distributions whose deviations are the same in every state (arXiv:1707.06347, section 6.1).
 
-    Means are squashed into the environment's bounds. Samples are not: the environment clips them, and the density
-    stays that of the normal. Deviations have a limit, because noise beyond the bounds would earn entropy and do nothing
-    else.
+    tanh keeps the means within the environment's bounds. Samples may be outside: the environment clips them, and the
+    density is still that of the normal distribution. Deviations have a limit, because noise beyond the bounds increases
+    the entropy but does not change what the environment does.
 
     Args:
-        action_size: numbers in an action.
-        bound: the largest absolute value of a mean, and the deviation at the beginning, which stays below twice as
-            much.
+        action_size: number of values in an action.
+        bound: largest absolute value of a mean; it is also the initial standard deviation, which stays below twice
+            this value.
 
     Raises:
         ValueError: for a bound that is not positive.
@@ -80,7 +80,7 @@ class GaussianActions(ActionDistribution):
         self, parameters: Float[Tensor, "batch parameters"], noise: Float[Tensor, "batch action"]
     ) -> Float[Tensor, "batch action"]:
         mean, log_deviation = parameters.chunk(2, dim=1)
-        rounding = torch.finfo(noise.dtype).eps  # a uniform number may round to 0 or 1, which are infinitely far out
+        rounding = torch.finfo(noise.dtype).eps  # uniform noise may round to 0 or 1, whose quantiles are infinite
         normal: Tensor = torch.special.ndtri(noise.clamp(rounding, 1 - rounding))
         return mean + log_deviation.exp() * normal
 
@@ -100,10 +100,10 @@ class GaussianActions(ActionDistribution):
 
 
 class CategoricalActions(ActionDistribution):
-    """One of some discrete actions, as a one-hot row.
+    """A categorical distribution over discrete actions, which are one-hot rows.
 
     Args:
-        action_size: how many there are.
+        action_size: number of discrete actions.
     """
 
     def __init__(self, *, action_size: int) -> None:
@@ -134,13 +134,14 @@ class CategoricalActions(ActionDistribution):
 
 
 class RunningScale(nn.Module):
-    """Inputs with the mean and the deviation of all that it has adopted so far, clipped; before that, as they are.
+    """Normalizes inputs by the mean and the standard deviation of all rows so far, and clips the result.
 
-    What `observe` sees takes effect with `adopt` and not before, so that a policy does not change while it acts.
+    `observe` computes the moments of new rows, and `adopt` adds them to those in use, so that a policy does not change
+    while it acts. Before the first `adopt`, inputs are only clipped.
 
     Args:
-        size: columns.
-        limit: the largest absolute value that it returns; keeps what is unheard of from dominating a network.
+        size: number of columns.
+        limit: largest absolute value of an output, so that an unusual input cannot dominate a network.
     """
 
     mean: Tensor
@@ -159,20 +160,21 @@ class RunningScale(nn.Module):
             self.register_buffer(f"{prefix}count", torch.zeros((), dtype=torch.int64))
 
     def forward(self, inputs: Float[Tensor, "batch columns"]) -> Float[Tensor, "batch columns"]:
-        # A column that never varied (a constant, an action that nobody took) is left in its own unit.
+        """Returns normalized and clipped rows."""
+        # A column that never varied (a constant, an action that was never taken) is not divided.
         deviation = self.variance.where(self.variance > 1e-8, 1.0).sqrt()
         return ((inputs - self.mean) / deviation).clamp(-self.limit, self.limit)
 
     @torch.no_grad()
     def observe(self, inputs: Float[Tensor, "batch columns"]) -> None:
-        """Remember the mean and the variance of some rows."""
+        """Stores the mean and the variance of some rows for the next `adopt`, in place of any stored before."""
         self.pending_mean.copy_(inputs.mean(dim=0))
         self.pending_variance.copy_(inputs.var(dim=0, correction=0))
         self.pending_count.fill_(len(inputs))
 
     @torch.no_grad()
     def adopt(self) -> None:
-        """Let what was observed last count; moments of two sets are joined as by Chan et al. 1979."""
+        """Adds the moments that `observe` stored last to those in use, by the formula of Chan et al. 1979."""
         total = self.count + self.pending_count
         share = (self.pending_count / total.clamp(min=1)).to(self.mean)
         step = self.pending_mean - self.mean
@@ -185,14 +187,14 @@ class RunningScale(nn.Module):
 def multilayer_perceptron(
     *, in_features: int, out_features: int, width: int, hidden_layers: int, last_gain: float
 ) -> nn.Sequential:
-    """Linear layers with tanh between them; orthogonal weights (arXiv:1312.6120), biases 0.
+    """Returns linear layers with tanh between them; weights are orthogonal (arXiv:1312.6120) and biases 0.
 
     Args:
-        in_features: columns of the input.
-        out_features: columns of the output.
-        width: of the hidden layers.
-        hidden_layers: how many.
-        last_gain: scale of the last layer's weights; those before have the square root of 2.
+        in_features: number of columns of the input.
+        out_features: number of columns of the output.
+        width: width of the hidden layers.
+        hidden_layers: number of hidden layers.
+        last_gain: gain of the last layer's orthogonal weights; the gain of the other layers is the square root of 2.
     """
     sizes = [in_features, *[width] * hidden_layers]
     layers: list[nn.Module] = []
@@ -202,7 +204,7 @@ def multilayer_perceptron(
 
 
 def orthogonal_linear(in_features: int, out_features: int, *, gain: float) -> nn.Linear:
-    """A linear layer with orthogonal weights times `gain`, and biases of 0."""
+    """Returns a linear layer with orthogonal weights times `gain`, and biases of 0."""
     layer = nn.Linear(in_features, out_features)
     nn.init.orthogonal_(layer.weight, gain=gain)
     nn.init.zeros_(layer.bias)
@@ -210,16 +212,16 @@ def orthogonal_linear(in_features: int, out_features: int, *, gain: float) -> nn
 
 
 class Policy(nn.Module):
-    """Observations to the parameters of a distribution over actions, and to the value of the state.
+    """A network for the parameters of a distribution over actions, and another for the value of the state.
 
-    In fp32 or fp64 always: ratios of probabilities would drown in the rounding of bf16.
+    It always computes in fp32 or fp64, because the rounding errors of bf16 are too large for ratios of probabilities.
 
     Args:
-        observation_size: numbers in an observation.
-        actions: what kind of actions there are.
-        width: of the hidden layers.
-        hidden_layers: of the actor and, on its own, of the value function.
-        value_unit: what a 1 of the value network is worth; about how much can be earned in an episode.
+        observation_size: number of values in an observation.
+        actions: distribution of the actions.
+        width: width of the hidden layers of both networks.
+        hidden_layers: number of hidden layers of each of the two networks.
+        value_unit: factor of the value network's output; about the discounted return of a reward of 1 per step.
     """
 
     def __init__(
@@ -235,7 +237,7 @@ class Policy(nn.Module):
         self.value_unit = value_unit
         self.scale = RunningScale(size=observation_size)
         self.actions = actions
-        # A last layer near 0 starts with the same distribution in every state, undecided.
+        # With a last layer near 0 the initial distribution is nearly the same in every state.
         self.actor = multilayer_perceptron(
             in_features=observation_size,
             out_features=actions.in_features,
@@ -250,7 +252,7 @@ class Policy(nn.Module):
     def forward(
         self, observations: Float[Tensor, "batch observation"]
     ) -> tuple[Float[Tensor, "batch parameters"], PerSample]:
-        """The distribution's parameters, for the methods of `actions`, and the values."""
+        """Returns the distribution's parameters, for the methods of `actions`, and the values of the observations."""
         with torch.autocast(observations.device.type, enabled=False):
             inputs = self.scale(observations.to(self.scale.mean))
             return self.actions(self.actor(inputs)), self.value(inputs)[:, 0] * self.value_unit

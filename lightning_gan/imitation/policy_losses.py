@@ -1,4 +1,4 @@
-"""What a policy is trained on: advantages, the clipped surrogate, and the rewards that a critic of transitions pays.
+"""Losses and rewards of a policy: advantages, the clipped surrogate, and rewards computed by a discriminator.
 
 Proximal policy optimization (PPO; Schulman et al. 2017, arXiv:1707.06347), generalized advantage estimation (GAE;
 Schulman et al. 2016, arXiv:1506.02438), generative adversarial imitation learning (GAIL; Ho and Ermon 2016,
@@ -26,17 +26,17 @@ def generalized_advantages(
 ) -> Float[Tensor, "steps environments"]:
     """``A_t = sum_l (gamma lambda)^l delta_(t+l)``, ``delta_t = r_t + gamma V(s_(t+1)) - V(s_t)`` (GAE, eq. 16 and 12).
 
-    The sum ends with the episode. Behind a terminal state nothing can be earned, so V is 0 there; where an episode was
-    only cut off, V stands for what would have followed.
+    The sum ends with the episode. After a terminal state there are no rewards, so its V counts as 0. If the episode was
+    only cut off, V of the last observation estimates the rewards that would have followed.
 
     Args:
-        rewards: of each step.
-        values: V of the observations before the steps.
-        next_values: V of the observations after them, of the episode that ends there.
-        terminated: the episode ended in a terminal state.
-        truncated: the episode was cut off.
-        discount: gamma.
-        trace_decay: lambda; 0 trusts the values, 1 the rewards.
+        rewards: reward of each step.
+        values: V of the observation before each step.
+        next_values: V of the observation after each step; at the end of an episode, of its last observation.
+        terminated: whether the episode ended in a terminal state after the step.
+        truncated: whether the episode was cut off after the step.
+        discount: discount factor gamma, in [0, 1].
+        trace_decay: lambda, in [0, 1]; 0 relies on the values alone, 1 on the rewards.
 
     Example:
         >>> never, cut = torch.tensor([[False], [False]]), torch.tensor([[False], [True]])
@@ -55,7 +55,11 @@ def generalized_advantages(
 
 
 def normalized(advantages: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-    """With mean 0 and variance 1 over the whole rollout, so that a reward's scale does not matter to the policy."""
+    """Returns the advantages with mean 0 and variance 1, so that the rewards' scale does not change the policy's step.
+
+    Args:
+        advantages: advantages of the whole rollout.
+    """
     return (advantages - advantages.mean()) / (advantages.std(correction=0) + 1e-8)
 
 
@@ -64,13 +68,13 @@ def clipped_surrogate(
 ) -> Scalar:
     """``-E min(r A, clip(r, 1 - epsilon, 1 + epsilon) A)`` with ``r = pi(a|s) / pi_old(a|s)`` (PPO, eq. 7).
 
-    A step that has already made the ratio gain by more than epsilon gains nothing from going further.
+    Once the ratio has changed by more than epsilon in the direction that lowers the loss, the gradient is 0.
 
     Args:
-        log_probabilities: of the actions, by the policy in training.
-        old_log_probabilities: by the policy that took them.
-        advantages: of the actions, high for good ones.
-        clip: epsilon.
+        log_probabilities: log-probabilities of the actions under the policy in training.
+        old_log_probabilities: log-probabilities of the actions under the policy that took them.
+        advantages: advantages of the actions; good actions have high ones.
+        clip: epsilon, the largest change of the ratio; positive.
 
     Example:
         >>> double = torch.tensor([2.0]).log()
@@ -82,19 +86,25 @@ def clipped_surrogate(
 
 
 def value_error(values: PerSample, returns: PerSample) -> Scalar:
-    """``E (V(s) - R)^2`` (PPO, section 5, ``L^VF``)."""
+    """``E (V(s) - R)^2`` (PPO, section 5, ``L^VF``).
+
+    Args:
+        values: V of the observations by the network in training.
+        returns: targets R of the values.
+    """
     return (values - returns).square().mean()
 
 
 def clipped_value_error(values: PerSample, old_values: PerSample, returns: PerSample, *, clip: float) -> Scalar:
-    """``E max((V - R)^2, (V_old + clip(V - V_old, -epsilon, epsilon) - R)^2)``: values, too, take small steps.
+    """``E max((V - R)^2, (V_old + clip(V - V_old, -epsilon, epsilon) - R)^2)``: it also limits the steps of the values.
 
-    Not in the paper, but in most programs for it: there is no gain in moving a value by more than epsilon at once.
+    The paper does not have this clipping, but most implementations do. Moving a value by more than epsilon towards its
+    target does not lower the loss.
 
     Args:
-        values: by the network in training.
-        old_values: when the steps were taken.
-        returns: what they should have been.
+        values: V of the observations by the network in training.
+        old_values: V of the observations by the network that collected the rollout.
+        returns: targets R of the values.
         clip: epsilon, in the unit of the values.
 
     Example:
@@ -106,10 +116,10 @@ def clipped_value_error(values: PerSample, old_values: PerSample, returns: PerSa
 
 
 def imitation_reward(logits: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-    """``-log(1 - D)`` with ``D = sigmoid(logits)`` the critic's belief in an expert (VAIL, section 4.2).
+    """``-log(1 - D)``, where ``D = sigmoid(logits)`` is the probability of an expert's transition (VAIL, section 4.2).
 
-    It is GAIL's ``-log D`` (arXiv:1606.03476, algorithm 1), whose D is high for the policy. Always positive: it also
-    pays for going on, which suits tasks that end in failure.
+    It equals GAIL's ``-log D`` (arXiv:1606.03476, algorithm 1), whose D is high for the policy. The reward is always
+    positive, so that it also rewards long episodes; this suits tasks whose episodes end in failure.
 
     Example:
         >>> round(imitation_reward(torch.tensor(0.0)).item(), 4)
@@ -123,14 +133,15 @@ def shaped_reward(
 ) -> PerSample:
     """``f = g(s) + gamma h(s') - h(s)`` (AIRL, eq. 4; VAIRL, section 4.3): a reward g, shaped by a potential h.
 
-    Behind a terminal state h is 0, as values are, so that along an episode the shaping adds up to ``-h`` of its start.
+    After a terminal state h counts as 0, as values do, so that over an episode the shaping adds up to ``-h`` of its
+    first state.
 
     Args:
-        rewards: g of the state before the step.
-        shaping: h of it.
-        next_shaping: h of the state after the step.
+        rewards: g of the state before each step.
+        shaping: h of the state before each step.
+        next_shaping: h of the state after each step.
         terminated: 1 where the episode ended in a terminal state, else 0.
-        discount: gamma.
+        discount: discount factor gamma, in [0, 1].
     """
     return rewards + discount * (1 - terminated) * next_shaping - shaping
 
@@ -138,10 +149,10 @@ def shaped_reward(
 def policy_relative_logits(shaped: PerSample, log_probabilities: PerSample) -> PerSample:
     """``f - log pi(a|s)``: the logit of ``D = e^f / (e^f + pi(a|s))`` (AIRL, section 6; VAIRL, section 4.3).
 
-    It is also the reward of the policy, ``log D - log(1 - D)``, whose second part pays for entropy.
+    It is also the policy's reward, ``log D - log(1 - D)``. Its second part, ``-log pi(a|s)``, rewards entropy.
 
     Args:
         shaped: f of the transitions.
-        log_probabilities: of their actions, by the policy in training.
+        log_probabilities: log-probabilities of the transitions' actions under the policy in training.
     """
     return shaped - log_probabilities

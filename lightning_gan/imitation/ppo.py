@@ -1,10 +1,9 @@
-"""Proximal policy optimization (Schulman et al. 2017, arXiv:1707.06347) on a reward that is given, not learned.
+"""Proximal policy optimization (PPO; Schulman et al. 2017, arXiv:1707.06347) on a fixed reward.
 
-It makes the experts that others imitate, from the environment's own reward; and it trains new policies on a reward that
-`VAIRL` has recovered, in environments with other dynamics (Peng et al. 2019, arXiv:1810.00821; Fu et al. 2018,
-arXiv:1710.11248).
+It trains experts on the environment's own reward. It also trains new policies on a reward that `VAIRL` has recovered,
+in environments with other dynamics (Peng et al. 2019, arXiv:1810.00821; Fu et al. 2018, arXiv:1710.11248).
 
-The reward takes the critic's place, and the critic takes no turns.
+The reward stands in the place of the discriminator, and there are no discriminator turns.
 """
 
 from abc import ABC, abstractmethod
@@ -26,24 +25,25 @@ from lightning_gan.loop.settings import Training
 
 
 class Reward(nn.Module, ABC):
-    """What a policy is paid, with nothing that is trained."""
+    """Base class of rewards that are not trained."""
 
     @abstractmethod
     def forward(self, rollout: Rollout) -> Float[Tensor, "steps environments"]:
-        """The reward of each step."""
+        """Returns the reward of each step of a rollout, `steps environments`."""
 
 
 @final
 class EnvironmentReward(Reward):
-    """The environment's own, and the entropy that is still to come: ``scale r - entropy_weight log pi(a|s)``.
+    """The environment's own reward r with an entropy bonus: ``scale r - entropy_weight log pi(a|s)``.
 
-    With an entropy weight the policy learns the maximum-entropy optimum of ``scale / entropy_weight`` times the reward:
-    as random as it can afford. Adversarial inverse reinforcement learning assumes such experts (AIRL, arXiv:1710.11248,
-    section 3). `ProximalObjective.entropy_weight` pays for the entropy at the same moment only.
+    With an entropy weight the policy learns the maximum-entropy optimum of ``scale / entropy_weight`` times the reward.
+    Adversarial inverse reinforcement learning assumes such experts (AIRL, arXiv:1710.11248, section 3). This bonus is
+    part of the return, so that it also rewards the entropy of later steps; `ProximalObjective.entropy_weight` rewards
+    the entropy of the current step only.
 
     Args:
-        scale: what the reward is multiplied by. Values are learned best if it is about 1 per step then.
-        entropy_weight: what a nat is worth.
+        scale: factor of the environment's reward. Values are learned best if the product is about 1 per step.
+        entropy_weight: reward for one nat of entropy; at least 0.
 
     Raises:
         ValueError: for a negative weight.
@@ -62,11 +62,11 @@ class EnvironmentReward(Reward):
 
 @final
 class RecoveredReward(Reward):
-    """g of a trained `VAIRL`, at the mean of its code.
+    """The reward g of a trained `VAIRL`, at the mean of its code.
 
     Args:
-        checkpoint: of the VAIRL run, such as `runs/vairl/checkpoints/last.ckpt`.
-        scale: what g is multiplied by.
+        checkpoint: path of the VAIRL run's checkpoint, such as `runs/vairl/checkpoints/last.ckpt`.
+        scale: factor of g.
 
     Raises:
         ValueError: if there is no such file, or if it is not a checkpoint of VAIRL.
@@ -83,7 +83,10 @@ class RecoveredReward(Reward):
 
 
 def vairl_from(checkpoint: Path) -> VAIRL:
-    """A trained VAIRL.
+    """Loads a trained VAIRL onto the CPU.
+
+    Args:
+        checkpoint: path of its checkpoint.
 
     Raises:
         ValueError: if there is no such file, or if it is not a checkpoint of VAIRL.
@@ -96,29 +99,32 @@ def vairl_from(checkpoint: Path) -> VAIRL:
     try:
         saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
         given: dict[str, Any] = {}
-        if "replay" not in saved["hyper_parameters"]:  # made in Python: dataclasses are not saved, and the buffer is
+        if "replay" not in saved["hyper_parameters"]:  # made in Python: the dataclass is not saved, but its buffer is
             rows = saved["state_dict"].get("replay_buffer.rows", ())
             given["replay"] = Replay(size=len(rows))
         return VAIRL.load_from_checkpoint(checkpoint, map_location="cpu", weights_only=True, **given)
     except (RuntimeError, UnpicklingError, EOFError, KeyError, TypeError) as error:
-        raise ValueError(f"RecoveredReward: {checkpoint} is no checkpoint of a VAIRL: {error}") from error
+        raise ValueError(
+            f"RecoveredReward: {checkpoint} is no checkpoint of a VAIRL ({error}); give one that a fit of VAIRL wrote"
+        ) from error
 
 
 @final
 class PPO(ImitationGAN):
-    """A policy that learns from a reward which is given.
+    """Proximal policy optimization: a policy that is trained on a fixed reward.
 
     Args:
-        observation_size: numbers in an observation.
-        action_size: numbers in an action, or how many discrete actions there are.
-        discrete_actions: whether actions are one-hot rows.
-        reward: `EnvironmentReward` or `RecoveredReward`; None is the environment's.
-        policy_width: of the two hidden layers of the policy, and of its value function.
-        action_bound: actions that are numbers lie within plus and minus this.
-        proximal: what the policy's turn asks for.
+        observation_size: number of values in an observation.
+        action_size: number of values in a continuous action, or number of discrete actions.
+        discrete_actions: whether actions are discrete and given as one-hot rows.
+        reward: reward that the policy is trained on, an `EnvironmentReward` or a `RecoveredReward`; None is the
+            environment's own reward.
+        policy_width: width of both hidden layers of the policy network and of its value network.
+        action_bound: largest absolute value of a continuous action that the environment accepts.
+        proximal: settings of the policy's PPO objective.
 
     Raises:
-        ValueError: for a loss, and for turns of a critic.
+        ValueError: if `training` has a loss, or discriminator turns.
     """
 
     discriminator: Reward
@@ -138,8 +144,8 @@ class PPO(ImitationGAN):
         training.check_default_loss("PPO")
         if training.discriminator_turns:
             raise ValueError(
-                f"discriminator_turns={training.discriminator_turns}: PPO's reward is given, and there is no critic to "
-                "train; set training.discriminator_turns to 0, or leave it out"
+                f"discriminator_turns={training.discriminator_turns}: PPO's reward is given, so that there is no "
+                "discriminator to train; set training.discriminator_turns to 0"
             )
         super().__init__(
             policy=policy_network(
@@ -164,7 +170,7 @@ class PPO(ImitationGAN):
         return torch.cat([transitions.observations, transitions.actions], dim=1)
 
     def logits(self, images: Tensor, noise: Tensor | None) -> Float[Tensor, "batch 1"]:
-        """Zeros: nobody tells the policy from anybody."""
+        """Returns zeros: PPO has no discriminator."""
         return torch.zeros(len(images), 1, dtype=images.dtype, device=images.device)
 
     def rewards(self, rollout: Rollout) -> Float[Tensor, "steps environments"]:

@@ -12,16 +12,18 @@ from lightning_gan.tensors.shapes import Scalar
 
 @dataclass(frozen=True, kw_only=True)
 class ProximalObjective:
-    """What a policy's turn asks for (PPO, arXiv:1707.06347, eq. 9), and how far ahead it looks.
+    """The objective of a policy's turn (PPO, arXiv:1707.06347, eq. 9), with the discount of its returns.
 
     Args:
-        discount: gamma, in [0, 1); what is earned a step later counts so much less. Values are learned in units of
-            ``1 / (1 - gamma)``, the sum of a reward of 1 for ever, so that the network's output is about one reward.
-        trace_decay: lambda of generalized advantages, in [0, 1].
-        ratio_clip: epsilon: how far a probability may move from the policy that acted.
-        value_clip: how far a value may move from what it was, in the units above; None for no limit, as in the paper.
-        value_weight: of the error of the values.
-        entropy_weight: of the policy's entropy, which is paid for.
+        discount: discount factor gamma of rewards per step, in [0, 1). Values are learned in units of
+            ``1 / (1 - gamma)``, the discounted sum of endless rewards of 1, so that the value network's output is about
+            the mean reward per step.
+        trace_decay: decay lambda of generalized advantage estimation, in [0, 1].
+        ratio_clip: largest change epsilon of the ratio of an action's probabilities under the new and the old policy.
+        value_clip: largest change of a value from its estimate in the rollout, in units of ``1 / (1 - gamma)``; None
+            for no limit, as in the paper.
+        value_weight: weight of the squared error of the values (c1 in the paper); at least 0.
+        entropy_weight: weight of the bonus for the policy's entropy in nats (c2 in the paper); at least 0.
 
     Raises:
         ValueError: for settings out of range.
@@ -48,7 +50,7 @@ class ProximalObjective:
 
     @property
     def value_unit(self) -> float:
-        """What a reward of 1 in every step is worth."""
+        """``1 / (1 - gamma)``: the discounted sum of endless rewards of 1."""
         return 1 / (1 - self.discount)
 
     def terms(
@@ -59,13 +61,13 @@ class ProximalObjective:
         entropy: Float[Tensor, " batch"],
         values: Float[Tensor, " batch"],
     ) -> dict[str, Scalar]:
-        """The weighted terms of a turn.
+        """Returns the weighted terms of a turn's cost by name: "surrogate", "value" and "entropy".
 
         Args:
-            transitions: what happened, and what it was worth.
-            log_probabilities: of the actions, by the policy in training.
-            entropy: of the policy in training, at the observations.
-            values: of the observations, by the network in training.
+            transitions: the policy's transitions, with advantages and returns.
+            log_probabilities: log-probabilities of the actions under the policy in training.
+            entropy: entropy of the policy in training at each observation, in nats.
+            values: values of the observations by the network in training.
         """
         unit = self.value_unit
         values, returns = values / unit, transitions.returns / unit

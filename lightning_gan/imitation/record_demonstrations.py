@@ -1,4 +1,4 @@
-"""An agent becomes the expert: its episodes as a file that `data.Rollouts` learns from."""
+"""A callback that records a trained agent's episodes as demonstrations for `Rollouts`."""
 
 from pathlib import Path
 
@@ -15,20 +15,22 @@ from lightning_gan.tensors.seeds import derived_seed
 
 
 class RecordDemonstrations(Callback):
-    """Plays whole episodes of the agent in `test`, writes them to a file, and tells their return.
+    """Plays whole episodes with the agent's policy in `test`, writes them to a file, and prints their mean return.
 
-    `lightning-gan test --config ppo.yaml --ckpt_path last` with this callback makes demonstrations of the expert that
-    `fit` has trained; `data.Rollouts(demonstrations=...)` reads them.
+    `lightning-gan test --config expert.yaml --ckpt_path last` with this callback records demonstrations of the expert
+    that `fit` has trained. `Rollouts(demonstrations=...)` reads them.
 
     Args:
-        path: of the file, an .npz; it takes the place of one that is there.
-        episodes: to play.
-        random_actions: actions are drawn from the policy; else they are its likeliest. An expert that never errs does
-            not show how to recover, and `VAIRL` assumes one that draws.
-        seed: of the episodes' beginnings, and of random actions.
+        path: path of the .npz file to write; an existing file is replaced.
+        episodes: number of episodes to play.
+        random_actions: whether actions are drawn from the policy's distribution; if not, they are its most likely
+            ones. An expert that never makes mistakes does not show how to recover from them, and `VAIRL` assumes an
+            expert that draws its actions.
+        seed: seed of the episodes' initial states and of random actions.
 
     Raises:
-        ValueError: for another kind of file, for no episodes, a model without a policy, or data without an environment.
+        ValueError: if `path` does not end in .npz, `episodes` is less than 1, the model has no policy, or the data have
+            no environment.
     """
 
     def __init__(self, *, path: str, episodes: int = 50, random_actions: bool = False, seed: int = 0) -> None:

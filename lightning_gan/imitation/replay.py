@@ -1,4 +1,4 @@
-"""A replay buffer of fixed size that every row of the past is in with the same probability."""
+"""A replay buffer of fixed size that holds each past row with the same probability."""
 
 import math
 from dataclasses import dataclass
@@ -10,16 +10,18 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True, kw_only=True)
 class Replay:
-    """Which transitions of earlier policies a critic goes on seeing.
+    """Settings of the buffer of earlier policies' transitions on which the discriminator keeps training.
 
-    A critic that sees the latest policy alone forgets what was wrong with the first ones, and in the end pays for it
-    again. One whose reward is to train new policies must know the first ones best: where an expert and the policies it
-    is told from act alike, there is nothing to tell, and the reward is flat.
+    A discriminator that is trained on the latest policy alone may give high rewards again to mistakes of the first
+    policies. If the reward is to train new policies, as in VAIRL, the transitions of the first policies matter most:
+    where the expert and the policy act alike, the discriminator cannot distinguish them, and the reward is flat.
 
     Args:
-        size: so many are kept, each transition as likely as any other; 0 for none.
-        share: of the critic's fakes, in (0, 1]; the rest are of the latest policy.
-        until_kimg: transitions after so many thousands are not kept; None keeps on.
+        size: number of transitions in the buffer; it holds each past transition with the same probability. 0 means no
+            buffer.
+        share: share of the discriminator's fakes that come from the buffer, in (0, 1]; the rest are the latest
+            policy's.
+        until_kimg: number of thousands of transitions after which no more are added; None adds them to the end.
 
     Raises:
         ValueError: for settings out of range.
@@ -38,11 +40,11 @@ class Replay:
             raise ValueError(f"until_kimg={self.until_kimg} must be positive; None keeps transitions to the end")
 
     def keeps_at(self, transitions_seen: int) -> bool:
-        """Whether transitions that happen then are kept."""
+        """Returns whether transitions are added to the buffer after `transitions_seen` transitions of training."""
         return self.until_kimg is None or transitions_seen < 1000 * self.until_kimg
 
     def places(self, count: int) -> list[int]:
-        """Which of `count` fakes are replayed, evenly spread: the first, and every other one for a share of 0.5.
+        """Returns which of `count` fakes come from the buffer, evenly spread: with share 0.5 every second one.
 
         Example:
             >>> Replay(size=1).places(6), Replay(size=1, share=0.75).places(8)
@@ -52,11 +54,11 @@ class Replay:
 
 
 class ReplayBuffer(nn.Module):
-    """Rows of the past, each as likely to be there as any other (reservoir sampling; Vitter 1985, algorithm R).
+    """A buffer that holds each past row with the same probability (reservoir sampling; Vitter 1985, algorithm R).
 
     Args:
-        size: most rows that are kept.
-        columns: of a row.
+        size: largest number of rows in the buffer.
+        columns: number of columns of a row.
     """
 
     rows: Tensor
@@ -69,10 +71,15 @@ class ReplayBuffer(nn.Module):
 
     @torch.no_grad()
     def keep(self, rows: Float[Tensor, "batch columns"], random: torch.Generator) -> None:
-        """Let some rows take the place of others: row number n of all with probability `size / n`."""
+        """Adds rows to the buffer; once it is full, the n-th row of all replaces another with probability `size / n`.
+
+        Args:
+            rows: new rows.
+            random: generator of the random numbers, on the CPU.
+        """
         size, seen = len(self.rows), int(self.seen)
         numbers = torch.arange(seen, seen + len(rows))
-        # A row goes to its own number while there is room, then to a random one up to it, if there is such a place.
+        # While there is room, row n goes to place n. Later it goes to a random place up to n, if that place exists.
         drawn = (torch.rand(len(rows), generator=random, dtype=torch.float64) * (numbers + 1)).long()
         places = torch.where(numbers < size, numbers, drawn)
         for row, place in zip(rows, places.tolist(), strict=True):
@@ -81,6 +88,6 @@ class ReplayBuffer(nn.Module):
         self.seen += len(rows)
 
     def draw(self, count: int, random: torch.Generator) -> Float[Tensor, "{count} columns"]:
-        """Rows that are kept, each as likely as any other."""
+        """Draws `count` rows from the buffer with replacement, each with the same probability."""
         held = min(int(self.seen), len(self.rows))
         return self.rows[torch.randint(held, (count,), generator=random).to(self.rows.device)]

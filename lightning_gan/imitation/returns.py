@@ -1,4 +1,4 @@
-"""What a policy earns: the mean return of its episodes, how sure that is, and how it compares with an expert."""
+"""A policy's mean return, its confidence interval, and its normalised score in comparison with an expert."""
 
 import math
 from typing import NamedTuple
@@ -7,20 +7,20 @@ from jaxtyping import Float
 from torch import Tensor
 
 _NORMAL_QUANTILE = 1.959963984540054
-"""Of which 2.5 % of a normal distribution lie above."""
+"""2.5 % of a standard normal distribution lie above this number."""
 
 _FEW = {1: 12.706, 2: 4.303, 3: 3.182}
-"""Student's quantiles for so few degrees of freedom that the series below is not exact."""
+"""Student's quantiles by degrees of freedom, for the few for which the series below is not exact enough."""
 
 
 def student_quantile(degrees: int) -> float:
-    """Above which 2.5 % of Student's t distribution lie.
+    """Returns the 97.5 % quantile of Student's t distribution.
 
-    Fisher's series in 1/degrees (Abramowitz & Stegun 1964, eq. 26.7.5), which errs by less than 0.001 from four degrees
-    of freedom on; a table below.
+    From four degrees of freedom on it is Fisher's series in 1/degrees (Abramowitz & Stegun 1964, eq. 26.7.5), whose
+    error is less than 0.001. For one to three degrees it comes from a table.
 
     Args:
-        degrees: of freedom, at least 1.
+        degrees: number of degrees of freedom, at least 1.
 
     Example:
         >>> round(student_quantile(9), 3), round(student_quantile(99), 3)
@@ -40,15 +40,17 @@ def student_quantile(degrees: int) -> float:
 
 
 class MeanReturn(NamedTuple):
-    """A mean over episodes, and the half-width of its 95 % confidence interval: NaN for a single episode."""
+    """A mean return over episodes, and the half-width of its 95 % confidence interval (NaN for a single episode)."""
 
     mean: float
     interval: float
 
 
 def mean_return(returns: Float[Tensor, " episodes"]) -> MeanReturn:
-    """The mean of independent episodes' returns, with Student's interval: right for means of normal returns, and for
-    others by the central limit theorem once there are a few dozen.
+    """Returns the mean of independent episodes' returns, with Student's 95 % confidence interval.
+
+    The interval is exact if the returns are normally distributed. For other distributions it is a good approximation
+    from a few dozen episodes on, by the central limit theorem.
 
     Example:
         >>> import torch
@@ -63,7 +65,12 @@ def mean_return(returns: Float[Tensor, " episodes"]) -> MeanReturn:
 
 
 def normalised_score(mean: float, *, random: float, expert: float) -> float:
-    """0 as good as chance, 1 as good as the expert; NaN if those two are equal.
+    """Returns ``(mean - random) / (expert - random)``: 0 is a random policy's score and 1 the expert's.
+
+    Args:
+        mean: mean return of the policy.
+        random: mean return of a random policy.
+        expert: mean return of the expert; if it equals `random`, the score is NaN.
 
     Example:
         >>> normalised_score(75.0, random=50.0, expert=100.0)

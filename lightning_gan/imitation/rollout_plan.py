@@ -1,4 +1,4 @@
-"""How minibatches follow from rollouts: sizes, and what does not divide."""
+"""The sizes of rollouts and of their minibatches."""
 
 from dataclasses import dataclass, fields
 from typing import final
@@ -7,13 +7,13 @@ from typing import final
 @final
 @dataclass(frozen=True, kw_only=True)
 class RolloutPlan:
-    """How minibatches follow from rollouts.
+    """The sizes of rollouts and of their minibatches.
 
     Args:
-        number_of_environments: that are stepped side by side, over all processes.
-        steps_per_rollout: in each of them.
-        epochs_per_rollout: how often a rollout is shown.
-        batch_size: GLOBAL batch size, over all processes.
+        number_of_environments: number of environments that are stepped side by side, over all processes.
+        steps_per_rollout: number of steps in each environment per rollout.
+        epochs_per_rollout: number of training epochs on each rollout.
+        batch_size: GLOBAL batch size in transitions, over all processes.
 
     Raises:
         ValueError: for counts below 1, and if a rollout does not divide into batches.
@@ -42,10 +42,10 @@ class RolloutPlan:
 
     @property
     def rows(self) -> int:
-        """Steps in a rollout, over all environments."""
+        """Number of transitions in a rollout, over all environments."""
         return self.number_of_environments * self.steps_per_rollout
 
     @property
     def batches(self) -> int:
-        """Batches from one rollout to the next."""
+        """Number of batches from one rollout to the next."""
         return self.rows // self.batch_size * self.epochs_per_rollout

@@ -1,9 +1,9 @@
-"""What a policy does in an environment as training data, beside what an expert has done there.
+"""A data module that collects a policy's steps in an environment, and pairs them with an expert's steps.
 
-A rollout is collected by the policy as it is, shown for some epochs in minibatches, and forgotten; then the next one is
-collected. It begins with every environment reset by seeds that are a function of (seed, rollout, environment), and what
-makes actions random is a function of (seed, rollout): nothing of an environment has to be saved for an exact resume.
-Only within a rollout its rows are.
+The current policy collects a rollout, training goes through it for some epochs in minibatches, and the next rollout
+replaces it. Every rollout resets each environment with a seed that is a function of (seed, rollout, environment), and
+the noise of actions is a function of (seed, rollout). So an exact resume needs no state of an environment; a checkpoint
+within a rollout saves the rollout's rows.
 """
 
 import json
@@ -32,51 +32,54 @@ from lightning_gan.tensors.seeds import derived_seed
 Rows: TypeAlias = Float[Tensor, "batch columns"]
 """Packed `Transitions`."""
 Minibatch: TypeAlias = tuple[Rows, Rows]
-"""The expert's transitions and the policy's, as many of each; without an expert the policy's twice."""
+"""Equal numbers of the expert's transitions and of the policy's; without an expert, the policy's twice."""
 
 ENDLESS = 2**40
-"""What loaders give as their length. They need one: Lightning asks loaders of unknown length for a batch ahead, and the
-first batch of a rollout has to be collected by the policy that has learnt from the last batch of the one before."""
+"""Length of the endless loaders. Lightning reads one batch ahead from loaders of unknown length, but the first batch of
+a rollout must be collected after the policy's step on the last batch of the rollout before."""
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
 class _Collected:
-    """A rollout that the agent has judged: which one, and its packed transitions."""
+    """A rollout with the agent's advantages and returns: its number, and its packed transitions."""
 
     number: int
     rows: Rows
 
 
 def digest_of(rows: Rows) -> str:
-    """What tells some transitions from others."""
+    """Returns the number of transitions and a hash of them, to detect other demonstrations when training resumes."""
     return f"{len(rows)} transitions {blake2b(rows.numpy().tobytes(), digest_size=8).hexdigest()}"
 
 
 @final
 class Rollouts(LightningDataModule, ProvidesEnvironment):
-    """An agent's own steps, and an expert's beside them. The model has to be an `Agent`.
+    """Training batches of an agent's own steps in an environment and of an expert's. The model must be an `Agent`.
 
     Training batches are endless. A batch is a `Minibatch`: rows of `Transitions.packed`, drawn without replacement from
     the demonstrations (an endless sequence of permutations) and from the current rollout (a permutation per epoch).
 
     Args:
-        environment: gymnasium's id.
-        environment_options: arguments of the environment's constructor.
-        physics: numbers to set on the environment, see `Environment`.
+        environment: gymnasium's id of the environment.
+        environment_options: keyword arguments of the environment's constructor, such as {"g": 12.0} for Pendulum-v1.
+        physics: numerical attributes to set on the environment once it is made, such as {"length": 1.0} for
+            CartPole-v1. Attributes that the constructor derives from others must be given, too.
         demonstrations: path of a file that `RecordDemonstrations` wrote, or "cartpole" or "pendulum", which come with
             the package; None for an agent that learns from the environment's own reward.
-        number_of_demonstrations: episodes to learn from, the first so many; None for all.
-        number_of_environments: that are stepped side by side, over all processes.
-        steps_per_rollout: in each environment; longer episodes are cut there, as truncated.
-        epochs_per_rollout: how often a rollout is shown before the next one is collected.
-        batch_size: GLOBAL batch size, over all processes; a divisor of a rollout's steps in all environments.
-        seed: of environments, actions, and the order of rows.
+        number_of_demonstrations: number of episodes to learn from, counted from the first; None uses all.
+        number_of_environments: number of environments that are stepped side by side, over all processes.
+        steps_per_rollout: number of steps in each environment per rollout; longer episodes are cut there and count as
+            truncated.
+        epochs_per_rollout: number of training epochs on a rollout before the next one is collected.
+        batch_size: GLOBAL batch size in transitions, over all processes; a divisor of a rollout's steps in all
+            environments.
+        seed: seed of the environments, of the actions, and of the order of rows.
 
     Attributes:
-        observation_size: numbers that the environment shows.
-        action_size: numbers that it takes, or how many discrete actions there are.
-        discrete_actions: whether actions are discrete.
+        observation_size: number of values in an observation.
+        action_size: number of values in a continuous action, or number of discrete actions.
+        discrete_actions: whether actions are discrete and given as one-hot rows.
 
     Raises:
         ValueError: for settings out of range, an environment that cannot be made, and demonstrations that do not fit.
@@ -98,7 +101,10 @@ class Rollouts(LightningDataModule, ProvidesEnvironment):
     ) -> None:
         super().__init__()
         if demonstrations is None and number_of_demonstrations is not None:
-            raise ValueError(f"number_of_demonstrations={number_of_demonstrations}, but there are no demonstrations")
+            raise ValueError(
+                f"number_of_demonstrations={number_of_demonstrations}, but there are no demonstrations; "
+                "set data.demonstrations, or leave number_of_demonstrations out"
+            )
         self.plan = RolloutPlan(
             number_of_environments=number_of_environments,
             steps_per_rollout=steps_per_rollout,
@@ -123,25 +129,29 @@ class Rollouts(LightningDataModule, ProvidesEnvironment):
         self._current: _Collected | None = None
 
     def __str__(self) -> str:
-        # Lightning's own would ask the loaders for a batch, in the middle of error messages too.
+        # Lightning's own __str__ reads a batch from the loaders, even while it formats an error message.
         return f"Rollouts in {self._environment.described}"
 
-    # ------------------------------------------------------------------ what callbacks ask for
+    # ------------------------------------------------------------------ for callbacks
 
     @property
     def environment(self) -> Environment:
-        """Where the policy acts."""
+        """The environment in which the policy acts."""
         return self._environment
 
     @property
     def demonstrations(self) -> Demonstrations | None:
-        """What an expert did there; None for none."""
+        """The expert's demonstrations, or None if there are none."""
         return self._demonstrations
 
     # ------------------------------------------------------------------ Lightning's hooks
 
     def setup(self, stage: str) -> None:
-        """Refuses a model that cannot act, and what the processes cannot share."""
+        """Checks the model and the numbers that the processes share.
+
+        Raises:
+            ValueError: if the model has no policy, or the processes cannot share the batch or the environments equally.
+        """
         if stage != "fit":
             return
         self._acting()
@@ -153,19 +163,19 @@ class Rollouts(LightningDataModule, ProvidesEnvironment):
                 f"processes; give a multiple of {world_size}"
             )
         if batches_trained(self.trainer) == 0:
-            self._current = None  # another trainer, another training; a checkpoint is loaded after this hook
+            self._current = None  # a new training starts; a checkpoint would be loaded after this hook
 
     def train_dataloader(self) -> "MinibatchLoader":
-        """The endless batches."""
+        """Returns a loader of endless batches."""
         return MinibatchLoader(self)
 
     def val_dataloader(self) -> "OneBatch":
-        """One batch of zeros: there is nothing to read, callbacks evaluate in the environment."""
+        """Returns a loader of one batch of zeros, because callbacks evaluate the policy in the environment."""
         zeros = torch.zeros(1, 2 * self.observation_size + self.action_size + 5)
         return OneBatch((zeros, zeros))
 
     def test_dataloader(self) -> "OneBatch":
-        """The same as for validation."""
+        """Returns the validation loader."""
         return self.val_dataloader()
 
     def teardown(self, stage: str) -> None:
@@ -175,13 +185,13 @@ class Rollouts(LightningDataModule, ProvidesEnvironment):
             self._environments = None
 
     def state_dict(self) -> dict[str, Any]:
-        """The current rollout, unless training goes on with a new one, and what it belongs to."""
+        """Returns the settings, the current rollout's number and, if training goes on within it, its rows."""
         rollout = batches_trained(self.trainer) // self.plan.batches
         current = self._current if self._current is not None and self._current.number == rollout else None
         return {"settings": self._settings(), "rollout": rollout, "rows": None if current is None else current.rows}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Makes training go on within the saved rollout.
+        """Restores the saved rollout, so that training goes on within it.
 
         Raises:
             ValueError: if the checkpoint was trained on other data, unless it is only being evaluated.
@@ -192,14 +202,14 @@ class Rollouts(LightningDataModule, ProvidesEnvironment):
             if state_dict["settings"][name] != now:
                 raise ValueError(
                     f"the checkpoint was trained with {name}={state_dict['settings'][name]} and the data now have "
-                    f"{now}, so training cannot go on in the same way; give the same, or start anew with the saved "
-                    "weights"
+                    f"{now}, so training cannot go on in the same way; set {name} as in the checkpoint, or start anew "
+                    "with the saved weights"
                 )
         rows = state_dict["rows"]
         self._current = None if rows is None else _Collected(number=state_dict["rollout"], rows=rows)
 
     def _settings(self) -> dict[str, Any]:
-        """What a training that goes on must have in common with its beginning."""
+        """Returns the settings that must be the same when training resumes from a checkpoint."""
         return {
             "environment": json.dumps(self._environment.as_dict(), sort_keys=True),
             "demonstrations": self._expert_digest,
@@ -209,7 +219,11 @@ class Rollouts(LightningDataModule, ProvidesEnvironment):
     # ------------------------------------------------------------------ batches
 
     def batch(self, number: int) -> Minibatch:
-        """This process's share of a batch. The first one of a rollout collects it."""
+        """Returns this process's share of a batch; the first batch of a rollout collects the rollout.
+
+        Args:
+            number: number of the batch in the whole training, from 0 on.
+        """
         rollout = number // self.plan.batches
         if self._current is None or self._current.number != rollout:
             self._current = _Collected(number=rollout, rows=self._collect(rollout))
@@ -219,28 +233,28 @@ class Rollouts(LightningDataModule, ProvidesEnvironment):
         return self._drawn(self._expert_rows, "demonstrations", number).to(policy_rows.dtype), policy_rows
 
     def _drawn(self, rows: Float[Tensor, "rows columns"], stream: str, batch: int) -> Rows:
-        """This process's rows of a batch, from an endless sequence of permutations of all rows."""
+        """Returns this process's rows of a batch, from an endless sequence of permutations of all rows."""
         size, seed = self.batch_size, derived_seed(self.seed, stream)
         rank, world_size = rank_and_world_size(self.trainer)
         share = share_of_rank(size, rank=rank, world_size=world_size)
         return rows[indices_at(batch * size, count=size, length=len(rows), seed=seed)[share]]
 
     def _acting(self) -> tuple[Agent, LightningModule]:
-        """The model as an agent, and as a module."""
+        """Returns the model twice, as an agent and as a module; raises a ValueError if it has no policy."""
         module = None if self.trainer is None else self.trainer.lightning_module
         if not isinstance(module, Agent) or not isinstance(module, LightningModule):
             raise ValueError(
-                f"Rollouts are collected by a model with a policy, which {type(module).__name__} is not; "
+                f"Rollouts are collected by a model with a policy, which {type(module).__name__} does not have; "
                 "train VAIL, GAIL, VAIRL or PPO on them"
             )
         return module, module
 
     @torch.no_grad()
     def _collect(self, rollout: int) -> Rows:
-        """All processes' steps, judged."""
+        """Returns the packed transitions of all processes, with the agent's advantages and returns."""
         agent, module = self._acting()
         assert self.trainer is not None
-        # Should the agent draw anything by itself, it must not depend on where a run was cut.
+        # If the agent draws random numbers itself, they must not depend on where a run was interrupted.
         with isolate_rng(), self.trainer.precision_plugin.forward_context():
             torch.manual_seed(derived_seed(self.seed, "rollout", rollout))
             if rollout == 0 and self._expert_rows is not None:
@@ -249,7 +263,7 @@ class Rollouts(LightningDataModule, ProvidesEnvironment):
             return agent.judge(self._act(agent, module, rollout)).packed().cpu()
 
     def _act(self, agent: Agent, module: LightningModule, rollout: int) -> Rollout:
-        """Steps this process's environments, and gathers those of all."""
+        """Steps this process's environments, and gathers the rollouts of all processes."""
         assert self.trainer is not None
         rank, world_size = rank_and_world_size(self.trainer)
         environments = self.plan.number_of_environments
@@ -275,9 +289,12 @@ class Rollouts(LightningDataModule, ProvidesEnvironment):
 
 @final
 class MinibatchLoader:
-    """The endless batches of `Rollouts`, made when they are asked for, from where training is on.
+    """The endless batches of `Rollouts`, each made when it is needed, from the current position of training on.
 
-    No DataLoader: that would read ahead.
+    It is not a DataLoader, because a DataLoader reads ahead.
+
+    Args:
+        data: the data module that makes the batches.
     """
 
     def __init__(self, data: Rollouts) -> None:
@@ -293,7 +310,11 @@ class MinibatchLoader:
 
 @final
 class OneBatch:
-    """A loader of a single batch."""
+    """A loader of a single batch.
+
+    Args:
+        batch: the batch.
+    """
 
     def __init__(self, batch: Minibatch) -> None:
         self.batch = batch

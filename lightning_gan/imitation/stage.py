@@ -1,4 +1,4 @@
-"""What callbacks need that let a model's policy play in the environment of its data."""
+"""Helpers of callbacks that play episodes with a model's policy in the environment of its data."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -13,18 +13,18 @@ from lightning_gan.imitation.transitions import Agent
 
 
 class Stage(NamedTuple):
-    """Who plays, and where."""
+    """A policy, and the data whose environment it plays in."""
 
     policy: Decide
     data: ProvidesEnvironment
 
 
 def stage_of(title: str, trainer: Trainer, module: LightningModule) -> Stage:
-    """The policy that a model is evaluated by, and the data whose environment it plays in.
+    """Returns the policy by which a model is evaluated, and the data whose environment it plays in.
 
     Args:
-        title: the callback, for errors.
-        trainer: with the data.
+        title: name of the callback, for error messages.
+        trainer: trainer that has the data.
         module: the model.
 
     Raises:
@@ -34,30 +34,36 @@ def stage_of(title: str, trainer: Trainer, module: LightningModule) -> Stage:
     data = trainer.datamodule  # type: ignore[attr-defined]
     if not isinstance(data, ProvidesEnvironment):
         known = "there is no data module" if data is None else f"{type(data).__name__} has none"
-        raise ValueError(f"{title}: a policy plays in the data's environment, but {known}; train on data.Rollouts")
+        raise ValueError(
+            f"{title}: a policy plays in the data's environment, but {known}; train on lightning_gan.imitation.Rollouts"
+        )
     return Stage(policy_of(agent, module), data)
 
 
 def agent_of(title: str, module: LightningModule) -> Agent:
-    """The model, as one that has a policy.
+    """Returns the model as an `Agent`.
+
+    Args:
+        title: name of the callback, for error messages.
+        module: the model.
 
     Raises:
         ValueError: if it has none.
     """
     if not isinstance(module, Agent):
         raise ValueError(
-            f"{title}: {type(module).__name__} has no policy that could play; it is for VAIL, GAIL, VAIRL and PPO"
+            f"{title}: {type(module).__name__} has no policy; use this callback with VAIL, GAIL, VAIRL or PPO"
         )
     return module
 
 
 def policy_of(agent: Agent, module: LightningModule, *, noise: Callable[[int], Tensor] | None = None) -> Decide:
-    """The agent's actions, decided on the module's device.
+    """Returns the agent's policy as a function of arrays; it computes on the module's device.
 
     Args:
-        agent: decides.
-        module: the same, as a module.
-        noise: of so many actions, see `Agent.decide`; None for the likeliest.
+        agent: the model that chooses actions.
+        module: the same model as a module.
+        noise: returns uniform noise in (0, 1) for a number of actions; None takes the most likely actions.
     """
     dtype = module.dtype
     assert isinstance(dtype, torch.dtype)

@@ -1,7 +1,6 @@
-"""What a model with a policy, and those who let it act, know of each other.
+"""The interface between `Rollouts`, which steps environments and makes batches, and a model with a policy.
 
-`data.Rollouts` steps environments and deals out what happened, a model acts and says what the steps were worth;
-neither imports the other.
+The model chooses actions and computes advantages and returns of a rollout. Neither imports the other.
 """
 
 from abc import ABC, abstractmethod
@@ -16,19 +15,19 @@ from lightning_gan.loop.draws import Rows
 
 @dataclass(frozen=True, kw_only=True)
 class Rollout:
-    """What happened in some environments while a policy acted: `steps environments` first, in every tensor.
+    """Steps of a policy in several environments. The first dimensions of every tensor are `steps environments`.
 
     Attributes:
-        observations: before each step.
-        actions: taken in each step: numbers as the environment takes them (not yet clipped to its bounds), or one-hot
-            rows of discrete actions.
-        next_observations: after each step; of the episode that ends there, not of the next one.
-        rewards: the environment's own.
-        terminated: the episode ended in a terminal state, behind which nothing can be earned.
-        truncated: the episode was cut off for its length, or because the rollout ends.
-        log_probabilities: of the actions, by the policy that took them.
-        values: what that policy expected to earn from `observations` on.
-        next_values: and from `next_observations` on.
+        observations: observation before each step.
+        actions: action of each step: continuous values (not yet clipped to the environment's bounds), or the one-hot
+            row of a discrete action.
+        next_observations: observation after each step; at the end of an episode, its last observation.
+        rewards: the environment's own reward of each step.
+        terminated: whether the episode ended in a terminal state after the step.
+        truncated: whether the episode was cut off after the step, for its length or because the rollout ends.
+        log_probabilities: log-probability of each action under the policy that took it.
+        values: value of `observations`, estimated by the value network of that policy.
+        next_values: value of `next_observations`, estimated by the same network.
     """
 
     observations: Float[Tensor, "steps environments observation"]
@@ -44,17 +43,17 @@ class Rollout:
 
 @dataclass(frozen=True, kw_only=True)
 class Transitions(Rows):
-    """Single steps, in any order, with what a turn of the policy needs; `batch` first, in every tensor.
+    """Single steps in any order, with all values that a turn of the policy needs. `batch` is the first dimension.
 
     Attributes:
-        observations: before the step.
-        actions: taken.
-        next_observations: after it.
+        observations: observation before each step.
+        actions: action of each step.
+        next_observations: observation after each step.
         terminated: 1 where the episode ended in a terminal state, else 0.
-        log_probabilities: by the policy that took the actions; 0 in demonstrations.
-        advantages: how much better than expected the step was; 0 in demonstrations.
-        returns: what the value of `observations` should have been; 0 in demonstrations.
-        values: what it was; 0 in demonstrations.
+        log_probabilities: log-probability of each action under the policy that took it; 0 in demonstrations.
+        advantages: estimated advantage of each action; 0 in demonstrations.
+        returns: target of the value of `observations`; 0 in demonstrations.
+        values: value of `observations`, estimated when the step was taken; 0 in demonstrations.
     """
 
     observations: Float[Tensor, "batch observation"]
@@ -67,13 +66,19 @@ class Transitions(Rows):
     values: Float[Tensor, " batch"]
 
     def packed(self) -> Float[Tensor, "batch columns"]:
-        """All tensors side by side in the order above, one row per step: data loaders deal out tensors."""
+        """Returns one tensor for data loaders: a row for each step, with all fields as columns in the order above."""
         columns = [getattr(self, field.name) for field in fields(self)]
         return torch.cat([column.reshape(len(self), -1) for column in columns], dim=1)
 
     @staticmethod
     def unpacked(rows: Float[Tensor, "batch columns"], *, observation_size: int, action_size: int) -> "Transitions":
-        """What `packed` made, for observations and actions of these sizes."""
+        """Returns the transitions of which `packed` made these rows.
+
+        Args:
+            rows: result of `packed`.
+            observation_size: number of values in an observation.
+            action_size: number of values in a continuous action, or number of discrete actions.
+        """
         sizes = [observation_size, action_size, observation_size, 1, 1, 1, 1, 1]
         observations, actions, next_observations, *numbers = torch.split(rows, sizes, dim=1)
         terminated, log_probabilities, advantages, returns, values = (column[:, 0] for column in numbers)
@@ -90,37 +95,37 @@ class Transitions(Rows):
 
 
 class Agent(ABC):
-    """A model with a policy."""
+    """Interface of models that have a policy."""
 
     @abstractmethod
     def study(self, demonstrations: Transitions) -> None:
-        """Called once, before the first rollout of a training that starts anew: here inputs can be scaled."""
+        """Gets the demonstrations once, before the first rollout of a new training, for example to normalize inputs."""
 
     @abstractmethod
     def begin_rollout(self) -> None:
-        """Called before each rollout: what changes how the policy acts, beside its weights, changes here."""
+        """Is called before each rollout. Changes of the policy apart from its weights are made here."""
 
     @abstractmethod
     def act(
         self, observations: Float[Tensor, "environments observation"], noise: Float[Tensor, "environments action"]
     ) -> tuple[Float[Tensor, "environments action"], Float[Tensor, " environments"], Float[Tensor, " environments"]]:
-        """Random actions, their log-probabilities, and the values of the observations, by the policy in training.
+        """Returns the training policy's random actions, their log-probabilities, and the values of the observations.
 
         Args:
-            observations: as the environments give them.
-            noise: uniform in (0, 1); actions are a function of it and of the observations.
+            observations: observations of the environments.
+            noise: uniform noise in (0, 1); actions are a function of it and of the observations.
         """
 
     @abstractmethod
     def value(self, observations: Float[Tensor, "environments observation"]) -> Float[Tensor, " environments"]:
-        """What the policy expects to earn from here on."""
+        """Returns the value network's estimate of each observation's value."""
 
     @abstractmethod
     def judge(self, rollout: Rollout) -> Transitions:
-        """A rollout with the reward that the model pays for it: advantages and returns.
+        """Computes the model's rewards of a rollout, and returns its transitions with advantages and returns.
 
-        Rows are `steps * environments`, the environments of the first step first. With several ranks each judges the
-        rollout of all of them.
+        There are `steps * environments` rows, the environments of the first step first. With several ranks, each rank
+        does this for the rollout of all ranks.
         """
 
     @abstractmethod
@@ -129,9 +134,9 @@ class Agent(ABC):
         observations: Float[Tensor, "environments observation"],
         noise: Float[Tensor, "environments action"] | None = None,
     ) -> Float[Tensor, "environments action"]:
-        """Actions by the policy that is evaluated (the averaged one, if a callback averages it).
+        """Returns actions of the policy for evaluation (with averaged weights, if a callback averages them).
 
         Args:
-            observations: as the environments give them.
-            noise: uniform in (0, 1), for random actions; None for the likeliest.
+            observations: observations of the environments.
+            noise: uniform noise in (0, 1) for random actions; None returns the most likely actions.
         """

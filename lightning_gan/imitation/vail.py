@@ -1,11 +1,10 @@
-"""Imitation by a critic with a bottleneck, VAIL (Peng et al. 2019, arXiv:1810.00821, section 4.2), and without: GAIL.
+"""GAIL (Ho and Ermon 2016, arXiv:1606.03476) and VAIL (Peng et al. 2019, arXiv:1810.00821, section 4.2).
 
-GAIL (Ho and Ermon 2016, arXiv:1606.03476) pays a policy for transitions that a critic takes for an expert's. A critic
-that tells them perfectly says nothing about what is better, so VAIL lets it know only so much of a transition; add
-`Bottleneck` as a callback.
+GAIL rewards a policy for transitions that a discriminator classifies as an expert's. A discriminator that separates the
+two perfectly gives no useful reward, so VAIL limits the information that it receives about a transition.
 
-GAIL takes the policy's steps within a trust region (TRPO); all policies here take PPO's, see `imitation_game`. The
-critic's inputs are scaled by the demonstrations' mean and deviation.
+The GAIL paper optimizes the policy with TRPO; all policies here use PPO (see `imitation_gan`). The discriminator's
+inputs are normalized by the demonstrations' mean and standard deviation.
 """
 
 from abc import abstractmethod
@@ -29,7 +28,12 @@ from lightning_gan.tensors.shapes import Images, Logits
 
 
 def features_of(*, in_features: int, width: int) -> nn.Sequential:
-    """Two hidden layers, the second without what follows it."""
+    """Returns two hidden layers with tanh, without an output layer.
+
+    Args:
+        in_features: number of columns of the input.
+        width: width of both layers.
+    """
     return nn.Sequential(
         multilayer_perceptron(
             in_features=in_features, out_features=width, width=width, hidden_layers=1, last_gain=2**0.5
@@ -43,15 +47,15 @@ def coded(
     log_variance: Float[Tensor, "batch code"],
     noise: Float[Tensor, "batch code"] | None,
 ) -> Float[Tensor, "batch code"]:
-    """The code with this standard normal noise; its mean without."""
+    """Returns the code ``mean + exp(log_variance / 2) * noise``, or its mean if `noise` is None."""
     return mean if noise is None else reparametrized(mean, log_variance, noise)
 
 
 class ScalesInputs(nn.Module):
-    """A critic that scales what it sees.
+    """Base class of discriminators that normalize their inputs.
 
     Args:
-        columns: that are scaled.
+        columns: number of columns that are normalized.
     """
 
     def __init__(self, *, columns: int) -> None:
@@ -60,7 +64,13 @@ class ScalesInputs(nn.Module):
 
 
 class PlainCritic(ScalesInputs):
-    """GAIL's: columns to a code, and the code to a logit. `BottleneckCritic` without the bottleneck."""
+    """GAIL's discriminator: it maps columns to a code, and the code to a logit, without a bottleneck.
+
+    Args:
+        columns: number of columns that describe a transition.
+        width: width of both hidden layers.
+        code_size: size of the code.
+    """
 
     def __init__(self, *, columns: int, width: int, code_size: int) -> None:
         super().__init__(columns=columns)
@@ -68,18 +78,19 @@ class PlainCritic(ScalesInputs):
         self.output = nn.Linear(code_size, 1)
 
     def forward(self, maps: Images) -> Logits:
+        """Returns logits, `batch 1`, of descriptions of transitions, `batch columns 1 1`."""
         columns = rearrange(maps, "batch columns 1 1 -> batch columns")
         logits: Tensor = self.output(self.code(self.scale(columns)))
         return logits
 
 
 class BottleneckCritic(ScalesInputs):
-    """VAIL's: columns to a Gaussian code, and the code to a logit ``w^T z + b`` (arXiv:1810.00821, section 4).
-
-    Arguments that are not listed are as in `StateActionImitation`.
+    """VAIL's discriminator: columns to a Gaussian code z, and z to ``w^T z + b`` (arXiv:1810.00821, section 4).
 
     Args:
-        width: of the two hidden layers.
+        columns: number of columns that describe a transition.
+        width: width of both hidden layers.
+        code_size: size of the code.
     """
 
     def __init__(self, *, columns: int, width: int, code_size: int) -> None:
@@ -90,7 +101,12 @@ class BottleneckCritic(ScalesInputs):
         self.output = nn.Linear(code_size, 1)
 
     def forward(self, maps: Images, noise: Float[Tensor, "batch code"] | None = None) -> Logits:
-        """Logits, `batch 1`, of codes with this noise, or of their means."""
+        """Returns logits, `batch 1`.
+
+        Args:
+            maps: descriptions of transitions, `batch columns 1 1`.
+            noise: standard normal noise of the codes, `batch code_size`; None uses the means of the codes.
+        """
         columns = rearrange(maps, "batch columns 1 1 -> batch columns")
         mean, log_variance = self.bottleneck(self.scale(columns))
         logits: Tensor = self.output(coded(mean, log_variance, noise))
@@ -98,45 +114,51 @@ class BottleneckCritic(ScalesInputs):
 
 
 class Imitation(ImitationGAN):
-    """What GAIL, VAIL and VAIRL share: a critic that sees the demonstrations before all else, to scale its inputs."""
+    """Base class of GAIL, VAIL and VAIRL: the demonstrations fix the normalization of the discriminator's inputs."""
 
     discriminator: ScalesInputs
 
     @abstractmethod
     def scaled(self, transitions: Transitions) -> Float[Tensor, "batch columns"]:
-        """The columns by whose mean and deviation the critic scales what it sees."""
+        """Returns the columns whose mean and standard deviation normalize the discriminator's inputs."""
 
     def study(self, demonstrations: Transitions) -> None:
+        """Sets the normalization of the discriminator's inputs to the demonstrations' mean and deviation."""
         self.discriminator.scale.observe(self.scaled(demonstrations))
         self.discriminator.scale.adopt()
 
     def begin_rollout(self) -> None:
+        """Updates the policy's input normalization.
+
+        Raises:
+            ValueError: if there are no demonstrations.
+        """
         super().begin_rollout()
         if not self.discriminator.scale.count:
             raise ValueError(
-                f"{type(self).__name__} imitates demonstrations and has none: set the data's demonstrations, "
-                "or train models.PPO on the environment's own reward"
+                f"{type(self).__name__} imitates demonstrations and has none: set data.demonstrations, "
+                "or train lightning_gan.imitation.PPO on the environment's own reward"
             )
 
 
 class StateActionImitation(Imitation):
-    """What GAIL and VAIL share: a critic of states and actions whose belief in an expert is paid for.
+    """Base class of GAIL and VAIL: the discriminator sees states and actions, and the policy's reward is ``-log(1-D)``.
 
     Args:
-        observation_size: numbers in an observation.
-        action_size: numbers in an action, or how many discrete actions there are.
-        discrete_actions: whether actions are one-hot rows.
-        states_only: the critic does not see actions.
-        policy_width: of the two hidden layers of the policy, and of its value function.
-        critic_width: of the critic's two hidden layers.
-        code_size: of the critic's code.
-        replay: which transitions of earlier policies the critic goes on seeing.
-        action_bound: actions that are numbers lie within plus and minus this.
-        proximal: what the policy's turn asks for.
+        observation_size: number of values in an observation.
+        action_size: number of values in a continuous action, or number of discrete actions.
+        discrete_actions: whether actions are discrete and given as one-hot rows.
+        states_only: whether the discriminator gets observations alone; by default it gets observations and actions.
+        policy_width: width of both hidden layers of the policy network and of its value network.
+        critic_width: width of both hidden layers of the discriminator.
+        code_size: size of the discriminator's code.
+        replay: settings of the buffer of earlier policies' transitions on which the discriminator keeps training.
+        action_bound: largest absolute value of a continuous action that the environment accepts.
+        proximal: settings of the policy's PPO objective.
     """
 
     critic: ClassVar[type[PlainCritic | BottleneckCritic]]
-    """The kind of critic."""
+    """The discriminator's class."""
 
     discriminator: PlainCritic | BottleneckCritic
 
@@ -183,7 +205,7 @@ class StateActionImitation(Imitation):
     def columns(self, transitions: Transitions) -> Float[Tensor, "batch columns"]:
         if self.states_only:
             return transitions.observations
-        # As the environment takes them: what it clips says nothing about who acts.
+        # Clipped as the environment clips them, so that actions with the same effect have the same values.
         taken = transitions.actions.clamp(-self.action_bound, self.action_bound)
         return torch.cat([transitions.observations, taken], dim=1)
 
@@ -197,7 +219,7 @@ class StateActionImitation(Imitation):
 
 @final
 class GAIL(StateActionImitation):
-    """Generative adversarial imitation learning: `VAIL` without a bottleneck."""
+    """Generative adversarial imitation learning (GAIL): `VAIL` without a bottleneck."""
 
     critic = PlainCritic
 
@@ -206,7 +228,7 @@ class GAIL(StateActionImitation):
 
 @final
 class VAIL(StateActionImitation):
-    """Variational adversarial imitation learning; add `Bottleneck` as a callback."""
+    """Variational adversarial imitation learning (VAIL). Add `Bottleneck` as a callback."""
 
     critic = BottleneckCritic
 

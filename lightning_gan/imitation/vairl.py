@@ -1,8 +1,8 @@
 """Variational adversarial inverse reinforcement learning, VAIRL (Peng et al. 2019, arXiv:1810.00821, section 4.3).
 
-It is AIRL (Fu et al. 2018, arXiv:1710.11248) with bottlenecks: the critic consists of a reward and of a shaping
-potential, both of states alone, so that the reward can train policies where the dynamics differ (`models.PPO` with
-`RecoveredReward`).
+VAIRL is AIRL (Fu et al. 2018, arXiv:1710.11248) with bottlenecks. Its discriminator consists of a reward and a shaping
+potential. Both are functions of the state alone, so that the reward can train policies in environments with other
+dynamics (`PPO` with `RecoveredReward`).
 """
 
 from typing import final
@@ -27,12 +27,12 @@ from lightning_gan.tensors.shapes import Images, Logits, PerSample
 class RewardAndShapingCode(nn.Module):
     """The product encoder ``E(z_g, z_h, z_h' | s, s') = E_g(z_g | s) E_h(z_h | s) E_h(z_h' | s')`` (section 4.3).
 
-    Its divergence from the prior is the sum of the three, which is what one bottleneck around all limits.
-
-    Arguments that are not listed are as in `VAIRL`.
+    Its KL divergence from the prior is the sum of the divergences of the three codes. One bottleneck limits this sum.
 
     Args:
-        width: of the two hidden layers of each encoder.
+        observation_size: number of values in an observation.
+        width: width of both hidden layers of each encoder.
+        code_size: size of each of the three codes.
     """
 
     def __init__(self, *, observation_size: int, width: int, code_size: int) -> None:
@@ -48,19 +48,20 @@ class RewardAndShapingCode(nn.Module):
     def forward(
         self, states: Float[Tensor, "batch observation"], next_states: Float[Tensor, "batch observation"]
     ) -> tuple[Float[Tensor, "batch codes"], Float[Tensor, "batch codes"]]:
-        """Means and logarithms of variances of z_g, z_h and z_h', side by side."""
+        """Returns the means and the log variances of z_g, z_h and z_h', each concatenated along the columns."""
         codes = [self.reward(states), self.shaping(states), self.shaping(next_states)]
         means, log_variances = zip(*codes, strict=True)
         return torch.cat(means, dim=1), torch.cat(log_variances, dim=1)
 
 
 class RewardAndShaping(ScalesInputs):
-    """VAIRL's: ``f = D_g(z_g) + gamma D_h(z_h') - D_h(z_h)`` of a transition (arXiv:1810.00821, section 4.3).
-
-    Arguments that are not listed are as in `RewardAndShapingCode`.
+    """VAIRL's discriminator: ``f = D_g(z_g) + gamma D_h(z_h') - D_h(z_h)`` (arXiv:1810.00821, section 4.3).
 
     Args:
-        discount: gamma.
+        observation_size: number of values in an observation.
+        width: width of both hidden layers of each encoder.
+        code_size: size of each of the three codes.
+        discount: discount factor gamma, in [0, 1).
     """
 
     def __init__(self, *, observation_size: int, width: int, code_size: int, discount: float) -> None:
@@ -72,12 +73,12 @@ class RewardAndShaping(ScalesInputs):
         self.shaping_output = nn.Linear(code_size, 1)
 
     def forward(self, maps: Images, noise: Float[Tensor, "batch codes"] | None = None) -> Logits:
-        """f, `batch 1`.
+        """Returns f of each transition, `batch 1`.
 
         Args:
-            maps: observations, next observations, and whether the transition ended in a terminal state, as columns;
-                what stands behind them is not looked at.
-            noise: of the three codes; None for their means.
+            maps: `batch columns 1 1`. The first columns are the observation, the next observation, and 1 if the
+                transition ended in a terminal state, else 0. Any further columns are ignored.
+            noise: standard normal noise of the three codes, `batch 3*code_size`; None uses the means of the codes.
         """
         size = self.observation_size
         columns = rearrange(maps, "batch columns 1 1 -> batch columns")
@@ -93,7 +94,7 @@ class RewardAndShaping(ScalesInputs):
         )[:, None]
 
     def reward(self, states: Float[Tensor, "batch observation"]) -> PerSample:
-        """g at the mean of its code: the reward that has been recovered."""
+        """Returns the recovered reward: g of each state, at the mean of its code."""
         mean, _ = self.bottleneck.reward(self.scale(states))
         rewards: Tensor = self.reward_output(mean)[:, 0]
         return rewards
@@ -101,22 +102,22 @@ class RewardAndShaping(ScalesInputs):
 
 @final
 class VAIRL(Imitation):
-    """Variational adversarial inverse reinforcement learning; add `Bottleneck` as a callback.
+    """Variational adversarial inverse reinforcement learning (VAIRL). Add `Bottleneck` as a callback.
 
-    The critic's logit is ``f - log pi(a|s)`` with the policy as it is at that moment, and so is the policy's reward
-    (section 4.3; AIRL, arXiv:1710.11248, section 6). A penalty on the logit's gradient means the whole logit, which is
-    flat where the expert and the policy are alike; f alone is not.
+    The discriminator's logit is ``f - log pi(a|s)`` with the current policy pi, and the policy's reward is the same
+    number (section 4.3; AIRL, arXiv:1710.11248, section 6). Gradient penalties differentiate the whole logit. Where the
+    expert and the policy act alike, the whole logit is flat, while f alone is not.
 
     Args:
-        observation_size: numbers in an observation.
-        action_size: numbers in an action, or how many discrete actions there are.
-        discrete_actions: whether actions are one-hot rows.
-        policy_width: of the two hidden layers of the policy, and of its value function.
-        critic_width: of the two hidden layers of the critic's reward, and of its shaping.
-        code_size: of each of the critic's three codes.
-        replay: which transitions of earlier policies the critic goes on seeing.
-        action_bound: actions that are numbers lie within plus and minus this.
-        proximal: what the policy's turn asks for.
+        observation_size: number of values in an observation.
+        action_size: number of values in a continuous action, or number of discrete actions.
+        discrete_actions: whether actions are discrete and given as one-hot rows.
+        policy_width: width of both hidden layers of the policy network and of its value network.
+        critic_width: width of both hidden layers of the discriminator's reward encoder and of its shaping encoder.
+        code_size: size of each of the discriminator's three codes.
+        replay: settings of the buffer of earlier policies' transitions on which the discriminator keeps training.
+        action_bound: largest absolute value of a continuous action that the environment accepts.
+        proximal: settings of the policy's PPO objective.
     """
 
     discriminator: RewardAndShaping

@@ -1,8 +1,8 @@
-"""The authors' published BigGAN-deep generators, as `pytorch-pretrained-BigGAN` (Hugging Face) holds them, to ours.
+"""Import of the authors' published BigGAN-deep generators from `pytorch-pretrained-BigGAN` (Hugging Face).
 
 They were converted from TensorFlow and keep its layout: the first layer's output is `4 4 channels`, and conditions are
-[latent, class], where ours are [class, latent]. `conv_to_rgb` has as many outputs as inputs, of which the first three
-are used. Batch normalization has statistics for each of 51 truncations, 0 to 1.
+[latent, class], while those of this package are [class, latent]. `conv_to_rgb` has as many outputs as inputs, of which
+the first three are used. Batch normalization has statistics for each of 51 truncations from 0 to 1.
 """
 
 import math
@@ -23,13 +23,13 @@ from lightning_gan.tensors.shapes import Images, Labels, Latents
 
 
 class BatchNormByTruncation(BatchNorm):
-    """Batch normalization that evaluates with the statistics of a truncation.
+    """Batch normalization that uses the statistics of a truncation in evaluation mode.
 
     Args:
-        channels: of the features.
-        affine: gives gain and bias; None learns them for each channel.
-        eps: is added to the variance.
-        steps: how many truncations, evenly from 0 to 1, there are statistics of.
+        channels: number of channels of the features.
+        affine: layer that returns gain and bias; None learns them for each channel.
+        eps: number added to the variance.
+        steps: number of truncations, evenly spaced from 0 to 1, that have statistics.
     """
 
     running_means: Tensor
@@ -42,7 +42,8 @@ class BatchNormByTruncation(BatchNorm):
         self.truncation = 1.0
 
     def evaluation_statistics(self) -> tuple[Tensor, Tensor]:
-        """Of the truncation; between two steps the weights of the two are swapped, as they are in the authors' code."""
+        """Returns mean and variance of the truncation; between two steps their weights are swapped, as in the authors'
+        code."""
         step_size = 1.0 / (len(self.running_means) - 1)
         fraction, below = math.modf(self.truncation / step_size)
         step = int(below)
@@ -54,18 +55,19 @@ class BatchNormByTruncation(BatchNorm):
 
 
 class PublishedGenerator(nn.Module):
-    """BigGAN-deep's generator as published: any list of layers, and statistics by truncation.
+    """BigGAN-deep's generator as published, with any list of layers, and statistics by truncation.
 
     Args:
-        layers: (doubles the resolution, input width, output width) of each block; widths multiply `base_channels`.
-        attention_position: how many blocks come before self-attention.
-        base_channels: "channel_width".
+        layers: whether each block doubles the resolution, its input width and its output width; widths are factors of
+            `base_channels`.
+        attention_position: number of blocks before self-attention.
+        base_channels: unit of the blocks' widths in channels, the authors' `channel_width`.
         latent_dim: size of z.
         embedding_dim: size of the class embedding.
-        number_of_classes: 1000 in the published networks.
-        image_channels: how many of the last convolution's outputs are used.
-        eps: of all batch normalizations.
-        steps: how many truncations there are statistics of.
+        number_of_classes: number of classes; 1000 in the published networks.
+        image_channels: number of the last convolution's outputs that are used.
+        eps: number added to the variance in all batch normalizations.
+        steps: number of truncations, evenly spaced from 0 to 1, that have statistics.
     """
 
     def __init__(
@@ -109,15 +111,15 @@ class PublishedGenerator(nn.Module):
         self.to_rgb = nn.Conv2d(last, last, kernel_size=3, padding=1)
 
     def forward(self, latents: Latents, labels: Labels | None = None, *, truncation: float = 1.0) -> Images:
-        """Images in [-1, 1].
+        """Generates images in [-1, 1].
 
         Args:
-            latents: `batch latent_dim`, already truncated; see `layers.truncated_normal.truncated_latents`.
+            latents: `batch latent_dim`, already truncated, for example by `layers.truncated_normal.truncated_latents`.
             labels: class indices or multi-hot rows.
-            truncation: above 0, up to 1: what the latents were truncated by.
+            truncation: truncation of the latents, in (0, 1].
 
         Raises:
-            ValueError: for another truncation, or without labels.
+            ValueError: for a truncation out of range, or without labels.
         """
         if not 0.0 < truncation <= 1.0:
             raise ValueError(f"truncation={truncation} must be above 0 and at most 1")
@@ -135,7 +137,11 @@ class PublishedGenerator(nn.Module):
 
 
 def published_generator(config: dict[str, Any]) -> PublishedGenerator:
-    """A new generator for `BigGANConfig` as a dictionary, not yet spectrally normalized."""
+    """Returns a new generator without spectral normalization.
+
+    Args:
+        config: `BigGANConfig` as a dictionary.
+    """
     return PublishedGenerator(
         layers=[(bool(upsamples), before, after) for upsamples, before, after in config["layers"]],
         attention_position=config["attention_layer_position"],
@@ -149,10 +155,10 @@ def published_generator(config: dict[str, Any]) -> PublishedGenerator:
 
 
 def networks(state: dict[str, dict[str, Tensor]], config: dict[str, Any]) -> dict[str, nn.Module]:
-    """The generator "G", in evaluation mode; it takes `truncation` beside latents and labels.
+    """Builds the generator "G" in evaluation mode; its arguments are latents, labels and `truncation`.
 
     Args:
-        state: weights of their whole model, which is the only network there, by their variable names.
+        state: weights of the whole model, which is the only network there, by their variable names.
         config: `BigGANConfig` as a dictionary: `layers`, `attention_layer_position`, `channel_width`, `z_dim`,
             `class_embed_dim`, `num_classes`, `eps`, `n_stats`.
 
@@ -161,7 +167,7 @@ def networks(state: dict[str, dict[str, Tensor]], config: dict[str, Any]) -> dic
         RuntimeError: if weights are missing, left over, or of the wrong shape.
     """
     if len(state) != 1:
-        raise ValueError(f"the published model is one network, and not {len(state)}: {', '.join(state)}")
+        raise ValueError(f"the published model is one network, but got {len(state)}: {', '.join(state)}; give one")
     (theirs,) = state.values()
     generator = published_generator(config)
     spectrally_normalized(generator, excluded=("embedding",))
@@ -207,7 +213,7 @@ def _layer(layer: str, attention_position: int) -> str:
 
 
 def _layout(name: str, value: Tensor, *, latent_dim: int) -> Tensor:
-    """Conditions [latent, class] to [class, latent], the first layer's outputs `4 4 c` to `c 4 4`."""
+    """Converts conditions [latent, class] to [class, latent], and the first layer's outputs `4 4 c` to `c 4 4`."""
     if name == "embeddings.weight":
         return value.T
     if name.endswith("gamma"):

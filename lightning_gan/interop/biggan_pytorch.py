@@ -1,8 +1,8 @@
-"""BigGAN-PyTorch, the authors' public code (`BigGAN.py`, `layers.py`), to ours.
+"""Import of weights from BigGAN-PyTorch, the authors' public code (`BigGAN.py`, `layers.py`).
 
-Names there are `blocks.{i}.0.conv1.weight`, `.u0` and so on; `blocks.{i}.1` is self-attention. Weights are stored
-before spectral normalization. From the stored `u0` that code does one power iteration in every forward, in evaluation
-mode too, and keeps its result in training alone; here it is done once, on import, and the vectors are kept.
+Its variables are named `blocks.{i}.0.conv1.weight`, `.u0` and so on; `blocks.{i}.1` is self-attention. Weights are
+stored before spectral normalization. Its code does one power iteration from the stored `u0` in every forward pass, also
+in evaluation mode, and keeps the result in training mode only. The import does this step once and keeps the vectors.
 """
 
 from collections.abc import Iterator
@@ -35,20 +35,20 @@ OWN_SETTINGS: dict[str, Any] = {
     "num_D_SV_itrs": 1,
     "output_dim": 1,
 }
-"""Settings of that code that have one value here. (Its `inplace_relu` is a relu.)"""
+"""Settings of that code for which only one value can be imported. (`inplace_relu` counts as relu.)"""
 
 
 def networks(state: dict[str, dict[str, Tensor]], config: dict[str, Any]) -> dict[str, nn.Module]:
-    """The generator "G" and the discriminator "D", those of them whose weights there are, in evaluation mode.
+    """Builds the networks whose weights are given, the generator "G" and the discriminator "D", in evaluation mode.
 
     Args:
-        state: weights by network, `G` and `D`, and by the authors' variable names, as their `G_ema.pth` and `D.pth`.
+        state: weights by network, `G` and `D`, and by the authors' variable names, as in their `G_ema.pth` and `D.pth`.
         config: the authors' keyword arguments: `resolution`, `n_classes`, `dim_z`, `G_ch`, `D_ch`, `G_attn`, `D_attn`,
-            `G_shared`, `shared_dim`, `hier`, `BN_eps`, `G_param` and `D_param`; where one is missing, the default of
-            their code holds.
+            `G_shared`, `shared_dim`, `hier`, `BN_eps`, `G_param` and `D_param`; missing ones have the default of the
+            authors' code.
 
     Raises:
-        ValueError: for options of the authors' code that ours does not have.
+        ValueError: for options of the authors' code that this package does not have.
         RuntimeError: if weights are missing, left over, or of the wrong shape.
     """
     for setting, own in OWN_SETTINGS.items():
@@ -74,7 +74,7 @@ def _generator(state: dict[str, Tensor], config: dict[str, Any]) -> Generator:
         image_size=size,
         image_channels=len(state["output_layer.2.weight"]),
         number_of_classes=config.get("n_classes", 1000),
-        latent_dim=latent_dim // max(slots, 1) * slots,  # what is left over is not used there either
+        latent_dim=latent_dim // max(slots, 1) * slots,  # the authors' code does not use the remainder either
         base_channels=config.get("G_ch", 64),
         attention_resolutions=tuple(size_ for size_ in _sizes(config.get("G_attn", "64")) if 4 < size_ < size),
         shared_embedding=config.get("G_shared", "shared.weight" in state),
@@ -106,12 +106,15 @@ def _discriminator(state: dict[str, Tensor], config: dict[str, Any]) -> Discrimi
 
 
 def _sizes(listed: str) -> set[int]:
-    """`"32_64"` -> {32, 64}; `"0"` is none."""
+    """Returns {32, 64} for `"32_64"`, and an empty set for `"0"`."""
     return {int(size) for size in str(listed).split("_")} - {0}
 
 
 def _discriminator_attention(image_size: int, listed: set[int]) -> Iterator[int]:
-    """Their table calls every resolution behind the first block of 32x32 "16", although the second one halves it."""
+    """Yields the resolutions with self-attention.
+
+    For 32x32 the authors' table names every resolution after the first block "16", although the second block halves it.
+    """
     resolution = image_size
     for block in range(len(DISCRIMINATOR_WIDTHS.get(image_size, ())) - 1):
         if not keeps_resolution(image_size, block=block):
@@ -121,12 +124,12 @@ def _discriminator_attention(image_size: int, listed: set[int]) -> Iterator[int]
 
 
 def _load(network: nn.Module, named: dict[str, Tensor]) -> None:
-    """Load weights by our names, where `X.u0` and `X.sv0` are what spectral normalization keeps of X."""
+    """Loads weights by our names; `X.u0` and `X.sv0` are the buffers of the spectral normalization of X."""
     own = network.state_dict()
     complete = {name: value for name, value in own.items() if ".standing_" in f".{name}"}
     for name, value in named.items():
         if name.endswith((".sv0", ".accumulation_counter")):
-            continue  # a value for the log, and a count of zero
+            continue  # a logged singular value, and a counter, which are not needed
         layer, _, kind = name.rpartition(".")
         stored = f"{layer}.parametrizations.weight"
         if kind == "u0":
@@ -154,7 +157,7 @@ def _generator_name(name: str, generator: Generator) -> str:
         return ".".join(["blocks", block, "attention", layer, *rest])
     if layer.startswith("bn"):
         is_statistic = rest[0].startswith("running_")
-        # Without a shared embedding, tables are parameters and no layers.
+        # Without a shared embedding, the gains' and biases' tables are parameters and not layers.
         if not is_statistic and generator.embedding is None:
             rest = rest[:1]
         return ".".join(["blocks", block, f"norm{layer[2:]}", *([] if is_statistic else ["affine"]), *rest])

@@ -1,8 +1,8 @@
-"""The networks of `GAN_stability` (PyTorch, the R1 paper's code) to ours.
+"""Import of weights from `GAN_stability` (PyTorch, the R1 paper's code).
 
-Their layers are `embedding`, `fc`, `conv_img` and blocks with `conv_0`, `conv_1`, `conv_s`. The blocks of `resnet` are
-`resnet.0`, `resnet.2` ... in one sequence with the resampling, those of `resnet2` to `resnet4` are `resnet_0_0`,
-`resnet_0_1`, `resnet_1_0` ... In both their order is the one they run in, as it is in ours.
+Its layers are `embedding`, `fc`, `conv_img` and blocks with `conv_0`, `conv_1`, `conv_s`. The blocks of `resnet` are
+`resnet.0`, `resnet.2` ... in one sequence with the resampling; those of `resnet2` to `resnet4` are `resnet_0_0`,
+`resnet_0_1`, `resnet_1_0` ... The order of the names is the order in the forward pass, as in this package.
 """
 
 import re
@@ -26,7 +26,7 @@ _BLOCK = re.compile(r"resnet[._](?P<place>\d+(_\d+)?)\.(?P<layer>conv_\w)\.(?P<k
 
 
 def networks(state: dict[str, dict[str, Tensor]], config: dict[str, Any]) -> dict[str, nn.Module]:
-    """The generator "G" and the discriminator "D", those that there is a state of, in evaluation mode.
+    """Builds the networks whose weights are given, the generator "G" and the discriminator "D", in evaluation mode.
 
     With one class (`nlabels`), as in all of the authors' unconditional settings, they need no labels.
 
@@ -36,7 +36,7 @@ def networks(state: dict[str, dict[str, Tensor]], config: dict[str, Any]) -> dic
             `nfilter_max` (512).
 
     Raises:
-        ValueError: for names that are none of the authors'.
+        ValueError: for names that the authors' code does not have.
         RuntimeError: if weights are missing, left over, or of the wrong shape.
     """
     imported: dict[str, nn.Module] = {}
@@ -72,12 +72,12 @@ def networks(state: dict[str, dict[str, Tensor]], config: dict[str, Any]) -> dic
 
 
 def without_wrapper(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Names as they are inside of `DataParallel`, which the authors' checkpoints were saved from."""
+    """Removes the prefix "module." from the names, which `DataParallel` adds in the authors' checkpoints."""
     return {name.removeprefix("module."): value for name, value in weights.items()}
 
 
 def _architecture(weights: dict[str, Tensor]) -> Architecture:
-    """Which of the authors' files the weights are of."""
+    """Returns the architecture, which is one of the authors' files, by the names of the weights."""
     if any(name.startswith("resnet.") for name in weights):
         return ResNet()
     if any(name.startswith("resnet_0_1.") for name in weights):
@@ -86,7 +86,17 @@ def _architecture(weights: dict[str, Tensor]) -> Architecture:
 
 
 def load(network: nn.Module, weights: dict[str, Tensor], *, heads: dict[str, str]) -> None:
-    """Load the authors' weights; blocks are matched in the order they run in."""
+    """Loads the authors' weights; blocks are matched by their order in the forward pass.
+
+    Args:
+        network: network to load into.
+        weights: the authors' weights.
+        heads: our name of each layer outside of the blocks by the authors' name.
+
+    Raises:
+        ValueError: if the number of blocks is different, or a variable is unknown.
+        RuntimeError: if weights are missing, left over, or of the wrong shape.
+    """
     matches = {name: _BLOCK.fullmatch(name) for name in weights}
     places = {match["place"] for match in matches.values() if match is not None}
     order = sorted(places, key=lambda place: [int(number) for number in place.split("_")])

@@ -1,11 +1,9 @@
-"""The authors' IntroVAE (PyTorch, `hhb072/IntroVAE`) to ours.
+"""Import of weights from the authors' IntroVAE (PyTorch, `hhb072/IntroVAE`).
 
-The encoder is `main.0`, `main.1` (convolution and norm), `main.res_in_128`, `main.res_in_64` ... named by the height of
-what a block takes, and `fc`; the decoder is `fc.0`, `main.res_in_4`, `main.res_in_8` ... and `main.predict`. Networks
-that were built from the command line's channels have 1x1 convolutions (`conv_expand`) between equal widths above 256:
-the weights tell.
-
-Images of theirs are in [0, 1], ours in [-1, 1].
+The encoder has `main.0`, `main.1` (convolution and norm), `main.res_in_128`, `main.res_in_64` ..., named by the height
+of a block's input, and `fc`; the decoder has `fc.0`, `main.res_in_4`, `main.res_in_8` ... and `main.predict`. Networks
+built with the channels of the command line have 1x1 convolutions (`conv_expand`) between equal widths above 256; the
+import recognizes them by the weights. The authors' images are in [0, 1], and those of this package in [-1, 1].
 """
 
 import re
@@ -35,14 +33,14 @@ _OF_NORM = {
 
 
 def networks(state: dict[str, dict[str, Tensor]], config: dict[str, Any]) -> dict[str, nn.Module]:
-    """The encoder "E" and the decoder "G", those that there is a state of, in evaluation mode.
+    """Builds the networks whose weights are given, the encoder "E" and the decoder "G", in evaluation mode.
 
     Args:
         state: weights by network, `E` and `G`, and by the authors' names, with or without "module." before them.
         config: the authors' keyword arguments: `image_size`, `cdim`, `hdim` and `channels`.
 
     Raises:
-        ValueError: for names that are none of the authors', and blocks that are not those of the size.
+        ValueError: for names that the authors' code does not have, and a number of blocks that does not fit the size.
         RuntimeError: if weights are missing, left over, or of the wrong shape.
     """
     imported: dict[str, nn.Module] = {}
@@ -64,14 +62,14 @@ def networks(state: dict[str, dict[str, Tensor]], config: dict[str, Any]) -> dic
 
 
 def _shortcuts(weights: dict[str, Tensor]) -> LearnedShortcuts:
-    """Those of `!=` or those of `is not`, whichever the weights are of."""
+    """Returns which blocks have a learned shortcut; the authors' code compares widths by `!=` or by `is not`."""
     convolutions = [value for name, value in weights.items() if ".conv_expand." in name]
     same = any(value.shape[0] == value.shape[1] for value in convolutions)
     return AsIntroVAEWasRun() if same else WhereWidthsChange()
 
 
 def _load(network: Encoder | Decoder, weights: dict[str, Tensor], *, heads: dict[str, str], ascending: bool) -> None:
-    """Load the authors' weights; blocks are matched in the order they run in."""
+    """Loads the authors' weights; blocks are matched by their order in the forward pass."""
     matches = {name: _BLOCK.fullmatch(name) for name in weights}
     sizes = sorted({int(match["size"]) for match in matches.values() if match is not None}, reverse=not ascending)
     if len(sizes) != len(network.blocks):
@@ -92,6 +90,6 @@ def _load(network: Encoder | Decoder, weights: dict[str, Tensor], *, heads: dict
             layer = heads[theirs]
         is_norm = "norm" in layer.rpartition(".")[2]
         renamed[f"{layer}.{_OF_NORM.get(variable, variable) if is_norm else variable}"] = weights[name]
-    # Statistics that ours can gather for sampling; the authors' code has none.
+    # Statistics that this package can collect for sampling; the authors' code has none.
     standing = {name: value for name, value in network.state_dict().items() if ".standing_" in name}
     network.load_state_dict({**standing, **renamed})

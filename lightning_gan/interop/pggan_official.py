@@ -1,9 +1,9 @@
-"""The authors' PGGAN (TensorFlow, `networks.py`: `G_paper` and `D_paper`) to ours.
+"""Import of weights from the authors' PGGAN (TensorFlow, `networks.py`: `G_paper` and `D_paper`).
 
-Their names are `{r}x{r}/Conv0_up/weight` and so on, convolutions are `[kh, kw, in, out]`, dense layers `[in, out]`, and
-stored weights are before the equalized learning rate's factor, as ours are. With `fused_scale` the generator's
-upsampling convolutions are transposed ones, `[kh, kw, out, in]`, whose kernels are mirrored; without it the
-discriminator halves the resolution after the activation.
+Its variables are named `{r}x{r}/Conv0_up/weight` and so on. Convolutions are `[kh, kw, in, out]` and dense layers
+`[in, out]`. As in this package, weights are stored before the factor of the equalized learning rate. With `fused_scale`
+the generator's upsampling convolutions are transposed ones, `[kh, kw, out, in]`, whose kernels are mirrored; without it
+the discriminator halves the resolution after the activation.
 """
 
 from typing import Any
@@ -15,21 +15,23 @@ from lightning_gan.layers import EqualizedConv2d, EqualizedLinear, stage_of
 from lightning_gan.models.pggan import Discriminator, Generator
 
 _REFUSED_UNLESS = {"fmap_decay": 1.0, "use_leakyrelu": True}
-"""Options of the authors' networks that ours does not have, and the authors' own settings."""
+"""Options of the authors' networks that this package does not have, with the only value that can be imported."""
 
 
 def networks(state: dict[str, dict[str, Tensor]], config: dict[str, Any]) -> dict[str, nn.Module]:
-    """The generator "G" and the discriminator "D", in evaluation mode; "D" returns the score, then the class logits.
+    """Builds the generator "G" and the discriminator "D" from the authors' weights, in evaluation mode.
+
+    "D" returns the logit first and then the class logits.
 
     Args:
-        state: weights of the networks `G` and `D` by the authors' variable names. Their `lod` is left out: the networks
-            come complete, and `grow` sets their level.
-        config: the authors' keyword arguments, with their defaults where one is missing: `resolution`, `num_channels`,
-            `label_size`, `fmap_base`, `fmap_max`, `latent_size`, `normalize_latents`, `use_wscale`, `use_pixelnorm`,
-            `pixelnorm_epsilon`, `fused_scale`, `mbstd_group_size`.
+        state: weights of the networks `G` and `D` by the authors' variable names. `lod` is ignored: the networks have
+            all blocks, and `grow` sets their level.
+        config: the authors' keyword arguments: `resolution`, `num_channels`, `label_size`, `fmap_base`, `fmap_max`,
+            `latent_size`, `normalize_latents`, `use_wscale`, `use_pixelnorm`, `pixelnorm_epsilon`, `fused_scale`,
+            `mbstd_group_size`; missing ones have the authors' default.
 
     Raises:
-        ValueError: for options of the authors' code that ours does not have.
+        ValueError: for options of the authors' code that this package does not have.
         RuntimeError: if weights are missing, left over, or of the wrong shape.
     """
     for option, value in _REFUSED_UNLESS.items():
@@ -37,7 +39,10 @@ def networks(state: dict[str, dict[str, Tensor]], config: dict[str, Any]) -> dic
             raise ValueError(f"only {option}={value} can be imported, the authors' own setting, not {config[option]}")
     group = config.get("mbstd_group_size", 4)
     if group < 2:
-        raise ValueError(f"mbstd_group_size={group} means no minibatch standard deviation, which ours always has")
+        raise ValueError(
+            f"mbstd_group_size={group} cannot be imported, because this package's discriminator always has a minibatch "
+            "standard deviation; give 2 or more"
+        )
     shared = {
         "image_size": config.get("resolution", 32),
         "image_channels": config.get("num_channels", 1),
@@ -74,14 +79,14 @@ def _weights(state: dict[str, Tensor]) -> list[tuple[str, Tensor]]:
 
 @torch.no_grad()
 def _undo_scales(network: nn.Module) -> None:
-    """Divide weights that are stored as they are used by what our layers multiply them by."""
+    """Divides the weights by the factor of the equalized learning rate, because they were stored without one."""
     for layer in network.modules():
         if isinstance(layer, EqualizedLinear | EqualizedConv2d):
             layer.weight.div_(layer.weight_scale)
 
 
 def _layout(name: str, value: Tensor, *, fused: bool) -> Tensor:
-    """TensorFlow's order of dimensions to PyTorch's."""
+    """Converts TensorFlow's order of dimensions to PyTorch's."""
     if value.dim() == 4 and "/Conv0_up/" in name and fused:
         return value.permute(2, 3, 0, 1).flip(2, 3).contiguous()  # kh kw out in, mirrored -> out in kh kw
     if value.dim() == 4:
@@ -90,7 +95,10 @@ def _layout(name: str, value: Tensor, *, fused: bool) -> Tensor:
 
 
 def _place(name: str, top: int) -> tuple[int, str, str]:
-    """Stage, layer and kind: `16x16/Conv1/bias` -> (2, "Conv1", "bias"), and of 16x16 `ToRGB_lod0/bias` likewise."""
+    """Returns stage, layer and kind: (2, "Conv1", "bias") for `16x16/Conv1/bias`.
+
+    For a network of 16x16 pixels, `ToRGB_lod0/bias` gives (2, "ToRGB", "bias").
+    """
     *place, layer, kind = name.split("/")
     if not place:
         layer, level = layer.split("_lod")
@@ -105,7 +113,7 @@ def _generator_name(name: str, top: int) -> str:
     if stage == 0:
         ours = {"Dense/weight": "dense.weight", "Dense/bias": "bias", "Conv/weight": "conv.weight"}
         return f"first.{ours.get(f'{layer}/{kind}', f'conv.{kind}')}"
-    # Without fused_scale the first convolution is called Conv0.
+    # Without fused_scale the first convolution is named Conv0.
     return f"blocks.{stage - 1}.{'conv1' if layer == 'Conv1' else 'conv0_up'}.{kind}"
 
 
@@ -115,5 +123,5 @@ def _discriminator_name(name: str, top: int) -> str:
         return f"from_rgb.{stage}.conv.{kind}"
     if stage == 0:
         return f"last.{layer.lower()}.{kind}"  # Conv, Dense0, Dense1
-    # Without fused_scale the second convolution is called Conv1.
+    # Without fused_scale the second convolution is named Conv1.
     return f"blocks.{stage - 1}.{'conv0' if layer == 'Conv0' else 'conv1_down'}.{kind}"

@@ -1,13 +1,13 @@
-"""The authors' SNGAN (Chainer, `sngan_projection`: `resnet*.py` and `snresnet*.py`) to ours.
+"""Import of weights from the authors' SNGAN (Chainer, `sngan_projection`: `resnet*.py` and `snresnet*.py`).
 
 Blocks are `block2`, `block3` ... in the generator and `block1`, `block2` ... in the discriminator, each with the
-convolutions `c1`, `c2`, `c_sc`; the first linear layer is `l1`, and the last layers carry the number behind the last
-block's: `b5`, `c5` (or `l5`). The projection's embedding is `l_y`. Weights are laid out as ours are.
+convolutions `c1`, `c2`, `c_sc`. The first linear layer is `l1`, and the last layers have the number after the last
+block's: `b5`, `c5` (or `l5`). The projection's embedding is `l_y`. Weights have the same layout as in this package.
 
-Spectral normalization is stored as `u`, from which every use of a layer takes one step of power iteration, in
-evaluation too, where the step is not kept. Ours does not move in evaluation, so it is imported one step ahead. The
-embedding alone keeps its steps in evaluation: what is stored of it is the `u` behind its last use, and the norm of that
-use is imported.
+Spectral normalization is stored as `u`. Every forward pass of a layer does one step of power iteration from it, also in
+evaluation mode, where the step is not kept. This package does no step in evaluation mode, so one step is done during
+the import. Only the embedding keeps its steps in evaluation mode: its stored `u` is that after its last forward pass,
+and the norm of that pass is imported.
 """
 
 import re
@@ -31,24 +31,25 @@ _VARIABLES = {
     "avg_mean": "running_mean",
     "avg_var": "running_variance",
 }
-"""Without spectral normalization; "gammas" and "betas" have a row for each class."""
+"""Names of variables of layers without spectral normalization; "gammas" and "betas" have a row for each class."""
 _NORMALIZED = {"W": "parametrizations.weight.original", "b": "bias"}
-"""With spectral normalization."""
+"""Names of variables of layers with spectral normalization."""
 
 
 def networks(state: dict[str, dict[str, Tensor]], config: dict[str, Any]) -> dict[str, nn.Module]:
-    """The generator "G" and the discriminator "D", those that there is a state of, in evaluation mode.
+    """Builds the networks whose weights are given, the generator "G" and the discriminator "D", in evaluation mode.
 
-    With classes or without, and of any width, as the weights are. The running averages of batch normalization and the
-    vectors of spectral normalization come along.
+    The weights decide whether there are classes, and the widths. The running averages of batch normalization and the
+    vectors of spectral normalization are also imported.
 
     Args:
-        state: weights by network, `G` and `D`, and by the authors' names, `u` and statistics included.
-        config: `resolution`, the images' height and width. All else is read off the weights.
+        state: weights by network, `G` and `D`, and by the authors' names, including `u` and statistics.
+        config: `resolution`, the height and width of the images in pixels. All other settings are taken from the
+            weights.
 
     Raises:
-        ValueError: for a size that ours does not have or that the weights are not of, for the discriminator that
-            concatenates classes instead of projecting, and for names that are none of the authors'.
+        ValueError: for a size that this package does not have or that does not fit the weights, for the discriminator
+            that concatenates classes instead of projecting, and for names that the authors' code does not have.
         RuntimeError: if weights are missing, left over, or of the wrong shape.
     """
     imported: dict[str, nn.Module] = {}
@@ -79,11 +80,11 @@ def _generator(weights: dict[str, Tensor], *, image_size: int) -> Generator:
     renamed: dict[str, Tensor] = {}
     for name, value in weights.items():
         layer, variable = _place(name, blocks=blocks, heads=heads)
-        if variable == "N":  # how many batches the averages are of
+        if variable == "N":  # the number of batches in the averages
             continue
-        # Gains of classes count from 1 in ours.
+        # In this package the gains of classes are stored minus 1.
         renamed[f"{layer}.{_VARIABLES.get(variable, variable)}"] = value - 1 if variable == "gammas/W" else value
-    # Statistics that ours can gather for sampling; the authors' code has none.
+    # Statistics that this package can collect for sampling; the authors' code has none.
     standing = {name: value for name, value in generator.state_dict().items() if ".standing_" in name}
     generator.load_state_dict({**standing, **renamed})
     return generator
@@ -120,7 +121,7 @@ def _discriminator(weights: dict[str, Tensor], *, image_size: int) -> Discrimina
 
 
 def _blocks(weights: dict[str, Tensor]) -> list[int]:
-    """The numbers of the blocks."""
+    """Returns the numbers of the blocks."""
     matches = (_NAME.fullmatch(name) for name in weights)
     numbers = sorted({int(match["block"]) for match in matches if match is not None and match["block"]})
     if not numbers:
@@ -135,7 +136,7 @@ def _shape(weights: dict[str, Tensor], name: str) -> list[int]:
 
 
 def _place(name: str, *, blocks: list[int], heads: dict[str, str]) -> tuple[str, str]:
-    """Our layer, and the authors' name of the variable within it."""
+    """Returns our name of the layer, and the authors' name of the variable in it."""
     match = _NAME.fullmatch(name)
     if match is not None:
         layer, block = match["layer"], match["block"]
@@ -147,15 +148,15 @@ def _place(name: str, *, blocks: list[int], heads: dict[str, str]) -> tuple[str,
 
 
 def _ahead(matrix: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
-    """Both singular vectors one step of power iteration after ``u``: ``v = W'u``, then ``u = Wv``, normalized."""
+    """Returns both singular vectors after one step of power iteration: ``v = W'u``, then ``u = Wv``, normalized."""
     right = normalize(matrix.T @ u, dim=0, eps=1e-12)
     return normalize(matrix @ right, dim=0, eps=1e-12), right
 
 
 def _before(matrix: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
-    """Both singular vectors of the step that gave ``u``: the ``v`` with ``Wv`` along ``u`` is ``pinv(W) u``."""
+    """Returns both singular vectors of the step that gave ``u``: the ``v`` with ``Wv`` along ``u`` is ``pinv(W) u``."""
     right = normalize((torch.linalg.pinv(matrix.double()) @ u.double()), dim=0).to(matrix.dtype)
     forward = normalize(matrix.T @ u, dim=0, eps=1e-12)
-    # Where the weights have moved since, small singular values turn what does not fit any more into large errors.
+    # If the weights have changed since that step, small singular values amplify the difference to large errors.
     fits = torch.dot(u, matrix @ right) > 0.95 * torch.dot(u, matrix @ forward)
     return u, right if fits else forward

@@ -1,9 +1,10 @@
-"""The authors' StyleGAN (TensorFlow, `networks_stylegan.py`) to ours.
+"""Import of weights from the authors' StyleGAN (TensorFlow, `networks_stylegan.py`).
 
-Their names are `{r}x{r}/Conv0_up/weight` and so on, convolutions are `[kh, kw, in, out]`, dense layers `[in, out]`, and
-stored weights are before the equalized learning rate's factor, as ours are. Where the authors fuse upsampling and
-convolution (`fused_scale`; "auto" does from 128x128 on) they transpose a convolution without mirroring its kernel, so
-that `Conv0_up/weight` is the mirror image of ours. Their fused downsampling is a convolution, which mirrors nothing.
+Its variables are named `{r}x{r}/Conv0_up/weight` and so on. Convolutions are `[kh, kw, in, out]` and dense layers
+`[in, out]`. As in this package, weights are stored before the factor of the equalized learning rate. If the authors
+fuse upsampling and convolution (`fused_scale`; "auto" does so from 128x128 on), they use a transposed convolution
+without mirroring the kernel, so that `Conv0_up/weight` is mirrored here. Their fused downsampling is a convolution,
+whose kernel is not mirrored.
 """
 
 import math
@@ -18,7 +19,7 @@ from lightning_gan.layers.mapping import MappingNetwork
 from lightning_gan.layers.progressive import GrowingSizes
 from lightning_gan.models.stylegan import Discriminator, Generator, SynthesisNetwork, SynthesisParts
 
-# What we have of options that we do not have in full. (The loops of `structure` change no result.)
+# The values of some options that can be imported. (`structure` does not change a result.)
 SUPPORTED: dict[str, tuple[Any, ...]] = {
     "fmap_decay": (1.0,),
     "use_wscale": (True,),
@@ -31,19 +32,19 @@ SUPPORTED: dict[str, tuple[Any, ...]] = {
 
 
 def networks(state: dict[str, dict[str, Tensor]], config: dict[str, Any]) -> dict[str, nn.Module]:
-    """The generator "G" and the discriminator "D", in evaluation mode.
+    """Builds the generator "G" and the discriminator "D" from the authors' weights, in evaluation mode.
 
-    What the authors decide when they build a sampler (`truncation_psi`, `truncation_cutoff`, `randomize_noise`), ours
-    are told in every call: `generator(latents, labels, truncation=, truncation_layers=, random_noise=)`.
+    The authors set `truncation_psi`, `truncation_cutoff` and `randomize_noise` when they build a sampler. Here they are
+    arguments of each call: `generator(latents, labels, truncation=, truncation_layers=, random_noise=)`.
 
     Args:
         state: weights by network, `G_mapping`, `G_synthesis` and `D`, and by the authors' variable names; `dlatent_avg`
-            of a network `G` becomes the mean style, and a variable `lod` the level that the network has grown to.
-        config: the authors' keyword arguments, of all networks together; what is missing has their default.
+            of a network `G` is the mean style, and a variable `lod` is the level to which the network has grown.
+        config: the authors' keyword arguments of all networks together; missing ones have the authors' default.
 
     Raises:
-        ValueError: for options of the authors' code that ours does not have, and for settings that contradict each
-            other.
+        ValueError: for options of the authors' code that this package does not have, and for settings that contradict
+            each other.
         RuntimeError: if weights are missing, left over, or of the wrong shape.
     """
     _check(config)
@@ -63,7 +64,7 @@ def networks(state: dict[str, dict[str, Tensor]], config: dict[str, Any]) -> dic
     }
     judging = {_discriminator_name(name, top): _layout(name, value) for name, value in _weights(state["D"])}
     if config.get("structure", "auto") == "fixed":
-        # Built without growing it has the full resolution's head alone; the others stay as they begin.
+        # A network that does not grow has only the RGB layer of the full resolution; the others keep initial weights.
         synthesis = {**_unused_heads(generator.synthesis, "to_rgb", top), **synthesis}
         judging = {**_unused_heads(discriminator, "from_rgb", top), **judging}
     generator.mapping.load_state_dict(mapping)
@@ -83,8 +84,8 @@ def _check(config: dict[str, Any]) -> None:
             raise ValueError(f"{option}={config[option]!r} cannot be imported, only {supported}")
     if config.get("mbstd_group_size", 4) < 2:
         raise ValueError(
-            f"mbstd_group_size={config['mbstd_group_size']} cannot be imported: our discriminator has a minibatch "
-            "standard deviation always; 2 is the least"
+            f"mbstd_group_size={config['mbstd_group_size']} cannot be imported, because this package's discriminator "
+            "always has a minibatch standard deviation; give 2 or more"
         )
 
 
@@ -98,7 +99,7 @@ def _sizes(config: dict[str, Any]) -> GrowingSizes:
 
 
 def _generator(config: dict[str, Any]) -> Generator:
-    """With initial weights."""
+    """Returns a generator with initial weights."""
     has_styles = bool(config.get("use_styles", True))
     style_dim = config.get("dlatent_size", 512)
     mapping = MappingNetwork(
@@ -131,7 +132,7 @@ def _generator(config: dict[str, Any]) -> Generator:
 
 
 def _set_blur(network: nn.Module, taps: Sequence[int | float] | None) -> None:
-    """Another filter in every block; none for no taps."""
+    """Replaces the blur filter in every block; without taps, the blur is removed."""
     for block in list(network.modules()):
         for name, child in block.named_children():
             if isinstance(child, Blur):
@@ -139,7 +140,10 @@ def _set_blur(network: nn.Module, taps: Sequence[int | float] | None) -> None:
 
 
 def _grow(network: Growing, *, lod: float) -> None:
-    """The authors count levels of detail down from the full resolution, and the new block's weight with them."""
+    """Grows a network to the authors' level of detail, which is 0 at the full resolution and grows with each halving.
+
+    The fractional part of `lod` is 1 minus the weight of the newest block.
+    """
     network.grow(network.image_size // 2 ** math.floor(lod), 1 - (lod - math.floor(lod)))
 
 
@@ -148,7 +152,7 @@ def _weights(variables: dict[str, Tensor]) -> list[tuple[str, Tensor]]:
 
 
 def _unused_heads(network: nn.Module, heads: str, top: int) -> dict[str, Tensor]:
-    """The initial weights of every RGB layer below the full resolution."""
+    """Returns the initial weights of every RGB layer below the full resolution."""
     return {
         name: value
         for name, value in network.state_dict().items()
@@ -157,7 +161,7 @@ def _unused_heads(network: nn.Module, heads: str, top: int) -> dict[str, Tensor]
 
 
 def _layout(name: str, value: Tensor) -> Tensor:
-    """TensorFlow's order of dimensions to PyTorch's."""
+    """Converts TensorFlow's order of dimensions to PyTorch's."""
     if not name.endswith("weight") or name.startswith("LabelConcat"):
         return value  # biases, the constant, stored noise; the label embedding is [classes, latent] on both sides
     if value.dim() == 4:
@@ -166,7 +170,7 @@ def _layout(name: str, value: Tensor) -> Tensor:
 
 
 def _unmirrored(name: str, value: Tensor, *, fused: bool | str) -> Tensor:
-    """The kernels of fused upsampling convolutions as those of convolutions, all else as it is."""
+    """Mirrors the kernels of fused upsampling convolutions, and returns all other variables unchanged."""
     if not name.endswith("Conv0_up/weight"):
         return value
     size = int(name.split("x")[0])
@@ -179,7 +183,7 @@ def _mapping_name(name: str) -> str:
 
 
 def _stage_and_rest(name: str) -> tuple[int, str]:
-    """`16x16/Conv1/bias` -> (2, "Conv1/bias")."""
+    """Returns (2, "Conv1/bias") for `16x16/Conv1/bias`."""
     size, rest = name.split("/", 1)
     return stage_of(int(size.split("x")[0])), rest
 

@@ -1,7 +1,7 @@
-"""The networks of `akanazawa/vgan` (PyTorch, the VDB paper's code) to ours.
+"""Import of weights from `akanazawa/vgan` (PyTorch, the VDB paper's code).
 
-The generator, and the layers before the bottleneck, are `GAN_stability`'s under its names; the discriminator adds
-`mean_fn` and `logstd_fn`, 1x1 convolutions.
+The generator and the layers before the bottleneck are those of `GAN_stability`, with the same names. The discriminator
+also has the 1x1 convolutions `mean_fn` and `logstd_fn`.
 """
 
 from typing import Any
@@ -13,10 +13,10 @@ from lightning_gan.models.vgan import Discriminator
 
 
 def networks(state: dict[str, dict[str, Tensor]], config: dict[str, Any]) -> dict[str, nn.Module]:
-    """The generator "G" and the discriminator "D", those that there is a state of, in evaluation mode.
+    """Builds the networks whose weights are given, the generator "G" and the discriminator "D", in evaluation mode.
 
-    With one class (`nlabels`), as in all of the authors' settings, they need no labels. In evaluation mode our
-    discriminator takes the code's mean unless it is given noise; theirs draws a sample.
+    With one class (`nlabels`), as in all of the authors' settings, they need no labels. In evaluation mode this
+    package's discriminator uses the mean of the code if it gets no noise, while the authors' draws a sample.
 
     Args:
         state: weights by network, `G` and `D`, and by the authors' names, with or without "module." before them.
@@ -24,7 +24,7 @@ def networks(state: dict[str, dict[str, Tensor]], config: dict[str, Any]) -> dic
             `nfilter_max` (512).
 
     Raises:
-        ValueError: for names that are none of the authors', and a discriminator without a bottleneck.
+        ValueError: for names that the authors' code does not have, and a discriminator without a bottleneck.
         RuntimeError: if weights are missing, left over, or of the wrong shape.
     """
     imported: dict[str, nn.Module] = {}
@@ -34,8 +34,8 @@ def networks(state: dict[str, dict[str, Tensor]], config: dict[str, Any]) -> dic
         weights = gan_stability.without_wrapper(state["D"])
         if "logstd_fn.weight" not in weights:
             raise ValueError(
-                "these weights of a discriminator have no logstd_fn, so it is not one with a bottleneck; "
-                "interop.gan_stability imports those without"
+                "these weights of a discriminator have no logstd_fn, so that it has no bottleneck; import them with "
+                "lightning_gan.interop.gan_stability"
             )
         discriminator = Discriminator(
             image_size=config["size"],

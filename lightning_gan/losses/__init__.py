@@ -1,4 +1,4 @@
-"""Adversarial objectives: what each player minimises, as functions of the critic's scores."""
+"""Adversarial objectives: the costs that the players minimize, as functions of the discriminator's logits."""
 
 from lightning_gan.losses.base import AdversarialLoss
 from lightning_gan.losses.divergences import (

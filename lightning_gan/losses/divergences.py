@@ -1,13 +1,14 @@
-"""f-divergences, as f-GANs need them (Nowozin et al. 2016, arXiv:1606.00709, sections 2.1 to 2.4).
+"""f-divergences for f-GANs (Nowozin et al. 2016, arXiv:1606.00709, sections 2.1 to 2.4).
 
 ``D_f(P || Q) = E_Q f(p/q)`` with f convex. Its conjugate ``f*(t) = sup_u (u t - f(u))`` gives the bound
-``D_f >= E_P T - E_Q f*(T)`` for any function T of the images into the domain of f*. A critic's logit V is put into that
-domain by an activation, ``T = g_f(V)``, which grows with V. The bound is tight where ``T = f'(p/q)``, so that an image
-with ``T > f'(1)`` is rather real.
+``D_f >= E_P T - E_Q f*(T)`` for any function T of the images with values in the domain of f*. An increasing activation
+maps the discriminator's logit V into that domain, ``T = g_f(V)``. The bound is tight for ``T = f'(p/q)``, so that an
+image with ``T > f'(1)`` is more likely real than fake.
 
-Some activations and conjugates are exponentials of the logit, which overflow in fp32 at 88. There we first compress the
-logit: it is left as it is up to 20, and grows like a logarithm beyond, so that its exponential goes on as a straight
-line. Any growing activation is allowed, so the bound stays a bound, and nothing loses its gradient as under a clamp.
+Some activations and conjugates are exponentials of the logit, which overflow in fp32 at 88. For these the logit is
+first compressed: it does not change up to 20, and grows logarithmically beyond, so that its exponential continues as a
+straight line. Any increasing activation is allowed, so the bound still holds, and unlike a clamp this has no gradients
+of 0.
 """
 
 import math
@@ -28,58 +29,59 @@ Scores: TypeAlias = Float[Tensor, "batch ..."]
 """Activated logits T = g_f(V), in the domain of f*."""
 
 LARGEST_EXPONENT = 20.0
-"""Where logits begin to be compressed: e^20 as a ratio of densities is beyond what a critic can learn."""
+"""Absolute value above which logits are compressed; a discriminator cannot learn density ratios as large as e^20."""
 
 
 def compressed(logits: Logits) -> Logits:
-    """The logit up to 20 in size, and ``20 + log(1 + |V| - 20)`` with its sign beyond: exp becomes its own tangent."""
+    """Returns V for ``|V| <= 20``, and ``sign(V) (20 + log(1 + |V| - 20))`` beyond; exp of it is a line for V > 20."""
     beyond = (logits.abs() - LARGEST_EXPONENT).relu()
     return logits.clamp(-LARGEST_EXPONENT, LARGEST_EXPONENT) + logits.sign() * beyond.log1p()
 
 
 def compression_slope(logits: Logits) -> Logits:
-    """The derivative of `compressed`: 1 up to 20, and 1 / (1 + |V| - 20) beyond."""
+    """Returns the derivative of `compressed`: 1 for ``|V| <= 20``, and ``1 / (1 + |V| - 20)`` beyond."""
     return (1 + (logits.abs() - LARGEST_EXPONENT).relu()).reciprocal()
 
 
 class Divergence(ABC):
-    """One f, with what the two players and Roth's regularizer need of it."""
+    """Base class of f-divergences, with the functions that both players and Roth's regularizer need."""
 
     threshold: ClassVar[float]
-    """f'(1): images that score more are rather real."""
+    """f'(1): images with larger scores are more likely real than fake."""
 
     @abstractmethod
     def generator_function(self, ratio: Ratios) -> Ratios:
-        """f(u), the function that generates the divergence."""
+        """Returns f(u), the function that generates the divergence."""
 
     @abstractmethod
     def activation(self, logits: Logits) -> Scores:
-        """g_f(V), growing, into the domain of f*."""
+        """Returns g_f(V), an increasing function with values in the domain of f*."""
 
     @abstractmethod
     def conjugate(self, score: Scores) -> Scores:
-        """f*(t) for scores t that `activation` can give."""
+        """Returns f*(t) for scores t that `activation` can return."""
 
     @abstractmethod
     def conjugate_of_activation(self, logits: Logits) -> Scores:
-        """f*(g_f(V)) in one piece, where the two functions one after the other would lose digits or overflow."""
+        """Returns f*(g_f(V)) by one formula, because the two functions in turn would lose digits or overflow."""
 
     @abstractmethod
     def conjugate_curvature(self, score: Scores) -> Scores:
-        """f*''(t), which is 1 / f''(u) at ``t = f'(u)``; Roth et al. 2017 (arXiv:1705.09367) weight gradients by it."""
+        """Returns f*''(t), which is ``1 / f''(u)`` at ``t = f'(u)``; it weights gradients in Roth et al. 2017,
+        arXiv:1705.09367."""
 
     @abstractmethod
     def logit_curvature(self, logits: Logits) -> Scores:
-        """f*''(g_f(V)) g_f'(V)^2: the same weight for the gradient of the logit instead of the score.
+        """Returns ``f*''(g_f(V)) g_f'(V)^2``, the same weight for the gradient of the logit instead of the score.
 
-        ``f*''(T) ||dT/dx||^2 = logit_curvature(V) ||dV/dx||^2``, but on the left, factors that overflow meet factors
-        that vanish.
+        ``f*''(T) ||dT/dx||^2 = logit_curvature(V) ||dV/dx||^2``, but on the left side one factor may overflow while the
+        other vanishes.
         """
 
 
 @final
 class KullbackLeibler(Divergence):
-    """``KL(P || Q)``, f(u) = u log u; it punishes a generator that misses modes."""
+    """``KL(P || Q)``, f(u) = u log u. It is high for a generator that misses modes."""
 
     threshold: ClassVar[float] = 1.0
 
@@ -104,7 +106,7 @@ class KullbackLeibler(Divergence):
 
 @final
 class ReverseKullbackLeibler(Divergence):
-    """``KL(Q || P)``, f(u) = -log u; it punishes images where there are no data, and lets modes go."""
+    """``KL(Q || P)``, f(u) = -log u. It is high for fakes where there are no data, but allows missing modes."""
 
     threshold: ClassVar[float] = -1.0
 
@@ -129,7 +131,7 @@ class ReverseKullbackLeibler(Divergence):
 
 @final
 class PearsonChiSquared(Divergence):
-    """``chi^2``, f(u) = (u - 1)^2."""
+    """The Pearson divergence ``chi^2``, f(u) = (u - 1)^2."""
 
     threshold: ClassVar[float] = 0.0
 
@@ -140,8 +142,8 @@ class PearsonChiSquared(Divergence):
         return logits
 
     def conjugate(self, score: Scores) -> Scores:
-        # Below -2, where no f'(u) lies, the supremum over u >= 0 is -1. The paper's parabola is above it, which keeps
-        # the bound a bound and gives such scores a gradient back to -2.
+        # Below -2, which f'(u) never reaches, the supremum over u >= 0 is -1. The paper's parabola is above it, so that
+        # the bound still holds, and such scores have a gradient towards -2.
         return score.square() / 4 + score
 
     def conjugate_of_activation(self, logits: Logits) -> Scores:
@@ -156,7 +158,7 @@ class PearsonChiSquared(Divergence):
 
 @final
 class NeymanChiSquared(Divergence):
-    """``chi^2`` with its arguments swapped, f(u) = (1 - u)^2 / u."""
+    """The Neyman divergence, ``chi^2`` with its arguments swapped, f(u) = (1 - u)^2 / u."""
 
     threshold: ClassVar[float] = 0.0
 
@@ -231,9 +233,9 @@ class JensenShannon(Divergence):
 
 @final
 class GoodfellowDivergence(Divergence):
-    """The first GAN's own, ``2 JSD - log 4``, f(u) = u log u - (u + 1) log(u + 1); its optimal logit is log p/q.
+    """The first GAN's divergence, ``2 JSD - log 4``, f(u) = u log u - (u + 1) log(u + 1).
 
-    The paper's tables call it GAN.
+    Its optimal logit is log p/q. The paper's tables call it GAN.
     """
 
     threshold: ClassVar[float] = -math.log(2)
@@ -259,7 +261,7 @@ class GoodfellowDivergence(Divergence):
 
 @final
 class TotalVariation(Divergence):
-    """``E_Q |p/q - 1| / 2``, between 0 and 1; f has a kink at 1 and is straight elsewhere, so its curvatures are 0."""
+    """The total variation ``E_Q |p/q - 1| / 2``, between 0 and 1. f is piecewise linear, with curvatures of 0."""
 
     threshold: ClassVar[float] = 0.0
 

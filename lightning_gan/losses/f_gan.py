@@ -1,4 +1,4 @@
-"""f-GAN: any f-divergence as an adversarial objective (Nowozin et al. 2016, arXiv:1606.00709)."""
+"""f-GAN: f-divergences as adversarial objectives (Nowozin et al. 2016, arXiv:1606.00709)."""
 
 from lightning_gan.losses.base import AdversarialLoss
 from lightning_gan.losses.divergences import Divergence
@@ -6,12 +6,12 @@ from lightning_gan.tensors.shapes import Logits, Scalar
 
 
 class FGAN(AdversarialLoss):
-    """The discriminator raises ``E_P g_f(V) - E_Q f*(g_f(V))`` towards the divergence (section 2.4).
+    """The f-GAN objective: the discriminator maximizes the bound ``E_P g_f(V) - E_Q f*(g_f(V))`` (section 2.4).
 
     Args:
-        divergence: which one; `JensenShannon` and `GoodfellowDivergence` are the first GAN's game.
-        saturating: True lets the generator lower the same bound, ``-E_Q f*(g_f(V))``; False lets it raise
-            ``E_Q g_f(V)`` (section 3.2), whose gradient does not vanish while it is losing.
+        divergence: f-divergence to estimate; `JensenShannon` and `GoodfellowDivergence` give the first GAN's objective.
+        saturating: whether the generator minimizes the same bound, ``-E_Q f*(g_f(V))``. If false, it maximizes
+            ``E_Q g_f(V)`` (section 3.2), whose gradient does not vanish when the discriminator recognizes all fakes.
 
     Example:
         >>> import torch

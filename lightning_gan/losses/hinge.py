@@ -7,7 +7,7 @@ from lightning_gan.tensors.shapes import Logits, Scalar
 
 
 class Hinge(AdversarialLoss):
-    """Scores beyond the margin of 1 cost the discriminator nothing.
+    """The hinge objective: the discriminator's cost of real logits above 1 and of fake logits below -1 is 0.
 
     Example:
         >>> import torch

@@ -5,7 +5,7 @@ from lightning_gan.tensors.shapes import Logits, Scalar
 
 
 class LeastSquares(AdversarialLoss):
-    """Scores are regressed to their targets; 1/4 is the discriminator's cost where both distributions are equal."""
+    """The least squares objective; the discriminator's optimal cost is 1/4 if both distributions are equal."""
 
     neutral_score = 0.5
 

@@ -7,12 +7,14 @@ from lightning_gan.tensors.shapes import Logits, Scalar
 
 
 def logistic(real_logits: Logits, fake_logits: Logits) -> Scalar:
-    """``-E log sigmoid(D(x)) - E log(1 - sigmoid(D(G(z))))`` (eq. 1); 2 log 2 where D is 0 everywhere."""
+    """Returns ``-E log sigmoid(D(x)) - E log(1 - sigmoid(D(G(z))))`` (eq. 1), which is 2 log 2 if D is 0 everywhere."""
     return softplus(-real_logits).mean() + softplus(fake_logits).mean()
 
 
 class NonSaturating(AdversarialLoss):
-    """The generator maximises ``log sigmoid(D(G(z)))`` (section 3), whose gradient does not vanish when it is losing.
+    """The non-saturating objective: the generator maximizes ``log sigmoid(D(G(z)))`` (section 3).
+
+    The generator's gradient does not vanish when the discriminator recognizes all fakes.
 
     Example:
         >>> import torch
@@ -30,7 +32,10 @@ class NonSaturating(AdversarialLoss):
 
 
 class Minimax(AdversarialLoss):
-    """The zero-sum game of eq. 1: the generator minimises ``log(1 - sigmoid(D(G(z))))``, which saturates."""
+    """The zero-sum game of eq. 1: the generator minimizes ``log(1 - sigmoid(D(G(z))))``.
+
+    The generator's gradient vanishes when the discriminator recognizes all fakes.
+    """
 
     neutral_score = 0.0
 

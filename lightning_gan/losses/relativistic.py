@@ -1,7 +1,7 @@
-"""Relativistic objectives (Jolicoeur-Martineau 2018, arXiv:1807.00734): real images score higher *than fakes*.
+"""Relativistic objectives (Jolicoeur-Martineau 2018, arXiv:1807.00734): they compare real images with fakes.
 
-Both players use both scores, with their roles swapped. Only differences of scores count, so that a constant added to
-the critic changes nothing.
+Both players' costs depend on the logits of real images and of fakes, with the roles swapped. They depend on differences
+of logits alone, so that adding a constant to the logits has no effect.
 """
 
 from abc import abstractmethod
@@ -14,10 +14,10 @@ from lightning_gan.tensors.shapes import Logits, Scalar
 
 
 def paired_difference(favoured: Logits, other: Logits) -> Logits:
-    """Scores minus the scores at the same places of the other batch.
+    """Returns the logits minus the logits at the same places of the other batch.
 
     Raises:
-        ValueError: if there are not as many.
+        ValueError: if the shapes differ.
     """
     if favoured.shape != other.shape:
         raise ValueError(
@@ -29,19 +29,19 @@ def paired_difference(favoured: Logits, other: Logits) -> Logits:
 
 
 def given(real_logits: Logits | None) -> Logits:
-    """The real scores of a generator's turn.
+    """Returns the logits of real images in a generator's turn.
 
     Raises:
         ValueError: if there are none.
     """
     if real_logits is None:
-        raise ValueError("a relativistic generator is compared with real images: score them in its turn too")
+        raise ValueError("a relativistic generator's cost needs real_logits: run the discriminator on real images, too")
     return real_logits
 
 
 @final
 class RelativisticStandard(AdversarialLoss):
-    """RSGAN, also named RpGAN: ``softplus(-(D(x) - D(G(z))))`` on pairs of one real image and one fake.
+    """RSGAN, also named RpGAN: the cost is ``softplus(-(D(x) - D(G(z))))`` of pairs of one real image and one fake.
 
     Example:
         >>> import torch
@@ -59,23 +59,23 @@ class RelativisticStandard(AdversarialLoss):
 
 
 class RelativisticAverageLoss(AdversarialLoss):
-    """Every score is compared with the mean score of the other batch.
+    """Base class of objectives that compare each logit with the mean logit of the other batch.
 
     The means are over a rank's own batch, as the loss itself is; many ranks with small batches have noisier means than
-    one rank with all images.
-
-    The paper's sums of two terms are halved, as in the author's code (github.com/AlexiaJM/RelativisticGAN).
+    one rank with all images. The paper's sums of two terms are halved, as in the author's code
+    (github.com/AlexiaJM/RelativisticGAN).
     """
 
     generator_needs_real: ClassVar[bool] = True
 
     @abstractmethod
     def cost(self, favoured: Logits, other: Logits) -> Scalar:
-        """What it costs the player who wants `favoured` scores to be high.
+        """Returns the cost of a player that raises the `favoured` logits and lowers the `other` logits.
 
         Args:
-            favoured: scores of the images that should seem real, minus the mean score of the others.
-            other: scores of the others, minus the mean score of the favoured.
+            favoured: logits of the first batch minus the mean logit of the second; real images in the discriminator's
+                turn, and fakes in the generator's.
+            other: logits of the second batch minus the mean logit of the first.
         """
 
     @final
@@ -89,7 +89,7 @@ class RelativisticAverageLoss(AdversarialLoss):
 
 @final
 class RelativisticAverage(RelativisticAverageLoss):
-    """RaSGAN: the logistic cost; log 2 for both players where the critic knows nothing."""
+    """RaSGAN: the logistic cost, which is log 2 for both players if all logits are equal."""
 
     def cost(self, favoured: Logits, other: Logits) -> Scalar:
         return (softplus(-favoured).mean() + softplus(other).mean()) / 2
@@ -97,7 +97,7 @@ class RelativisticAverage(RelativisticAverageLoss):
 
 @final
 class RelativisticAverageLeastSquares(RelativisticAverageLoss):
-    """RaLSGAN: differences are regressed to 1 and -1; 1 for both players where the critic knows nothing."""
+    """RaLSGAN: the squared error of the differences from 1 and -1, which is 1 for both players at equal logits."""
 
     def cost(self, favoured: Logits, other: Logits) -> Scalar:
         return ((favoured - 1).square().mean() + (other + 1).square().mean()) / 2
@@ -105,7 +105,7 @@ class RelativisticAverageLeastSquares(RelativisticAverageLoss):
 
 @final
 class RelativisticAverageHinge(RelativisticAverageLoss):
-    """RaHingeGAN: differences beyond the margin of 1 cost nothing; 1 for both where the critic knows nothing."""
+    """RaHingeGAN: the hinge cost with margin 1, which is 1 for both players if all logits are equal."""
 
     def cost(self, favoured: Logits, other: Logits) -> Scalar:
         return (relu(1 - favoured).mean() + relu(1 + other).mean()) / 2

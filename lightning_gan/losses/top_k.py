@@ -1,20 +1,20 @@
-"""Top-k training: the generator learns from its best fakes alone (Sinha et al. 2020, arXiv:2002.06224)."""
+"""Top-k training: the generator is trained on its best fakes alone (Sinha et al. 2020, arXiv:2002.06224)."""
 
 from lightning_gan.losses.base import AdversarialLoss
 from lightning_gan.tensors.shapes import Logits, Scalar
 
 
 class TopK(AdversarialLoss):
-    """Another objective, whose generator drops the fakes that the critic finds least real.
+    """Changes an objective so that the generator's cost leaves out the fakes with the lowest logits.
 
-    A batch keeps its `fraction` of highest scores, and at least one; the critic sees all. The batch is a rank's own, or
-    one slice of it where a turn is accumulated from slices. A patch critic's scores of one image are averaged to rank
-    it. `TopKSchedule` lowers the fraction during training, as the paper does.
+    The generator's cost keeps the `fraction` of fakes with the highest logits of a batch, and at least one. The
+    discriminator's cost does not change. The batch is a rank's own, or one slice of it if a turn is accumulated from
+    slices. If a patch discriminator returns several logits for an image, their mean decides. `TopKSchedule` lowers the
+    fraction during training, as the paper does.
 
     Args:
-        loss: the objective; one whose generator does not look at real images.
-        fraction: share of the fakes that the generator learns from, above 0 and at most 1, where 1 is the objective as
-            it is.
+        loss: objective to change; its generator's cost must not depend on real images.
+        fraction: share of the fakes on which the generator is trained, in (0, 1]; with 1 the objective does not change.
 
     Raises:
         ValueError: for a fraction out of range, or a relativistic objective.
@@ -39,7 +39,7 @@ class TopK(AdversarialLoss):
         self.fraction = fraction
 
     def kept_of(self, count: int) -> int:
-        """How many of `count` fakes the generator learns from."""
+        """Returns the number of fakes, out of `count`, on which the generator is trained."""
         return max(round(self.fraction * count), 1)
 
     def discriminator(self, real_logits: Logits, fake_logits: Logits) -> Scalar:
@@ -48,7 +48,7 @@ class TopK(AdversarialLoss):
     def generator(self, real_logits: Logits | None, fake_logits: Logits) -> Scalar:
         count = len(fake_logits)
         kept = self.kept_of(count)
-        if kept == count:  # in the order they came in, so that the sum rounds as the objective's own
+        if kept == count:  # in their original order, so that the sum has the same rounding errors
             return self.loss.generator(None, fake_logits)
         realness = fake_logits.detach().reshape(count, -1).mean(dim=1)
         return self.loss.generator(None, fake_logits[realness.topk(kept).indices])

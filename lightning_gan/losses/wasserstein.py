@@ -1,16 +1,14 @@
-"""The Wasserstein objective (Arjovsky et al. 2017, arXiv:1701.07875, eq. 2).
-
-The critic's Lipschitz bound comes from elsewhere.
-"""
+"""The Wasserstein objective (Arjovsky et al. 2017, arXiv:1701.07875, eq. 2)."""
 
 from lightning_gan.losses.base import AdversarialLoss
 from lightning_gan.tensors.shapes import Logits, Scalar
 
 
 class Wasserstein(AdversarialLoss):
-    """``E D(G(z)) - E D(x)`` for the critic, ``-E D(G(z))`` for the generator.
+    """The Wasserstein objective: ``E D(G(z)) - E D(x)`` for the critic, ``-E D(G(z))`` for the generator.
 
-    Use it with weight clipping, a gradient penalty or spectral normalization.
+    It does not limit the critic's Lipschitz constant; use weight clipping, a gradient penalty or spectral
+    normalization.
     """
 
     neutral_score = 0.0

@@ -1,4 +1,4 @@
-"""What a generator is measured by: feature extractors, and pure functions of two sets of features."""
+"""Metrics of generators and encoders: feature extractors, and pure functions of features or images."""
 
 from lightning_gan.metrics.digit_features import DigitFeatures
 from lightning_gan.metrics.encoding import neighbour_accuracy, squared_errors

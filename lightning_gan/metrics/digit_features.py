@@ -1,12 +1,12 @@
-"""Features of handwritten digits: an offline stand-in for Inception, for 10-class digit images only.
+"""Features of handwritten digits: an offline replacement of Inception, for images of the ten digits only.
 
-A convolutional network of 57,000 parameters, trained by `scripts/train_digit_features.py` to name the 5,000 embedded
-digits. Trained on 4,000 of them it names 99.2 % of the other 1,000 correctly; the shipped weights have seen all.
-Distances between its features are comparable with each other only, never with numbers from Inception.
+It is a convolutional network of 57,000 parameters, trained by `scripts/train_digit_features.py` to classify the 5,000
+embedded digits. Trained on 4,000 of them it classifies 99.2 % of the other 1,000 correctly; the shipped weights are
+trained on all. Distances between its features can only be compared with each other, not with numbers from Inception.
 
-Each feature is a linear unit with mean 0 and variance 1 over the real digits, taken before the non-linearity: none is
-dead, and their distribution is closer to the Gaussian that the Fréchet distance assumes than rectified units' would be.
-They were trained to let the digit be redrawn as well as named, so that they also see how it is written.
+Each feature is a linear unit with mean 0 and variance 1 over the real digits, before the non-linearity. So no feature
+is always 0, and the distribution is closer to the Gaussian that the Fréchet distance assumes than that of rectified
+units. The training also reconstructs the digit from the features, so that they depend on the style of writing, too.
 """
 
 from importlib.resources import files
@@ -25,7 +25,7 @@ WEIGHTS = files("lightning_gan.metrics") / "digit_features.pt"
 
 
 def _block(inputs: int, outputs: int, *, stride: int) -> nn.Sequential:
-    """Convolution, normalization, non-linearity."""
+    """Returns a convolution, a normalization and a non-linearity."""
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, kernel_size=3, stride=stride, padding=1, bias=False),
         nn.BatchNorm2d(outputs),
@@ -34,12 +34,12 @@ def _block(inputs: int, outputs: int, *, stride: int) -> nn.Sequential:
 
 
 class DigitFeatures(nn.Module):
-    """64 features per digit image, and the digit it shows.
+    """A network that returns 64 features per digit image, and classifies the digit.
 
-    The network never leaves evaluation mode by itself: its weights are frozen unless `pretrained` is false.
+    With the shipped weights the network is in evaluation mode, and its weights are not trained.
 
     Args:
-        pretrained: load the weights that the package ships; false gives fresh ones, for training.
+        pretrained: whether to load the shipped weights; if false, the weights are random and can be trained.
 
     Example:
         >>> DigitFeatures()(torch.zeros(2, 1, 32, 32, dtype=torch.uint8)).shape
@@ -60,12 +60,12 @@ class DigitFeatures(nn.Module):
         self.head = nn.Sequential(nn.GELU(), nn.Dropout(0.2), nn.Linear(NUMBER_OF_FEATURES, NUMBER_OF_CLASSES))
         if pretrained:
             with WEIGHTS.open("rb") as stream:
-                # They are stored in half precision; load_state_dict widens them.
+                # The file has half precision; load_state_dict converts it to single precision.
                 self.load_state_dict(torch.load(stream, weights_only=True))
             self.requires_grad_(False).eval()
 
     def forward(self, images: ImageBytes) -> Features:
-        """Features of images with 1 or 3 channels and any size; colour is averaged, and the size brought to 32.
+        """Returns features of uint8 images with 1 or 3 channels, which are averaged and resized to 32 x 32 pixels.
 
         Raises:
             ValueError: if the images are not uint8 or have another number of channels.
@@ -82,10 +82,10 @@ class DigitFeatures(nn.Module):
         return features
 
     def classify_features(self, features: Features) -> Logits:
-        """Logits of the ten digits, shape `[batch, 10]`, from features that `forward` gave."""
+        """Returns the logits of the ten digits, `[batch, 10]`, from features that `forward` returned."""
         logits: Logits = self.head(features)
         return logits
 
     def classify(self, images: ImageBytes) -> Logits:
-        """Logits of the ten digits, shape `[batch, 10]`."""
+        """Returns the logits of the ten digits, `[batch, 10]`, for uint8 images."""
         return self.classify_features(self(images))

@@ -1,6 +1,6 @@
-"""What an encoder is measured by: how near its reconstructions are, and whether neighbours are of one class.
+"""Metrics of encoders: reconstruction errors, and classification by the nearest neighbour.
 
-BiGAN's paper (Donahue et al. 2017, arXiv:1605.09782) classifies images by the nearest other one, in the space of codes.
+BiGAN's paper (Donahue et al. 2017, arXiv:1605.09782) classifies images by their nearest neighbour in the code space.
 """
 
 import torch
@@ -14,7 +14,7 @@ from lightning_gan.tensors.shapes import Features, Images, PerSample
 
 
 def squared_errors(images: Images, reconstructions: Images) -> PerSample:
-    """``mean (x - G(E(x)))^2`` over the pixels of each image, for images in [-1, 1].
+    """Returns ``mean (x - G(E(x)))^2`` over the pixels of each image, for images in [-1, 1].
 
     Example:
         >>> squared_errors(torch.tensor([[[[1.0, -1.0]]]]), torch.tensor([[[[1.0, 1.0]]]])).item()
@@ -24,20 +24,20 @@ def squared_errors(images: Images, reconstructions: Images) -> PerSample:
 
 
 def nearest_others(features: Features, among: Features) -> Int64[Tensor, " batch"]:
-    """Of every row the place of the nearest row of `among`, but for the row at its own place; in float64.
+    """Returns, for every row of `features`, the place of the nearest row of `among` at another place.
 
-    Distances are Euclidean; they are computed in blocks, never all at once.
+    Distances are Euclidean, in float64; they are computed in blocks, so that they are never all in memory.
 
     Args:
-        features: as many rows as `among` has, or the same tensor.
-        among: where to look.
+        features: rows whose neighbours are searched, as many as `among` has, or the same tensor.
+        among: rows to search.
 
     Raises:
-        ValueError: for fewer than two rows, of which none has another.
+        ValueError: if there are fewer than two rows.
     """
     if len(among) < 2:
         raise ValueError(f"{len(among)} images have no neighbours among each other; give 2 at least")
-    # Distances are differences of large squares: float32 would lose the small ones.
+    # In float64, because distances are differences of large squares, and float32 would lose small distances.
     features, among = features.double(), among.double()
     nearest = torch.empty(len(features), dtype=torch.int64, device=features.device)
     for rows, distances in distances_in_blocks(features, among):
@@ -47,13 +47,13 @@ def nearest_others(features: Features, among: Features) -> Int64[Tensor, " batch
 
 
 def neighbour_accuracy(features: Features, among: Features, labels: Int64[Tensor, " batch"]) -> float:
-    """How many images have a nearest other image of their own class: 1-NN classification, leaving each one out.
+    """Returns the accuracy of 1-nearest-neighbour classification with leave-one-out, in [0, 1].
 
     Args:
-        features: of the images that are classified.
-        among: of the images with known classes: the same ones, in the same order. `features` itself, or other features
-            of these images, such as the pixels of their reconstructions.
-        labels: the classes.
+        features: features of the images to classify.
+        among: features of the same images in the same order, as neighbours: `features` itself, or other features of
+            these images, such as the pixels of their reconstructions.
+        labels: classes of the images.
 
     Example:
         >>> positions = torch.tensor([[0.0], [1.0], [9.0], [10.0]])

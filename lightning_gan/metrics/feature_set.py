@@ -1,4 +1,4 @@
-"""Features of one set of images, gathered over ranks in one order: several numbers share one pass of the extractor."""
+"""Features of one set of images, gathered over ranks in a fixed order, for several metrics of one set of features."""
 
 from typing import TypeAlias
 
@@ -20,8 +20,9 @@ FakeFeatures: TypeAlias = Float[Tensor, "fakes features"]
 class FeatureSet(Metric):
     """All features of a set of images, in the order of the images' positions in the set.
 
-    Sorting by position makes the result independent of the number of ranks, also for numbers that depend on the order
-    (random subsets, random halves). Negative positions are left out: they mark duplicates that keep the ranks in step.
+    Because features are sorted by position, the result does not depend on the number of ranks, even for metrics that
+    depend on the order (random subsets, random halves). Samples with negative positions are left out: they are padding
+    samples, which give all ranks the same number of samples.
 
     Example:
         >>> features = FeatureSet()
@@ -42,12 +43,17 @@ class FeatureSet(Metric):
         self.add_state("positions", default=[], dist_reduce_fx="cat")
 
     def update(self, features: Features, positions: Int64[Tensor, " batch"]) -> None:
-        """Adds features of a batch, with the int64 position of each of its images in the whole set."""
+        """Adds the features of a batch.
+
+        Args:
+            features: one row for each image.
+            positions: int64 position of each image in the whole set; negative for padding samples.
+        """
         self.features.append(features.float())
         self.positions.append(positions.to(features.device))
 
     def compute(self) -> Features:
-        """The features of all ranks, sorted by position."""
+        """Returns the features of all ranks, sorted by position."""
         features, positions = dim_zero_cat(self.features), dim_zero_cat(self.positions)
         order = torch.argsort(positions)
         return features[order[positions[order] >= 0]]

@@ -1,8 +1,8 @@
-"""Fréchet distance between two sets of features, each taken as a Gaussian (Heusel et al. 2017, arXiv:1706.08500).
+"""Fréchet distance between Gaussians fitted to two sets of features (Heusel et al. 2017, arXiv:1706.08500).
 
-With Inception's 2,048 features it is the FID. Its estimate from finite sets is too high: two sets of N samples of the
-same standard normal distribution in d dimensions are about ``(2 d + d (d + 1) / 2) / N`` apart. So numbers from
-different counts must not be compared; `frechet_floor` shows how large the bias is.
+With Inception's 2,048 features it is the FID. Its estimate from finite sets is too high: for two sets of N samples of
+the same standard normal distribution in d dimensions it is about ``(2 d + d (d + 1) / 2) / N`` and not 0. So distances
+from different numbers of samples must not be compared; `frechet_floor` measures the bias.
 """
 
 from typing import NamedTuple
@@ -21,23 +21,23 @@ class Gaussian(NamedTuple):
 
 
 def gaussian(features: Features) -> Gaussian:
-    """The Gaussian of a set of features, with the unbiased covariance (division by N - 1), in float64.
+    """Returns the mean and the unbiased covariance (division by N - 1) of a set of features, in float64.
 
     Raises:
         ValueError: if there are fewer than two samples.
     """
     if len(features) < 2:
-        raise ValueError(f"a covariance needs at least 2 samples, but got {len(features)}")
-    # Sums of float32 products lose the digits that the difference of two large traces needs.
+        raise ValueError(f"a covariance needs at least 2 samples, but got {len(features)}; use more images")
+    # In float64, because the difference of two large traces needs more digits than sums of float32 products have.
     features = features.double()
     return Gaussian(mean=features.mean(0), covariance=features.T.cov().reshape(features.shape[1], features.shape[1]))
 
 
 def frechet_distance(first: Gaussian, second: Gaussian) -> Tensor:
-    """``|m1 - m2|^2 + Tr(C1 + C2 - 2 (C1 C2)^(1/2))``, a float64 scalar.
+    """Returns ``|m1 - m2|^2 + Tr(C1 + C2 - 2 (C1 C2)^(1/2))``, a float64 scalar.
 
-    ``Tr (C1 C2)^(1/2)`` is computed as ``Tr (R C2 R)^(1/2)``, ``R = C1^(1/2)``: the same number from a symmetric
-    matrix, whose eigenvalues stay real where covariances are rank-deficient.
+    ``Tr (C1 C2)^(1/2)`` is computed as ``Tr (R C2 R)^(1/2)`` with ``R = C1^(1/2)``. This is the same number, but from a
+    symmetric matrix, whose eigenvalues are real even if the covariances are rank-deficient.
     """
     values, vectors = torch.linalg.eigh(first.covariance)
     root = vectors * values.clamp(min=0).sqrt() @ vectors.T
@@ -48,9 +48,14 @@ def frechet_distance(first: Gaussian, second: Gaussian) -> Tensor:
 
 
 def frechet_floor(features: Features, *, seed: int, halvings: int = 5) -> Tensor:
-    """Fréchet distance of two random halves of one set: what a perfect generator gets with so few samples.
+    """Returns the Fréchet distance between two random halves of one set: a perfect generator's with as few samples.
 
-    It is the mean over several halvings, because one alone may be off by half where features are far from Gaussian.
+    It is the mean over several halvings, because a single one may be wrong by half if features are far from Gaussian.
+
+    Args:
+        features: features of real images.
+        seed: seed of the halvings.
+        halvings: number of random halvings.
     """
     generator = torch.Generator().manual_seed(seed)
     half = len(features) // 2

@@ -1,7 +1,8 @@
-"""Inception's 2,048 pooled features, which published FID and KID are made of (Heusel et al. 2017, arXiv:1706.08500).
+"""Inception's 2,048 pooled features, from which published FID and KID are computed (Heusel et al. 2017,
+arXiv:1706.08500).
 
-The network is torch-fidelity's port of the original TensorFlow graph, its resizing included. (torchmetrics' FID has the
-same weights but resizes with anti-aliasing by default, which moves the numbers; the original is without.)
+The network is torch-fidelity's port of the original TensorFlow graph, including its resizing. (torchmetrics' FID has
+the same weights, but by default it resizes with anti-aliasing, unlike the original, which changes the numbers.)
 """
 
 from pathlib import Path
@@ -16,15 +17,15 @@ from lightning_gan.tensors.shapes import Features, ImageBytes
 
 
 class InceptionFeatures(nn.Module):
-    """2,048 features per image, from weights on disk.
+    """Inception's 2,048 features per image, with weights from a file.
 
     Args:
-        weights: the weights file; by default where torch keeps its downloads, so that one made by torch-fidelity or
-            torchmetrics is found.
-        download: fetch the weights (95 MB) to that default place when they are not there.
+        weights: path of the weights file; None is the file in torch's download folder, where torch-fidelity and
+            torchmetrics also keep it.
+        download: whether to download the weights (95 MB) to torch's download folder when they are missing there.
 
     Raises:
-        ValueError: if the weights are missing, cannot be fetched, or are something else.
+        ValueError: if the weights are missing, cannot be downloaded, or the file has other contents.
     """
 
     def __init__(self, *, weights: str | None = None, download: bool = False) -> None:
@@ -39,14 +40,14 @@ class InceptionFeatures(nn.Module):
                 "weights to the file's path, or set download: true (without weights)"
             )
         try:
-            # torch-fidelity unpickles whatever the file holds; this refuses anything but tensors before it does.
+            # torch-fidelity unpickles any object; this line first refuses files that contain anything but tensors.
             torch.load(path, weights_only=True, map_location="meta")
             self.network = FeatureExtractorInceptionV3("inception-v3-compat", ["2048"], str(path))
         except Exception as error:
             raise ValueError(f"InceptionFeatures: {path} does not hold the weights of {URL_INCEPTION_V3}") from error
 
     def forward(self, images: ImageBytes) -> Features:
-        """Features of uint8 images with 1 or 3 channels and any size.
+        """Returns features, `[batch, 2048]`, of uint8 images with 1 or 3 channels and any size.
 
         Raises:
             ValueError: if the images have another number of channels.

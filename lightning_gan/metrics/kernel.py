@@ -1,7 +1,7 @@
-"""Kernel distance, KID with Inception's features (Bińkowski et al. 2018, arXiv:1801.01401).
+"""Kernel distance, which is KID with Inception's features (Bińkowski et al. 2018, arXiv:1801.01401).
 
-The unbiased estimate of the squared maximum mean discrepancy under the kernel ``k(x, y) = (x . y / d + 1)^3``. Unlike
-the Fréchet distance's, its expectation does not depend on the number of samples; it may come out negative.
+It is the unbiased estimate of the squared maximum mean discrepancy with the kernel ``k(x, y) = (x . y / d + 1)^3``.
+Unlike the Fréchet distance, its expectation does not depend on the number of samples; the estimate may be negative.
 """
 
 import torch
@@ -18,14 +18,14 @@ def _kernel_sum(first: Tensor, second: Tensor) -> Scalar:
 
 
 def _distinct_pairs_mean(features: Features) -> Scalar:
-    """Mean of the kernel over all pairs of different samples."""
+    """Returns the mean of the kernel over all pairs of different samples."""
     count = len(features)
     itself = (features.square().sum(1) / features.shape[1] + 1).pow(3).sum()
     return (_kernel_sum(features, features) - itself) / (count * (count - 1))
 
 
 def squared_discrepancy(real: RealFeatures, fake: FakeFeatures) -> Scalar:
-    """Unbiased squared maximum mean discrepancy of two sets under the cubic kernel, in float64.
+    """Returns the unbiased squared maximum mean discrepancy of two sets with the cubic kernel, in float64.
 
     Example:
         >>> squared_discrepancy(torch.tensor([[0.0], [1.0]]), torch.tensor([[1.0], [2.0]])).item()
@@ -39,9 +39,14 @@ def squared_discrepancy(real: RealFeatures, fake: FakeFeatures) -> Scalar:
 def kernel_distances(
     real: RealFeatures, fake: FakeFeatures, *, subsets: int = 100, subset_size: int = 1000, seed: int = 0
 ) -> Float[Tensor, " subsets"]:
-    """The squared discrepancy of `subsets` random subsets of both sets, shape `[subsets]`; KID is their mean.
+    """Returns the squared discrepancies of random subsets of both sets, `[subsets]`; KID is their mean.
 
-    Each subset is drawn without replacement.
+    Args:
+        real: features of real images.
+        fake: features of fakes.
+        subsets: number of subsets.
+        subset_size: number of samples in each subset, drawn without replacement; at least 2.
+        seed: seed of the subsets.
 
     Raises:
         ValueError: if a set is smaller than `subset_size`, or `subset_size` below 2.

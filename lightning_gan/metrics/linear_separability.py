@@ -1,9 +1,9 @@
 """Linear separability of a latent space by the images' attributes (Karras et al. 2019, arXiv:1812.04948, section 4.2).
 
-A classifier of images says of each sample whether it has an attribute; a linear support vector machine has to tell the
-same from the latent alone. What it leaves open is the conditional entropy H(Y|X) of the classifier's answer Y given the
-machine's X. Over all attributes the score is ``exp(sum_i H(Y_i|X_i))``: 1 if every attribute is a direction, 2 for each
-balanced attribute that no plane finds.
+A classifier of images decides whether each sample has an attribute, and a linear support vector machine predicts this
+from the latent. H(Y|X) is the conditional entropy of the classifier's answer Y given the prediction X. Over all
+attributes the score is ``exp(sum_i H(Y_i|X_i))``: it is 1 if planes separate all attributes, and each balanced
+attribute of which the latents say nothing multiplies it by 2.
 """
 
 from typing import NamedTuple
@@ -15,11 +15,11 @@ from torch import Tensor
 from lightning_gan.tensors.shapes import Latents, Scalar
 
 LARGEST_STEPS = 100
-"""Newton's method ends after a dozen steps or so; each one solves the problem exactly for the samples in the margin."""
+"""Limit on Newton steps; about a dozen are enough, as each solves the problem exactly for the samples in the margin."""
 
 
 class Plane(NamedTuple):
-    """Latents with ``latents @ weight + bias > 0`` have the attribute."""
+    """A plane: latents with ``latents @ weight + bias > 0`` are predicted to have the attribute."""
 
     weight: Float[Tensor, " latent"]
     bias: Scalar
@@ -32,16 +32,16 @@ def _objective(solution: Tensor, points: Tensor, signs: Tensor, *, cost: float) 
 
 
 def support_vector_machine(latents: Latents, has_attribute: Bool[Tensor, " batch"], *, cost: float = 1.0) -> Plane:
-    """The plane that minimizes ``|(w, b)|^2 / 2 + cost sum_i max(0, 1 - y_i (w x_i + b))^2``, in float64.
+    """Returns the plane that minimizes ``|(w, b)|^2 / 2 + cost sum_i max(0, 1 - y_i (w x_i + b))^2``, in float64.
 
     This is the problem of scikit-learn's `LinearSVC` with its default settings, which the authors use. It is convex and
-    piecewise quadratic, so that Newton's method with a line search reaches the minimum itself in few steps (Keerthi and
-    DeCoste 2005), without another dependency and on the device of the latents.
+    piecewise quadratic, so that Newton's method with a line search reaches the exact minimum in few steps (Keerthi and
+    DeCoste 2005). It runs on the latents' device and needs no other dependency.
 
     Args:
         latents: `batch latent`.
-        has_attribute: which side each belongs to.
-        cost: of violating the margin, C.
+        has_attribute: whether each latent's image has the attribute.
+        cost: weight C of violations of the margin.
 
     Example:
         >>> plane = support_vector_machine(torch.tensor([[-1.0], [1.0]]), torch.tensor([False, True]))
@@ -65,7 +65,7 @@ def support_vector_machine(latents: Latents, has_attribute: Bool[Tensor, " batch
             if lower <= value - 1e-4 * length * descent:
                 break
             length /= 2
-        # No step goes further down than rounding does: this is the minimum.
+        # No step reduces the objective by more than rounding errors: this is the minimum.
         if length <= 1e-10 or descent <= 1e-14 * value:
             break
         solution, value = candidate, lower
@@ -73,7 +73,7 @@ def support_vector_machine(latents: Latents, has_attribute: Bool[Tensor, " batch
 
 
 def conditional_entropy(answers: Bool[Tensor, " batch"], guesses: Bool[Tensor, " batch"]) -> Scalar:
-    """H(Y|X) in nats of the answers Y given the guesses X, from how often each pair of them occurs.
+    """Returns H(Y|X) in nats of the answers Y given the guesses X, from the frequency of each pair of values.
 
     Example:
         >>> answers, guesses = torch.tensor([[True, False, True, False], [True, True, False, False]])
@@ -89,14 +89,14 @@ def conditional_entropy(answers: Bool[Tensor, " batch"], guesses: Bool[Tensor, "
 def linear_separability(
     latents: Latents, logits: Float[Tensor, "batch attributes"], *, kept_share: float = 0.5, cost: float = 1.0
 ) -> tuple[Scalar, Float[Tensor, " attributes"]]:
-    """The score, ``exp(sum_i H(Y_i|X_i))``, and every attribute's entropy in nats.
+    """Returns the score, ``exp(sum_i H(Y_i|X_i))``, and the conditional entropy of every attribute in nats.
 
     Args:
-        latents: in the space to judge, `batch latent`.
-        logits: the classifier's, `batch attributes`; above 0 means that the image has the attribute.
-        kept_share: the samples of which the classifier is surest, chosen for each attribute; half in the paper, which
-            keeps 100,000 of 200,000.
-        cost: of the support vector machine.
+        latents: latents of the space to measure, `batch latent`.
+        logits: the classifier's logits, `batch attributes`; an image with a logit above 0 has the attribute.
+        kept_share: share of the samples to keep for each attribute, those with the largest absolute logits, in (0, 1];
+            the paper keeps 100,000 of 200,000.
+        cost: weight C of violations of the support vector machine's margin.
 
     Raises:
         ValueError: if `kept_share` leaves no samples.

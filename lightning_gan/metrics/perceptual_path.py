@@ -1,9 +1,9 @@
-"""Perceptual path length: how far images move, as a viewer sees it, along short steps between two latents.
+"""Perceptual path length: the perceptual change of images along short steps between two latents.
 
-Karras et al. 2019 (StyleGAN, arXiv:1812.04948), section 4.1, equations 2 and 3: the mean, over pairs of latents and
-places t between them, of ``d(G(path(t)), G(path(t + ε))) / ε^2``, ``d`` being a perceptual distance that grows with the
-square of the change. The papers use LPIPS (Zhang et al. 2018, arXiv:1801.03924), whose weights are not part of this
-package; `DigitDistance` stands in for it on digits, and its numbers compare with each other only.
+It is the mean, over pairs of latents and places t between them, of ``d(G(path(t)), G(path(t + ε))) / ε^2`` (Karras et
+al. 2019, StyleGAN, arXiv:1812.04948, section 4.1, equations 2 and 3). The perceptual distance d grows with the square
+of the change. The papers use LPIPS (Zhang et al. 2018, arXiv:1801.03924), whose weights are not part of this package.
+`DigitDistance` replaces it for digits; its values can only be compared with each other.
 """
 
 from collections.abc import Callable
@@ -17,17 +17,17 @@ from lightning_gan.metrics.digit_features import IMAGE_SIZE, DigitFeatures
 from lightning_gan.tensors.shapes import Images, Latents, PerSample, Scalar
 
 Distance: TypeAlias = Callable[[Images, Images], PerSample]
-"""A perceptual distance of pairs of images in [-1, 1], one number per pair, growing with the square of a change.
+"""A perceptual distance of pairs of images in [-1, 1]: one number per pair, which grows with the square of a change.
 
 LPIPS is torchmetrics' `LearnedPerceptualImagePatchSimilarity(net_type="vgg", reduction="none")`.
 """
 
 
 class DigitDistance(nn.Module):
-    """Squared distance between the 64 features of digits: an offline stand-in for LPIPS, for digit images only.
+    """Squared distance between the 64 features of digits: an offline replacement of LPIPS, for digit images only.
 
-    Unlike `DigitFeatures`, it takes images as they leave the generator: rounded to 256 steps, two images a
-    ten-thousandth apart would be the same, or a whole step apart.
+    Unlike `DigitFeatures`, it takes the generator's images without rounding them to 256 levels, because after rounding
+    two images that differ by a ten-thousandth would be equal, or differ by a whole level.
 
     Example:
         >>> DigitDistance()(torch.zeros(2, 1, 32, 32), torch.zeros(2, 1, 32, 32))
@@ -39,7 +39,7 @@ class DigitDistance(nn.Module):
         self.features = DigitFeatures()
 
     def forward(self, first: Images, second: Images) -> PerSample:
-        """One number per pair of images in [-1, 1], of any channels and size; colour is averaged."""
+        """Returns one distance per pair of images in [-1, 1] of any size; channels are averaged."""
         apart: PerSample = (self._describe(first) - self._describe(second)).square().sum(dim=1)
         return apart
 
@@ -52,9 +52,14 @@ class DigitDistance(nn.Module):
 
 
 def slerp(first: Latents, second: Latents, places: PerSample) -> Latents:
-    """Unit vectors on the great circle between two latents' directions, at a fraction of the angle: the path in z.
+    """Interpolates latents in z: returns unit vectors on the great circle between the directions of two latents.
 
-    Both are normalized, because a normal latent's length carries nothing (section 4.1).
+    Both latents are normalized, because the length of a normal latent has no effect (section 4.1).
+
+    Args:
+        first: latents where the paths begin, `batch latent`.
+        second: latents where the paths end.
+        places: places t on the paths, as fractions of the angle in [0, 1].
 
     Example:
         >>> middle = slerp(torch.tensor([[2.0, 0.0]]), torch.tensor([[0.0, 3.0]]), torch.tensor([0.5]))
@@ -69,19 +74,26 @@ def slerp(first: Latents, second: Latents, places: PerSample) -> Latents:
 
 
 def crop_face(images: Images) -> Tensor:
-    """The face in an image aligned as in CelebA-HQ and FFHQ: rows 3/8 to 7/8, columns 2/8 to 6/8.
+    """Crops the face from images aligned as in CelebA-HQ and FFHQ: rows 3/8 to 7/8, columns 2/8 to 6/8.
 
     Raises:
         ValueError: if the images are smaller than 8 pixels.
     """
     height, width = images.shape[-2:]
     if min(height, width) < 8:
-        raise ValueError(f"images of {height} x {width} pixels are too small to crop a face, which is cut in eighths")
+        raise ValueError(
+            f"images of {height} x {width} pixels are too small to crop a face; use images of at least 8 pixels, or "
+            "set crop_faces to false"
+        )
     return images[:, :, height // 8 * 3 : height // 8 * 7, width // 8 * 2 : width // 8 * 6]
 
 
 def reduced(images: Images, *, largest: int = 256) -> Tensor:
-    """Images averaged over boxes of whole pixels so that they are about `largest` high: LPIPS was made for 256 or less.
+    """Averages images over boxes of whole pixels, so that their height is about `largest`, as LPIPS expects.
+
+    Args:
+        images: `batch channels height width`.
+        largest: height in pixels from which on images are made smaller by a whole factor.
 
     Example:
         >>> [reduced(torch.zeros(1, 1, size, size)).shape[-1] for size in (1024, 512, 256, 32)]
@@ -94,14 +106,14 @@ def reduced(images: Images, *, largest: int = 256) -> Tensor:
 def path_lengths(
     start: Images, end: Images, *, distance: Distance, epsilon: float, crop_faces: bool = False
 ) -> PerSample:
-    """``d(start, end) / ε^2`` of pairs of images made from latents `epsilon` apart, with the same noise (equation 2).
+    """Returns ``d(start, end) / ε^2`` of pairs of images from latents `epsilon` apart, with the same noise (eq. 2).
 
     Args:
         start: images in about [-1, 1], neither clipped nor rounded.
-        end: images a step further along the path.
-        distance: of two images, growing with the square of their difference.
-        epsilon: the step.
-        crop_faces: look at the face alone, as the papers do on CelebA-HQ and FFHQ.
+        end: images one step further along the paths.
+        distance: perceptual distance d of pairs of images, which grows with the square of their difference.
+        epsilon: length ε of the step.
+        crop_faces: whether the distance is computed for the face alone, as in the papers for CelebA-HQ and FFHQ.
 
     Raises:
         ValueError: if the distance does not give one number per pair.
@@ -118,12 +130,12 @@ def path_lengths(
 
 
 def mean_without_extremes(lengths: PerSample, *, share: float = 0.01) -> Scalar:
-    """Mean of what lies between the two quantiles, in float64: a few pairs jump far, and would rule the mean.
+    """Returns the mean of the lengths between two quantiles, in float64; a few extreme pairs would dominate the mean.
 
     Args:
-        lengths: of all pairs.
-        share: left out below, and as much above; 0.01 in the authors' code. The quantiles are values of the set, and
-            stay in it.
+        lengths: path lengths of all pairs.
+        share: share of the lengths that is left out at either end, in [0, 0.5); 0.01 in the authors' code. The
+            quantiles are values of the set and are not left out.
 
     Example:
         >>> mean_without_extremes(torch.tensor([0.0, 1.0, 2.0, 3.0, 400.0]), share=0.25).item()

@@ -1,4 +1,4 @@
-"""From two sets of features to a record: numbers, with everything they depend on, as a table and as a file."""
+"""Records of evaluations: metrics with the settings that they depend on, as a table and as a file."""
 
 import json
 import math
@@ -19,7 +19,7 @@ from lightning_gan.metrics.neighbours import precision_recall
 from lightning_gan.tensors.shapes import Logits
 
 Record: TypeAlias = dict[str, Any]
-"""One evaluation: under "metrics" its numbers, and beside them everything they depend on."""
+"""One evaluation: its metrics by name under "metrics", and the settings that they depend on under other keys."""
 
 
 def compare_features(
@@ -32,7 +32,17 @@ def compare_features(
     kernel_subset_size: int,
     seed: int,
 ) -> dict[str, float]:
-    """All numbers of two sets of features, `floor` being the reals' `frechet_floor`."""
+    """Returns all metrics of two sets of features by name.
+
+    Args:
+        real: features of real images.
+        fake: features of fakes.
+        floor: `frechet_floor` of the real features.
+        neighbours: number k of neighbours for precision, recall, density and coverage.
+        kernel_subsets: number of random subsets for the kernel distance.
+        kernel_subset_size: number of samples in each of these subsets.
+        seed: seed of the subsets.
+    """
     distance = frechet_distance(gaussian(real), gaussian(fake)).item()
     kernel = kernel_distances(real, fake, subsets=kernel_subsets, subset_size=kernel_subset_size, seed=seed)
     return {
@@ -45,7 +55,10 @@ def compare_features(
 
 
 def class_counts(logits: Logits) -> dict[str, float]:
-    """How many classes occur among the images, and the exponential of their histogram's entropy: K for K equal ones."""
+    """Returns the number of classes among the images, and the exponential of the entropy of the classes' shares.
+
+    The second number is K if K classes occur equally often. The class of an image is that of its largest logit.
+    """
     shares = logits.argmax(1).bincount(minlength=logits.shape[1]) / len(logits)
     return {
         "classes_present": float((shares > 0).sum().item()),
@@ -54,7 +67,7 @@ def class_counts(logits: Logits) -> dict[str, float]:
 
 
 def share_of_class(logits: Logits, labels: Int[Tensor, " batch"]) -> float:
-    """How many of the images are taken for what they were made for.
+    """Returns the share of the images whose largest logit is that of the class they were generated for.
 
     Example:
         >>> share_of_class(torch.tensor([[2.0, 1.0], [0.0, 3.0]]), torch.tensor([0, 0]))
@@ -64,11 +77,11 @@ def share_of_class(logits: Logits, labels: Int[Tensor, " batch"]) -> float:
 
 
 def table(record: Record, *, titles: Mapping[str, str]) -> str:
-    """A record as aligned plain text.
+    """Returns a record as aligned plain text.
 
     Args:
-        record: what was measured.
-        titles: what the numbers are called; one that has no title is called by its name.
+        record: the record.
+        titles: title of each metric by its name; a metric without a title is shown by its name.
 
     Example:
         >>> metrics = {"recall": 0.25, "asked_class": 0.5}
@@ -86,7 +99,14 @@ def table(record: Record, *, titles: Mapping[str, str]) -> str:
 
 
 def write_record(record: Record, path: Path) -> None:
-    """Adds a record to the list in a JSON file, in place of one with equal settings. The file is never half written."""
+    """Adds a record to the list in a JSON file, and removes one with equal settings.
+
+    The file is written under a temporary name and renamed, so that it is never incomplete.
+
+    Args:
+        record: the record.
+        path: path of the file, which is made if it does not exist.
+    """
     records: list[Record] = json.loads(path.read_text()) if path.exists() else []
 
     def settings(entry: Record) -> Record:

@@ -1,11 +1,12 @@
-"""Sliced Wasserstein distance of patches, level by level of a Laplacian pyramid (Karras et al. 2018, arXiv:1710.10196).
+"""Sliced Wasserstein distance of patches at each level of a Laplacian pyramid (Karras et al. 2018, arXiv:1710.10196).
 
-Section 5 of the PGGAN paper: an image's Laplacian pyramid holds the detail of one size in each level, 16x16 being the
-image itself, blurred. Small patches of a level are points in a space of 147 dimensions (7 x 7 pixels of 3 channels);
-the distance of two clouds of them is the average, over random directions, of the distance of their projections.
+As in section 5 of the PGGAN paper, each level of an image's Laplacian pyramid has the details of one size; the level of
+16x16 pixels is the blurred image itself. Small patches of a level are points in 147 dimensions (7 x 7 pixels of 3
+channels). The distance between two sets of points is the mean, over random directions, of the distance between their
+projections.
 
-Patches are normalized per channel for each set on its own, so the distance does not see brightness, contrast and tint.
-Only patches have to be kept, not images: 0.5 MiB for a colour image of 1024 x 1024 pixels.
+The patches of each set are normalized per channel, so that brightness, contrast and tint have no effect. Only patches
+have to be kept, not images: 0.5 MiB for a colour image of 1024 x 1024 pixels.
 """
 
 from collections.abc import Iterator
@@ -21,14 +22,14 @@ from lightning_gan.tensors.seeds import derived_seed
 from lightning_gan.tensors.shapes import Features, Images, Scalar
 
 SMALLEST_LEVEL = 16
-"""Side of the coarsest level."""
+"""Height and width of the coarsest level in pixels."""
 
 PATCH_SIZE = 7
-"""Pixels along the side of a patch."""
+"""Height and width of a patch in pixels."""
 
 
 def _blurred(images: Images) -> Images:
-    """Smooth with the binomial filter [1, 4, 6, 4, 1] / 16 both ways; the border is mirrored."""
+    """Smooths images by the binomial filter [1, 4, 6, 4, 1] / 16 in both directions; the border is mirrored."""
     channels = images.shape[1]
     taps = torch.tensor([1.0, 4.0, 6.0, 4.0, 1.0], dtype=images.dtype, device=images.device) / 16
     kernel = torch.outer(taps, taps).expand(channels, 1, 5, 5)
@@ -36,7 +37,7 @@ def _blurred(images: Images) -> Images:
 
 
 def _enlarged(images: Images) -> Tensor:
-    """Twice as large: zeros in between, smoothed by four times the filter."""
+    """Doubles the size: inserts zeros between the pixels, and smooths the result by four times the filter."""
     batch, channels, height, width = images.shape
     spread = images.new_zeros(batch, channels, 2 * height, 2 * width)
     spread[:, :, ::2, ::2] = images
@@ -44,10 +45,10 @@ def _enlarged(images: Images) -> Tensor:
 
 
 def level_sides(height: int, width: int) -> list[int]:
-    """The shorter side of every level, from the image's own down to the last that is at least 16.
+    """Returns the shorter side of every level in pixels, from the image's own down to the last that is at least 16.
 
     Raises:
-        ValueError: if the image is smaller than that, or cannot be halved exactly.
+        ValueError: if the shorter side is less than 16 pixels, or a side cannot be halved exactly often enough.
 
     Example:
         >>> level_sides(128, 128)
@@ -57,23 +58,26 @@ def level_sides(height: int, width: int) -> list[int]:
     if side < SMALLEST_LEVEL:
         raise ValueError(
             f"images of {height} x {width} pixels are too small for the sliced Wasserstein distance, whose levels have "
-            f"at least {SMALLEST_LEVEL} pixels a side"
+            f"at least {SMALLEST_LEVEL} pixels a side; use larger images"
         )
     levels = (side // SMALLEST_LEVEL).bit_length()
     factor = 2 ** (levels - 1)
     if height % factor or width % factor:
         raise ValueError(
             f"images of {height} x {width} pixels cannot be halved {levels - 1} times for the sliced Wasserstein "
-            f"distance; bring them to multiples of {factor}"
+            f"distance; resize them to multiples of {factor}"
         )
     return [side >> level for level in range(levels)]
 
 
 def laplacian_pyramid(images: Images) -> list[Tensor]:
-    """Detail at every size, finest first; the last level is what remains, the image itself made small.
+    """Returns the details at every size, from the finest level on; the last level is the smoothed small image itself.
+
+    Args:
+        images: `batch channels height width`.
 
     Raises:
-        ValueError: for images too small, or of sides that cannot be halved.
+        ValueError: if the images are too small, or their sides cannot be halved.
     """
     levels = []
     for _ in level_sides(*images.shape[-2:])[1:]:
@@ -84,7 +88,7 @@ def laplacian_pyramid(images: Images) -> list[Tensor]:
 
 
 def image_of_pyramid(levels: list[Tensor]) -> Images:
-    """The images that a Laplacian pyramid was made of."""
+    """Returns the images of which `laplacian_pyramid` made the levels."""
     *details, images = levels
     for detail in reversed(details):
         images = _enlarged(images) + detail
@@ -92,9 +96,16 @@ def image_of_pyramid(levels: list[Tensor]) -> Images:
 
 
 def patches(images: Images, positions: Int64[Tensor, " batch"], *, per_image: int = 128, seed: int = 0) -> Features:
-    """Random 7 x 7 patches of every image, one image's in a row: `batch (per_image channels 7 7)`.
+    """Returns random 7 x 7 patches, those of one image in one row: `batch (per_image channels 7 7)`.
 
-    Which ones is a function of `seed` and of an image's position in its set, and of nothing else: not of the batch.
+    The patches' places are a function of `seed` and of the image's position in its set; they do not depend on the
+    batch.
+
+    Args:
+        images: `batch channels height width`.
+        positions: position of each image in its set.
+        per_image: number of patches of each image.
+        seed: seed of the places.
     """
     height, width = (side - PATCH_SIZE + 1 for side in images.shape[-2:])
     corners = []
@@ -113,16 +124,16 @@ def patches(images: Images, positions: Int64[Tensor, " batch"], *, per_image: in
 def descriptors(
     images: Images, positions: Int64[Tensor, " batch"], *, per_image: int = 128, seed: int = 0
 ) -> list[Features]:
-    """Patches of every level of the images' pyramids, finest level first, in fp32.
+    """Returns the patches of every level of the images' pyramids, from the finest level on, in fp32.
 
     Args:
-        images: `batch channels height width`, in any range that is the same for all.
-        positions: of the images in their set; patches are a function of them and of `seed`.
-        per_image: patches of each image and level.
-        seed: see above.
+        images: `batch channels height width`, in any range that is the same for all images.
+        positions: position of each image in its set; the patches' places are a function of it and of `seed`.
+        per_image: number of patches of each image and level.
+        seed: seed of the patches' places.
 
     Raises:
-        ValueError: for images too small, or of sides that cannot be halved.
+        ValueError: if the images are too small, or their sides cannot be halved.
     """
     levels = laplacian_pyramid(images.float())
     return [
@@ -132,14 +143,19 @@ def descriptors(
 
 
 def normalized(described: Features, *, channels: int) -> Float[Tensor, "patches values"]:
-    """Patches of one set and level, one per row, with mean 0 and variance 1 in each channel over all of them."""
+    """Returns the patches of one set and level, one in each row, with mean 0 and variance 1 in each channel.
+
+    Args:
+        described: patches as `descriptors` returns them for a level.
+        channels: number of channels of the images.
+    """
     rows = rearrange(
         described, "batch (patches channels values) -> (batch patches) channels values", channels=channels,
         values=PATCH_SIZE**2,
     )  # fmt: skip
     mean = reduce(rows, "patches channels values -> channels 1", "mean")
     variance = reduce((rows - mean).square(), "patches channels values -> channels 1", "mean")
-    # A channel without contrast has no shape to compare: zeros instead of a division by zero.
+    # A channel without contrast gives zeros instead of a division by zero.
     rows = (rows - mean) / variance.sqrt().clamp(min=torch.finfo(rows.dtype).tiny)
     return rearrange(rows, "patches channels values -> patches (channels values)")
 
@@ -150,7 +166,7 @@ def _directions(dimensions: int, *, count: int, seed: int) -> Float[Tensor, "dim
 
 
 def _projections(points: Features, *, repeats: int, directions: int, seed: int) -> Iterator[Tensor]:
-    """Sorted projections `[points directions]`, one repeat at a time to bound the memory."""
+    """Yields sorted projections `[points directions]`, one repeat at a time to limit the memory."""
     for repeat in range(repeats):
         bundle = _directions(points.shape[1], count=directions, seed=derived_seed(seed, repeat))
         yield (points @ bundle.to(points)).sort(dim=0).values
@@ -159,9 +175,17 @@ def _projections(points: Features, *, repeats: int, directions: int, seed: int) 
 def sliced_wasserstein(
     first: RealFeatures, second: FakeFeatures, *, repeats: int = 4, directions: int = 128, seed: int = 0
 ) -> Scalar:
-    """Mean distance of the sorted projections of two equally many points onto random unit vectors.
+    """Returns the mean absolute difference between the sorted projections of two sets onto random unit vectors.
 
-    A shift of all points by δ in n dimensions costs ``|δ| Γ(n/2) / (sqrt(π) Γ((n+1)/2))`` on average over directions.
+    If one set is the other shifted by δ in n dimensions, the expected distance is
+    ``|δ| Γ(n/2) / (sqrt(π) Γ((n+1)/2))``.
+
+    Args:
+        first: points, one in each row.
+        second: points of the other set, as many as in `first`.
+        repeats: number of sets of directions, which are used one after the other.
+        directions: number of directions in each set.
+        seed: seed of the directions.
 
     Raises:
         ValueError: if the sets differ in size.
@@ -184,15 +208,15 @@ def sliced_wasserstein(
 def patch_distance_x1000(
     first: RealFeatures, second: FakeFeatures, *, channels: int, repeats: int = 4, directions: int = 128, seed: int = 0
 ) -> float:
-    """Sliced Wasserstein distance of two sets' descriptors at one level, times 1,000 as the papers print it.
+    """Returns the sliced Wasserstein distance of two sets' descriptors at one level, times 1,000 as in the papers.
 
     Args:
-        first: descriptors of a level, one image per row, as `descriptors` gives them.
-        second: as many of the other set.
-        channels: channels of the images.
-        repeats: bundles of directions, one after the other.
-        directions: directions of a bundle.
-        seed: directions are a function of it.
+        first: descriptors of a level, one image in each row, as `descriptors` returns them.
+        second: descriptors of as many images of the other set.
+        channels: number of channels of the images.
+        repeats: number of sets of directions, which are used one after the other.
+        directions: number of directions in each set.
+        seed: seed of the directions.
 
     Raises:
         ValueError: if the sets differ in size.

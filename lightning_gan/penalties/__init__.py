@@ -1,4 +1,4 @@
-"""Regularizers as pure functions: tensors in, one unweighted number out."""
+"""Regularizers as pure functions of tensors; each returns a number without its weight."""
 
 from lightning_gan.penalties.f_gan_regularizer import f_gan_regularizer, jensen_shannon_regularizer
 from lightning_gan.penalties.gan_qp import ImageDistance, MeanAbsolute, RootMeanSquare, quadratic_potential

@@ -1,4 +1,4 @@
-"""Consistency regularization: the critic should not care about a flip, a shift, or a step in the latent space.
+"""Consistency regularization: a flip, a shift or a small change of the latent should not change the logits.
 
 CR: Zhang et al. 2020, arXiv:1910.12027. bCR, zCR and ICR: Zhao et al. 2020, arXiv:2002.04724.
 """
@@ -14,13 +14,13 @@ from lightning_gan.tensors.shapes import Images, Scalar
 def flip_and_shift(
     images: Images, *, flips: Bool[Tensor, " batch"], shifts: Int[Tensor, "batch 2"], largest_shift: int
 ) -> Images:
-    """Every image mirrored or not, then moved by its own whole number of pixels; borders are reflected.
+    """Flips some images and shifts each by its own whole numbers of pixels; borders are reflected.
 
     Args:
-        images: in any range.
-        flips: which images are mirrored left to right.
-        shifts: pixels down and to the right, from -`largest_shift` to `largest_shift`.
-        largest_shift: less than the height and the width.
+        images: `batch channels height width`, in any range.
+        flips: whether each image is flipped left to right.
+        shifts: shifts down and to the right in pixels, from -`largest_shift` to `largest_shift`.
+        largest_shift: largest shift in pixels; less than the height and the width.
 
     Raises:
         ValueError: if an image is not larger than the shift.
@@ -38,12 +38,12 @@ def flip_and_shift(
 
 
 def _reflected(positions: Int[Tensor, "batch size"], *, size: int) -> Int[Tensor, "batch size"]:
-    """Positions from -(size - 1) to 2 (size - 1), mirrored at both ends into 0 .. size - 1."""
+    """Reflects positions from -(size - 1) to 2 (size - 1) at both ends, so that they are in 0 .. size - 1."""
     return (size - 1) - ((size - 1) - positions.abs()).abs()
 
 
 def randomly_flipped_and_shifted(images: Images, *, largest_shift: int) -> Images:
-    """The papers' transform: half of the images flipped, each shifted by up to `largest_shift` pixels per axis."""
+    """The papers' transform: flips half of the images, and shifts each by up to `largest_shift` pixels per axis."""
     count, device = len(images), images.device
     flips = torch.rand(count, device=device) < 0.5
     shifts = torch.randint(-largest_shift, largest_shift + 1, (count, 2), device=device)
@@ -51,7 +51,7 @@ def randomly_flipped_and_shifted(images: Images, *, largest_shift: int) -> Image
 
 
 def mean_squared_difference(first: Float[Tensor, "*shape"], second: Float[Tensor, "*shape"]) -> Scalar:
-    """``E (first - second)^2`` over everything, in fp32; gradients flow into both.
+    """Returns ``E (first - second)^2`` over all elements, in fp32; gradients flow into both.
 
     Example:
         >>> mean_squared_difference(torch.tensor([1.0, 2.0]), torch.tensor([0.0, 5.0])).item()

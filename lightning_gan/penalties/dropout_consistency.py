@@ -1,4 +1,4 @@
-"""The consistency term of CT-GAN (Wei et al. 2018, arXiv:1803.01541): one image under two dropout masks."""
+"""The consistency term of CT-GAN (Wei et al. 2018, arXiv:1803.01541) for one image with two dropout masks."""
 
 from einops import reduce
 from jaxtyping import Float
@@ -18,18 +18,19 @@ def consistency(
     feature_weight: float,
     margin: float,
 ) -> PerSample:
-    """``max(0, d(D(x'), D(x'')) + w d(D_(x'), D_(x'')) - M')`` of every sample, with squared distances d.
+    """Returns ``max(0, d(D(x'), D(x'')) + w d(D_(x'), D_(x'')) - M')`` of every sample, with squared distances d.
 
-    D_ is the second-to-last layer; its squared differences are averaged over features, as in the authors' code. The
-    paper subtracts M' before multiplying by lambda_2, which we follow, the code after; all of its scripts have M' = 0.
+    D_ is the output of the second-to-last layer; its squared differences are averaged over features, as in the authors'
+    code. As in the paper, M' is subtracted before the multiplication by lambda_2. The authors' code subtracts it after,
+    but all of its scripts have M' = 0.
 
     Args:
-        first: scores of the images under one mask, x'.
-        second: scores of the same images under another, x''.
-        first_features: the second-to-last layer under the first mask; None leaves it out.
-        second_features: likewise under the second.
-        feature_weight: w, 0.1 in the paper.
-        margin: M', what costs nothing.
+        first: logits of the images with one dropout mask, D(x').
+        second: logits of the same images with another mask, D(x'').
+        first_features: output of the second-to-last layer with the first mask, D_(x'); None leaves this term out.
+        second_features: output of the second-to-last layer with the second mask, D_(x''); None like `first_features`.
+        feature_weight: weight w of the features' distance, 0.1 in the paper.
+        margin: margin M'; the cost of smaller distances is 0.
     """
     distance = _mean_squared_difference(first, second)
     if first_features is not None:

@@ -1,7 +1,7 @@
-"""The regularizer of Roth et al. 2017 (arXiv:1705.09367): what noise on real and fake images would cost, without noise.
+"""The regularizer of Roth et al. 2017 (arXiv:1705.09367), which replaces noise on real and fake images.
 
-Convolving both distributions with Gaussian noise of variance gamma adds, to first order, gamma/2 times these numbers to
-the f-GAN's objective.
+To first order, Gaussian noise of variance gamma on both distributions adds gamma/2 times this regularizer to the
+f-GAN's objective.
 """
 
 from einops import reduce
@@ -12,21 +12,21 @@ from lightning_gan.tensors.shapes import Images, Logits, PerSample, Scalar
 
 
 def one_per_sample(logits: Logits) -> PerSample:
-    """The mean of a patch critic's map of scores, which acts as the sample's one logit."""
+    """Returns one logit per sample: the mean of a patch discriminator's logits."""
     return reduce(full_precision(logits), "batch ... -> batch", "mean")
 
 
 def jensen_shannon_regularizer(real_logits: Logits, real: Images, fake_logits: Logits, fake: Images) -> Scalar:
-    """``E_P[(1 - s(D))^2 ||dD/dx||^2] + E_Q[s(D)^2 ||dD/dx||^2]`` with the sigmoid s (algorithm 1).
+    """Returns ``E_P[(1 - s(D))^2 ||dD/dx||^2] + E_Q[s(D)^2 ||dD/dx||^2]`` with the sigmoid s (algorithm 1).
 
-    D is the logit, not the probability. The weights are part of the function and take gradients too, as in the authors'
-    code. A critic that is confident and right costs nothing, unlike under R1.
+    D is the logit, not the probability. Gradients also flow through the weights ``(1 - s(D))^2`` and ``s(D)^2``, as in
+    the authors' code. Unlike R1, it is near 0 for a discriminator that is certain and right.
 
     Args:
-        real_logits: scores of the real images.
-        real: real images, which the scores were computed from.
-        fake_logits: scores of the fakes.
-        fake: fakes, which the scores were computed from.
+        real_logits: logits of the real images.
+        real: real images from which the logits were computed.
+        fake_logits: logits of the fakes.
+        fake: fakes from which the logits were computed.
     """
     real_logit, fake_logit = one_per_sample(real_logits), one_per_sample(fake_logits)
     # 1 - sigmoid(t) = sigmoid(-t), without cancellation for large t.
@@ -36,26 +36,26 @@ def jensen_shannon_regularizer(real_logits: Logits, real: Images, fake_logits: L
 
 
 def f_gan_regularizer(curvature: PerSample, score: PerSample, fake: Images) -> Scalar:
-    """``E_Q[f*''(T) ||dT/dx||^2]`` for the f-GAN with score T, where f* is the conjugate of f.
+    """Returns ``E_Q[f*''(T) ||dT/dx||^2]`` for the f-GAN with score T, where f* is the conjugate of f.
 
-    The weight is the only thing that depends on f. A weight for another variable will do: with ``T = g(V)``, the weight
-    ``f*''(g(V)) g'(V)^2`` belongs to the gradient of the logit V, which then is the `score` here.
+    Only the weight f*''(T) depends on f. The gradient may also be that of the logit V: with ``T = g(V)``, `score` is V
+    and the weight is ``f*''(g(V)) g'(V)^2``.
 
     Args:
-        curvature: the weights, computed from the scores; they take gradients too.
-        score: what is differentiated, one number per sample.
-        fake: fakes, which the scores were computed from.
+        curvature: weights, computed from the scores; gradients also flow through them.
+        score: score or logit to differentiate, one number per sample.
+        fake: fakes from which the scores were computed.
     """
     return (curvature * squared_gradient_norm(score, fake)).mean()
 
 
 def annealing_at(images_seen: int, *, annealing_images: int, final_factor: float) -> float:
-    """The factor on gamma: from 1 exponentially to `final_factor`, and no further (the authors' code: 0.01).
+    """Returns the factor on gamma, which decays exponentially from 1 to `final_factor` and then is constant.
 
     Args:
-        images_seen: images the discriminator has seen.
-        annealing_images: after how many of them the factor is `final_factor`.
-        final_factor: what is left at the end.
+        images_seen: number of images that the discriminator has seen.
+        annealing_images: number of images after which the factor is `final_factor`.
+        final_factor: factor at the end of the decay; 0.01 in the authors' code.
 
     Example:
         >>> [2 * annealing_at(seen, annealing_images=100, final_factor=0.01) for seen in (0, 50, 100, 150)]

@@ -1,4 +1,4 @@
-"""Penalties on the critic's gradient by its input.
+"""Penalties on the gradient of the discriminator's logits by the images.
 
 Squares are summed over an image's pixels and averaged over the batch, never averaged over pixels.
 """
@@ -13,17 +13,26 @@ from lightning_gan.tensors.shapes import Images, Logits, PerSample, Scalar
 
 
 def squared_gradient_norm(logits: Logits, images: Images) -> PerSample:
-    """``||dD/dx||^2`` of every sample, differentiable in the critic's parameters.
+    """Returns ``||dD/dx||^2`` of every sample, differentiable by the discriminator's parameters.
 
-    The batch is summed first, which gives every sample's own gradient as long as samples do not meet inside the critic
-    (batch normalization makes them meet). Squares are summed in fp32: in half precision they overflow or drown.
+    It differentiates the sum of the batch's logits. This gives every sample's own gradient if the logits of a sample
+    do not depend on other samples, as they do with batch normalization. Squares are summed in fp32, because in half
+    precision they overflow or underflow.
+
+    Args:
+        logits: logits D(x) of the images.
+        images: images x from which the logits were computed; they must require grad.
     """
     (gradient,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
     return reduce(full_precision(gradient).square(), "batch channels height width -> batch", "sum")
 
 
 def zero_centered(logits: Logits, images: Images) -> Scalar:
-    """``E ||dD/dx||^2`` (Mescheder et al. 2018, arXiv:1801.04406, eq. 9 and 10, without their gamma / 2).
+    """Returns ``E ||dD/dx||^2`` (Mescheder et al. 2018, arXiv:1801.04406, eq. 9 and 10, without their gamma / 2).
+
+    Args:
+        logits: logits D(x) of the images.
+        images: images x from which the logits were computed; they must require grad.
 
     Example:
         >>> images = torch.zeros(4, 1, 1, 2, requires_grad=True)
@@ -35,15 +44,15 @@ def zero_centered(logits: Logits, images: Images) -> Scalar:
 
 
 def gradient_at(critic: Callable[[Images], Logits], images: Images) -> Images:
-    """``dD/dx`` of every sample at images that the critic has yet to look at, differentiable in its parameters.
+    """Runs a forward pass, and returns ``dD/dx`` of every sample, differentiable by the discriminator's parameters.
 
-    Inside one compiled graph the images must already require grad, as points do that are computed from an input of the
-    graph which requires it: a graph can differentiate by such an intermediate, but cannot make a new leaf.
-    `torch.func.grad` would need neither, but cannot pass through critics sharded by FSDP2.
+    Inside a compiled graph the images must already require grad, for example because they are computed from an input of
+    the graph that requires it: the graph can differentiate by such a tensor, but cannot make a new leaf.
+    `torch.func.grad` would not need this, but does not work with discriminators sharded by FSDP2.
 
     Args:
-        critic: scores images.
-        images: where to look; without grad they are taken as a leaf of their own.
+        critic: function that returns the logits of images.
+        images: images x; if they do not require grad, they are detached and do so from then on.
     """
     if not images.requires_grad:
         images = images.detach().requires_grad_()
@@ -52,11 +61,14 @@ def gradient_at(critic: Callable[[Images], Logits], images: Images) -> Images:
 
 
 def gradient_norm(gradient: Images) -> PerSample:
-    """``||dD/dx||`` of every sample, in fp32.
+    """Returns ``||dD/dx||`` of every sample, in fp32.
 
-    Not the root of the sum of squares: its slope is infinite at 0, so that one sample with a vanishing gradient would
-    turn every weight into NaN. Where the gradient is 0, this norm's slope is 0, and its value is exact everywhere,
-    which an epsilon under the root would spoil.
+    It is not computed as the root of the sum of squares, whose slope is infinite at 0, so that one sample with a
+    gradient of 0 would turn every weight into NaN. This norm has slope 0 there. Its value is exact everywhere, which it
+    would not be with an epsilon under the root.
+
+    Args:
+        gradient: ``dD/dx``, `batch channels height width`.
     """
     pixels = rearrange(full_precision(gradient), "batch channels height width -> batch (channels height width)")
     norms: PerSample = torch.linalg.vector_norm(pixels, dim=1)
@@ -66,20 +78,20 @@ def gradient_norm(gradient: Images) -> PerSample:
 def squared_slope_along(
     critic: Callable[[Images], Logits], logits: Logits, images: Images, directions: Images, *, step: float
 ) -> PerSample:
-    """``((D(x + h u) - D(x)) / h)^2``, which estimates ``||dD/dx||^2`` without differentiating by the input.
+    """Returns ``((D(x + h u) - D(x)) / h)^2``, which estimates ``||dD/dx||^2`` without differentiating by the input.
 
-    For directions u from the standard normal distribution, as for any with ``E u u' = I``, its expectation is
-    ``||dD/dx||^2`` up to terms of order h; on a linear critic exactly. Lin et al. 2025 (arXiv:2501.08316) call it
-    approximated R1, for critics that cannot be differentiated twice.
+    For directions u from the standard normal distribution, and from any with ``E u u' = I``, its expectation is
+    ``||dD/dx||^2`` up to terms of order h, and exactly this for a linear discriminator. Lin et al. 2025
+    (arXiv:2501.08316) call it approximated R1, for discriminators that cannot be differentiated twice.
 
     Args:
-        critic: scores images.
-        logits: the scores D(x) of the images.
-        images: x, in [-1, 1].
-        directions: u, as many as images.
-        step: h, the size of a step in one pixel for a direction of 1.
+        critic: function that returns the logits of images.
+        logits: logits D(x) of the images.
+        images: images x, in [-1, 1].
+        directions: directions u, one for each image and of its shape.
+        step: step size h; a pixel changes by h where u is 1.
     """
     moved = critic(images + step * directions)
-    # A patch critic's scores are summed, as in the gradient.
+    # The logits of a patch discriminator are summed, as in the gradient.
     difference = reduce(full_precision(moved) - full_precision(logits), "batch ... -> batch", "sum")
     return (difference / step).square()

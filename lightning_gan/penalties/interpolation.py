@@ -1,4 +1,4 @@
-"""Where Lipschitz penalties look at the critic's gradient, and what its norm costs there."""
+"""The points at which Lipschitz penalties compute the discriminator's gradient, and the costs of its norm."""
 
 import torch
 from torch import Tensor
@@ -8,22 +8,24 @@ from lightning_gan.tensors.shapes import Images, PerSample
 
 
 def interpolated(real: Images, fake: Tensor, *, between: tuple[float, float] = (0.0, 1.0)) -> Images:
-    """``x + e (G(z) - x)``: a random point on each line from a real image to a fake (arXiv:1704.00028, algorithm 1).
+    """Returns ``x + e (G(z) - x)``, a random point between each real image and a fake (arXiv:1704.00028, algorithm 1).
 
-    One e per sample, uniform: one for the batch would look along a single slice, one per pixel would leave the line.
+    e is uniform, with one number per sample: with one per batch all points would have the same share of the fakes, and
+    with one per pixel they would not be on the lines.
 
     Args:
-        real: x, `batch channels height width`.
-        fake: as many fakes of the same size.
-        between: smallest and largest e; 0 is at the real image, 1 at the fake.
+        real: real images x, `batch channels height width`.
+        fake: fakes G(z), as many as real images and of the same size.
+        between: smallest and largest e; 0 gives the real image, 1 the fake.
 
     Raises:
         ValueError: if the two batches differ in size.
     """
     if real.shape != fake.shape:
         raise ValueError(
-            f"images are interpolated in pairs, but {tuple(real.shape)} real ones meet {tuple(fake.shape)} fakes; "
-            "make as many fakes as the batch has images, or drop the last, smaller batch (drop_last=True)"
+            f"images are interpolated in pairs, but real images have the shape {tuple(real.shape)} and fakes "
+            f"{tuple(fake.shape)}; make as many fakes as the batch has images, or drop the last, smaller batch "
+            "(drop_last=True)"
         )
     nearest, farthest = between
     position = torch.empty(len(real), 1, 1, 1, device=real.device, dtype=real.dtype).uniform_(nearest, farthest)
@@ -31,14 +33,15 @@ def interpolated(real: Images, fake: Tensor, *, between: tuple[float, float] = (
 
 
 def noised(real: Images, *, noise: float) -> Images:
-    """DRAGAN's points: a random share of the way from each real image to a noisy copy (arXiv:1705.07215).
+    """Returns DRAGAN's points, which are between each real image and a noisy copy (arXiv:1705.07215).
 
-    ``x + a n std(x) U``, with a per sample and U per pixel, both uniform in [0, 1), as in the authors' code: its noise
-    only brightens, where the paper adds Gaussian noise around x. std is one number for the whole batch.
+    They are ``x + a n std(x) U``, with one number a per sample and U per pixel, both uniform in [0, 1), as in the
+    authors' code. This noise is never negative, while the paper adds Gaussian noise around x. std is one number for the
+    whole batch.
 
     Args:
-        real: x.
-        noise: n, the largest noise in units of the standard deviation.
+        real: real images x.
+        noise: largest noise n in units of the standard deviation.
     """
     spread = real.detach().std(correction=0)
     position = torch.rand(len(real), 1, 1, 1, device=real.device, dtype=real.dtype)
@@ -46,10 +49,14 @@ def noised(real: Images, *, noise: float) -> Images:
 
 
 def distance_to_target(norms: PerSample, *, target: float) -> PerSample:
-    """``(||g|| / t - 1)^2``: both larger and smaller gradients cost.
+    """Returns ``(||g|| / t - 1)^2``, the cost of norms larger or smaller than the target t.
 
-    With t = 1, eq. 3 of arXiv:1704.00028; else as in PGGAN (arXiv:1710.10196), whose code divides the square of
-    ``||g|| - t`` by t^2.
+    With t = 1 it is eq. 3 of arXiv:1704.00028. Other targets are used as in PGGAN (arXiv:1710.10196), whose code
+    divides the square of ``||g|| - t`` by t^2.
+
+    Args:
+        norms: norms ``||g||`` of the gradients.
+        target: target t of the norms; positive.
 
     Example:
         >>> distance_to_target(torch.tensor([5.0, 1.0, 0.5]), target=1.0).tolist()
@@ -59,7 +66,7 @@ def distance_to_target(norms: PerSample, *, target: float) -> PerSample:
 
 
 def excess_over_one(norms: PerSample) -> PerSample:
-    """``max(0, ||g|| - 1)^2``: 1-Lipschitz critics cost nothing (Petzka et al. 2018, arXiv:1709.08894).
+    """Returns ``max(0, ||g|| - 1)^2``, which is 0 for 1-Lipschitz critics (Petzka et al. 2018, arXiv:1709.08894).
 
     Example:
         >>> excess_over_one(torch.tensor([5.0, 1.0, 0.5])).tolist()

@@ -1,6 +1,6 @@
-"""The variational discriminator bottleneck: the critic may know only so much about an image.
+"""The variational discriminator bottleneck (Peng et al. 2019, arXiv:1810.00821).
 
-Peng et al. 2019, arXiv:1810.00821.
+It limits the information that the discriminator receives about an image.
 """
 
 from jaxtyping import Float
@@ -13,9 +13,9 @@ from lightning_gan.tensors.shapes import PerSample, Scalar
 def kl_to_standard_normal(
     mean: Float[Tensor, "batch code *positions"], log_variance: Float[Tensor, "batch code *positions"]
 ) -> PerSample:
-    """``KL(N(mean, variance) || N(0, I))`` in nats, summed over the code's dimensions, in fp32.
+    """Returns ``KL(N(mean, variance) || N(0, I))`` in nats, summed over the code's dimensions, in fp32.
 
-    Of a map that has a code at every position, the mean over positions, as in the authors' code.
+    If there is a code at every position of a map, the result is the mean over positions, as in the authors' code.
 
     Example:
         >>> import torch
@@ -28,12 +28,12 @@ def kl_to_standard_normal(
 
 
 def dual_ascent(beta: Scalar, kl: Scalar, *, information_constraint: float, step_size: float) -> Scalar:
-    """``max(0, beta + step_size (KL - I_c))``: the price of information rises while too much of it flows.
+    """Returns the new multiplier ``max(0, beta + step_size (KL - I_c))``, which grows while KL is larger than I_c.
 
     Args:
-        beta: the multiplier so far.
-        kl: averaged over the batch, real and fake.
-        information_constraint: I_c in nats.
-        step_size: alpha_beta.
+        beta: multiplier before the step.
+        kl: KL divergence in nats, averaged over the real images and the fakes of the batch.
+        information_constraint: information constraint I_c in nats.
+        step_size: step size alpha_beta of the multiplier.
     """
     return (beta + step_size * (kl - information_constraint)).clamp(min=0.0)

@@ -1,4 +1,4 @@
-"""LeCam regularization: scores stay close to the other side's average score (Tseng et al. 2021, arXiv:2104.03310)."""
+"""LeCam regularization (Tseng et al. 2021, arXiv:2104.03310)."""
 
 from lightning_gan.tensors.precision import full_precision
 from lightning_gan.tensors.shapes import Logits, Scalar
@@ -7,14 +7,17 @@ from lightning_gan.tensors.shapes import Logits, Scalar
 def lecam_divergence(
     real_logits: Logits, fake_logits: Logits, *, real_average: Scalar, fake_average: Scalar, one_sided: bool
 ) -> Scalar:
-    """``E (D(x) - a_F)^2 + E (D(G(z)) - a_R)^2``.
+    """Returns ``E (D(x) - a_F)^2 + E (D(G(z)) - a_R)^2``.
+
+    It keeps the logits of real images close to the average logit of fakes, and the logits of fakes close to that of
+    real images.
 
     Args:
-        real_logits: scores of real images.
-        fake_logits: scores of fakes.
-        real_average: a_R, the moving average of real scores.
-        fake_average: a_F, the moving average of fake scores.
-        one_sided: as in the authors' code, count only real scores above a_F and fake scores below a_R.
+        real_logits: logits of real images.
+        fake_logits: logits of fakes.
+        real_average: moving average a_R of the logits of real images.
+        fake_average: moving average a_F of the logits of fakes.
+        one_sided: whether only real logits above a_F and fake logits below a_R count, as in the authors' code.
 
     Example:
         >>> from torch import tensor

@@ -1,7 +1,7 @@
-"""Orthogonal regularization: a layer's filters should not repeat each other.
+"""Orthogonal regularization, which keeps a layer's filters orthogonal to each other.
 
-A weight is read as a matrix W with one row per output filter. Brock et al. write ``W'W`` for filters in columns, which
-is the same Gram matrix.
+A weight is reshaped to a matrix W with one row per output filter. Brock et al. write ``W'W`` with filters in columns,
+which is the same Gram matrix.
 """
 
 import torch
@@ -13,14 +13,17 @@ from lightning_gan.tensors.shapes import Scalar
 
 
 def gram_of_filters(weight: Float[Tensor, "filters ..."]) -> Float[Tensor, "filters filters"]:
-    """``WW'`` of a weight with its output filters in dimension 0; in fp32, because 1 is taken from its diagonal."""
+    """Returns ``WW'`` of a weight whose output filters are in dimension 0.
+
+    It is computed in fp32, because 1 is subtracted from its diagonal.
+    """
     rows = full_precision(weight.flatten(1))
     with torch.autocast(rows.device.type, enabled=False):
         return rows @ rows.T
 
 
 def orthogonality(weight: Float[Tensor, "filters ..."]) -> Scalar:
-    """``||WW' - I||_F^2`` (Brock et al. 2016, arXiv:1609.07093).
+    """Returns ``||WW' - I||_F^2`` (Brock et al. 2016, arXiv:1609.07093).
 
     Example:
         >>> orthogonality(torch.tensor([[1.0, 1.0], [0.0, 1.0]])).item()
@@ -31,9 +34,10 @@ def orthogonality(weight: Float[Tensor, "filters ..."]) -> Scalar:
 
 
 def off_diagonal_orthogonality(weight: Float[Tensor, "filters ..."]) -> Scalar:
-    """``||WW' (1 - I)||_F^2``, elementwise product (Brock et al. 2019, arXiv:1809.11096, eq. 3): norms are left free.
+    """Returns ``||WW' (1 - I)||_F^2`` with an elementwise product (Brock et al. 2019, arXiv:1809.11096, eq. 3).
 
-    Its gradient is ``4 (WW' (1 - I)) W``. BigGAN-PyTorch adds half of that to `.grad`: its strength is twice ours.
+    It does not limit the filters' norms. Its gradient is ``4 (WW' (1 - I)) W``. BigGAN-PyTorch adds half of this to
+    `.grad`, so that its strength is twice ours.
 
     Example:
         >>> off_diagonal_orthogonality(torch.tensor([[1.0, 1.0], [0.0, 1.0]])).item()

@@ -1,4 +1,4 @@
-"""Path length regularization: a step of fixed size in the space of styles changes the image by a fixed amount.
+"""Path length regularization: a step of fixed size in the space of styles should change the image by a fixed amount.
 
 Karras et al. 2020, arXiv:1912.04958, section 3.2 and appendix B.
 """
@@ -14,39 +14,44 @@ from lightning_gan.tensors.shapes import Images, PerSample, Scalar
 
 
 def image_noise(images: Images) -> Images:
-    """The paper's random direction y: standard normal, over the root of the number of pixels of one channel.
+    """Draws the paper's random direction y: standard normal, divided by the root of the number of pixels of a channel.
 
-    With it ``E ||J'y||^2 = ||J||_F^2 / (height * width)``, and images upscaled by repeating pixels have equal lengths.
+    With this scale ``E ||J'y||^2 = ||J||_F^2 / (height * width)``, and upscaling images by repeating pixels does not
+    change their path lengths.
+
+    Args:
+        images: images whose shape the direction has, `batch channels height width`.
     """
     return torch.randn_like(images) / math.sqrt(images.shape[2] * images.shape[3])
 
 
 def path_lengths(images: Images, styles: Float[Tensor, "batch layers style"], noise: Images) -> PerSample:
-    """``||J'y||``: the gradient of ``<images, noise>`` by the styles, its root mean square over layers.
+    """Returns ``||J'y||``: the norm of the gradient of ``<images, noise>`` by the styles, as root mean square over
+    layers.
 
     Args:
-        images: made from `styles`.
-        styles: one per layer; not a leaf, but part of the images' graph.
-        noise: the direction y, see `image_noise`.
+        images: images generated from `styles`.
+        styles: one style per layer; they must be part of the images' graph.
+        noise: random direction y in image space, as `image_noise` returns it.
     """
     (gradient,) = torch.autograd.grad((images * noise).sum(), styles, create_graph=True)
     return root_mean_square(gradient)
 
 
 def root_mean_square(gradient: Float[Tensor, "batch layers style"]) -> PerSample:
-    """Squares summed over a style and averaged over layers, in fp32, where they do not overflow."""
+    """Returns the root of the squares, summed over a style and averaged over layers, in fp32 to avoid overflow."""
     return full_precision(gradient).square().sum(dim=2).mean(dim=1).sqrt()
 
 
 def deviation_from_mean(lengths: PerSample, mean: Scalar, *, decay: float) -> tuple[Scalar, Scalar]:
-    """``E (length - a)^2`` with the running mean `a` already moved by these lengths, and that new mean (eq. 4).
+    """Returns ``E (length - a)^2`` and a, where a is the running mean updated by these lengths (eq. 4).
 
-    As in the authors' code gradients flow through the new mean too; keep it detached.
+    As in the authors' code, gradients also flow through the new mean; detach it before storing it.
 
     Args:
-        lengths: of this look.
-        mean: the running mean so far.
-        decay: how fast it moves, 0.01 in the paper's code.
+        lengths: path lengths of the current forward pass.
+        mean: running mean before the update.
+        decay: share of the new lengths in the running mean; 0.01 in the paper's code.
 
     Example:
         >>> penalty, mean = deviation_from_mean(torch.tensor([1.0, 3.0]), torch.tensor(0.0), decay=0.5)

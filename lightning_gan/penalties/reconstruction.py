@@ -1,9 +1,10 @@
-"""What the encoder and the decoder of IntroVAE and Soft-IntroVAE want, as pure functions.
+"""The terms of IntroVAE (Huang et al. 2018, arXiv:1807.06358) and Soft-IntroVAE (Daniel and Tamar 2021,
+arXiv:2012.13253).
 
-Huang et al. 2018, arXiv:1807.06358, and Daniel and Tamar 2021, arXiv:2012.13253. An image's energy is the divergence of
-its code from the standard normal (`kl_to_standard_normal`): the encoder wants it low for real images and high for what
-the decoder makes, the decoder wants it low for the latter. Weights are those of the authors' codes, for images in
-[0, 1]; where the paper of IntroVAE has alpha and beta, its code has half of w_neg and twice of w_rec.
+An image's energy is the KL divergence of its code from the standard normal distribution (`kl_to_standard_normal`). The
+encoder makes it low for real images and high for the decoder's images; the decoder makes it low for its own images.
+Weights are those of the authors' codes, for images in [0, 1]; the IntroVAE paper's alpha and beta are half of w_neg and
+twice w_rec in its code.
 """
 
 import torch
@@ -13,7 +14,7 @@ from lightning_gan.tensors.shapes import Images, PerSample, Scalar
 
 
 def reconstruction_error(images: Images, reconstructions: Images) -> PerSample:
-    """``sum (x - x')^2`` over all pixels, of images in [-1, 1], in the authors' units of images in [0, 1].
+    """Returns ``sum (x - x')^2`` over all pixels, for images in [-1, 1], in the authors' units for images in [0, 1].
 
     Example:
         >>> reconstruction_error(torch.ones(1, 1, 2, 2), -torch.ones(1, 1, 2, 2)).item()
@@ -23,15 +24,15 @@ def reconstruction_error(images: Images, reconstructions: Images) -> PerSample:
 
 
 def margin_shortfall(energies: PerSample, *, margin: float, batch_mean: Scalar) -> Scalar:
-    """``[m - E]_+`` of IntroVAE (arXiv:1807.06358), E being the MEAN energy of a batch, as in the authors' code.
+    """Returns ``[m - E]_+`` of IntroVAE (arXiv:1807.06358); E is the MEAN energy of a batch, as in the authors' code.
 
     Args:
-        energies: of this rank's images.
-        margin: m, in nats.
-        batch_mean: their mean over all ranks, without gradient; it decides for all ranks whether the hinge is closed.
+        energies: energies of this rank's images in nats.
+        margin: margin m in nats.
+        batch_mean: mean energy over all ranks, without gradient; if it is at least m, the result is 0 on all ranks.
 
     Returns:
-        This rank's share: the mean over ranks is the hinge of the whole batch, and so is the gradient's.
+        This rank's part: the mean over ranks is the term of the whole batch, and the same holds for the gradient.
 
     Example:
         >>> energies = torch.tensor([80.0, 100.0])
@@ -45,14 +46,14 @@ def margin_shortfall(energies: PerSample, *, margin: float, batch_mean: Scalar) 
 def exponential_evidence(
     errors: PerSample, energies: PerSample, *, scale: float, error_weight: float, energy_weight: float
 ) -> Scalar:
-    """``E exp(-2 s (beta_rec r + beta_neg KL))`` of Soft-IntroVAE (arXiv:2012.13253), the exponential of every sample.
+    """Returns ``E exp(-2 s (beta_rec r + beta_neg KL))`` of Soft-IntroVAE (arXiv:2012.13253).
 
     Args:
-        errors: r, of reconstructing what the decoder made.
-        energies: KL, of what the decoder made.
-        scale: s, one over the number of an image's values.
-        error_weight: beta_rec.
-        energy_weight: beta_neg.
+        errors: reconstruction errors r of the decoder's images.
+        energies: energies KL of the decoder's images in nats.
+        scale: scale s, 1 divided by the number of values in an image.
+        error_weight: weight beta_rec of the reconstruction errors.
+        energy_weight: weight beta_neg of the energies.
 
     Example:
         >>> exponential_evidence(

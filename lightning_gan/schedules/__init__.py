@@ -1,4 +1,4 @@
-"""Pure functions of images seen: how a network grows, what happens to learning rates."""
+"""Schedules of growing and of learning rates, as pure functions of the number of images seen."""
 
 from lightning_gan.schedules.growth import Growth, GrowthSchedule
 from lightning_gan.schedules.rates import (

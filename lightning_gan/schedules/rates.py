@@ -1,4 +1,4 @@
-"""Factors on a learning rate: pure functions of images seen, so that nothing has to be saved for a resume."""
+"""Factors of a learning rate, as pure functions of the number of images seen, so that checkpoints need no state."""
 
 import math
 from abc import ABC, abstractmethod
@@ -7,20 +7,20 @@ from typing import final
 
 
 class LearningRateSchedule(ABC):
-    """What an optimizer's own learning rate is multiplied by."""
+    """Base class of schedules; a schedule is a factor that multiplies an optimizer's own learning rate."""
 
     @abstractmethod
     def at(self, images_seen: int) -> float:
-        """The factor for the batch that starts after `images_seen` images."""
+        """Returns the factor for the batch that starts after `images_seen` images."""
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
 class Constant(LearningRateSchedule):
-    """Always the same factor.
+    """A constant factor.
 
     Args:
-        factor: 1 leaves the learning rate as it is.
+        factor: factor of the learning rate; 1 does not change it.
     """
 
     factor: float = 1.0
@@ -32,13 +32,13 @@ class Constant(LearningRateSchedule):
 @final
 @dataclass(frozen=True, kw_only=True)
 class RampUp(LearningRateSchedule):
-    """Linearly from 0 to 1; the PGGAN authors' first code took 40 thousand images.
+    """A factor that grows linearly from 0 to 1; in the PGGAN authors' first code it grew for 40 thousand images.
 
     Args:
-        kimg: thousands of images it takes.
+        kimg: thousands of images after which the factor is 1.
 
     Raises:
-        ValueError: if that is not positive.
+        ValueError: if `kimg` is not positive.
 
     Example:
         >>> RampUp(kimg=40.0).at(10_000)
@@ -57,15 +57,15 @@ class RampUp(LearningRateSchedule):
 
 @dataclass(frozen=True, kw_only=True)
 class Decay(LearningRateSchedule):
-    """1 until `start_kimg`, then to `final_factor` at `end_kimg` and beyond; subclasses say on which way.
+    """A factor of 1 until `start_kimg` that decays to `final_factor` at `end_kimg`; subclasses define the curve.
 
     Args:
         start_kimg: thousands of images after which the decay begins.
-        end_kimg: thousands of images after which it ends.
-        final_factor: what is left at the end.
+        end_kimg: thousands of images after which the decay ends.
+        final_factor: factor after the decay.
 
     Raises:
-        ValueError: if the end is not after the start.
+        ValueError: if `start_kimg` is negative, or `end_kimg` is not after `start_kimg`.
     """
 
     start_kimg: float = 0.0
@@ -80,7 +80,7 @@ class Decay(LearningRateSchedule):
 
     @abstractmethod
     def after(self, passed: float) -> float:
-        """The factor when this share of the decay has passed, from 0 to 1."""
+        """Returns the factor after a share of the decay, from 0 at its start to 1 at its end."""
 
     @final
     def at(self, images_seen: int) -> float:
@@ -91,15 +91,15 @@ class Decay(LearningRateSchedule):
 @final
 @dataclass(frozen=True, kw_only=True)
 class LinearDecay(Decay):
-    """1 until `start_kimg`, then linearly to `final_factor` at `end_kimg` and beyond.
+    """A factor of 1 until `start_kimg` that decays linearly to `final_factor` at `end_kimg`.
 
     Args:
         start_kimg: thousands of images after which the decay begins.
-        end_kimg: thousands of images after which it ends.
-        final_factor: what is left at the end.
+        end_kimg: thousands of images after which the decay ends.
+        final_factor: factor after the decay.
 
     Raises:
-        ValueError: if the end is not after the start.
+        ValueError: if `start_kimg` is negative, or `end_kimg` is not after `start_kimg`.
 
     Example:
         >>> LinearDecay(start_kimg=10.0, end_kimg=20.0).at(15_000)
@@ -113,15 +113,17 @@ class LinearDecay(Decay):
 @final
 @dataclass(frozen=True, kw_only=True)
 class CosineDecay(Decay):
-    """1 until `start_kimg`, then half a cosine (arXiv:1608.03983, eq. 5) to `final_factor` at `end_kimg` and beyond.
+    """A factor of 1 until `start_kimg` that decays to `final_factor` at `end_kimg` (arXiv:1608.03983, eq. 5).
+
+    The curve is half a period of a cosine.
 
     Args:
         start_kimg: thousands of images after which the decay begins.
-        end_kimg: thousands of images after which it ends.
-        final_factor: what is left at the end.
+        end_kimg: thousands of images after which the decay ends.
+        final_factor: factor after the decay.
 
     Raises:
-        ValueError: if the end is not after the start.
+        ValueError: if `start_kimg` is negative, or `end_kimg` is not after `start_kimg`.
     """
 
     def after(self, passed: float) -> float:
@@ -131,15 +133,15 @@ class CosineDecay(Decay):
 @final
 @dataclass(frozen=True, kw_only=True)
 class ExponentialDecay(Decay):
-    """1 until `start_kimg`, then by the same factor for every image to `final_factor` at `end_kimg` and beyond.
+    """A factor of 1 until `start_kimg` that decays exponentially to `final_factor` at `end_kimg`.
 
     Args:
         start_kimg: thousands of images after which the decay begins.
-        end_kimg: thousands of images after which it ends.
-        final_factor: what is left at the end; BiGAN's authors end at 0.01.
+        end_kimg: thousands of images after which the decay ends.
+        final_factor: factor after the decay; 0.01 for BiGAN's authors.
 
     Raises:
-        ValueError: if the end is not after the start, or nothing is left.
+        ValueError: if `start_kimg` is negative, `end_kimg` is not after it, or `final_factor` is not positive.
 
     Example:
         >>> ExponentialDecay(start_kimg=10.0, end_kimg=20.0, final_factor=0.25).at(15_000)

@@ -240,7 +240,7 @@ def test_a_cache_of_the_same_images_as_they_were_is_named(folder: Path, monkeypa
     told: list[str] = []
     monkeypatch.setattr("lightning_gan.data.resolution_cache.rank_zero_info", told.append)
     before = cached(folder)
-    assert not any("remove it if nobody needs it" in line for line in told)
+    assert not any("remove it if no run needs it" in line for line in told)
     os.utime(folder / "a.png", ns=(0, 0))
     cached(folder)
     assert any(line.startswith(f"{before.directory} holds") for line in told)
@@ -467,7 +467,7 @@ def test_a_trainer_fills_the_cache_before_it_sets_anything_up(folder: Path) -> N
 
 
 def test_a_cache_resolution_without_a_directory_is_refused(folder: Path) -> None:
-    with pytest.raises(ValueError, match="cache_resolution=8 says how much of a cache_directory"):
+    with pytest.raises(ValueError, match="cache_resolution=8 limits what is kept in a cache_directory"):
         ImageFolder(path=folder, image_size=16, cache_resolution=8)
 
 

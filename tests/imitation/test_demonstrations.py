@@ -97,7 +97,7 @@ def test_those_of_another_environment_are_refused(tmp_path: Path, demonstrations
 
 def test_those_of_other_sizes_are_refused(demonstrations: Demonstrations) -> None:
     wider = EnvironmentFacts(observation_size=5, action_size=2, discrete_actions=True)
-    with pytest.raises(ValueError, match="have 4 observed numbers and 2 of actions, but CartPole-v1 has 5 and 2"):
+    with pytest.raises(ValueError, match="observations of size 4 and actions of size 2, but CartPole-v1 has 5 and 2"):
         demonstrations.check_fits(Environment(id="CartPole-v1"), wider)
 
 

@@ -206,12 +206,14 @@ def test_a_single_demonstration_has_no_interval() -> None:
 
 
 def test_a_model_without_a_policy_is_refused() -> None:
-    with pytest.raises(ValueError, match="EpisodeReturns: GAN has no policy that could play"):
+    with pytest.raises(ValueError, match="EpisodeReturns: GAN has no policy; use this callback with VAIL"):
         toy_trainer(EpisodeReturns()).fit(toy_gan(), toy_loader())
 
 
 def test_data_without_an_environment_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"in the data's environment, but Digits has none; train on data\.Rollouts"):
+    with pytest.raises(
+        ValueError, match=r"in the data's environment, but Digits has none; train on lightning_gan\.imitation\.Rollouts"
+    ):
         toy_trainer(EpisodeReturns()).test(agent(), datamodule=Digits())
     with pytest.raises(ValueError, match="there is no data module"):
         toy_trainer(EpisodeReturns()).test(agent(), toy_loader())

@@ -145,7 +145,7 @@ def test_turns_that_share_a_batch_get_a_piece_each_and_the_policy_gets_as_many_a
 
 
 def test_more_rows_than_there_are_cannot_be_asked_for() -> None:
-    with pytest.raises(ValueError, match="generator_batch_multiple=3 asks for 24 transitions of the policy"):
+    with pytest.raises(ValueError, match="generator_batch_multiple=3 needs 24 transitions of the policy"):
         rows_of_turns(training_of(VAIL, generator_batch_multiple=3))
 
 

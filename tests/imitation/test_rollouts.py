@@ -414,7 +414,7 @@ def test_what_they_are_can_be_printed_without_acting() -> None:
 
 
 def test_a_model_without_a_policy_is_refused() -> None:
-    with pytest.raises(ValueError, match="by a model with a policy, which GAN is not"):
+    with pytest.raises(ValueError, match="by a model with a policy, which GAN does not have"):
         toy_trainer(max_steps=1).fit(toy_gan(), toy_rollouts())
 
 

@@ -96,5 +96,5 @@ def test_the_encoder_learns_from_the_pairs_of_real_images_alone() -> None:
 
 
 def test_objectives_that_do_not_mirror_real_and_fake_are_refused_by_name() -> None:
-    with pytest.raises(ValueError, match="FGAN does not mirror real and fake"):
+    with pytest.raises(ValueError, match="FGAN has no neutral score, which an encoder's cost needs"):
         joint_generator_cost(FGAN(divergence=PearsonChiSquared()), *logits())

@@ -136,7 +136,7 @@ def test_averages_need_no_pairs(loss: AdversarialLoss) -> None:
 
 @every_loss
 def test_a_generators_turn_without_real_scores_is_refused(loss: AdversarialLoss) -> None:
-    with pytest.raises(ValueError, match="score them in its turn too"):
+    with pytest.raises(ValueError, match="needs real_logits: run the discriminator on real images, too"):
         loss.generator(None, ZERO)
 
 

@@ -275,7 +275,7 @@ def test_sample_grids_are_drawn(tmp_path: Path) -> None:
 def test_classes_and_objectives_without_a_mirror_are_refused() -> None:
     with pytest.raises(ValueError, match="number_of_classes=10: AdversarialInference does not use labels"):
         toy_inference(number_of_classes=10)
-    with pytest.raises(ValueError, match="FGAN does not mirror real and fake"):
+    with pytest.raises(ValueError, match="FGAN has no neutral score, which an encoder's cost needs"):
         toy_inference(training=Training(loss=FGAN(divergence=PearsonChiSquared())))
 
 

@@ -146,7 +146,8 @@ def test_points_can_be_kept_near_one_end() -> None:
 
 
 def test_batches_of_different_sizes_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"\(8, 1, 2, 2\) real ones meet \(6, 1, 2, 2\) fakes.*drop_last"):
+    message = r"real images have the shape \(8, 1, 2, 2\) and fakes \(6, 1, 2, 2\).*drop_last"
+    with pytest.raises(ValueError, match=message):
         interpolated(torch.zeros(8, 1, 2, 2), torch.zeros(6, 1, 2, 2))
 
 
