@@ -30,7 +30,7 @@ from lightning_gan.loop.settings import Training
 from lightning_gan.loop.turn import Player, Scores, Turn
 from lightning_gan.tensors.precision import full_precision
 from lightning_gan.tensors.seeds import derived_seed
-from lightning_gan.tensors.shapes import FakeImages, FakeLatents, Images, Labels, Latents, Scalar
+from lightning_gan.tensors.shapes import FakeImages, Images, Labels, Latents, Scalar
 
 
 def transitions_of(rollout: Rollout) -> Transitions:
@@ -103,8 +103,8 @@ class CodeNoise(Draws):
         fake_code_noise: noise of the codes of the policy's transitions, `batch code_size`; None without a bottleneck.
     """
 
-    real_code_noise: FakeLatents | None
-    fake_code_noise: FakeLatents | None
+    real_code_noise: Float[Tensor, "fakes code"] | None
+    fake_code_noise: Float[Tensor, "fakes code"] | None
 
 
 @dataclass(frozen=True, kw_only=True)
