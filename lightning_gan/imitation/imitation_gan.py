@@ -62,13 +62,12 @@ def policy_network(
 ) -> Policy:
     """Makes the policy network and the value network of a model.
 
+    Arguments that are not listed are described in `ImitationGAN`.
+
     Args:
-        observation_size: number of values in an observation.
-        action_size: number of values in a continuous action, or number of discrete actions.
         discrete_actions: whether actions are discrete and given as one-hot rows.
         width: width of both hidden layers of each network.
         action_bound: largest absolute value of a continuous action that the environment accepts.
-        proximal: settings of the policy's PPO objective.
     """
     actions: ActionDistribution
     if discrete_actions:

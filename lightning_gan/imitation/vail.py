@@ -66,10 +66,11 @@ class ScalesInputs(nn.Module):
 class PlainCritic(ScalesInputs):
     """GAIL's discriminator: it maps columns to a code, and the code to a logit, without a bottleneck.
 
+    Arguments that are not listed are described in `StateActionImitation`.
+
     Args:
         columns: number of columns that describe a transition.
         width: width of both hidden layers.
-        code_size: size of the code.
     """
 
     def __init__(self, *, columns: int, width: int, code_size: int) -> None:
@@ -87,10 +88,11 @@ class PlainCritic(ScalesInputs):
 class BottleneckCritic(ScalesInputs):
     """VAIL's discriminator: columns to a Gaussian code z, and z to ``w^T z + b`` (arXiv:1810.00821, section 4).
 
+    Arguments that are not listed are described in `StateActionImitation`.
+
     Args:
         columns: number of columns that describe a transition.
         width: width of both hidden layers.
-        code_size: size of the code.
     """
 
     def __init__(self, *, columns: int, width: int, code_size: int) -> None:

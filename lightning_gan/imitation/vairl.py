@@ -29,10 +29,10 @@ class RewardAndShapingCode(nn.Module):
 
     Its KL divergence from the prior is the sum of the divergences of the three codes. One bottleneck limits this sum.
 
+    Arguments that are not listed are described in `VAIRL`.
+
     Args:
-        observation_size: number of values in an observation.
         width: width of both hidden layers of each encoder.
-        code_size: size of each of the three codes.
     """
 
     def __init__(self, *, observation_size: int, width: int, code_size: int) -> None:
@@ -57,10 +57,10 @@ class RewardAndShapingCode(nn.Module):
 class RewardAndShaping(ScalesInputs):
     """VAIRL's discriminator: ``f = D_g(z_g) + gamma D_h(z_h') - D_h(z_h)`` (arXiv:1810.00821, section 4.3).
 
+    Arguments that are not listed are described in `VAIRL`.
+
     Args:
-        observation_size: number of values in an observation.
         width: width of both hidden layers of each encoder.
-        code_size: size of each of the three codes.
         discount: discount factor gamma, in [0, 1).
     """
 

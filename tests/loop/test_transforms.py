@@ -14,12 +14,12 @@ from lightning_gan.callbacks import R1, R2
 from lightning_gan.loop.draws import Draws, Reals
 from lightning_gan.loop.gan import GAN
 from tests.loop.transforms import Scaled, Uphill
-from tests.toys import LATENT, Spy, equal, fast_adam, toy_gan, toy_images, toy_loader, toy_trainer, weights_of
+from tests.toys import FAST, LATENT, Spy, equal, toy_gan, toy_images, toy_loader, toy_trainer, weights_of
 from tests.two_ranks import ROOT
 
 
 def fast_gan() -> GAN:
-    return toy_gan(generator_optimizer=fast_adam, discriminator_optimizer=fast_adam)
+    return toy_gan(training=FAST)
 
 
 def look(module: GAN, *, fake: Tensor | None) -> object:

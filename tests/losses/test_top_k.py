@@ -144,7 +144,7 @@ def test_a_resumed_run_drops_the_same_fakes(tmp_path: Path) -> None:
             lambda: toy_gan(training=Training(loss=Hinge())),
             r"the loss is Hinge; give the model training=Training\(loss=TopK\(loss=Hinge\(\)\)\)",
         ),
-        (ForeignGAN, "ForeignGAN is no lightning_gan.GAN, so where its loss is, is not known"),
+        (ForeignGAN, "ForeignGAN is no lightning_gan.GAN, so which loss it trains with is not known"),
         (lambda: toy_gan(training=Training(loss=TopK(loss=Hinge()), compile=True)), "every k would be compiled anew"),
     ],
 )

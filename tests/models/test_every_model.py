@@ -134,7 +134,7 @@ def test_every_model(kind: type[GAN], tmp_path: Path) -> None:
         assert value.isfinite().all()
 
     moved = [name for name in untrained if not torch.equal(untrained[name], state[name])]
-    for network in ("generator", "discriminator") if first.loop.discriminator_turns else ("generator",):
+    for network in ("generator", "discriminator") if first.settings.discriminator_turns else ("generator",):
         assert any(name.startswith(f"{network}.") for name in moved), f"the {network} did not move"
 
     save(tmp_path / "model.ckpt")

@@ -184,7 +184,9 @@ def test_loops_in_which_the_decoder_does_not_follow_are_refused(
 
 @pytest.mark.parametrize("model", MODELS)
 def test_callbacks_that_look_at_both_players_alone_are_refused(model: type[IntrospectiveGAN]) -> None:
-    with pytest.raises(ValueError, match=f"in {model.__name__} a turn needs what the other player's has left"):
+    with pytest.raises(
+        ValueError, match=f"in {model.__name__} a player's turn needs results of the other player's turn"
+    ):
         toy_trainer(ConsensusOptimization()).fit(model(**SMALL), random_loader(size=8))
 
 
