@@ -487,7 +487,7 @@ def test_reading_a_low_resolution_costs_less_than_a_high_one(tmp_path: Path) -> 
         Image.fromarray(pixels(256, 256, 3, seed=seed)).save(path / f"{seed}.png", compress_level=1)
     source = CachedImages(files=files_of(path, image_size=256), directory=tmp_path / "cache")
     source.prepare()
-    indices = torch.arange(4).repeat(8)
+    indices = torch.arange(4).repeat(64)  # enough bytes to hide what every reading costs
 
     def seconds(resolution: int) -> float:
         start = time.thread_time()
