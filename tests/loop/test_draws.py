@@ -44,6 +44,12 @@ def test_chunks_in_order_are_the_whole() -> None:
         assert torch.equal(torch.cat([part.noises[1] for part in parts]), whole.noises[1])
 
 
+def test_all_rows_are_the_draws_themselves() -> None:
+    whole = more()
+    assert whole.rows(0, 6) is whole
+    assert whole.chunk(1) == [whole]
+
+
 def test_a_share_of_a_share_is_a_part_of_the_whole() -> None:
     assert torch.equal(more().rows(2, 6).rows(1, 3).latents, more().rows(3, 5).latents)
 
