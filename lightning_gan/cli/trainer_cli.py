@@ -54,6 +54,11 @@ class Parser(LightningArgumentParser):
 
     given: frozenset[str] | None = None
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # An abbreviation such as `--trainer.max_epoch` is more likely a typo. Parsers of parts are of this class, too.
+        self.allow_abbrev = False
+
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         if not self.exit_on_error:
             super().error(message, ex)  # an inner parser, whose failure may be one of several attempts
@@ -117,7 +122,7 @@ class TrainerCLI(IgnoresCheckpointSettings):
             save_config_kwargs={"save_to_log_dir": False},
             parser_class=Parser,
             # Without abbreviations, so that the typing error `--trainer.max_epoch` is reported.
-            parser_kwargs={"prog": "lightning-gan", "allow_abbrev": False},
+            parser_kwargs={"prog": "lightning-gan"},
         )
 
     @staticmethod

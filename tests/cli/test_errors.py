@@ -70,6 +70,10 @@ from tests.cli.command_line import message_of, run, write
         ),
         ("fit --config tiny.yaml --trainer.callbacks+=none.Such", "trainer.callbacks: there is no module none"),
         ("fit --config tiny.yaml --data ImageFolder", "data: ImageFolder needs path; give --data.path"),
+        (
+            "fit --config tiny.yaml --model.training.discriminator_turn 7",
+            "model: StyleGAN has no option training.discriminator_turn; did you mean training.discriminator_turns?",
+        ),
         ("fit --config tiny.yaml --data.image_size 7", "image_size=7: give a multiple of 4 from 4 to 64"),
         (
             "fit --config tiny.yaml --trainer.callbacks+=R1 --trainer.callbacks.gamma=-1",
