@@ -121,7 +121,6 @@ class TrainerCLI(IgnoresCheckpointSettings):
             save_config_callback=SaveRunConfig,
             save_config_kwargs={"save_to_log_dir": False},
             parser_class=Parser,
-            # Without abbreviations, so that the typing error `--trainer.max_epoch` is reported.
             parser_kwargs={"prog": "lightning-gan"},
         )
 
