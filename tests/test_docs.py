@@ -34,3 +34,8 @@ def test_every_room_says_what_is_inside() -> None:
     rooms = [path for path in (ROOT / "lightning_gan").rglob("__init__.py")]
     assert len(rooms) > 20
     assert [str(path) for path in rooms if not path.read_text().startswith('"""')] == []
+
+
+def test_a_file_name_stands_for_one_idea() -> None:
+    names = [path.name for path in (ROOT / "lightning_gan").rglob("*.py") if path.name != "__init__.py"]
+    assert sorted(name for name in set(names) if names.count(name) > 1) == []

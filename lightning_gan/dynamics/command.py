@@ -3,11 +3,11 @@
 import argparse
 from pathlib import Path
 
-from lightning_gan.dynamics.figure import convergence_figure, mixtures_figure, require_matplotlib, save
 from lightning_gan.dynamics.methods import BILINEAR_METHODS, DIRAC_METHODS, study
 from lightning_gan.dynamics.methods import table as convergence_table
 from lightning_gan.dynamics.mixtures import MIXTURES, compare
 from lightning_gan.dynamics.mixtures import table as mixtures_table
+from lightning_gan.dynamics.plots import convergence_figure, mixtures_figure, require_matplotlib, save
 
 
 def main(arguments: list[str]) -> None:

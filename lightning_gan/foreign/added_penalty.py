@@ -20,7 +20,7 @@ from lightning_gan.foreign.added_gradient import add_gradient_of, owned_paramete
 from lightning_gan.foreign.observed_turn import ObservedTurn, Watched
 from lightning_gan.foreign.observer import Observer, Record, observer_of, release
 from lightning_gan.loop.networks import network_of
-from lightning_gan.loop.penalty import PenaltyTerm
+from lightning_gan.loop.penalty_term import PenaltyTerm
 from lightning_gan.loop.turn import Turn
 
 

@@ -13,9 +13,9 @@ from torch import nn
 
 from lightning_gan.foreign.added_penalty import AddedPenalties, JoinedPenalties, PenaltySteps
 from lightning_gan.foreign.average import Average, ForeignAverage, OwnAverage, Shadow
-from lightning_gan.foreign.growing import ForeignGrowing, Growing, OwnGrowing
+from lightning_gan.foreign.host_growing import ForeignGrowing, Growing, OwnGrowing
+from lightning_gan.foreign.host_sampling import ForeignSampling, OwnSampling, SampledNetwork, Sampling
 from lightning_gan.foreign.observer import tensors_of
-from lightning_gan.foreign.sampling import ForeignSampling, OwnSampling, SampledNetwork, Sampling
 from lightning_gan.foreign.transformed_network import PlacedTransform, TransformBeforeNetwork, TransformInLoop
 from lightning_gan.loop.averaging import AveragesGenerator
 from lightning_gan.loop.gan import GAN

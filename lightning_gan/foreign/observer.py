@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 from torch.utils.hooks import RemovableHandle
 
-from lightning_gan.loop.penalty import PenaltyTerm
+from lightning_gan.loop.penalty_term import PenaltyTerm
 from lightning_gan.tensors.precision import full_precision
 
 Slot: TypeAlias = int | str

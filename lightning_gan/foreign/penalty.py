@@ -12,7 +12,7 @@ from lightning_gan.compat import state_key_of
 from lightning_gan.foreign.added_penalty import PlacedPenalty
 from lightning_gan.foreign.clock import ImageClock
 from lightning_gan.foreign.host import host_of
-from lightning_gan.loop.penalty import PenaltyTerm
+from lightning_gan.loop.penalty_term import PenaltyTerm
 
 
 @dataclass(kw_only=True, eq=False)

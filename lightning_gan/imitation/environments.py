@@ -273,7 +273,7 @@ class Episode:
         return float(self.rewards.sum())
 
 
-class _Playing:
+class _RunningEpisode:
     """An episode that is being played."""
 
     def __init__(self, made: "Env[Any, Any]", *, number: int, seed: int) -> None:
@@ -326,7 +326,7 @@ def play(
     """
     waiting = iter(numbers)
     playing = [
-        _Playing(environment.make(), number=number, seed=seed)
+        _RunningEpisode(environment.make(), number=number, seed=seed)
         for _, number in zip(range(at_once), waiting, strict=False)
     ]
     played: dict[int, Episode] = {}
@@ -342,10 +342,10 @@ def play(
     return dict(sorted(played.items()))
 
 
-def _next(ended: _Playing, waiting: Iterator[int], seed: int) -> list[_Playing]:
+def _next(ended: _RunningEpisode, waiting: Iterator[int], seed: int) -> list[_RunningEpisode]:
     """Begins the next episode in the environment of one that has ended; if none is left, closes the environment."""
     for number in waiting:
-        return [_Playing(ended.made, number=number, seed=seed)]
+        return [_RunningEpisode(ended.made, number=number, seed=seed)]
     ended.made.close()
     return []
 

@@ -34,7 +34,7 @@ from lightning_gan.loop.distributed import (
 from lightning_gan.loop.draws import Draws, Leftover, Reals, joined
 from lightning_gan.loop.growable import Growable
 from lightning_gan.loop.hyperparameters import unsaved_arguments
-from lightning_gan.loop.penalty import PenaltyTerm, named
+from lightning_gan.loop.penalty_term import PenaltyTerm, named
 from lightning_gan.loop.sampling import GeneratorSampling
 from lightning_gan.loop.settings import Training
 from lightning_gan.loop.transforms import Transform

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 import torch
 
-import lightning_gan.dynamics.figure
+import lightning_gan.dynamics.plots
 from lightning_gan.dynamics.command import main
-from lightning_gan.dynamics.figure import mixtures_figure, require_matplotlib, save
 from lightning_gan.dynamics.mixtures import GRID, RING, MixtureOutcome
+from lightning_gan.dynamics.plots import mixtures_figure, require_matplotlib, save
 
 
 def test_it_prints_and_writes_the_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -49,7 +49,7 @@ def test_without_matplotlib_the_remedy_is_named_before_anything_is_computed(
     def nothing_found(name: str) -> Any:
         return None
 
-    monkeypatch.setattr(lightning_gan.dynamics.figure, "find_spec", nothing_found)
+    monkeypatch.setattr(lightning_gan.dynamics.plots, "find_spec", nothing_found)
     with pytest.raises(ValueError, match=r"pip install 'lightning-gan\[figures\]'"):
         main(["--out", str(tmp_path / "new")])
     assert not (tmp_path / "new").exists()

@@ -13,7 +13,7 @@ import lightning_gan
 from lightning_gan.callbacks import EMA, ImageClock
 from lightning_gan.foreign.average import Shadow
 from lightning_gan.foreign.host import ForeignHost, OwnHost, host_of
-from lightning_gan.foreign.sampling import SampledNetwork
+from lightning_gan.foreign.host_sampling import SampledNetwork
 from lightning_gan.loop.averaging import AveragesGenerator
 from lightning_gan.loop.networks import network_of
 from lightning_gan.schedules.growth import Growth

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from lightning_gan.callbacks.figures.figure import columns_for
 from lightning_gan.callbacks.figures.paper_figure import PaperFigure, Picture, check_counts
 from lightning_gan.callbacks.figures.pictures import Table
-from lightning_gan.foreign.sampling import sample_bytes
+from lightning_gan.foreign.host_sampling import sample_bytes
 from lightning_gan.loop.gan import GAN
 from lightning_gan.tensors.shapes import ImageBytes
 

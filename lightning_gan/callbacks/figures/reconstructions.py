@@ -13,7 +13,7 @@ from torch import Tensor
 from lightning_gan.callbacks.evaluation.comparison import images_of
 from lightning_gan.callbacks.figures.paper_figure import PaperFigure, Picture, check_counts
 from lightning_gan.callbacks.figures.pictures import Table
-from lightning_gan.foreign.sampling import few_at_a_time, sample_bytes
+from lightning_gan.foreign.host_sampling import few_at_a_time, sample_bytes
 from lightning_gan.loop.autoencoder import autoencoder_of
 from lightning_gan.loop.gan import GAN
 from lightning_gan.tensors.image_bytes import from_bytes, to_bytes

@@ -10,7 +10,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning_gan.callbacks.figures.figure import columns_for
 from lightning_gan.callbacks.figures.paper_figure import PaperFigure, Picture, check_counts
 from lightning_gan.callbacks.figures.pictures import Table, image_grid
-from lightning_gan.foreign.sampling import sample_bytes
+from lightning_gan.foreign.host_sampling import sample_bytes
 from lightning_gan.loop.gan import GAN
 
 

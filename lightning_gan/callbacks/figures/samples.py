@@ -11,7 +11,7 @@ from lightning_gan.callbacks.figures.pictures import enlargement, image_grid
 from lightning_gan.callbacks.training.doubles import refuse_doubles
 from lightning_gan.compat import state_key_of
 from lightning_gan.foreign.host import host_of
-from lightning_gan.foreign.sampling import SampledNetwork, Sampling
+from lightning_gan.foreign.host_sampling import SampledNetwork, Sampling
 from lightning_gan.tensors.seeds import derived_seed
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from lightning_gan.callbacks.figures.paper_figure import PaperFigure, Picture, check_counts
 from lightning_gan.callbacks.figures.pictures import Table
-from lightning_gan.foreign.sampling import few_at_a_time
+from lightning_gan.foreign.host_sampling import few_at_a_time
 from lightning_gan.loop.gan import GAN
 from lightning_gan.loop.style_based import StyleBased, Styles, style_based_of
 from lightning_gan.tensors.image_bytes import to_bytes

@@ -9,8 +9,8 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 
 from lightning_gan.foreign.clock import ImageClock
-from lightning_gan.foreign.growing import Growing
 from lightning_gan.foreign.host import host_of
+from lightning_gan.foreign.host_growing import Growing
 from lightning_gan.schedules.growth import Growth, GrowthSchedule
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from lightning_gan.callbacks import EMA, R1, LearningRate, ProgressiveGrowing
-from lightning_gan.foreign.growing import fade_batch
+from lightning_gan.foreign.host_growing import fade_batch
 from lightning_gan.layers.resampling import faded
 from lightning_gan.loop.gan import GAN
 from lightning_gan.schedules.growth import Growth
