@@ -255,6 +255,8 @@ class GameRegularizer(Callback):
             totals = [a + b for a, b in zip(totals, own, strict=True)] if totals else own
 
         def average(tensors: Sequence[Tensor]) -> list[Tensor]:
+            if trainer.world_size == 1:
+                return list(tensors)  # in the memory formats that they have
             reduce = partial(trainer.strategy.reduce, reduce_op="mean")
             return [mean for _, means in means_over_ranks(tensors, reduce=reduce) for mean in means]
 
