@@ -27,6 +27,7 @@ from lightning_gan.callbacks.regularizers.gradient_penalty import (
 )
 from lightning_gan.callbacks.regularizers.roth import AnnealedNoisePenalty, Roth, RothFGAN
 from lightning_gan.foreign.penalty import Penalty
+from lightning_gan.loop.draws import Draws, Reals
 from lightning_gan.loop.gan import GAN
 from lightning_gan.losses.divergences import GoodfellowDivergence
 from tests.callbacks.regularizers.test_consistency_term import DropoutCritic
@@ -56,7 +57,7 @@ def gradients(module: GAN, due: tuple[Penalty, ...], cost: Callable[..., dict[st
     real.requires_grad_(any(penalty.differentiates_real for penalty in due))
     fake.requires_grad_(any(penalty.differentiates_fake for penalty in due))
     module.discriminator.zero_grad()
-    terms = cost("discriminator", due, real, None, latents, fake, None)
+    terms, _ = cost("discriminator", due, Reals(images=real, labels=None), Draws(latents=latents, labels=None), fake)
     torch.stack(list(terms.values())).sum().backward()
     return [p.grad.clone() for p in module.discriminator.parameters() if p.grad is not None]
 
