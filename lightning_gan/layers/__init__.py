@@ -4,6 +4,7 @@ from lightning_gan.layers.blur import Blur
 from lightning_gan.layers.equalized import DownsamplingConv2d, EqualizedConv2d, EqualizedLinear, UpsamplingConv2d
 from lightning_gan.layers.growing import Growing, stage_of
 from lightning_gan.layers.labels import label_vectors
+from lightning_gan.layers.mapping import MappingNetwork
 from lightning_gan.layers.normalization import InstanceNorm, MinibatchStddev, PixelNorm, pixel_norm
 from lightning_gan.layers.progressive import GrowingDiscriminator, GrowingGenerator, GrowingSizes
 from lightning_gan.layers.resampling import box_downsample, faded, nearest_upsample
@@ -18,6 +19,7 @@ __all__ = [
     "GrowingGenerator",
     "GrowingSizes",
     "InstanceNorm",
+    "MappingNetwork",
     "MinibatchStddev",
     "PixelNorm",
     "UpsamplingConv2d",

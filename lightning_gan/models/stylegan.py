@@ -5,9 +5,8 @@ network that starts from a learned constant and gets new noise at every layer. T
 Both networks grow from 4x4.
 
 We train each stage at its own resolution. The authors upscale all images to the full size first, which changes only the
-scale of gradients with respect to images (`Turn.gradient_scale`). Our upsampling convolution is nearest-neighbour
-upsampling, then a convolution, at every resolution. The authors' fused one, from 128x128 on, has a mirrored kernel,
-which is as easy to learn, and which `interop.stylegan_official` mirrors back.
+scale of gradients with respect to images (`Turn.gradient_scale`). Our upsampling convolution upsamples, then convolves;
+the authors' fused one, from 128x128 on, has a mirrored kernel, which `interop.stylegan_official` mirrors back.
 
 Table 1 of the paper goes from PGGAN (row A, `models.PGGAN`) to StyleGAN (row F, the defaults here):
 B tunes PGGAN (the blur), C adds mapping and styles, D the learned constant, E noise, F style mixing.
@@ -24,19 +23,21 @@ from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
 from lightning_gan.layers import (
+    Blur,
     DownsamplingConv2d,
     EqualizedConv2d,
     EqualizedLinear,
     GrowingDiscriminator,
+    GrowingGenerator,
+    GrowingSizes,
+    InstanceNorm,
+    MappingNetwork,
+    PixelNorm,
     UpsamplingConv2d,
     label_vectors,
     stage_of,
 )
-from lightning_gan.layers.blur import Blur
 from lightning_gan.layers.equalized import SQRT2
-from lightning_gan.layers.mapping import MappingNetwork
-from lightning_gan.layers.normalization import InstanceNorm, PixelNorm
-from lightning_gan.layers.progressive import GrowingGenerator, GrowingSizes
 from lightning_gan.loop.gan import GAN
 from lightning_gan.loop.hyperparameters import plain_data, unsaved_arguments
 from lightning_gan.loop.sampling import evaluation_mode
