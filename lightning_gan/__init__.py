@@ -1,20 +1,22 @@
 """GANs for PyTorch Lightning."""
 
+from importlib import import_module
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lightning_gan.loop.gan import GAN
+    from lightning_gan.loop.settings import Training
 
 __version__ = version("lightning-gan")
 
-__all__ = ["GAN", "__version__"]
+__all__ = ["GAN", "Training", "__version__"]
+
+_HOMES = {"GAN": "lightning_gan.loop.gan", "Training": "lightning_gan.loop.settings"}
 
 
 def __getattr__(name: str) -> Any:
-    """Import `GAN` when it is first used (PEP 562), so that `lightning-gan --help` does not import torch."""
-    if name != "GAN":
+    """Import a class when it is first used (PEP 562), so that `lightning-gan --help` answers without importing torch."""
+    if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from lightning_gan.loop.gan import GAN
-
-    return GAN
+    return getattr(import_module(_HOMES[name]), name)

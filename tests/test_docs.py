@@ -1,7 +1,14 @@
 """What the documents show runs."""
 
 import doctest
+from importlib.metadata import version
 from pathlib import Path
+
+import pytest
+
+import lightning_gan
+from lightning_gan.loop.gan import GAN
+from lightning_gan.loop.settings import Training
 
 ROOT = Path(__file__).parents[1]
 
@@ -39,3 +46,10 @@ def test_every_room_says_what_is_inside() -> None:
 def test_a_file_name_stands_for_one_idea() -> None:
     names = [path.name for path in (ROOT / "lightning_gan").rglob("*.py") if path.name != "__init__.py"]
     assert sorted(name for name in set(names) if names.count(name) > 1) == []
+
+
+def test_the_package_gives_its_main_names_when_they_are_asked_for() -> None:
+    assert lightning_gan.GAN is GAN and lightning_gan.Training is Training
+    assert lightning_gan.__version__ == version("lightning-gan")
+    with pytest.raises(AttributeError, match="has no attribute 'Loop'"):
+        _ = lightning_gan.Loop
