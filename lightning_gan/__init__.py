@@ -16,7 +16,7 @@ _HOMES = {"GAN": "lightning_gan.loop.gan", "Training": "lightning_gan.loop.setti
 
 
 def __getattr__(name: str) -> Any:
-    """Import a class when it is first used (PEP 562), so that `lightning-gan --help` answers without importing torch."""
+    """Import a class when it is first used (PEP 562), so that `lightning-gan --help` does not import torch."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)
