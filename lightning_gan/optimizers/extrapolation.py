@@ -12,6 +12,14 @@ import torch
 from torch import Tensor
 
 
+def _called(closure: Callable[[], Any] | None) -> Any:
+    """What the closure of an optimizer's step returns, called with gradients enabled; None without a closure."""
+    if closure is None:
+        return None
+    with torch.enable_grad():
+        return closure()
+
+
 class ExtraAdam(torch.optim.Adam):
     """Extragradient with Adam's directions (Gidel et al. 2019, arXiv:1802.10551, algorithm 4).
 
@@ -56,11 +64,7 @@ class ExtraAdam(torch.optim.Adam):
         Returns:
             What the closure returned, or None without a closure.
         """
-        result = None
-        if closure is not None:
-            # The closure runs before the weights change, because it computes gradients at the present weights.
-            with torch.enable_grad():
-                result = closure()
+        result = _called(closure)  # before the weights change, because it computes gradients at the present weights
         if self.param_groups[0]["extrapolated"]:
             for weight in _weights(self):
                 # A weight without a copy had no gradient, so it was not extrapolated.
@@ -112,10 +116,7 @@ class OptimisticAdam(torch.optim.Adam):
         Returns:
             What the closure returned, or None without a closure.
         """
-        result = None
-        if closure is not None:
-            with torch.enable_grad():
-                result = closure()
+        result = _called(closure)
         moving = [weight for weight in _weights(self) if weight.grad is not None]
         before = [weight.clone() for weight in moving]
         super().step()
