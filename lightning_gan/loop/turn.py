@@ -104,3 +104,19 @@ class Turn:
             labels: labels of the images; None without classes.
         """
         return self.scores.critic(images, labels)
+
+    def score_reals(self, images: Images) -> Logits:
+        """Raw scores of images that replace the first real images of the turn, with the labels of these.
+
+        Args:
+            images: images in about [-1, 1], at most as many as the turn has real images.
+        """
+        return self.critic(images, None if self.labels is None else self.labels[: len(images)])
+
+    def score_fakes(self, images: FakeImages) -> FakeLogits:
+        """Raw scores of images that replace the first fakes of the turn, with the labels of these.
+
+        Args:
+            images: images in about [-1, 1], at most as many as the turn has fakes.
+        """
+        return self.critic(images, None if self.fake_labels is None else self.fake_labels[: len(images)])

@@ -82,7 +82,7 @@ class BCR(Penalty):
         if not self.fake_weight:
             return cost
         moved = randomly_flipped_and_shifted(turn.fake, largest_shift=self.largest_shift)
-        fake = mean_squared_difference(turn.fake_logits, turn.critic(moved, turn.fake_labels))
+        fake = mean_squared_difference(turn.fake_logits, turn.score_fakes(moved))
         return cost + self.fake_weight * fake
 
 
@@ -115,7 +115,7 @@ class ZCRDiscriminator(Penalty):
     def penalty(self, turn: Turn) -> Scalar:
         with torch.no_grad():
             stepped = turn.generator(_stepped(turn.latents, noise=self.noise), turn.fake_labels)
-        return mean_squared_difference(turn.fake_logits, turn.critic(stepped.detach(), turn.fake_labels))
+        return mean_squared_difference(turn.fake_logits, turn.score_fakes(stepped.detach()))
 
 
 @dataclass(kw_only=True, eq=False)
@@ -152,7 +152,7 @@ class ZCRGenerator(Penalty):
 def _real_inconsistency(turn: Turn, *, largest_shift: int) -> Scalar:
     assert turn.real_logits is not None
     moved = randomly_flipped_and_shifted(turn.real, largest_shift=largest_shift)
-    return mean_squared_difference(turn.real_logits, turn.critic(moved, turn.labels))
+    return mean_squared_difference(turn.real_logits, turn.score_reals(moved))
 
 
 def _stepped(latents: Latents, *, noise: float) -> Tensor:

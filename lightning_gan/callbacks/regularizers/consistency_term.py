@@ -121,7 +121,7 @@ class ConsistencyTerm(Penalty):
     def _scores(self, turn: Turn) -> tuple[Logits, Tensor | None]:
         """The scores of the real images, and the features if they are compared, from a new forward pass."""
         self._is_scoring = True
-        logits = turn.critic(turn.real.detach(), turn.labels)
+        logits = turn.score_reals(turn.real.detach())
         self._is_scoring = False
         features, self._features = self._features, None
         assert self.features is None or features is not None, "watch() comes before penalty()"

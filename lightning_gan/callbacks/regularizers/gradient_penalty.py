@@ -138,7 +138,7 @@ class FiniteDifferenceR1(CriticGradientPenalty):
         assert turn.real_logits is not None
         real = turn.real.detach()
         squares = squared_slope_along(
-            lambda images: turn.critic(images, turn.labels),
+            turn.score_reals,
             turn.real_logits,
             real,
             torch.randn_like(real),
@@ -171,7 +171,7 @@ class PenaltyAtPoints(CriticGradientPenalty):
         """Returns the penalty of each sample from the norm of its gradient."""
 
     def penalty(self, turn: Turn) -> Scalar:
-        gradient = gradient_at(lambda images: turn.critic(images, turn.labels), self.points(turn))
+        gradient = gradient_at(turn.score_reals, self.points(turn))
         return self.price(gradient_norm(gradient) * turn.gradient_scale).mean()
 
 
