@@ -5,18 +5,24 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lightning_gan.foreign.marks import fake, real
     from lightning_gan.loop.gan import GAN
     from lightning_gan.loop.settings import Training
 
 __version__ = version("lightning-gan")
 
-__all__ = ["GAN", "Training", "__version__"]
+__all__ = ["GAN", "Training", "__version__", "fake", "real"]
 
-_HOMES = {"GAN": "lightning_gan.loop.gan", "Training": "lightning_gan.loop.settings"}
+_HOMES = {
+    "GAN": "lightning_gan.loop.gan",
+    "Training": "lightning_gan.loop.settings",
+    "fake": "lightning_gan.foreign.marks",
+    "real": "lightning_gan.foreign.marks",
+}
 
 
 def __getattr__(name: str) -> Any:
-    """Import a class when it is first used (PEP 562), so that `lightning-gan --help` does not import torch."""
+    """Import a name when it is first used (PEP 562), so that `lightning-gan --help` does not import torch."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)

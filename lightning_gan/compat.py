@@ -93,6 +93,49 @@ def tracing_inner_gradients(compiled: Callable[Arguments, Result]) -> Callable[A
     return patched
 
 
+def version_of(tensor: Tensor) -> int:
+    """The number of changes in place of a tensor, of its views and of what it was detached from.
+
+    autograd counts them to refuse outdated tensors. PyTorch explains the counter in its notes on autograd, but has only
+    a private name for it.
+    """
+    return 0 if tensor.is_inference() else tensor._version
+
+
+def uncompiled(network: nn.Module) -> nn.Module:
+    """The network that `torch.compile` has wrapped, or the network itself if it has not.
+
+    The wrapper's `forward` does not have the names of the arguments, and it has no public attribute for the network.
+    """
+    return network._orig_mod if isinstance(network, torch._dynamo.OptimizedModule) else network
+
+
+def wrap_compiled_call(
+    network: nn.Module, wrap: Callable[[Callable[..., Any]], Callable[..., Any]]
+) -> Callable[[], None] | None:
+    """Wrap the compiled call of a network whose method `compile` was called.
+
+    Hooks of such a network are compiled with it, so that they can only do what can be compiled. No public function
+    observes its calls from outside.
+
+    Args:
+        network: network whose calls are wrapped.
+        wrap: function that returns the new call, given the compiled one.
+
+    Returns:
+        Function that restores the compiled call, or None if the network is not compiled in this way.
+    """
+    compiled = network._compiled_call_impl
+    if compiled is None:
+        return None
+    network._compiled_call_impl = wrap(compiled)
+
+    def restore() -> None:
+        network._compiled_call_impl = compiled
+
+    return restore
+
+
 # ---------------------------------------------------------------------- Lightning's trainer and strategies
 
 

@@ -4,25 +4,46 @@ Only at this moment does Lightning pass the optimizer whose step it is to callba
 optimization. Gradients are unscaled by then. The module's own losses are not changed.
 """
 
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 
 import torch
 from lightning.pytorch.strategies import Strategy
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
-from torch.optim import Optimizer
 
 from lightning_gan.layers.buffers import unmoved_buffers
 from lightning_gan.loop.distributed import kept_gathered, means_over_ranks, shards_of
 from lightning_gan.tensors.precision import full_precision
 
 
-def owned_parameters(network: nn.Module, optimizer: Optimizer) -> list[nn.Parameter]:
-    """The parameters of the network that this optimizer updates."""
-    moved = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
-    return [parameter for parameter in network.parameters() if id(parameter) in moved]
+def value_of(cost: Callable[[], Tensor], *, networks: Sequence[nn.Module]) -> Tensor:
+    """Compute a scalar in the same way as `add_gradient_of`, and leave the gradients as they are.
+
+    Args:
+        cost: function that computes the scalar.
+        networks: all networks that `cost` may call.
+    """
+    parameter = next(parameter for network in networks for parameter in network.parameters())
+    with _exact(networks, device=parameter.device.type), kept_gathered(*networks):
+        value = cost()
+    for network in networks:
+        for unit in shards_of(network):
+            unit.reshard()
+    return value.detach()
+
+
+@contextmanager
+def _exact(networks: Sequence[nn.Module], *, device: str) -> Iterator[None]:
+    """Context manager inside of which networks run eagerly, with gradients, without autocast, on copies of buffers."""
+    with (
+        torch.enable_grad(),
+        torch.autocast(device, enabled=False),
+        torch.compiler.set_stance("force_eager"),
+        unmoved_buffers(*networks),
+    ):
+        yield
 
 
 def add_gradient_of(
@@ -52,15 +73,7 @@ def add_gradient_of(
     Raises:
         ValueError: if the scalar does not depend on any tensor that requires grad.
     """
-    device = parameters[0].device.type
-    with ExitStack() as stack:
-        for context in (
-            torch.enable_grad(),
-            torch.autocast(device, enabled=False),
-            torch.compiler.set_stance("force_eager"),
-            unmoved_buffers(*networks),
-        ):
-            stack.enter_context(context)
+    with _exact(networks, device=parameters[0].device.type):
         with kept_gathered(*networks):
             value = cost()
         if not value.requires_grad:

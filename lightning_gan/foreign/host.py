@@ -15,7 +15,7 @@ from lightning_gan.foreign.added_penalty import AddedPenalties, JoinedPenalties,
 from lightning_gan.foreign.average import Average, ForeignAverage, OwnAverage, Shadow
 from lightning_gan.foreign.host_growing import ForeignGrowing, Growing, OwnGrowing
 from lightning_gan.foreign.host_sampling import ForeignSampling, OwnSampling, SampledNetwork, Sampling
-from lightning_gan.foreign.observer import tensors_of
+from lightning_gan.foreign.structures import tensors_of
 from lightning_gan.foreign.transformed_network import PlacedTransform, TransformBeforeNetwork, TransformInLoop
 from lightning_gan.loop.averaging import AveragesGenerator
 from lightning_gan.loop.gan import GAN
@@ -181,12 +181,16 @@ class Host(ABC):
         """
 
     @abstractmethod
-    def place_transform(self, transform: ImageTransform, *, path: str, asker: str) -> PlacedTransform:
+    def place_transform(
+        self, transform: ImageTransform, *, path: str, images: tuple[str, ...], asker: str
+    ) -> PlacedTransform:
         """Apply a transform to the images that a network is given in training mode.
 
         Args:
             transform: transform on the module's device.
             path: attribute path of the network.
+            images: names of the arguments that are images; an empty tuple if there is only one possibility. The
+                discriminator of a `GAN` needs no names.
             asker: name of the callback and its setting, for error messages.
 
         Returns:
@@ -255,10 +259,12 @@ class OwnHost(Host):
     def growing(self, paths: tuple[str, ...]) -> Growing:
         return OwnGrowing(self._gan)
 
-    def place_transform(self, transform: ImageTransform, *, path: str, asker: str) -> PlacedTransform:
+    def place_transform(
+        self, transform: ImageTransform, *, path: str, images: tuple[str, ...], asker: str
+    ) -> PlacedTransform:
         if path == "discriminator":
             return TransformInLoop(self._gan, transform)
-        return TransformBeforeNetwork(self.network(path, setting=asker), transform, asker=asker)
+        return TransformBeforeNetwork(self.network(path, setting=asker), transform, images=images, asker=asker)
 
     @property
     def penalties(self) -> PenaltySteps:
@@ -323,8 +329,10 @@ class ForeignHost(Host):
     def growing(self, paths: tuple[str, ...]) -> Growing:
         return ForeignGrowing(self._module, paths)
 
-    def place_transform(self, transform: ImageTransform, *, path: str, asker: str) -> PlacedTransform:
-        return TransformBeforeNetwork(self.network(path, setting=asker), transform, asker=asker)
+    def place_transform(
+        self, transform: ImageTransform, *, path: str, images: tuple[str, ...], asker: str
+    ) -> PlacedTransform:
+        return TransformBeforeNetwork(self.network(path, setting=asker), transform, images=images, asker=asker)
 
     @property
     def penalties(self) -> PenaltySteps:

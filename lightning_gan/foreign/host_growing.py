@@ -2,11 +2,12 @@
 
 from abc import ABC, abstractmethod
 from typing import Any, final
+from weakref import WeakKeyDictionary
 
 import torch
 from lightning.pytorch import LightningModule
 
-from lightning_gan.foreign.observer import tensors_of
+from lightning_gan.foreign.structures import tensors_of
 from lightning_gan.layers.resampling import faded
 from lightning_gan.loop.gan import GAN
 from lightning_gan.loop.growable import Growable
@@ -32,7 +33,7 @@ class Growing(ABC):
         Args:
             growth: phase of growing, with the resolution and the weight.
             gradient_scale: factor that converts a gradient with respect to these images into the gradient with respect
-                to the full-size image (`Turn.gradient_scale`). Only a `GAN` uses it.
+                to the full-size image (`Turn.gradient_scale`).
         """
 
     @abstractmethod
@@ -72,6 +73,20 @@ class OwnGrowing(Growing):
         """Do nothing, because the phase is part of the module's own state."""
 
 
+_scales: WeakKeyDictionary[LightningModule, dict[str, float]] = WeakKeyDictionary()
+
+
+def gradient_scale_of(module: LightningModule, path: str) -> float:
+    """The value of `Turn.gradient_scale` for a network of a module that is not a `GAN`; 1 if the network does not grow.
+
+    Args:
+        module: module that contains the network.
+        path: attribute path of the network, or of a part of a network that grows.
+    """
+    scales = _scales.get(module, {})
+    return next((scale for root, scale in scales.items() if f"{path}.".startswith(f"{root}.")), 1.0)
+
+
 @final
 class ForeignGrowing(Growing):
     """Growing of a module that is not a `GAN`.
@@ -91,6 +106,7 @@ class ForeignGrowing(Growing):
     def grow(self, growth: Growth, *, gradient_scale: float) -> None:
         for network in self._networks():
             network.grow(growth.resolution, growth.fade_in)
+        _scales[self.module] = dict.fromkeys(self.paths, gradient_scale)
 
     def fade(self, batch: Any, growth: Growth) -> None:
         fade_batch(batch, growth)

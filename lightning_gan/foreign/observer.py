@@ -1,232 +1,69 @@
-"""Records the calls of the networks of any LightningModule, and identifies real and fake images among their inputs.
+"""Records the calls of the networks of any LightningModule, so that penalties can repeat them before a step.
 
-Hooks record the arguments. A tensor that shares storage with the batch is real. A tensor that shares storage with the
-generator's output is fake; `detach()` keeps the storage. A tensor with a graph belongs to the generator's turn.
+Records hold detached tensors and weak references to memory, and no graphs.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import inspect
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, field
+from functools import wraps
 from typing import Any, Literal, TypeAlias
 from weakref import WeakKeyDictionary
 
 import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
-from torch.distributed.tensor import DTensor
-from torch.utils.hooks import RemovableHandle
 
-from lightning_gan.loop.penalty_term import PenaltyTerm
-from lightning_gan.tensors.precision import full_precision
+from lightning_gan.compat import uncompiled, wrap_compiled_call
+from lightning_gan.foreign.calls import Call, Made, Seen
+from lightning_gan.foreign.graphs import depends_on
+from lightning_gan.foreign.structures import tensors_of
 
-Slot: TypeAlias = int | str
-"""The place of an argument in a call: its position, or its keyword."""
-
-Kind: TypeAlias = Literal["real", "fake", "fake with graph", "other with graph", "probe", "unknown"]
-"""The kind of an input of the discriminator. A probe is a leaf with respect to which the module differentiates."""
-
-
-def tensors_of(collection: Any) -> Iterator[Tensor]:
-    """The tensors in nested lists, tuples, mappings and dataclasses, in order."""
-    if isinstance(collection, Tensor):
-        yield collection
-    elif isinstance(collection, Mapping):
-        for value in collection.values():
-            yield from tensors_of(value)
-    elif isinstance(collection, list | tuple):
-        for value in collection:
-            yield from tensors_of(value)
-    elif is_dataclass(collection) and not isinstance(collection, type):
-        for field in fields(collection):
-            yield from tensors_of(getattr(collection, field.name))
-
-
-def storages(tensors: Iterable[Tensor]) -> set[int]:
-    """The addresses of the tensors' storages. Views of one tensor share its storage. Sharded tensors are left out."""
-    return {tensor.untyped_storage().data_ptr() for tensor in tensors if not isinstance(tensor, DTensor)} - {0}
-
-
-def _may_be_labels(tensor: Tensor) -> bool:
-    """Whether a tensor has the shape and dtype of class indices, or of one row of class weights per image."""
-    return tensor.dim() == (2 if tensor.is_floating_point() else 1)
+MarkKind: TypeAlias = Literal["real", "fake"]
+"""What a training step says of a tensor that it marks."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Call:
-    """A recorded call of a network.
+class Mark:
+    """A tensor that the training step has marked as real or fake.
 
     Attributes:
-        network: network that was called.
-        arguments: positional arguments of the call.
-        keywords: keyword arguments of the call.
-        output: result of the call; None for calls of the discriminator.
+        kind: what the tensor is.
+        seen: the tensor when it was marked.
+        turn: number of optimizer steps before.
     """
 
-    network: nn.Module
-    arguments: tuple[Any, ...]
-    keywords: dict[str, Any]
-    output: Any = None
-
-    @property
-    def tensors(self) -> dict[Slot, Tensor]:
-        """The tensors among the arguments, by their places."""
-        slots: list[tuple[Slot, Any]] = [*enumerate(self.arguments), *self.keywords.items()]
-        return {slot: value for slot, value in slots if isinstance(value, Tensor)}
-
-    def storages_beside(self, slot: Slot) -> set[int]:
-        """The addresses of the storages of all tensor arguments except the one at `slot`."""
-        return storages(tensor for own, tensor in self.tensors.items() if own != slot)
-
-    def label_slot(self, first: Slot) -> Slot | None:
-        """The place of the labels: the only tensor, except the one at `first`, that has the shape of labels."""
-        found = [slot for slot, tensor in self.tensors.items() if slot != first and _may_be_labels(tensor)]
-        return found[0] if len(found) == 1 else None
-
-    def again(self, replaced: Mapping[Slot, Tensor]) -> Tensor:
-        """Call the network again with some tensors replaced. The other tensors are detached.
-
-        Floating-point tensors are converted to the dtype of the weights, because autocast is off.
-
-        Args:
-            replaced: new tensors, by the places of the arguments.
-
-        Returns:
-            The output of the network, in fp32 or fp64.
-
-        Raises:
-            ValueError: if the network does not return a tensor.
-        """
-        precision = next((p.dtype for p in self.network.parameters() if p.is_floating_point()), torch.float32)
-
-        def value_at(slot: Slot, value: Any) -> Any:
-            if slot in replaced:
-                value = replaced[slot]
-            elif isinstance(value, Tensor):
-                value = value.detach()
-            return value.to(precision) if isinstance(value, Tensor) and value.is_floating_point() else value
-
-        arguments = [value_at(position, value) for position, value in enumerate(self.arguments)]
-        keywords = {name: value_at(name, value) for name, value in self.keywords.items()}
-        output = self.network(*arguments, **keywords)
-        if not isinstance(output, Tensor):
-            raise ValueError(
-                f"{type(self.network).__name__} returns a {type(output).__name__} and no tensor; name a submodule that "
-                "returns only its scores or images"
-            )
-        return full_precision(output)
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Recognized:
-    """The calls of the discriminator in one turn, identified as real or fake.
-
-    Attributes:
-        slot: place of the images among the discriminator's arguments.
-        kinds: kind of the images of every call.
-        real: call on real images; None if it could not be identified.
-        fake: call on the generator's images; None if it could not be identified.
-        example: call whose other arguments belong to real images; None if it could not be identified.
-    """
-
-    slot: Slot
-    kinds: Sequence[Kind]
-    real: Call | None
-    fake: Call | None
-    example: Call | None
-
-
-def recognize(calls: Sequence[Call], *, made: set[int], data: set[int]) -> Recognized:
-    """Identify the real and the fake input of a discriminator.
-
-    A single unknown input is taken as real if there is a known fake input (the real images were augmented or scaled),
-    and as fake if there is a known real input (the fakes were augmented, or come from a pool). If there are two or more
-    unknown inputs, they are not identified.
-
-    Args:
-        calls: calls of the discriminator in one turn, in order.
-        made: addresses of the storages of the generator's outputs.
-        data: addresses of the storages of the batch.
-    """
-    slot = _image_slot(calls, made=made)
-    calls = [call for call in calls if slot in call.tensors]
-    kinds = [_kind(call.tensors[slot], made=made, data=data) for call in calls]
-
-    def last(kind: Kind) -> Call | None:
-        return next((call for call, own in zip(reversed(calls), reversed(kinds), strict=True) if own == kind), None)
-
-    unknown = storages(call.tensors[slot] for call, kind in zip(calls, kinds, strict=True) if kind == "unknown")
-    only = last("unknown") if len(unknown) == 1 else None
-    known_real = last("real")
-    known_fake = last("fake") or last("fake with graph")
-    fake = known_fake or (only if known_real else None) or last("other with graph")
-    real = known_real or (only if fake else None)
-    # Other real images are scored with the other arguments of a call on real images, or of an unknown call whose other
-    # arguments are from the batch.
-    others = [call for call, kind in zip(calls, kinds, strict=True) if kind == "unknown"]
-    example = real or next((call for call in reversed(others) if call.storages_beside(slot) <= data), None) or only
-    return Recognized(slot=slot, kinds=kinds, real=real, fake=fake, example=example or (None if others else fake))
-
-
-def _image_slot(calls: Sequence[Call], *, made: set[int]) -> Slot:
-    """The place of the first argument that is a fake. In image translation, for example, the source may precede it."""
-    for call in calls:
-        for slot, tensor in call.tensors.items():
-            if storages([tensor]) & made:
-                return slot
-    return next((slot for call in calls for slot in call.tensors), 0)
-
-
-def _kind(images: Tensor, *, made: set[int], data: set[int]) -> Kind:
-    own = storages([images])
-    if own & made:
-        return "fake" if images.grad_fn is None else "fake with graph"
-    if own & data:
-        return "real"
-    if images.grad_fn is not None:
-        return "other with graph"
-    return "probe" if images.requires_grad else "unknown"
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Record:
-    """The recorded calls of the networks during one batch, in order.
-
-    Attributes:
-        batch: batch of the module.
-        critics: calls of discriminators, by their attribute paths.
-        generators: calls of generators, by their attribute paths.
-    """
-
-    batch: Any
-    critics: dict[str, list[Call]]
-    generators: dict[str, list[Call]]
-
-    def generator_calls(self, generator: str | None) -> list[Call]:
-        """The calls of the generator at an attribute path; an empty list if the path is None."""
-        return [] if generator is None else self.generators[generator]
-
-    def recognized(self, critic: str, generator: str | None) -> Recognized:
-        """The calls of the discriminator in the present turn, identified as real or fake.
-
-        Args:
-            critic: attribute path of the discriminator.
-            generator: attribute path of the generator; None if there is none.
-        """
-        made = [tensor for call in self.generator_calls(generator) for tensor in tensors_of(call.output)]
-        return recognize(self.critics[critic], made=storages(made), data=storages(tensors_of(self.batch)))
+    kind: MarkKind
+    seen: Seen
+    turn: int
 
 
 @dataclass(kw_only=True, eq=False)
-class Count:
-    """Counts for a penalty in the present fit.
+class Record:
+    """What was recorded during one batch, in order.
 
     Attributes:
-        batches: number of batches of the module.
-        steps: number of steps of the optimizer that updates the penalty's network.
+        batch: batch of the module.
+        data: tensors of the batch when it began.
+        critics: calls of discriminators since the last step of an optimizer, by their attribute paths.
+        generators: calls of generators during the batch, by their attribute paths.
+        marks: tensors that the training step has marked.
     """
 
-    batches: int = 0
-    steps: int = 0
+    batch: Any
+    data: Sequence[Seen]
+    critics: dict[str, list[Call]]
+    generators: dict[str, list[Call]]
+    marks: list[Mark] = field(default_factory=list)
+
+    def made(self, generator: str | None) -> list[Made]:
+        """All outputs of the generator at an attribute path; an empty list if the path is None."""
+        return [made for call in self.calls_of(generator) for made in call.made.values()]
+
+    def calls_of(self, generator: str | None) -> list[Call]:
+        """The calls of the generator at an attribute path; an empty list if the path is None."""
+        return [] if generator is None else self.generators[generator]
 
 
 class Observer:
@@ -236,14 +73,19 @@ class Observer:
 
     Attributes:
         records: records of the batches whose gradients are accumulated; the last one is that of the present batch.
+        image_places: places at which a discriminator was called with images of the generator in the generator's turn,
+            by the discriminator's attribute path. They are searched until one is found.
+        turn: number of optimizer steps so far.
     """
 
     def __init__(self) -> None:
         self.records: list[Record] = []
+        self.image_places: dict[str, set[str]] = {}
+        self.turn = 0
         self._critics: list[str] = []
         self._generators: list[str] = []
-        self._handles: list[RemovableHandle] = []
-        self._counts: dict[PenaltyTerm, Count] = {}
+        self._generated_by: set[int] = set()  # the identities of the generators' parameters
+        self._removals: list[Callable[[], None]] = []
         self._watching = False
         self._stepped = False
 
@@ -251,7 +93,7 @@ class Observer:
         return self  # a copy of a network has the same hooks, which use this observer
 
     def watch(self, pl_module: LightningModule, *, critic: str | None, generator: str | None) -> None:
-        """Register hooks on the networks at these attribute paths, once for each network.
+        """Record the calls of the networks at these attribute paths from now on. Each network is watched once.
 
         Args:
             pl_module: module that contains the networks.
@@ -260,36 +102,86 @@ class Observer:
         """
         if critic is not None and critic not in self._critics:
             self._critics.append(critic)
-            hook = self._critic_hook(critic)
-            # The hook runs before that of FSDP2, which may cast the input and thus change its storage.
-            handle = pl_module.get_submodule(critic).register_forward_pre_hook(hook, prepend=True, with_kwargs=True)
-            self._handles.append(handle)
+            self._observe_critic(pl_module.get_submodule(critic), critic)
         if generator is not None and generator not in self._generators:
             self._generators.append(generator)
-            noting = self._generator_hook(generator)
-            self._handles.append(pl_module.get_submodule(generator).register_forward_hook(noting, with_kwargs=True))
+            network = pl_module.get_submodule(generator)
+            self._generated_by |= {id(parameter) for parameter in network.parameters()}
+            self._observe_generator(network, generator)
 
-    # Hooks only append: they may be traced by torch.compile.
+    def _observe_critic(self, network: nn.Module, path: str) -> None:
+        names = names_of_arguments(network)
 
-    def _critic_hook(self, path: str) -> Callable[[nn.Module, tuple[Any, ...], dict[str, Any]], None]:
         def note(module: nn.Module, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> None:
-            if self._watching and torch.is_grad_enabled():
-                critics = self.records[-1].critics
-                if self._stepped:  # the first forward pass after a step begins a new turn
-                    self._stepped = False
-                    for calls in critics.values():
-                        calls.clear()
-                critics[path].append(Call(network=module, arguments=arguments, keywords=keywords))
+            # If another module is compiled that calls the network, the call cannot be recorded.
+            if not torch.compiler.is_compiling() and self._watching and torch.is_grad_enabled():
+                self._begin_turn()
+                call = Call.of(network, arguments, keywords, names=names, turn=self.turn)
+                self.records[-1].critics[path].append(call)
+                if path not in self.image_places and len(call.floating) > 1:
+                    self._learn_image_place(path, network, arguments, keywords, call)
 
-        return note
+        def wrap(compiled: Callable[..., Any]) -> Callable[..., Any]:
+            @wraps(compiled)
+            def noted(*arguments: Any, **keywords: Any) -> Any:
+                note(network, arguments, keywords)
+                return compiled(*arguments, **keywords)
 
-    def _generator_hook(self, path: str) -> Callable[[nn.Module, tuple[Any, ...], dict[str, Any], Any], None]:
+            return noted
+
+        restore = wrap_compiled_call(network, wrap)
+        # The hook runs before that of FSDP2, which may cast the input and thus change its memory.
+        self._removals.append(restore or network.register_forward_pre_hook(note, prepend=True, with_kwargs=True).remove)
+
+    def _observe_generator(self, network: nn.Module, path: str) -> None:
+        names = names_of_arguments(network)
+
         def note(module: nn.Module, arguments: tuple[Any, ...], keywords: dict[str, Any], output: Any) -> None:
-            if self._watching:
-                call = Call(network=module, arguments=arguments, keywords=keywords, output=output)
+            if not torch.compiler.is_compiling() and self._watching:
+                call = Call.of(network, arguments, keywords, names=names, turn=self.turn, output=output)
                 self.records[-1].generators[path].append(call)
 
-        return note
+        def wrap(compiled: Callable[..., Any]) -> Callable[..., Any]:
+            @wraps(compiled)
+            def noted(*arguments: Any, **keywords: Any) -> Any:
+                output = compiled(*arguments, **keywords)
+                note(network, arguments, keywords, output)
+                return output
+
+            return noted
+
+        restore = wrap_compiled_call(network, wrap)
+        self._removals.append(restore or network.register_forward_hook(note, with_kwargs=True).remove)
+
+    def _begin_turn(self) -> None:
+        """Forget the calls of the discriminators before the last step, if this is the first call after it."""
+        if self._stepped:
+            self._stepped = False
+            for calls in self.records[-1].critics.values():
+                calls.clear()
+
+    def _learn_image_place(
+        self, path: str, network: nn.Module, arguments: tuple[Any, ...], keywords: dict[str, Any], call: Call
+    ) -> None:
+        """Note which arguments were computed by the generator with a graph, as its images are in its own turn."""
+        attached = [*zip(call.seen, tensors_of((arguments, keywords)), strict=True)]
+        found = {
+            place
+            for place, tensor in attached
+            if place in call.floating and tensor.grad_fn is not None and depends_on(tensor, self._generated_by)
+        }
+        if found:
+            self.image_places[path] = found
+
+    def note_mark(self, kind: MarkKind, tensor: Tensor) -> None:
+        """Note a tensor that the training step has marked.
+
+        Args:
+            kind: what the tensor is.
+            tensor: the tensor.
+        """
+        if self._watching:
+            self.records[-1].marks.append(Mark(kind=kind, seen=Seen.of(tensor), turn=self.turn))
 
     def begin_batch(self, batch: Any, *, accumulates: bool) -> None:
         """Start to record. Every penalty calls this method; only the first call for a batch has an effect.
@@ -305,8 +197,14 @@ class Observer:
         if self._stepped or not accumulates:
             self.records.clear()
         self._stepped = False
-        critics: dict[str, list[Call]] = {path: [] for path in self._critics}
-        self.records.append(Record(batch=batch, critics=critics, generators={path: [] for path in self._generators}))
+        self.records.append(
+            Record(
+                batch=batch,
+                data=[Seen.of(tensor) for tensor in tensors_of(batch)],
+                critics={path: [] for path in self._critics},
+                generators={path: [] for path in self._generators},
+            )
+        )
 
     def end_batch(self, *, accumulates: bool) -> None:
         """Stop recording, and delete the records if the next step does not need them.
@@ -318,22 +216,16 @@ class Observer:
         if self._stepped or not accumulates:
             self.records.clear()
 
-    def begin_count(self, term: PenaltyTerm) -> None:
-        """Set the counts of a penalty to 0."""
-        self._counts[term] = Count()
-
-    def count_of(self, term: PenaltyTerm) -> Count:
-        """The counts of a penalty."""
-        return self._counts[term]
-
     def note_step(self) -> None:
-        """Note that an optimizer is about to step."""
+        """Note that an optimizer is about to step. Every penalty calls this method."""
+        if not self._stepped:
+            self.turn += 1
         self._stepped = True
 
     def remove(self) -> None:
-        """Remove all hooks from the networks."""
-        for handle in self._handles:
-            handle.remove()
+        """Stop to watch the networks."""
+        for removal in self._removals:
+            removal()
 
     @contextmanager
     def paused(self) -> Iterator[None]:
@@ -345,6 +237,18 @@ class Observer:
             self._watching = watching
 
 
+def names_of_arguments(network: nn.Module) -> tuple[str, ...]:
+    """The names of the positional arguments of a network.
+
+    Example:
+        >>> names_of_arguments(nn.Bilinear(1, 1, 1))
+        ('input1', 'input2')
+    """
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    parameters = inspect.signature(uncompiled(network).forward).parameters.values()
+    return tuple(parameter.name for parameter in parameters if parameter.kind in positional)
+
+
 _observers: WeakKeyDictionary[LightningModule, Observer] = WeakKeyDictionary()
 
 
@@ -354,6 +258,17 @@ def observer_of(pl_module: LightningModule) -> Observer:
 
 
 def release(pl_module: LightningModule) -> None:
-    """Delete a module's observer, if it has one, and remove its hooks."""
+    """Delete a module's observer, if it has one, and stop to watch its networks."""
     if (observer := _observers.pop(pl_module, None)) is not None:
         observer.remove()
+
+
+def note_mark(kind: MarkKind, tensor: Tensor) -> None:
+    """Note a tensor that a training step has marked, in the record of the module that trains.
+
+    Args:
+        kind: what the tensor is.
+        tensor: the tensor.
+    """
+    for observer in list(_observers.values()):
+        observer.note_mark(kind, tensor)

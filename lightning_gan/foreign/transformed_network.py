@@ -5,6 +5,9 @@ from typing import Any, final
 
 from torch import Tensor, nn
 
+from lightning_gan.foreign.calls import changed_arguments
+from lightning_gan.foreign.observer import names_of_arguments
+from lightning_gan.foreign.structures import shape_text
 from lightning_gan.loop.gan import GAN
 from lightning_gan.loop.transforms import ImageTransform
 
@@ -49,20 +52,25 @@ class TransformInLoop(PlacedTransform):
 
 @final
 class TransformBeforeNetwork(PlacedTransform):
-    """A hook that transforms the first floating-point argument of every call of a network in training mode.
+    """A hook that transforms the images of every call of a network in training mode.
 
     Args:
         network: network whose calls are changed, usually the discriminator.
         transform: transform that is applied.
+        images: names of the arguments that are images; an empty tuple is for networks whose only tensor of
+            floating-point numbers is the images.
         asker: name of the callback and its setting, for the error message.
 
     Raises:
-        ValueError: when the network is called without such an argument.
+        ValueError: when the network is called without such an argument, or if which argument the images are is not
+            known.
     """
 
-    def __init__(self, network: nn.Module, transform: ImageTransform, *, asker: str) -> None:
+    def __init__(self, network: nn.Module, transform: ImageTransform, *, images: tuple[str, ...], asker: str) -> None:
         self._transform = transform
+        self._images = images
         self._asker = asker
+        self._names = names_of_arguments(network)
         self._hook = network.register_forward_pre_hook(self._transformed, with_kwargs=True)
 
     def begin_batch(self, images_seen: int) -> None:
@@ -76,10 +84,30 @@ class TransformBeforeNetwork(PlacedTransform):
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         if not network.training:
             return arguments, keywords
-        for place, value in enumerate(arguments):
-            if isinstance(value, Tensor) and value.is_floating_point():
-                return (*arguments[:place], self._transform(value), *arguments[place + 1 :]), keywords
-        for name, value in keywords.items():
-            if isinstance(value, Tensor) and value.is_floating_point():
-                return arguments, {**keywords, name: self._transform(value)}
-        raise ValueError(f"{self._asker} was called without floating-point images; convert them to float")
+        floating: dict[str, Tensor] = {}
+
+        def note(place: str, tensor: Tensor) -> Tensor:
+            if tensor.is_floating_point():
+                floating[place] = tensor
+            return tensor
+
+        changed_arguments(arguments, keywords, note, names=self._names)
+        images = self._images or tuple(floating)
+        if not images or any(place not in floating for place in images) or len(images) > max(len(self._images), 1):
+            raise ValueError(self._undecided(floating))
+        return changed_arguments(
+            arguments,
+            keywords,
+            lambda place, tensor: self._transform(tensor) if place in images else tensor,
+            names=self._names,
+        )
+
+    def _undecided(self, floating: dict[str, Tensor]) -> str:
+        if not floating:
+            return f"{self._asker} was called without floating-point images; convert them to float"
+        seen = ", ".join(f"{place}: {shape_text(tensor)}" for place, tensor in floating.items())
+        problem = f"has no image={list(self._images)}" if self._images else "does not tell which of them are images"
+        return (
+            f"{self._asker} was called with ({seen}), which {problem}; name all arguments that are real or generated "
+            "images: image=[...]"
+        )

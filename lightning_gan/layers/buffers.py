@@ -4,21 +4,27 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 @contextmanager
 def unmoved_buffers(*networks: nn.Module) -> Iterator[None]:
-    """Context manager that restores all buffers of networks at its end, so that forward passes do not change them.
+    """Context manager inside of which networks have copies of their buffers, so that forward passes do not change them.
+
+    The buffers themselves are not written to, not even with their own values: autograd would refuse a pending backward
+    pass through a network whose buffers were changed in place.
 
     Args:
-        networks: networks whose buffers are restored.
+        networks: networks whose buffers are protected.
     """
-    buffers = [buffer for network in networks for buffer in network.buffers()]
-    before = [buffer.clone() for buffer in buffers]
+    owners = {module: None for network in networks for module in network.modules()}
+    buffers = [(module, name, own) for module in owners for name, own in module.named_buffers(recurse=False)]
+    copies: dict[Tensor, Tensor] = {}  # a buffer that several modules share has one copy
     try:
+        with torch.no_grad():
+            for module, name, own in buffers:
+                setattr(module, name, copies.setdefault(own, own.clone()))
         yield
     finally:
-        with torch.no_grad():
-            for buffer, value in zip(buffers, before, strict=True):
-                buffer.copy_(value)
+        for module, name, own in buffers:
+            setattr(module, name, own)

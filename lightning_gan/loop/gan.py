@@ -280,8 +280,11 @@ class GAN(GeneratorSampling, AveragesGradients):
         optimizer.step()
         for penalty in due:
             penalty.after_step(self.trainer.strategy)
-        every = {name: penalty.every_n_turns for name, penalty in named(due).items()}
-        self._latest_terms |= {f"{player}/{name}": term.detach() / every.get(name, 1) for name, term in terms.items()}
+        # A penalty is logged by its name among all penalties, while `terms` names it among those that are due.
+        own = {name: (p.logged_name(self.penalties), p.every_n_turns) for name, p in named(due).items()}
+        for name, term in terms.items():
+            title, every = own.get(name, (name, 1))
+            self._latest_terms[f"{player}/{title}"] = term.detach() / every
         return joined(leftovers)
 
     @property

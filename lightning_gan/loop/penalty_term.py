@@ -43,6 +43,8 @@ class PenaltyTerm(Callback):
             raise ValueError(f"{type(self).__name__}: every_n_turns={self.every_n_turns} must be at least 1")
         if self.weight < 0:
             raise ValueError(f"{type(self).__name__}: its weight {self.weight} must not be negative")
+        self.is_asleep = False
+        """Whether the penalty has not begun yet, so that its turns are not counted."""
         self._turns_seen = 0
 
     @property
@@ -60,7 +62,7 @@ class PenaltyTerm(Callback):
 
     def is_due(self, player: Player) -> bool:
         """Count a turn of `player`, and return whether the penalty is added in it. The first turn is always due."""
-        if player != self.player:
+        if player != self.player or self.is_asleep:
             return False
         due = self._turns_seen % self.every_n_turns == 0
         self._turns_seen += 1
@@ -76,6 +78,18 @@ class PenaltyTerm(Callback):
             strategy: strategy of the trainer.
         """
 
+    def forget(self) -> None:
+        """Delete what `penalty` has stored, because its value was not added to the cost."""
+
+    def logged_name(self, callbacks: Sequence[Callback]) -> str:
+        """The name under which the penalty is logged: its own, with a number if it is not the first of this name.
+
+        Args:
+            callbacks: callbacks of the trainer.
+        """
+        names = named([c for c in callbacks if isinstance(c, PenaltyTerm) and c.player == self.player])
+        return next(name for name, penalty in names.items() if penalty is self)
+
     def state_dict(self) -> dict[str, Any]:
         return super().state_dict() | {"turns_seen": self._turns_seen}
 
@@ -84,10 +98,14 @@ class PenaltyTerm(Callback):
         self._turns_seen = state_dict["turns_seen"]
 
 
-def named(due: Sequence[PenaltyTerm]) -> dict[str, PenaltyTerm]:
-    """Penalties by their names. A second penalty of the same name gets a number: `name_2`."""
+def named(penalties: Sequence[PenaltyTerm]) -> dict[str, PenaltyTerm]:
+    """Penalties by their names. A second penalty of the same name gets a number: `name_2`.
+
+    Args:
+        penalties: all penalties of one player, also those that are not due, so that names do not change.
+    """
     names: dict[str, PenaltyTerm] = {}
-    for penalty in due:
+    for penalty in penalties:
         alike = sum(other.name == penalty.name for other in names.values())
         names[f"{penalty.name}_{alike + 1}" if alike else penalty.name] = penalty
     return names

@@ -32,7 +32,9 @@ def test_a_wrong_name_is_refused_with_the_names_that_there_are() -> None:
 
 
 def test_a_network_that_no_optimizer_moves_is_refused() -> None:
-    with pytest.raises(ValueError, match="R1: no optimizer of AutomaticCritic updates a parameter of 'decoder'"):
+    with pytest.raises(
+        ValueError, match=r"R1: no optimizer updates a parameter of 'decoder' of AutomaticCritic; name the network"
+    ):
         fit(AutomaticCritic(), R1(gamma=1.0, discriminator="decoder", generator="critic"))
 
 
@@ -50,23 +52,37 @@ def test_a_network_that_is_never_called_itself_is_named() -> None:
             self.manual_backward(self.score(batch[0]).mean())
             opt_d.step()
 
-    with pytest.raises(ValueError, match=r"R1: 'netD' was not called with gradients .* name the one that is called"):
+    with pytest.raises(
+        ValueError, match=r"R1: 'netD' was not called with gradients .* name the network that is called"
+    ):
         fit(Direct(), R1(gamma=1.0, discriminator="netD", generator="netG"))
 
 
-def test_a_penalty_without_effect_is_an_error_when_fit_ends() -> None:
+def test_steps_that_lightning_does_not_see_are_an_error_in_the_first_batch() -> None:
     class Raw(TogglingGAN):
         """Steps the optimizers themselves, which Lightning does not notice."""
 
         def optimizers(self, use_pl_optimizer: bool = True) -> Any:
             return super().optimizers(use_pl_optimizer=False)
 
+    module = Raw()
     with pytest.raises(
         ValueError,
-        match="R1: it had no effect in 2 batches, because Lightning did not see a step of the optimizer of "
-        "'discriminator'",
+        match="R1: it has no effect, because Lightning did not see a step of the optimizer of 'discriminator'",
     ):
-        fit(Raw(), R1(gamma=1.0))
+        fit(module, R1(gamma=1.0))
+    assert module.trainer.fit_loop.epoch_loop.batch_idx == 0
+
+
+def test_a_network_that_never_steps_is_a_warning_when_fit_ends() -> None:
+    class Asleep(DetachingGAN):
+        def training_step(self, batch: Any, batch_idx: int) -> None:
+            self.netD(batch[0])
+
+    with pytest.warns(
+        UserWarning, match="R1: it had no effect in 2 batches, because the optimizer of 'netD' was never"
+    ):
+        fit(Asleep(), R1(gamma=1.0, discriminator="netD", generator="netG"))
 
 
 def test_nothing_is_said_of_a_fit_without_batches() -> None:
@@ -86,9 +102,13 @@ def test_one_call_on_real_and_fake_together_cannot_be_told_apart() -> None:
 
     names: Any = {"discriminator": "netD", "generator": "netG"}
     for penalty in (R1(gamma=1.0, **names), R2(gamma=1.0, **names)):
-        with pytest.raises(ValueError, match=r"could be identified as the (real|fake) images .* unknown"):
+        with pytest.raises(
+            ValueError, match=r"the (real|fake) images cannot be told: 'netD' was called once, .* unknown"
+        ):
             fit(Concatenating(), penalty)
-    fit(Concatenating(), R1(gamma=1.0, real=first_of, **names), R2(gamma=1.0, real=first_of, **names))
+    fit(Concatenating(), R1(gamma=1.0, real=first_of, **names))
+    with pytest.raises(ValueError, match="the fake images cannot be told"):
+        fit(Concatenating(), R2(gamma=1.0, real=first_of, **names))
 
 
 def first_of(batch: Any) -> Tensor:

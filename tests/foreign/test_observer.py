@@ -1,4 +1,4 @@
-"""What is real and what is fake in modules that this package has never seen, told by whose memory it lies in."""
+"""Modules with labels, with penalties on the generator, and with vectors instead of images."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -10,79 +10,10 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from lightning_gan.callbacks.regularizers.gradient_penalty import R1, R2, GradientPenalty
-from lightning_gan.foreign.observer import Call, Recognized, recognize, storages, tensors_of
 from lightning_gan.foreign.penalty import Penalty
+from lightning_gan.foreign.structures import tensors_of
 from lightning_gan.loop.turn import Player, Turn
 from tests.toys import LATENT, ToyCritic, ToyGenerator, toy_images, toy_trainer
-
-BATCH = toy_images(2)
-MADE = torch.zeros(2, 1, 4, 4)
-WITH_GRAPH = (torch.ones(2, 1, 4, 4, requires_grad=True) * 2).view(2, 1, 4, 4)
-
-
-def look(*inputs: Tensor | tuple[Tensor, ...]) -> Recognized:
-    calls = [
-        Call(network=nn.Identity(), arguments=given if isinstance(given, tuple) else (given,), keywords={})
-        for given in inputs
-    ]
-    return recognize(calls, made=storages([MADE, WITH_GRAPH]), data=storages([BATCH]))
-
-
-def images(call: Call | None, slot: Any = 0) -> Tensor | None:
-    return None if call is None else call.tensors[slot]
-
-
-def test_views_of_the_batch_are_real_and_detached_outputs_are_fake() -> None:
-    part, detached = BATCH[:1], MADE.detach()
-    seen = look(part, detached)
-    assert images(seen.real) is part
-    assert images(seen.fake) is detached
-
-
-def test_the_last_look_counts() -> None:
-    first, second = BATCH[:1], BATCH[1:]
-    assert images(look(first, MADE, second, MADE.detach()).real) is second
-
-
-def test_images_with_a_graph_are_the_generators_turn_if_there_are_others() -> None:
-    assert images(look(BATCH, WITH_GRAPH, MADE).fake) is MADE
-    assert images(look(BATCH, MADE, WITH_GRAPH).fake) is MADE
-    assert images(look(BATCH, WITH_GRAPH).fake) is WITH_GRAPH  # fakes that were left attached
-
-
-def test_a_single_unknown_is_the_other_one() -> None:
-    changed = BATCH.flip(-1)
-    assert images(look(changed, MADE).real) is changed
-    assert images(look(BATCH, changed).fake) is changed
-
-
-def test_two_unknowns_are_not_guessed() -> None:
-    seen = look(BATCH.flip(-1), MADE + 1)
-    assert (seen.real, seen.fake, list(seen.kinds)) == (None, None, ["unknown", "unknown"])
-
-
-def test_a_leaf_that_the_module_differentiates_by_is_neither() -> None:
-    """Interpolates of a penalty that the module has already."""
-    probe = (BATCH + 1).requires_grad_()
-    assert list(look(BATCH, probe).kinds) == ["real", "probe"]
-    assert look(BATCH, probe).fake is None
-    assert look(probe, MADE).real is None
-
-
-def test_fakes_show_where_the_critic_takes_its_images() -> None:
-    """A critic of pairs, as in image translation: what comes first is data in both calls."""
-    condition = BATCH[:1]
-    seen = look((condition, BATCH[1:]), (condition, MADE))
-    assert seen.slot == 1
-    assert images(seen.real, 1) is not None and torch.equal(images(seen.real, 1), BATCH[1:])  # type: ignore[arg-type]
-    assert images(seen.fake, 1) is MADE
-
-
-def test_labels_tell_which_call_of_augmented_images_is_real() -> None:
-    labels = BATCH.flatten()[:2]  # anything that lies in the batch
-    seen = look((MADE + 1, torch.zeros(2)), (BATCH + 1, labels), (MADE + 2, torch.ones(2)))
-    assert seen.example is not None and seen.example.tensors[1] is labels
-    assert look((MADE + 1, torch.zeros(2)), (BATCH + 1, torch.ones(2))).example is None
 
 
 @dataclass

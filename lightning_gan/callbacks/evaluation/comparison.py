@@ -14,7 +14,7 @@ from torch import Tensor
 from lightning_gan.callbacks.evaluation.measurement import Share, gathered
 from lightning_gan.callbacks.evaluation.reals_measurement import RealsMeasurement, positions_in_set, validation_batches
 from lightning_gan.foreign.host import host_of
-from lightning_gan.foreign.observer import tensors_of
+from lightning_gan.foreign.structures import tensors_of
 from lightning_gan.loop.gan import GAN
 from lightning_gan.metrics import FeatureSet
 from lightning_gan.metrics.report import Record

@@ -103,7 +103,7 @@ class Bottleneck(RunningPenalty):
         """The attribute path of the module that returns `(mean, log_variance)`."""
         if self.layer is not None:
             return f"{self.layer}.code"
-        return self.encoder if self.encoder is not None else f"{self.discriminator}.bottleneck"
+        return self.encoder if self.encoder is not None else f"{self.only_discriminator}.bottleneck"
 
     def penalty(self, turn: Turn) -> Scalar:
         assert turn.real_logits is not None and turn.fake_logits is not None  # both forward passes have run, or run now
@@ -134,8 +134,8 @@ class Bottleneck(RunningPenalty):
 
     def _insert(self, pl_module: LightningModule, path: str) -> None:
         """Puts a bottleneck in front of the layer at `path`, unless it has one."""
-        critic = host_of(pl_module).network(self.discriminator, setting="Bottleneck(discriminator=...)")
-        layers = {f"{self.discriminator}.{name}": module for name, module in critic.named_modules() if name}
+        critic = host_of(pl_module).network(self.only_discriminator, setting="Bottleneck(discriminator=...)")
+        layers = {f"{self.only_discriminator}.{name}": module for name, module in critic.named_modules() if name}
         if isinstance(layers.get(path), Bottlenecked):
             return
         try:
@@ -143,7 +143,7 @@ class Bottleneck(RunningPenalty):
         except (KeyError, ValueError):
             linear = [name for name, module in layers.items() if isinstance(module, LINEAR)]
             raise ValueError(
-                f"Bottleneck: layer={path!r} is no linear layer or convolution of {self.discriminator!r}; name "
+                f"Bottleneck: layer={path!r} is no linear layer or convolution of {self.only_discriminator!r}; name "
                 f"one of its layers, usually the last: {', '.join(linear) or 'it has none'}"
             ) from None
         weight = next(bottlenecked.layer.parameters())

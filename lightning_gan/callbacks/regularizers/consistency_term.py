@@ -67,7 +67,7 @@ class ConsistencyTerm(Penalty):
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         super().on_fit_start(trainer, pl_module)
-        self.watch(host_of(pl_module).network(self.discriminator, setting="ConsistencyTerm(discriminator=...)"))
+        self.watch(host_of(pl_module).network(self.only_discriminator, setting="ConsistencyTerm(discriminator=...)"))
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         super().teardown(trainer, pl_module, stage)

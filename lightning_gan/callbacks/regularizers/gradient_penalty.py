@@ -47,8 +47,8 @@ class CriticGradientPenalty(Penalty):
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         super().on_fit_start(trainer, pl_module)
         name = type(self).__name__
-        critic = host_of(pl_module).network(self.discriminator, setting=f"{name}(discriminator=...)")
-        warn_about_batch_norm(critic, name)
+        for path in self.discriminators:
+            warn_about_batch_norm(host_of(pl_module).network(path, setting=f"{name}(discriminator=...)"), name)
 
 
 @dataclass(kw_only=True, eq=False)

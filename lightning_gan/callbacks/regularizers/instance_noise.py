@@ -55,16 +55,20 @@ class InstanceNoise(ImageClock):
     nothing is added.
 
     The callback works in any LightningModule: in a `GAN`, the noise is one of its `image_transforms`; in other modules,
-    it is added to the first floating-point argument of every call of the network.
+    it is added to the arguments of every call of the network that are images.
 
     Args:
         standard_deviation: standard deviation of the noise at the start, sigma, on the scale of images in [-1, 1].
         schedule: factor that sigma is multiplied by, as a function of images seen, for instance
             `LinearDecay(end_kimg=1000)`; None keeps sigma constant.
         network: attribute path of the discriminator.
+        image: name of the discriminator's argument that is the images, in modules that are no `GAN`, such as "image" or
+            "images.high" for an entry of a dictionary, or a list of names, as ["y", "y_hat"] for a discriminator that
+            takes real and generated images at once. None is for discriminators whose only floating-point tensor it is.
 
     Raises:
-        ValueError: for a negative standard deviation, an unknown network, or one that is called without an image.
+        ValueError: for a negative standard deviation, an unknown network, or one that is called without an image. In
+            the first forward pass, if there are several floating-point tensors and `image` does not name the images.
     """
 
     def __init__(
@@ -73,12 +77,14 @@ class InstanceNoise(ImageClock):
         standard_deviation: float = 0.1,
         schedule: LearningRateSchedule | None = None,
         network: str = "discriminator",
+        image: str | list[str] | None = None,
     ) -> None:
         if standard_deviation < 0:
             raise ValueError(f"InstanceNoise: standard_deviation={standard_deviation} must not be negative")
         self.standard_deviation = standard_deviation
         self.schedule = schedule
         self.network = network
+        self.image = image
         self.noise = GaussianNoise(standard_deviation=standard_deviation, schedule=schedule)
         self._placed: PlacedTransform | None = None
 
@@ -91,7 +97,8 @@ class InstanceNoise(ImageClock):
         self.noise.to(pl_module.device)
         # Not earlier, so that callbacks that observe the network's calls since fit began get images without noise.
         asker = f"InstanceNoise: network={self.network!r}"
-        self._placed = host_of(pl_module).place_transform(self.noise, path=self.network, asker=asker)
+        images = () if self.image is None else (self.image,) if isinstance(self.image, str) else tuple(self.image)
+        self._placed = host_of(pl_module).place_transform(self.noise, path=self.network, images=images, asker=asker)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         super().on_train_batch_start(trainer, pl_module, batch, batch_idx)

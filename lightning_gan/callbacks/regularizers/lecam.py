@@ -73,6 +73,9 @@ class LeCam(RunningPenalty):
     def moved(self, state: Tensor, measured: Tensor) -> Tensor:
         return measured.lerp(state, self.decay) if self._has_begun else measured
 
+    def sleeps_at(self, images_seen: int, steps: int) -> bool:
+        return steps < self.start_step  # until start_kimg the averages run, and the penalty is not added
+
     def begin_at(self, images_seen: int) -> None:
         """Decides whether the penalty is added in the batch that starts after `images_seen` images."""
         self._has_begun = self._has_averages and images_seen >= 1000 * self.start_kimg

@@ -64,19 +64,19 @@ class OrthogonalPenalty(Penalty):
             ValueError: for an unknown network or excluded name, or if no weight is left to penalize.
         """
         name = type(self).__name__
-        network = host_of(pl_module).network(self._placed.path, setting=f"{name}({self.player}=...)")
+        network = host_of(pl_module).network(self.only_path, setting=f"{name}({self.player}=...)")
         weights = {path: weight for path, weight in network.named_parameters() if weight.dim() >= 2}
         for excluded in self.excluded:
             matching = [weight for weight in weights if f"{weight}.".startswith(f"{excluded}.")]
             if not matching:
                 raise ValueError(
-                    f"{name}: excluded={excluded!r} is no weight of {self._placed.path!r}; its weights are "
+                    f"{name}: excluded={excluded!r} is no weight of {self.only_path!r}; its weights are "
                     f"{', '.join(weights)}"
                 )
             for weight in matching:
                 del weights[weight]
         if not weights:
-            raise ValueError(f"{name}: {self._placed.path!r} has no weights of two or more dimensions to regularize")
+            raise ValueError(f"{name}: {self.only_path!r} has no weights of two or more dimensions to regularize")
         return [(weight, _filter_axis(network, path)) for path, weight in weights.items()]
 
 

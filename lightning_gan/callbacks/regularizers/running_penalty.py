@@ -49,6 +49,10 @@ class RunningPenalty(Penalty):
         self.state = self.moved(self.state, measured)
         self._reset_measurements()
 
+    def forget(self) -> None:
+        super().forget()
+        self._reset_measurements()
+
     def _reset_measurements(self) -> None:
         self._sum, self._measurements = torch.zeros_like(self.state), torch.zeros_like(self.state[0])
 
@@ -64,7 +68,8 @@ class RunningPenalty(Penalty):
     ) -> None:
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
         if (batch_idx + 1) % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
-            names = (f"{self.player}/{self.name}_{name}" for name in self.state_names)
+            title = f"{self.player}/{self.logged_name(trainer.callbacks)}"  # type: ignore[attr-defined]
+            names = (f"{title}_{name}" for name in self.state_names)
             pl_module.log_dict(dict(zip(names, self.state.unbind(), strict=True)))
 
     def state_dict(self) -> dict[str, Any]:
