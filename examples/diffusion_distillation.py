@@ -32,7 +32,7 @@ def callbacks() -> tuple[FiniteDifferenceR1, R2, EMA]:
     return (
         FiniteDifferenceR1(gamma=0.2, step=0.05, discriminator="critic", generator="student", image="x_t", real=0),
         R2(gamma=0.2, every_n_turns=2, discriminator="critic", generator="student", image="x_t", fake=1),
-        EMA(half_life_kimg=2.0, generator="student"),
+        EMA(half_life_kimg=0.5, generator="student"),
     )
 
 
@@ -82,7 +82,7 @@ class Critic(nn.Module):
 
 
 class Distillation(LightningModule):
-    def __init__(self, teacher: nn.Module, distill_weight: float = 0.5) -> None:
+    def __init__(self, teacher: nn.Module, distill_weight: float = 4.0) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.distill_weight = distill_weight
@@ -116,19 +116,14 @@ class Distillation(LightningModule):
         opt_student.step()
 
     def configure_optimizers(self) -> list[Optimizer]:
-        return [AdamW(network.parameters(), lr=1e-3, betas=(0.0, 0.99)) for network in (self.student, self.critic)]
+        return [AdamW(network.parameters(), lr=2e-3, betas=(0.0, 0.99)) for network in (self.student, self.critic)]
 
 
-def main(batches: int = 600) -> None:
+def main(batches: int = 400) -> None:
     torch.manual_seed(0)
     data = bars()
     model, added = Distillation(ExactTeacher(data)), callbacks()
-    quiet = {
-        "logger": False,
-        "enable_checkpointing": False,
-        "enable_progress_bar": False,
-        "enable_model_summary": False,
-    }
+    quiet = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False)
     trainer = Trainer(max_steps=2 * batches, callbacks=[*added], accelerator="cpu", **quiet)
     trainer.fit(model, DataLoader(data, 32, shuffle=True))
     with torch.no_grad(), added[-1].applied(model):

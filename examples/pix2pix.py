@@ -56,8 +56,8 @@ class Facades(Dataset[dict[str, Tensor]]):
 
 
 def block(inputs: int, outputs: int, *, up: bool = False) -> nn.Sequential:
-    conv = nn.ConvTranspose2d(inputs, outputs, 4, 2, 1) if up else nn.Conv2d(inputs, outputs, 4, 2, 1)
-    return nn.Sequential(conv, nn.InstanceNorm2d(outputs), nn.LeakyReLU(0.2))
+    kind = nn.ConvTranspose2d if up else nn.Conv2d
+    return nn.Sequential(kind(inputs, outputs, 4, 2, 1, bias=False), nn.InstanceNorm2d(outputs), nn.LeakyReLU(0.2))
 
 
 class UNet(nn.Module):
@@ -85,7 +85,7 @@ class Pix2Pix(LightningModule):
         self.netG = UNet()
         self.netD = nn.Sequential(
             *(nn.Conv2d(4, 32, 4, 2, 1), nn.LeakyReLU(0.2)),
-            *(nn.Conv2d(32, 64, 4, 2, 1), nn.InstanceNorm2d(64), nn.LeakyReLU(0.2)),
+            *(nn.Conv2d(32, 64, 4, 2, 1, bias=False), nn.InstanceNorm2d(64), nn.LeakyReLU(0.2)),
             nn.Conv2d(64, 1, 4, 1, 1),
         )
 
@@ -119,19 +119,16 @@ class Pix2Pix(LightningModule):
 def main(batches: int = 150) -> None:
     torch.manual_seed(0)
     model, added = Pix2Pix(), callbacks()
-    quiet = {
-        "logger": False,
-        "enable_checkpointing": False,
-        "enable_progress_bar": False,
-        "enable_model_summary": False,
-    }
+    quiet = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False)
     trainer = Trainer(max_steps=2 * batches, callbacks=[*added], accelerator="cpu", **quiet)
     trainer.fit(model, DataLoader(Facades(), 8, shuffle=True))
     held_out = Facades(64, seed=1)
     model.eval()
     with torch.no_grad(), added[-1].applied(model):
         error = F.l1_loss(model.netG(held_out.edges), held_out.images)
-    print(f"held-out pairs: L1 error {error:.3f} with averaged weights; without edges to see it would be near 0.35")
+    mean_image = held_out.images.mean(0).expand_as(held_out.images)
+    print(f"held-out pairs: L1 error {error:.3f} with averaged weights")
+    print(f"(of the mean image for every condition: {F.l1_loss(mean_image, held_out.images):.3f})")
 
 
 if __name__ == "__main__":

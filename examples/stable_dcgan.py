@@ -107,12 +107,7 @@ def sliced_wasserstein(first: Tensor, second: Tensor) -> float:
 def main(batches: int = 300) -> None:
     torch.manual_seed(0)
     model, added = DCGAN(), callbacks()
-    quiet = {
-        "logger": False,
-        "enable_checkpointing": False,
-        "enable_progress_bar": False,
-        "enable_model_summary": False,
-    }
+    quiet = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False)
     loader = DataLoader(blobs(), batch_size=64, shuffle=True)
     trainer = Trainer(max_steps=2 * batches, callbacks=[*added], accelerator="cpu", **quiet)
     trainer.fit(model, loader)

@@ -39,7 +39,7 @@ def textures(count: int = 256, size: int = 32, seed: int = 0) -> TensorDataset:
     random = torch.Generator().manual_seed(seed)
     y, x = torch.meshgrid(torch.arange(size), torch.arange(size), indexing="ij")
     angle, phase, tint = torch.rand(3, count, 2, 1, 1, generator=random)
-    angle, frequency = 3.14159 * angle, 0.7 + 0.5 * tint
+    angle, frequency = 3.14159 * angle, 0.3 + 0.4 * tint
     gratings = 0.5 + 0.4 * torch.sin(frequency * (x * angle.cos() + y * angle.sin()) + 6.283 * phase)
     slope, place = torch.rand(2, count, 1, 1, generator=random)
     grey = torch.where(x + slope * (y - size / 2) < size * (0.3 + 0.4 * place), gratings[:, 0], gratings[:, 1])
@@ -129,12 +129,7 @@ def psnr(images: Tensor, wanted: Tensor) -> float:
 def main(batches: int = 150) -> None:
     torch.manual_seed(0)
     model, added = SuperResolution(), callbacks()
-    quiet = {
-        "logger": False,
-        "enable_checkpointing": False,
-        "enable_progress_bar": False,
-        "enable_model_summary": False,
-    }
+    quiet = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False)
     trainer = Trainer(max_steps=2 * batches, callbacks=[*added], accelerator="cpu", **quiet)
     trainer.fit(model, DataLoader(textures(), 8, shuffle=True))
     low, high = textures(64, seed=1).tensors

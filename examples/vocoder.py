@@ -1,22 +1,17 @@
 """A vocoder in the style of HiFi-GAN and Vocos, with two banks of critics that R1 regularizes, and averaged weights.
 
 The game: a batch is a tensor of waves, `batch time`. The generator makes waves from spectrograms. The critics step
-first, on detached waves. A bank is called once for both kinds, `critic(y, y_hat)`, and returns four lists over its
-sub-critics: scores of real and of generated waves, and features of both. Losses are least squares, feature matching and
-a spectral L1.
+first, on detached waves. A bank is called once for both kinds, `critic(y, y_hat)`, and returns scores of real and of
+generated waves, lists over sub-critics, and features of both. Losses: least squares, features, a log spectrogram.
 
 Added from this package: the function `callbacks`, and its list in the Trainer. `discriminator` names both banks,
-`image="y"` the argument with real waves, and `scores.first` takes the list of their scores, the first part of what a
-bank returns. R1 is then the sum over banks of the squared slope of a bank's summed score, exactly. If each sub-critic
-shall have its own slope, name them: R1(discriminator=["mpd.critics.0", "mpd.critics.1", ...], scores=scores.first),
-without `image`, because a sub-critic takes one wave. `FiniteDifferenceR1` has the same settings.
+`image="y"` the argument with real waves, and `scores.first` the list of their scores. R1 is then the sum over banks of
+the squared slope of a bank's summed score, exactly. For the slope of each sub-critic, name them, without `image`:
+R1(discriminator=["mpd.0", "mpd.1", ...], scores=scores.first). `FiniteDifferenceR1` has the same settings.
 
 To change for a real project: recordings cut into pieces, mel spectrograms, wider networks with weight normalization,
 AdamW with a learning rate of 2e-4 that decays, every_n_turns=16, and a gamma that suits the length of a piece.
 """
-
-from collections.abc import Iterable
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -28,7 +23,7 @@ from torch.utils.data import DataLoader
 from lightning_gan.callbacks import EMA, R1
 from lightning_gan.foreign import scores
 
-LENGTH, HOP, N_FFT = 2048, 64, 256
+LENGTH, HOP, N_FFT = 1024, 64, 256
 
 
 def callbacks() -> tuple[R1, EMA]:
@@ -47,9 +42,8 @@ def waves(count: int = 256, seed: int = 0) -> Tensor:
 def spectrum(y: Tensor, n_fft: int, hop: int) -> Tensor:
     """The real and the imaginary part of the spectrum, `batch 2 frequencies frames`."""
     window = torch.hann_window(n_fft, dtype=y.dtype, device=y.device)
-    return torch.view_as_real(torch.stft(y.flatten(1), n_fft, hop, window=window, return_complex=True)).permute(
-        0, 3, 1, 2
-    )
+    spectra = torch.stft(y.flatten(1), n_fft, hop, window=window, return_complex=True)
+    return torch.view_as_real(spectra).permute(0, 3, 1, 2)
 
 
 def log_spectrogram(y: Tensor) -> Tensor:
@@ -93,15 +87,14 @@ class SubCritic(nn.Module):
         return self.conv_post(features[-1]).flatten(1), features[1:]
 
 
-class Critics(nn.Module):
-    def __init__(self, critics: Iterable[SubCritic]) -> None:
-        super().__init__()
-        self.critics = nn.ModuleList(critics)
+class Critics(nn.ModuleList):
+    """A bank of sub-critics."""
 
-    def forward(self, y: Tensor, y_hat: Tensor) -> tuple[list[Any], list[Any], list[Any], list[Any]]:
-        y_d_rs, fmap_rs = zip(*[critic(y) for critic in self.critics], strict=True)
-        y_d_gs, fmap_gs = zip(*[critic(y_hat) for critic in self.critics], strict=True)
-        return list(y_d_rs), list(y_d_gs), list(fmap_rs), list(fmap_gs)
+    def forward(self, y: Tensor, y_hat: Tensor) -> tuple[list[Tensor], ...]:
+        real, fake = ([critic(wave) for critic in self] for wave in (y, y_hat))
+        y_d_rs, y_d_gs = ([score for score, _ in answers] for answers in (real, fake))
+        fmap_rs, fmap_gs = ([feature for _, own in answers for feature in own] for answers in (real, fake))
+        return y_d_rs, y_d_gs, fmap_rs, fmap_gs
 
 
 class Vocoder(LightningModule):
@@ -109,8 +102,8 @@ class Vocoder(LightningModule):
         super().__init__()
         self.automatic_optimization = False
         self.generator = Generator()
-        self.mpd = Critics(SubCritic(period=period) for period in (2, 3, 5))
-        self.mrd = Critics(SubCritic(n_fft=n_fft) for n_fft in (64, 256))
+        self.mpd = Critics([SubCritic(period=period) for period in (2, 3, 5)])
+        self.mrd = Critics([SubCritic(n_fft=n_fft) for n_fft in (64, 256)])
 
     def discriminator_loss(self, y: Tensor, y_hat: Tensor) -> Tensor:
         loss = torch.zeros((), device=self.device)
@@ -133,8 +126,7 @@ class Vocoder(LightningModule):
         for critic in (self.mpd, self.mrd):
             _, y_d_gs, fmap_rs, fmap_gs = critic(y, y_hat)
             loss = loss + sum(((1 - g) ** 2).mean() for g in y_d_gs)
-            for features_r, features_g in zip(fmap_rs, fmap_gs, strict=True):
-                loss = loss + 2 * sum(F.l1_loss(g, r.detach()) for r, g in zip(features_r, features_g, strict=True))
+            loss = loss + 2 * sum(F.l1_loss(g, r.detach()) for r, g in zip(fmap_rs, fmap_gs, strict=True))
         self.manual_backward(loss)
         opt_g.step()
 
@@ -143,15 +135,10 @@ class Vocoder(LightningModule):
         return [AdamW(nn.ModuleList(networks).parameters(), 1e-3, (0.8, 0.99)) for networks in players]
 
 
-def main(batches: int = 80) -> None:
+def main(batches: int = 120) -> None:
     torch.manual_seed(0)
     model, added = Vocoder(), callbacks()
-    quiet = {
-        "logger": False,
-        "enable_checkpointing": False,
-        "enable_progress_bar": False,
-        "enable_model_summary": False,
-    }
+    quiet = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False)
     trainer = Trainer(max_steps=2 * batches, callbacks=[*added], accelerator="cpu", **quiet)
     trainer.fit(model, DataLoader(waves(), 8, shuffle=True))
     wanted = log_spectrogram(waves(32, seed=1))

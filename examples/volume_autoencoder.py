@@ -61,12 +61,8 @@ class AutoencoderKL(nn.Module):
             nn.Conv3d(width, 2 * latent_channels, 1),
         )
         self.decoder = nn.Sequential(
-            *(
-                nn.Conv3d(latent_channels, width, 3, 1, 1),
-                nn.SiLU(),
-                nn.ConvTranspose3d(width, width, 4, 2, 1),
-                nn.SiLU(),
-            ),
+            *(nn.Conv3d(latent_channels, width, 3, 1, 1), nn.SiLU()),
+            *(nn.ConvTranspose3d(width, width, 4, 2, 1), nn.SiLU()),
             *(nn.ConvTranspose3d(width, width, 4, 2, 1), nn.SiLU(), nn.Conv3d(width, 1, 3, 1, 1)),
         )
 
@@ -82,19 +78,15 @@ class AutoencoderKL(nn.Module):
 class PatchDiscriminator(nn.Module):
     def __init__(self, width: int = 16) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(
-            [
-                nn.Sequential(nn.Conv3d(1, width, 4, 2, 1), nn.LeakyReLU(0.2)),
-                nn.Sequential(nn.Conv3d(width, 2 * width, 4, 2, 1), nn.InstanceNorm3d(2 * width), nn.LeakyReLU(0.2)),
-                nn.Conv3d(2 * width, 1, 3, 1, 1),
-            ]
-        )
+        middle = nn.Conv3d(width, 2 * width, 4, 2, 1, bias=False), nn.InstanceNorm3d(2 * width), nn.LeakyReLU(0.2)
+        self.initial = nn.Sequential(nn.Conv3d(1, width, 4, 2, 1), nn.LeakyReLU(0.2))
+        self.middle = nn.Sequential(*middle)
+        self.final = nn.Conv3d(2 * width, 1, 3, 1, 1)
 
     def forward(self, volumes: Tensor) -> list[Tensor]:
-        outputs = [volumes]
-        for layer in self.layers:
-            outputs.append(layer(outputs[-1]))
-        return outputs[1:]
+        first = self.initial(volumes)
+        second = self.middle(first)
+        return [first, second, self.final(second)]
 
 
 class VolumeAutoencoder(LightningModule):
@@ -134,15 +126,10 @@ class VolumeAutoencoder(LightningModule):
         return [Adam(self.autoencoder.parameters(), lr=2e-3), Adam(self.discriminator.parameters(), lr=1e-3)]
 
 
-def main(epochs: int = 6) -> None:
+def main(epochs: int = 10) -> None:
     torch.manual_seed(0)
     model, added = VolumeAutoencoder(), callbacks()
-    quiet = {
-        "logger": False,
-        "enable_checkpointing": False,
-        "enable_progress_bar": False,
-        "enable_model_summary": False,
-    }
+    quiet = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False)
     trainer = Trainer(max_epochs=epochs, callbacks=[*added], accelerator="cpu", **quiet)
     trainer.fit(model, DataLoader(Phantoms(), 4, shuffle=True))
     held_out = Phantoms(16, seed=1).volumes

@@ -43,7 +43,7 @@ class Discs(Dataset[dict[str, Tensor]]):
         place = torch.rand(count, 2, 1, 1, generator=random) - 0.5
         radius = 0.2 + 0.4 * torch.rand(count, 1, 1, generator=random)
         inside = ((x - place[:, 0]) ** 2 + (y - place[:, 1]) ** 2 < radius**2)[..., None]
-        disc, ground = torch.rand(2, count, 1, 1, 3, generator=random) * 2 - 1
+        disc, ground = 1.6 * torch.randint(2, (2, count, 1, 1, 3), generator=random) - 0.8
         self.images = torch.where(inside, disc, ground)
 
     def __len__(self) -> int:
@@ -77,8 +77,7 @@ class Decoder(nn.Module):
         h = F.silu(self.conv_in(z_q))
         for up in self.up:
             h = F.silu(up(h))
-        images: Tensor = self.conv_out(h)
-        return images
+        return self.conv_out(h)
 
 
 class VQGAN(LightningModule):
@@ -128,19 +127,14 @@ class VQGAN(LightningModule):
         opt_disc.step()
 
     def configure_optimizers(self) -> list[Optimizer]:
-        autoencoder = [*self.encoder.parameters(), *self.quantize.parameters(), *self.decoder.parameters()]
-        return [Adam(autoencoder, lr=1e-3, betas=(0.5, 0.9)), Adam(self.discriminator.parameters(), 1e-3, (0.5, 0.9))]
+        autoencoder = nn.ModuleList([self.encoder, self.quantize, self.decoder])
+        return [Adam(network.parameters(), lr=3e-3, betas=(0.5, 0.9)) for network in (autoencoder, self.discriminator)]
 
 
 def main(batches: int = 200) -> None:
     torch.manual_seed(0)
     model, added = VQGAN(), callbacks()
-    quiet = {
-        "logger": False,
-        "enable_checkpointing": False,
-        "enable_progress_bar": False,
-        "enable_model_summary": False,
-    }
+    quiet = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False)
     trainer = Trainer(max_steps=2 * batches, callbacks=[*added], accelerator="cpu", **quiet)
     trainer.fit(model, DataLoader(Discs(), 16, shuffle=True))
     held_out = Discs(64, seed=1).images.permute(0, 3, 1, 2)

@@ -160,7 +160,7 @@ def test_averaged_weights_are_those_of_the_formula(name: str) -> None:
 
 
 def test_the_vocoder_may_name_its_sub_critics_instead() -> None:
-    paths = [f"mpd.critics.{n}" for n in range(3)] + [f"mrd.critics.{n}" for n in range(2)]
+    paths = [f"mpd.{n}" for n in range(3)] + [f"mrd.{n}" for n in range(2)]
     r1 = ours.R1(gamma=0.1, every_n_turns=2, discriminator=paths, scores=scores.first)
     by_callback = trained("vocoder", lambda callbacks: [r1])
     assert error(by_callback, trained("vocoder", lambda _: [], by_hand=[EveryNth(2, of_each_sub_critic)])) < 1e-9

@@ -85,7 +85,7 @@ def of_both_banks(module: Any, y: Tensor, y_hat: Tensor) -> Tensor:
 
 
 def of_each_sub_critic(module: Any, y: Tensor, y_hat: Tensor) -> Tensor:
-    critics = [*module.mpd.critics, *module.mrd.critics]
+    critics = [*module.mpd, *module.mrd]
     return 0.05 * torch.stack([slope(lambda wave, critic=critic: critic(wave)[0], y) for critic in critics]).sum()
 
 
@@ -167,7 +167,6 @@ EXAMPLES: dict[str, Example] = {
         batches=2,
         epochs=3,
         constants={"WARM_UP_EPOCHS": 1},
-        shortest=1,
     ),
     "diffusion_distillation": Example(
         kind="Distillation",
@@ -178,7 +177,7 @@ EXAMPLES: dict[str, Example] = {
         ],
         method="critic_loss",
         averaged=("student",),
-        half_life_images=2000.0,
+        half_life_images=500.0,
     ),
     "super_resolution": Example(
         kind="SuperResolution",
