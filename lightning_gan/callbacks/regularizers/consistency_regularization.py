@@ -9,7 +9,7 @@ from torch import Tensor
 from lightning_gan.foreign.penalty import Penalty
 from lightning_gan.loop.turn import Player, Turn
 from lightning_gan.penalties.augmented_difference import mean_squared_difference, randomly_flipped_and_shifted
-from lightning_gan.tensors.shapes import Latents, Scalar
+from lightning_gan.tensors.shapes import Scalar
 
 
 @dataclass(kw_only=True, eq=False)
@@ -155,7 +155,7 @@ def _real_inconsistency(turn: Turn, *, largest_shift: int) -> Scalar:
     return mean_squared_difference(turn.real_logits, turn.score_reals(moved))
 
 
-def _stepped(latents: Latents, *, noise: float) -> Tensor:
+def _stepped(latents: Tensor, *, noise: float) -> Tensor:
     return latents + noise * torch.randn_like(latents)
 
 
