@@ -6,6 +6,7 @@ each function on real objects and fails when a release removes a name; `pyprojec
 these packages. `tests/test_private_names.py` checks that no other file of the package uses a private name.
 """
 
+import ast
 from collections.abc import Callable, Sequence
 from typing import Any, ParamSpec, TypeVar
 
@@ -168,6 +169,25 @@ def state_key_of(callback: Callback, **settings: object) -> str:
         "Callback{'network': 'generator'}"
     """
     return callback._generate_state_key(**settings)
+
+
+def settings_of_state_key(state_key: str) -> dict[str, Any]:
+    """The settings in a key that `state_key_of` has made; an empty dictionary for a key in another format.
+
+    Lightning has no function for this direction. Checkpoints contain the keys, and not the settings alone.
+
+    Example:
+        >>> settings_of_state_key("Callback{'network': 'generator'}")
+        {'network': 'generator'}
+        >>> settings_of_state_key("Callback")
+        {}
+    """
+    _, brace, inside = state_key.partition("{")
+    try:
+        settings = ast.literal_eval(brace + inside)
+    except (SyntaxError, ValueError):
+        return {}
+    return settings if isinstance(settings, dict) else {}
 
 
 def save_as_checkpoint_of(callback: ModelCheckpoint, trainer: Trainer, path: str) -> None:

@@ -13,9 +13,9 @@ from torch import nn
 
 from lightning_gan.foreign.added_penalty import AddedPenalties, JoinedPenalties, PenaltySteps
 from lightning_gan.foreign.average import Average, ForeignAverage, OwnAverage, Shadow
+from lightning_gan.foreign.batch_tensors import samples_in
 from lightning_gan.foreign.host_growing import ForeignGrowing, Growing, OwnGrowing
 from lightning_gan.foreign.host_sampling import ForeignSampling, OwnSampling, SampledNetwork, Sampling
-from lightning_gan.foreign.observer import tensors_of
 from lightning_gan.foreign.transformed_network import PlacedTransform, TransformBeforeNetwork, TransformInLoop
 from lightning_gan.loop.averaging import AveragesGenerator
 from lightning_gan.loop.gan import GAN
@@ -85,6 +85,11 @@ class Host(ABC):
 
     @property
     @abstractmethod
+    def counts_images(self) -> bool:
+        """Whether the module counts the images seen itself."""
+
+    @property
+    @abstractmethod
     def clock_unit(self) -> str:
         """Name of one thousand training samples in figures and log lines, such as "kimg"."""
 
@@ -132,6 +137,11 @@ class Host(ABC):
         """
 
     # ------------------------------------------------------------------ averaged weights
+
+    @property
+    @abstractmethod
+    def keeps_average(self) -> bool:
+        """Whether the average of the generator's weights is a network of the module itself, and in its state dict."""
 
     @abstractmethod
     def average(self, shadow: Shadow, *, path: str, setting: str) -> Average:
@@ -222,6 +232,10 @@ class OwnHost(Host):
             raise ValueError(f"{asker}: {type(self._gan).__name__} makes no images; leave this callback out")
 
     @property
+    def counts_images(self) -> bool:
+        return True
+
+    @property
     def clock_unit(self) -> str:
         return self._gan.clock_unit
 
@@ -242,6 +256,10 @@ class OwnHost(Host):
 
     def logged_axis(self, *, images_seen: int) -> dict[str, float]:
         return {"step": images_seen / 1000}  # Lightning uses a metric of this name as the position on the axis
+
+    @property
+    def keeps_average(self) -> bool:
+        return True
 
     def average(self, shadow: Shadow, *, path: str, setting: str) -> Average:
         return OwnAverage(self._gan)
@@ -286,6 +304,10 @@ class ForeignHost(Host):
         """Do nothing, because the module is assumed to make images."""
 
     @property
+    def counts_images(self) -> bool:
+        return False
+
+    @property
     def clock_unit(self) -> str:
         return "kimg"
 
@@ -293,8 +315,8 @@ class ForeignHost(Host):
         return counted
 
     def images_after(self, batch: Any, *, before: int, ranks: int) -> int | None:
-        first = next(tensors_of(batch), None)
-        return None if first is None else before + first.shape[0] * ranks
+        samples = samples_in(batch)
+        return None if samples is None else before + samples * ranks
 
     def save_clock(self, images_seen: int, checkpoint: dict[str, Any]) -> None:
         # The largest number is saved, because a callback that saves inside of a hook may have counted a batch that the
@@ -310,6 +332,10 @@ class ForeignHost(Host):
 
     def logged_axis(self, *, images_seen: int) -> dict[str, float]:
         return {}
+
+    @property
+    def keeps_average(self) -> bool:
+        return False
 
     def average(self, shadow: Shadow, *, path: str, setting: str) -> Average:
         return ForeignAverage(self._module, path, shadow, setting=setting)

@@ -150,7 +150,7 @@ class ForeignSampling(Sampling):
         with ExitStack() as stack:
             stack.enter_context(evaluation_mode(network))
             for callback in trainer.callbacks if ema else []:  # type: ignore[attr-defined]
-                if isinstance(callback, AveragesGenerator) and callback.generator == generator:
+                if isinstance(callback, AveragesGenerator) and callback.averages(generator):
                     stack.enter_context(callback.applied(self.module))
             parts = [
                 network(latents[few], labels[few]) if self.number_of_classes else network(latents[few])
