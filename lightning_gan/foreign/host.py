@@ -5,7 +5,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import Any, final
 
 from lightning.pytorch import LightningModule, Trainer
@@ -15,9 +15,16 @@ from lightning_gan.foreign.added_penalty import AddedPenalties, JoinedPenalties,
 from lightning_gan.foreign.average import Average, ForeignAverage, OwnAverage, Shadow
 from lightning_gan.foreign.batch_tensors import samples_in
 from lightning_gan.foreign.host_growing import ForeignGrowing, Growing, OwnGrowing
-from lightning_gan.foreign.host_sampling import ForeignSampling, OwnSampling, SampledNetwork, Sampling
+from lightning_gan.foreign.host_sampling import (
+    ForeignSampling,
+    OwnSampling,
+    SampledNetwork,
+    Sampling,
+    averages_applied,
+    averaging_of,
+)
+from lightning_gan.foreign.real_images import ForeignReals, OwnReals, RealImages, RealSettings
 from lightning_gan.foreign.transformed_network import PlacedTransform, TransformBeforeNetwork, TransformInLoop
-from lightning_gan.loop.averaging import AveragesGenerator
 from lightning_gan.loop.gan import GAN
 from lightning_gan.loop.networks import network_of
 from lightning_gan.loop.transforms import ImageTransform
@@ -166,9 +173,7 @@ class Host(ABC):
     @contextmanager
     def averaged_weights(self, trainer: Trainer) -> Iterator[None]:
         """Context manager inside of which networks have averaged weights, if callbacks of the trainer average them."""
-        with ExitStack() as stack:
-            for callback in _averaging(trainer):
-                stack.enter_context(callback.applied(self.module))
+        with averages_applied(averaging_of(trainer), self.module):
             yield
 
     # ------------------------------------------------------------------ sampling, growing, transforms, penalties
@@ -180,6 +185,14 @@ class Host(ABC):
         Args:
             asker: name of the callback, for error messages.
             settings: generator, latents and classes of a module that is not a `GAN`.
+        """
+
+    @abstractmethod
+    def real_images(self, settings: RealSettings) -> RealImages:
+        """The object that takes the real images out of the module's batches.
+
+        Args:
+            settings: what the user states about the real images.
         """
 
     @abstractmethod
@@ -270,6 +283,9 @@ class OwnHost(Host):
     def sampling(self, asker: str, settings: SampledNetwork) -> Sampling:
         return OwnSampling(self._gan)
 
+    def real_images(self, settings: RealSettings) -> RealImages:
+        return OwnReals(settings)
+
     def growing(self, paths: tuple[str, ...]) -> Growing:
         return OwnGrowing(self._gan)
 
@@ -341,10 +357,13 @@ class ForeignHost(Host):
         return ForeignAverage(self._module, path, shadow, setting=setting)
 
     def uses_average(self, trainer: Trainer, *, ema: bool) -> bool:
-        return bool(_averaging(trainer))
+        return bool(averaging_of(trainer))
 
     def sampling(self, asker: str, settings: SampledNetwork) -> Sampling:
         return ForeignSampling(self._module, settings, asker=asker)
+
+    def real_images(self, settings: RealSettings) -> RealImages:
+        return ForeignReals(settings)
 
     def growing(self, paths: tuple[str, ...]) -> Growing:
         return ForeignGrowing(self._module, paths)
@@ -367,7 +386,3 @@ def host_of(pl_module: LightningModule) -> Host:
         pl_module: module that the callbacks work in.
     """
     return OwnHost(pl_module) if isinstance(pl_module, GAN) else ForeignHost(pl_module)
-
-
-def _averaging(trainer: Trainer) -> list[AveragesGenerator]:
-    return [callback for callback in trainer.callbacks if isinstance(callback, AveragesGenerator)]  # type: ignore[attr-defined]

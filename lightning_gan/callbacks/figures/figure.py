@@ -27,7 +27,7 @@ class Figure(ImageClock, ABC):
         ValueError: if the interval is less than one image.
     """
 
-    folder: ClassVar[str]
+    folder: str
     """Name of the directory of the pictures, in the trainer's `default_root_dir`."""
 
     draws_stage_ends: ClassVar[bool] = False

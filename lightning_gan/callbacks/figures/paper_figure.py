@@ -3,7 +3,6 @@
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
@@ -69,7 +68,7 @@ class PaperFigure(EvaluationLoops, Figure):
         ValueError: for settings out of range, and before training for a module that is no `GAN`.
     """
 
-    folder: ClassVar[str] = "figures"
+    folder: str = "figures"
 
     def __init__(self, *, name: str, every_kimg: float | None, seed: int, ema: bool, directory: str | None) -> None:
         super().__init__(every_kimg=every_kimg, directory=directory)
