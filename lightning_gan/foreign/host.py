@@ -4,12 +4,12 @@
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, final
 
 from lightning.pytorch import LightningModule, Trainer
-from torch import nn
+from torch import Tensor, nn
 
 from lightning_gan.foreign.added_penalty import AddedPenalties, JoinedPenalties, PenaltySteps
 from lightning_gan.foreign.average import Average, ForeignAverage, OwnAverage, Shadow
@@ -196,11 +196,13 @@ class Host(ABC):
         """
 
     @abstractmethod
-    def growing(self, paths: tuple[str, ...]) -> Growing:
+    def growing(self, paths: tuple[str, ...], *, real: Callable[[Any], Tensor] | None = None) -> Growing:
         """The object that sets the resolution of the module's networks.
 
         Args:
             paths: attribute paths of the networks in a module that is not a `GAN`.
+            real: function that takes the real images out of the batches of a module that is not a `GAN`; None takes the
+                only tensor with four dimensions.
         """
 
     @abstractmethod
@@ -286,7 +288,7 @@ class OwnHost(Host):
     def real_images(self, settings: RealSettings) -> RealImages:
         return OwnReals(settings)
 
-    def growing(self, paths: tuple[str, ...]) -> Growing:
+    def growing(self, paths: tuple[str, ...], *, real: Callable[[Any], Tensor] | None = None) -> Growing:
         return OwnGrowing(self._gan)
 
     def place_transform(self, transform: ImageTransform, *, path: str, asker: str) -> PlacedTransform:
@@ -365,8 +367,8 @@ class ForeignHost(Host):
     def real_images(self, settings: RealSettings) -> RealImages:
         return ForeignReals(settings)
 
-    def growing(self, paths: tuple[str, ...]) -> Growing:
-        return ForeignGrowing(self._module, paths)
+    def growing(self, paths: tuple[str, ...], *, real: Callable[[Any], Tensor] | None = None) -> Growing:
+        return ForeignGrowing(self._module, paths, real)
 
     def place_transform(self, transform: ImageTransform, *, path: str, asker: str) -> PlacedTransform:
         return TransformBeforeNetwork(self.network(path, setting=asker), transform, asker=asker)

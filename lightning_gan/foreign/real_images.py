@@ -202,13 +202,12 @@ class ForeignReals(RealImages):
             lowest, highest = self._limits
             first, last = (lowest + (value + 1) / 2 * (highest - lowest) for value in (smallest, largest))
             raise ValueError(
-                f"{self.settings.asker}: the real images have values from {first:.3g} to {last:.3g}, which does not look "
-                f"like value_range=[{lowest:g}, {highest:g}]; give {self._remedy(first, last)}"
+                f"{self.settings.asker}: the real images have values from {first:.3g} to {last:.3g}, which does not "
+                f"look like value_range=[{lowest:g}, {highest:g}]; give {self._remedy(first, last)}"
             )
 
     def _remedy(self, smallest: float, largest: float) -> str:
         for lowest, highest in ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0)):
-            slack = TOLERANCE * (highest - lowest)
-            if lowest - slack <= smallest and largest <= highest + slack:
+            if lowest - TOLERANCE <= smallest and largest <= highest + TOLERANCE:
                 return f"value_range=[{lowest:g}, {highest:g}] if this is their range, or another value_range"
         return "value_range=[lowest, highest] of your images, or real=, a function of the batch that returns them in it"
