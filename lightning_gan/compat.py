@@ -251,7 +251,7 @@ def split_hyperparameters(saved: dict[str, Any]) -> tuple[str | None, dict[str, 
 # ---------------------------------------------------------------------- the package pytorch_lightning
 
 
-def with_mirror(kind: type) -> tuple[type, ...]:
+def with_mirror(kind: type[Result]) -> tuple[type[Result], ...]:
     """A class of `lightning.pytorch`, and that of the same name in `pytorch_lightning` if this package is imported.
 
     The package `lightning` brings along the package `pytorch_lightning` with the same files. Its classes are other
@@ -282,12 +282,14 @@ def join_mirror(callback: Callback, kind: type[Callback]) -> None:
         callback: callback that is changed.
         kind: class of `lightning.pytorch` that the callback derives from.
     """
-    for mirror in with_mirror(kind)[1:]:
-        callback.__class__ = _joined(type(callback), mirror)
+    own: type = type(callback)
+    mirrors: tuple[type, ...] = with_mirror(kind)[1:]
+    for mirror in mirrors:
+        callback.__class__ = _joined(own, mirror)
 
 
 @cache
-def _joined(own: type[Callback], mirror: type) -> type[Callback]:
+def _joined(own: type, mirror: type) -> type:
     """A class of both, with the name of `own`, under which checkpoints contain its state."""
 
     def reduce(self: Callback, protocol: object) -> tuple[Any, ...]:  # because pickle finds `own` under this name
@@ -297,10 +299,9 @@ def _joined(own: type[Callback], mirror: type) -> type[Callback]:
     return type(own.__name__, (own, mirror), {**names, "__reduce_ex__": reduce})
 
 
-def _made_joined(own: type[Callback], mirror: type) -> Callback:
+def _made_joined(own: type, mirror: type) -> object:
     """An instance of the class of both, without attributes."""
-    joined = _joined(own, mirror)
-    return joined.__new__(joined)
+    return object.__new__(_joined(own, mirror))
 
 
 # ---------------------------------------------------------------------- the command line

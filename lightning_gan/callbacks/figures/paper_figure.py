@@ -92,7 +92,9 @@ class PaperFigure(EvaluationLoops, Figure):
             ValueError: if it is no `GAN`, so that it is not known how to sample it.
         """
         return host_of(pl_module).gan(
-            type(self).__name__, problem="how to sample it is not known", remedy="leave this figure out"
+            type(self).__name__,
+            problem="how to sample it is not known",
+            remedy="leave this figure out, or draw with SampleGrid(sampler=...)",
         )
 
     def draw(self, trainer: Trainer, pl_module: LightningModule) -> None:
