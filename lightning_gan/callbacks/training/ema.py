@@ -17,6 +17,7 @@ from lightning_gan.compat import is_torch_batch_norm, lerp_all, state_key_of
 from lightning_gan.foreign.average import Average, Shadow, copy_tensors, loaded_shadow, saved_shadow
 from lightning_gan.foreign.clock import ImageClock
 from lightning_gan.foreign.host import host_of
+from lightning_gan.foreign.host_sampling import averaging_of
 from lightning_gan.layers.batch_norm import BatchNorm
 from lightning_gan.loop.averaging import AveragesGenerator, overlap
 
@@ -93,7 +94,8 @@ class EMA(AveragesGenerator, ImageClock):
 
     Raises:
         ValueError: for settings out of range, for a path that is given twice or is a part of another, and before
-            training for a module without such networks and for several paths in a `GAN`.
+            training for a module without such networks, for several paths in a `GAN`, and for two callbacks that
+            average the same weights.
     """
 
     def __init__(
@@ -140,7 +142,7 @@ class EMA(AveragesGenerator, ImageClock):
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         super().on_fit_start(trainer, pl_module)
-        self._check(pl_module)
+        self._check(trainer, pl_module)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         super().on_train_start(trainer, pl_module)
@@ -159,8 +161,15 @@ class EMA(AveragesGenerator, ImageClock):
         host = host_of(pl_module)
         return [host.average(shadow, path=path, setting="EMA(generator=...)") for path, shadow in self._shadows.items()]
 
-    def _check(self, pl_module: LightningModule) -> None:
-        if host_of(pl_module).keeps_average and not isinstance(self.generator, str):
+    def _check(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        in_gan = host_of(pl_module).keeps_average
+        for other in averaging_of(trainer):
+            if other is not self and (in_gan or any(map(other.averages, self.paths))):
+                raise ValueError(
+                    f"EMA: generator={self.generator!r} and generator={other.generator!r} of two callbacks average the "
+                    "same weights; leave one of the callbacks out, or give them networks that do not overlap"
+                )
+        if in_gan and not isinstance(self.generator, str):
             raise ValueError(
                 f"EMA: generator={self.generator} is only for modules that are no lightning_gan.GAN; "
                 f"{type(pl_module).__name__} averages its own generator, so leave generator out"
@@ -184,15 +193,18 @@ class EMA(AveragesGenerator, ImageClock):
 
         A `GAN` keeps the average in a network of its own.
         """
-        put_in = [average for average in self._averages(pl_module) if average.put_in()]
+        put_in: list[Average] = []
         try:
+            for average in self._averages(pl_module):
+                if average.put_in():
+                    put_in.append(average)
             yield
         finally:
             for average in reversed(put_in):
                 average.take_out()
 
-    def _put_in(self, pl_module: LightningModule) -> None:
-        self._check(pl_module)
+    def _put_in(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._check(trainer, pl_module)
         for average in self._averages(pl_module):
             average.put_in()
 
@@ -202,19 +214,19 @@ class EMA(AveragesGenerator, ImageClock):
             average.take_out()
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._put_in(pl_module)
+        self._put_in(trainer, pl_module)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._take_out(pl_module)
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._put_in(pl_module)
+        self._put_in(trainer, pl_module)
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._take_out(pl_module)
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._put_in(pl_module)
+        self._put_in(trainer, pl_module)
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._take_out(pl_module)
