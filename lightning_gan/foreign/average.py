@@ -14,6 +14,7 @@ from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
+from lightning_gan.loop.averaging import AveragesGenerator
 from lightning_gan.loop.gan import GAN
 from lightning_gan.loop.networks import network_of
 
@@ -30,6 +31,27 @@ class Shadow:
 
     tensors: dict[str, Tensor] = field(default_factory=dict)
     set_aside: list[Tensor] = field(default_factory=list)
+
+
+def overlap(first: str, second: str) -> bool:
+    """Whether two attribute paths name the same network, or one of them names a part of the other.
+
+    Example:
+        >>> overlap("net", "net.decoder"), overlap("net.decoder", "net.decoder2")
+        (True, False)
+    """
+    return f"{first}.".startswith(f"{second}.") or f"{second}.".startswith(f"{first}.")
+
+
+def averaged_paths(callback: AveragesGenerator) -> list[str]:
+    """The attribute paths of all networks whose weights a callback averages: its `generator` is a path or a list."""
+    generator: str | list[str] = callback.generator
+    return [generator] if isinstance(generator, str) else list(generator)
+
+
+def averages(callback: AveragesGenerator, path: str) -> bool:
+    """Whether a callback averages weights of the network at a path, of a part of it, or of a whole around it."""
+    return any(overlap(path, own) for own in averaged_paths(callback))
 
 
 @torch.no_grad()

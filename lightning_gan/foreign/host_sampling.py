@@ -9,6 +9,7 @@ from typing import final
 import torch
 from lightning.pytorch import LightningModule, Trainer
 
+from lightning_gan.foreign.average import averages
 from lightning_gan.foreign.sampler import Sampler, sampled_images
 from lightning_gan.loop.averaging import AveragesGenerator
 from lightning_gan.loop.gan import GAN
@@ -164,7 +165,7 @@ class ForeignSampling(Sampling):
         latents = torch.randn(count, *shape, generator=random).to(self.module.device)
         labels = torch.arange(count, device=self.module.device) % max(self.number_of_classes, 1)
         network = network_of(self.module, generator, setting=f"{self.asker}(generator=...)")
-        averaging = [callback for callback in averaging_of(trainer) if ema and callback.averages(generator)]
+        averaging = [callback for callback in averaging_of(trainer) if ema and averages(callback, generator)]
         with evaluation_mode(network), averages_applied(averaging, self.module):
             parts = [
                 network(latents[few], labels[few]) if self.number_of_classes else network(latents[few])

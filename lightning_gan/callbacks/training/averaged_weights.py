@@ -9,9 +9,8 @@ from lightning.pytorch import LightningModule
 from torch import Tensor
 
 from lightning_gan.compat import settings_of_state_key
-from lightning_gan.foreign.average import copy_tensors, loaded_shadow, tensors_of_network
+from lightning_gan.foreign.average import copy_tensors, loaded_shadow, overlap, tensors_of_network
 from lightning_gan.foreign.host import host_of
-from lightning_gan.loop.averaging import overlap
 
 
 def load_averaged_weights(

@@ -14,12 +14,21 @@ from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor, nn
 
 from lightning_gan.compat import is_torch_batch_norm, lerp_all, state_key_of
-from lightning_gan.foreign.average import Average, Shadow, copy_tensors, loaded_shadow, saved_shadow
+from lightning_gan.foreign.average import (
+    Average,
+    Shadow,
+    averaged_paths,
+    averages,
+    copy_tensors,
+    loaded_shadow,
+    overlap,
+    saved_shadow,
+)
 from lightning_gan.foreign.clock import ImageClock
 from lightning_gan.foreign.host import host_of
 from lightning_gan.foreign.host_sampling import averaging_of
 from lightning_gan.layers.batch_norm import BatchNorm
-from lightning_gan.loop.averaging import AveragesGenerator, overlap
+from lightning_gan.loop.averaging import AveragesGenerator
 
 
 def ema_decay(batch_images: int, *, half_life_images: float) -> float:
@@ -98,6 +107,8 @@ class EMA(AveragesGenerator, ImageClock):
             average the same weights.
     """
 
+    generator: str | list[str]  # type: ignore[assignment]  # the base class, which the loop knows, has one path
+
     def __init__(
         self,
         *,
@@ -164,7 +175,7 @@ class EMA(AveragesGenerator, ImageClock):
     def _check(self, trainer: Trainer, pl_module: LightningModule) -> None:
         in_gan = host_of(pl_module).keeps_average
         for other in averaging_of(trainer):
-            if other is not self and (in_gan or any(map(other.averages, self.paths))):
+            if other is not self and (in_gan or any(averages(other, path) for path in averaged_paths(self))):
                 raise ValueError(
                     f"EMA: generator={self.generator!r} and generator={other.generator!r} of two callbacks average the "
                     "same weights; leave one of the callbacks out, or give them networks that do not overlap"

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from lightning_gan.callbacks import EMA, SampleGrid, load_averaged_weights
+from lightning_gan.foreign.average import averages
 from tests.callbacks.training.growing_toys import ForeignGAN, assert_same_state, fit, growing_gan
 from tests.toys import equal, toy_trainer, weights_of
 
@@ -124,8 +125,8 @@ def test_the_state_of_a_single_path_is_what_it_was() -> None:
 
 @pytest.mark.parametrize("path", ["nets", "nets.decoder", "encoder"])
 def test_a_part_a_whole_and_one_of_several_networks_are_averaged_where_they_are_sampled(path: str) -> None:
-    assert ema(PATHS).averages(path)
-    assert not ema(PATHS).averages("nets.decode") and not ema("nets.decoder").averages("nets.decoder2")
+    assert averages(ema(PATHS), path)
+    assert not averages(ema(PATHS), "nets.decode") and not averages(ema("nets.decoder"), "nets.decoder2")
 
 
 def test_a_grid_of_one_of_several_averaged_networks_shows_its_average(tmp_path: Path) -> None:
