@@ -37,6 +37,7 @@ from lightning_gan.callbacks.regularizers.quadratic_potential import QuadraticPo
 from lightning_gan.callbacks.regularizers.roth import Roth, RothFGAN
 from lightning_gan.callbacks.regularizers.spectral_norm import SpectralNorm
 from lightning_gan.callbacks.regularizers.weight_clipping import WeightClipping
+from lightning_gan.callbacks.training.averaged_weights import load_averaged_weights
 from lightning_gan.callbacks.training.checkpoint import KimgCheckpoint
 from lightning_gan.callbacks.training.ema import EMA
 from lightning_gan.callbacks.training.learning_rate import LearningRate
@@ -45,7 +46,7 @@ from lightning_gan.callbacks.training.progressive_growing import ProgressiveGrow
 from lightning_gan.callbacks.training.standing_statistics import StandingStatistics
 from lightning_gan.callbacks.training.stopping import StopAtKimg
 from lightning_gan.callbacks.training.top_k_schedule import TopKSchedule
-from lightning_gan.foreign.clock import ImageClock
+from lightning_gan.foreign.clock import ImageClock, SampleCount
 from lightning_gan.foreign.penalty import Penalty
 
 __all__ = [
@@ -87,6 +88,7 @@ __all__ = [
     "ReconstructionGrid",
     "Roth",
     "RothFGAN",
+    "SampleCount",
     "SampleGrid",
     "SampleSheets",
     "SingularValues",
@@ -103,4 +105,5 @@ __all__ = [
     "ZCRDiscriminator",
     "ZCRGenerator",
     "ZeroCenteredGradientPenalty",
+    "load_averaged_weights",
 ]

@@ -177,7 +177,7 @@ class ObservedTurn(Turn):
         scores = output if self.watched.scores is None else self.watched.scores(output)
         if isinstance(scores, Tensor) and scores.dim():
             return full_precision(scores)
-        returned = f"{self.watched.critic!r} returns {structure_text(output)}"
+        returned = f"{self.watched.critic!r} returns a {structure_text(output)}"
         if self.watched.scores is None:
             raise ValueError(
                 f"{returned} and not one score or map of scores for each sample; say which part are the scores, for "

@@ -305,7 +305,7 @@ class CriticInputs:
             calls.append(f"{number}: ({', '.join(inputs)})")
         times = {1: "once", 2: "twice"}.get(len(calls), f"{len(calls)} times")
         batch = structure_text(self._record.batch)
-        return f"{self.critic!r} was called {times}, with {', '.join(calls)}; the batch has {batch}"
+        return f"{self.critic!r} was called {times}, with {', '.join(calls)}; the batch is a {batch}"
 
     @property
     def _say_which(self) -> str:

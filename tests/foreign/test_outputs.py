@@ -52,7 +52,9 @@ class Tuple(Game):
 
 @pytest.mark.parametrize(("penalty", "by_hand"), PENALTIES)
 def test_scores_beside_features_must_be_said(penalty: Any, by_hand: ByHand) -> None:
-    with pytest.raises(ValueError, match=r"'D' returns \(0: 4x1, 1.0: 4x4x4x4\) and not one score .*scores.first"):
+    with pytest.raises(
+        ValueError, match=r"'D' returns a tuple of \(0: 4x1, 1.0: 4x4x4x4\) and not one score .*scores.first"
+    ):
         fit(Tuple, IMAGES, penalty(**NAMES))
     check_equal(Tuple, IMAGES, penalty(scores=scores.first, **NAMES), by_hand)
     head = {"discriminator": "D.critic.last", "generator": "G"}
