@@ -184,11 +184,11 @@ def test_numbers_beside_the_samples_are_not_counted() -> None:
     [
         (
             {"intrinsics": torch.eye(3)},
-            r"a dict of batch\['intrinsics'\] \[3, 3\], batch\['pixels'\] \[4, 1, 8, 8\]; add",
+            r"a dict of \(intrinsics: 3x3, pixels: 4x1x8x8\); add",
         ),
         (
             {"nested": [torch.zeros(2)]},
-            r"a dict of batch\['nested'\]\[0\] \[2\], batch\['pixels'\] \[4, 1, 8, 8\]; add",
+            r"a dict of \(nested.0: 2, pixels: 4x1x8x8\); add",
         ),
     ],
 )

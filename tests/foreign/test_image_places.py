@@ -79,7 +79,8 @@ def test_an_unknown_place_is_refused_and_can_be_said(penalty: Any, by_hand: ByHa
     with pytest.raises(
         ValueError,
         match=r"which argument holds the images cannot be told; 'D' was called twice, with 0: \(low: 4x1x4x4 of the "
-        r"batch, high: 4x1x4x4 of the batch\), 1: .*; the batch is a list of \(0: 4x1x4x4, 1: 4x1x4x4\); .*\(image='high'\)",
+        r"batch, high: 4x1x4x4 of the batch\), 1: .*; the batch is a list of \(0: 4x1x4x4, 1: 4x1x4x4\); "
+        r".*\(image='high'\)",
     ):
         fit(Clamped, PAIRS, penalty(**NAMES))
     check_equal(Clamped, PAIRS, penalty(image="high", **NAMES), by_hand)
