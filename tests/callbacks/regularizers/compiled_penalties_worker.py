@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lightning_gan.callbacks.regularizers.approximated_gradient_penalty import FiniteDifferenceR1, FiniteDifferenceR2
 from lightning_gan.callbacks.regularizers.consistency_term import ConsistencyTerm
 from lightning_gan.callbacks.regularizers.gradient_penalty import (
     DRAGAN,
@@ -20,7 +21,6 @@ from lightning_gan.callbacks.regularizers.gradient_penalty import (
     R2,
     DivergencePenalty,
     Drift,
-    FiniteDifferenceR1,
     GradientPenalty,
     LipschitzPenalty,
     ZeroCenteredGradientPenalty,
@@ -36,7 +36,11 @@ from tests.toys import ToyGenerator
 CASES: dict[str, Penalty] = {
     "r1": R1(),
     "r2": R2(),
+    "r1_of_a_half": R1(batch_share=0.5),
+    "r2_of_a_half": R2(batch_share=0.5),
     "finite_difference_r1": FiniteDifferenceR1(),
+    "finite_difference_r2": FiniteDifferenceR2(),
+    "finite_difference_r1_of_a_half": FiniteDifferenceR1(batch_share=0.5),
     "wgan_gp": GradientPenalty(),
     "wgan_lp": LipschitzPenalty(),
     "zero_gp": ZeroCenteredGradientPenalty(),
