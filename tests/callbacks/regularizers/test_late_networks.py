@@ -13,7 +13,8 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.nn.functional import softplus
 
-from lightning_gan.callbacks import Bottleneck, InstanceNoise, SpectralNorm
+from lightning_gan.callbacks import Bottleneck, InstanceNoise, OrthogonalDiscriminator, SpectralNorm, WeightClipping
+from lightning_gan.callbacks.regularizers.late_networks import check_not_sharded
 from lightning_gan.layers.gaussian_code import Bottlenecked
 from lightning_gan.layers.spectral_normalization import parametrizations_of
 from tests.callbacks.training.growing_toys import assert_same_state
@@ -102,9 +103,11 @@ CALLBACKS: dict[str, Callable[[], Callback]] = {
         information_constraint=0.0,
         beta_step_size=0.5,
     ),
+    "OrthogonalDiscriminator": lambda: OrthogonalDiscriminator(discriminator="D", generator="G"),
+    "WeightClipping": lambda: WeightClipping(network="D", limit=0.1),
     "InstanceNoise": lambda: InstanceNoise(network="D"),
 }
-CHANGING = {name: make for name, make in CALLBACKS.items() if name != "InstanceNoise"}
+IN_SETUP = {name: make for name, make in CALLBACKS.items() if name != "InstanceNoise"}
 
 
 def fitted(module: LightningModule, callback: Callback, *, epochs: int = 1, resume: Path | None = None) -> Any:
@@ -133,7 +136,7 @@ def test_the_layers_of_late_networks_are_changed() -> None:
     assert {id(parameter) for parameter in module.D.parameters()} <= trained
 
 
-@pytest.mark.parametrize("callback", CHANGING.values(), ids=CHANGING)
+@pytest.mark.parametrize("callback", IN_SETUP.values(), ids=IN_SETUP)
 def test_networks_that_come_too_late_or_again_are_refused(callback: Callable[[], Callback]) -> None:
     for module, message in [
         (Anew(), r"configure_model of Anew makes the network 'D' anew in each call, .*; let it return at once"),
@@ -181,7 +184,7 @@ def test_sharded_weights_are_refused(tmp_path: Path) -> None:
         whole = distribute_tensor(module.D.output.weight.detach(), init_device_mesh("cpu", (1,)))
         module.D.output.weight = nn.Parameter(whole)
         assert isinstance(module.D.output.weight, DTensor)
-        with pytest.raises(ValueError, match="^Norm: the weights of the network 'D' are already sharded"):
+        with pytest.raises(ValueError, match=r"^Norm: the weights of the network 'D' are already sharded"):
             check_not_sharded(module.D, "D", setting="Norm")
     finally:
         torch.distributed.destroy_process_group()
