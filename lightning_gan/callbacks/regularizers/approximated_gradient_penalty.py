@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
+from lightning.pytorch import LightningModule, Trainer
 
 from lightning_gan.callbacks.regularizers.gradient_penalty import PenaltyOnShare
+from lightning_gan.callbacks.regularizers.instance_noise import InstanceNoise
 from lightning_gan.loop.turn import Turn
 from lightning_gan.penalties.gradient import squared_slope_along
 from lightning_gan.tensors.shapes import Images, Logits, Scalar
@@ -35,13 +37,16 @@ def scored_without_autocast(score: Callable[[Images], Logits], logits: Logits, i
 class FiniteDifferencePenalty(PenaltyOnShare):
     """The base class of penalties ``gamma / 2 * E ((D(x + h u) - D(x)) / h)^2``, with standard normal directions u.
 
+    Both passes must compute the same function: no dropout, and no other random numbers in the discriminator.
+
     Args:
         gamma: strength of the penalty, gamma of `R1` and `R2`.
         step: standard deviation of the noise per pixel, the h of the formula; above 0.
         batch_share: share of the batch that the penalty is computed on, in (0, 1].
 
     Raises:
-        ValueError: for a step that is not positive, or a share outside (0, 1].
+        ValueError: for a step that is not positive, or a share outside (0, 1]. When fit starts, beside
+            `InstanceNoise` of the same discriminator.
     """
 
     step: float = 0.01
@@ -52,6 +57,17 @@ class FiniteDifferencePenalty(PenaltyOnShare):
             raise ValueError(
                 f"{type(self).__name__}: step={self.step} must be positive; 0.01 suits images in [-1, 1], 0.1 videos"
             )
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        super().on_fit_start(trainer, pl_module)
+        name = type(self).__name__
+        for callback in trainer.callbacks:  # type: ignore[attr-defined]
+            noisy = isinstance(callback, InstanceNoise) and callback.standard_deviation > 0
+            if noisy and callback.network == self.discriminator:
+                raise ValueError(
+                    f"{name}: InstanceNoise(network={callback.network!r}) adds other noise to each of the two images, "
+                    "so that their scores differ by more than the step does; leave it out, or use R1 or R2"
+                )
 
     @abstractmethod
     def samples(self, turn: Turn) -> tuple[Callable[[Images], Logits], Logits, Images]:
@@ -82,18 +98,20 @@ class FiniteDifferenceR1(FiniteDifferencePenalty):
     with that of fp32). With weights in bf16 (bf16-true) nothing can be done: their scores have 3 digits, and the
     estimate is useless unless the step is much larger. The same is true if the discriminator turns autocast on itself.
 
-    Both passes must compute the same function. The discriminator must have no dropout, and images must not be
-    transformed at random before it, as by `InstanceNoise`: the passes would differ by more than the effect of the step.
+    Both passes must compute the same function. The discriminator must have no dropout or other random numbers, and no
+    random transforms of its images: the passes would differ by more than the effect of the step. `InstanceNoise` is
+    such a transform, and is refused.
 
     Args:
         gamma: strength of the penalty, gamma of `R1`.
         step: standard deviation of the noise per pixel, on the scale of images in [-1, 1]; above 0.
         batch_share: share of the batch that the penalty is computed on, in (0, 1]: the first
-            ``ceil(batch_share * batch size)`` real images.
+            ``ceil(batch_share * batch size)`` real images of each rank and slice.
         every_n_turns: interval, in turns of the discriminator, at which the penalty is added with n times its weight.
 
     Raises:
-        ValueError: for a step that is not positive, or a share outside (0, 1].
+        ValueError: for a step that is not positive, or a share outside (0, 1]. When fit starts, beside
+            `InstanceNoise` of the same discriminator.
     """
 
     name: ClassVar[str] = "finite_difference_r1"
@@ -115,11 +133,12 @@ class FiniteDifferenceR2(FiniteDifferencePenalty):
         gamma: strength of the penalty, gamma of `R2`.
         step: standard deviation of the noise per pixel, on the scale of images in [-1, 1]; above 0.
         batch_share: share of the batch that the penalty is computed on, in (0, 1]: the first
-            ``ceil(batch_share * batch size)`` fakes.
+            ``ceil(batch_share * batch size)`` fakes of each rank and slice.
         every_n_turns: interval, in turns of the discriminator, at which the penalty is added with n times its weight.
 
     Raises:
-        ValueError: for a step that is not positive, or a share outside (0, 1].
+        ValueError: for a step that is not positive, or a share outside (0, 1]. When fit starts, beside
+            `InstanceNoise` of the same discriminator.
     """
 
     name: ClassVar[str] = "finite_difference_r2"

@@ -93,7 +93,8 @@ class R1(PenaltyOnShare):
         gamma: strength of the penalty, the papers' gamma; 0.0002 * resolution^2 / batch size is a good first value
             (Karras et al. 2020, arXiv:2006.06676).
         batch_share: share of the batch that the penalty is computed on, in (0, 1]. Below 1, another forward pass of
-            the first ``ceil(batch_share * batch size)`` images is computed, and only this is differentiated twice.
+            the first ``ceil(batch_share * batch size)`` images of each rank and slice is computed, and only this is
+            differentiated twice.
         every_n_turns: interval, in turns of the discriminator, at which the penalty is added with n times its weight;
             16 is usual, with the same gamma.
 
@@ -121,7 +122,8 @@ class R2(PenaltyOnShare):
     Args:
         gamma: strength of the penalty, the paper's gamma.
         batch_share: share of the batch that the penalty is computed on, in (0, 1]. Below 1, another forward pass of
-            the first ``ceil(batch_share * batch size)`` fakes is computed, and only this is differentiated twice.
+            the first ``ceil(batch_share * batch size)`` fakes of each rank and slice is computed, and only this is
+            differentiated twice.
         every_n_turns: interval, in turns of the discriminator, at which the penalty is added with n times its weight.
 
     Raises:

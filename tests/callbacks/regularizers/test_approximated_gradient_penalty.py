@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 import torch
+from lightning.pytorch import Callback
 from torch import Tensor, nn
 
-from lightning_gan.callbacks import R1, R2, FiniteDifferenceR1, FiniteDifferenceR2
+from lightning_gan.callbacks import R1, R2, FiniteDifferenceR1, FiniteDifferenceR2, InstanceNoise
 from lightning_gan.callbacks.regularizers.gradient_penalty import PenaltyOnShare
 from lightning_gan.foreign.penalty import Penalty
 from lightning_gan.loop.draws import Draws, Reals
@@ -203,3 +204,17 @@ def test_shares_that_are_none_are_refused(kind: type[PenaltyOnShare], share: flo
 def test_a_step_that_is_none_is_refused(kind: Callable[..., Penalty]) -> None:
     with pytest.raises(ValueError, match=r"step=-0.1 must be positive; 0.01 suits"):
         kind(step=-0.1)
+
+
+@pytest.mark.parametrize("kind", APPROXIMATED)
+def test_noise_that_differs_between_the_two_passes_is_refused(kind: type[PenaltyOnShare]) -> None:
+    def fit(*callbacks: Callback) -> None:
+        toy_trainer(*callbacks, limit_train_batches=1).fit(toy_gan(), toy_loader())
+
+    message = (
+        rf"^{kind.__name__}: InstanceNoise\(network='discriminator'\) adds other noise to each of the two images, "
+    )
+    with pytest.raises(ValueError, match=message):
+        fit(kind(), InstanceNoise(standard_deviation=0.1))
+    fit(kind(), InstanceNoise(network="discriminator.conv"))
+    fit(kind(), InstanceNoise(standard_deviation=0.0))
