@@ -7,37 +7,22 @@ from typing import ClassVar
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
+from torch.nn.utils.parametrize import cached, is_parametrized
 
 from lightning_gan.callbacks.regularizers.gradient_penalty import PenaltyOnShare
 from lightning_gan.callbacks.regularizers.instance_noise import InstanceNoise
+from lightning_gan.foreign.host import host_of
 from lightning_gan.loop.turn import Turn
 from lightning_gan.penalties.gradient import squared_slope_along
-from lightning_gan.tensors.shapes import Images, Logits, Scalar
-
-
-def scored_without_autocast(score: Callable[[Images], Logits], logits: Logits, images: Images) -> Logits:
-    """Returns the logits of images in the precision of the weights.
-
-    Under autocast the images are scored again without it. The discriminator's layers then compute in the precision of
-    their weights, usually fp32. Without autocast the given logits are precise already, and no forward pass is needed.
-
-    Args:
-        score: function that returns the logits of images.
-        logits: logits of these images, computed with autocast if it is on now.
-        images: images that the result is for.
-    """
-    device = images.device.type
-    if not torch.is_autocast_enabled(device):
-        return logits
-    with torch.autocast(device, enabled=False):
-        return score(images)
+from lightning_gan.tensors.shapes import Images, Logits, PerSample, Scalar
 
 
 @dataclass(kw_only=True, eq=False)
 class FiniteDifferencePenalty(PenaltyOnShare):
     """The base class of penalties ``gamma / 2 * E ((D(x + h u) - D(x)) / h)^2``, with standard normal directions u.
 
-    Both passes must compute the same function: no dropout, and no other random numbers in the discriminator.
+    Both passes must compute the same function: no dropout, and no other random numbers in the discriminator. Weights
+    that are computed from others in every forward pass, as by spectral normalization, are computed once for both.
 
     Args:
         gamma: strength of the penalty, gamma of `R1` and `R2`.
@@ -46,7 +31,7 @@ class FiniteDifferencePenalty(PenaltyOnShare):
 
     Raises:
         ValueError: for a step that is not positive, or a share outside (0, 1]. When fit starts, beside
-            `InstanceNoise` of the same discriminator.
+            `InstanceNoise` of the same discriminator, and for spectral normalization by hooks.
     """
 
     step: float = 0.01
@@ -57,10 +42,20 @@ class FiniteDifferencePenalty(PenaltyOnShare):
             raise ValueError(
                 f"{type(self).__name__}: step={self.step} must be positive; 0.01 suits images in [-1, 1], 0.1 videos"
             )
+        self._has_computed_weights = False
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         super().on_fit_start(trainer, pl_module)
         name = type(self).__name__
+        critic = host_of(pl_module).network(self.discriminator, setting=f"{name}(discriminator=...)")
+        self._has_computed_weights = any(is_parametrized(module) for module in critic.modules())
+        for path, module in critic.named_modules():
+            own = {part for part, _ in (*module.named_parameters(recurse=False), *module.named_buffers(recurse=False))}
+            if {"weight_orig", "weight_u"} <= own:
+                raise ValueError(
+                    f"{name}: torch.nn.utils.spectral_norm of the discriminator's layer {path!r} changes the weight "
+                    "between the two scores; use torch.nn.utils.parametrizations.spectral_norm, or SpectralNorm"
+                )
         for callback in trainer.callbacks:  # type: ignore[attr-defined]
             noisy = isinstance(callback, InstanceNoise) and callback.standard_deviation > 0
             if noisy and callback.network == self.discriminator:
@@ -70,17 +65,26 @@ class FiniteDifferencePenalty(PenaltyOnShare):
                 )
 
     @abstractmethod
-    def samples(self, turn: Turn) -> tuple[Callable[[Images], Logits], Logits, Images]:
-        """Returns the function that scores such images, the logits of the turn, and the images that these are of."""
+    def samples(self, turn: Turn) -> tuple[Callable[[Images], Logits], Images]:
+        """Returns the function that scores such images, and the images of the turn."""
+
+    @abstractmethod
+    def logits(self, turn: Turn) -> Logits:
+        """Returns the logits of the turn for these images."""
 
     def penalty(self, turn: Turn) -> Scalar:
-        score, logits, images = self.samples(turn)
-        count = self.samples_of(len(images))
-        images = images.detach()[:count]
-        logits = scored_without_autocast(score, logits[:count], images)
-        with torch.autocast(images.device.type, enabled=False):
-            squares = squared_slope_along(score, logits, images, torch.randn_like(images), step=self.step)
+        score, images = self.samples(turn)
+        images = images.detach()[: self.samples_of(len(images))]
+        device = images.device.type
+        if torch.is_autocast_enabled(device) or self._has_computed_weights:
+            with torch.autocast(device, enabled=False), cached():
+                squares = self._squares(score, score(images), images)
+        else:  # the scores of the turn are precise already
+            squares = self._squares(score, self.logits(turn)[: len(images)], images)
         return squares.mean() * turn.gradient_scale**2
+
+    def _squares(self, score: Callable[[Images], Logits], logits: Logits, images: Images) -> PerSample:
+        return squared_slope_along(score, logits, images, torch.randn_like(images), step=self.step)
 
 
 @dataclass(kw_only=True, eq=False)
@@ -100,7 +104,9 @@ class FiniteDifferenceR1(FiniteDifferencePenalty):
 
     Both passes must compute the same function. The discriminator must have no dropout or other random numbers, and no
     random transforms of its images: the passes would differ by more than the effect of the step. `InstanceNoise` is
-    such a transform, and is refused.
+    such a transform, and is refused. With spectral normalization, whose power iteration changes the weights in every
+    forward pass, both scores are computed anew with the same weights. By PyTorch's hooks this is not possible, and they
+    are refused.
 
     Args:
         gamma: strength of the penalty, gamma of `R1`.
@@ -111,14 +117,17 @@ class FiniteDifferenceR1(FiniteDifferencePenalty):
 
     Raises:
         ValueError: for a step that is not positive, or a share outside (0, 1]. When fit starts, beside
-            `InstanceNoise` of the same discriminator.
+            `InstanceNoise` of the same discriminator, and for spectral normalization by hooks.
     """
 
     name: ClassVar[str] = "finite_difference_r1"
 
-    def samples(self, turn: Turn) -> tuple[Callable[[Images], Logits], Logits, Images]:
+    def samples(self, turn: Turn) -> tuple[Callable[[Images], Logits], Images]:
+        return turn.score_reals, turn.real
+
+    def logits(self, turn: Turn) -> Logits:
         assert turn.real_logits is not None
-        return turn.score_reals, turn.real_logits, turn.real
+        return turn.real_logits
 
 
 @dataclass(kw_only=True, eq=False)
@@ -138,10 +147,13 @@ class FiniteDifferenceR2(FiniteDifferencePenalty):
 
     Raises:
         ValueError: for a step that is not positive, or a share outside (0, 1]. When fit starts, beside
-            `InstanceNoise` of the same discriminator.
+            `InstanceNoise` of the same discriminator, and for spectral normalization by hooks.
     """
 
     name: ClassVar[str] = "finite_difference_r2"
 
-    def samples(self, turn: Turn) -> tuple[Callable[[Images], Logits], Logits, Images]:
-        return turn.score_fakes, turn.fake_logits, turn.fake
+    def samples(self, turn: Turn) -> tuple[Callable[[Images], Logits], Images]:
+        return turn.score_fakes, turn.fake
+
+    def logits(self, turn: Turn) -> Logits:
+        return turn.fake_logits

@@ -8,9 +8,10 @@ import torch
 from lightning.pytorch import Callback
 from torch import Tensor, nn
 
-from lightning_gan.callbacks import R1, R2, FiniteDifferenceR1, FiniteDifferenceR2, InstanceNoise
+from lightning_gan.callbacks import R1, R2, FiniteDifferenceR1, FiniteDifferenceR2, InstanceNoise, SpectralNorm
 from lightning_gan.callbacks.regularizers.gradient_penalty import PenaltyOnShare
 from lightning_gan.foreign.penalty import Penalty
+from lightning_gan.layers.spectral_normalization import spectrally_normalized
 from lightning_gan.loop.draws import Draws, Reals
 from lightning_gan.loop.gan import GAN
 from lightning_gan.loop.settings import Training
@@ -218,3 +219,51 @@ def test_noise_that_differs_between_the_two_passes_is_refused(kind: type[Penalty
         fit(kind(), InstanceNoise(standard_deviation=0.1))
     fit(kind(), InstanceNoise(network="discriminator.conv"))
     fit(kind(), InstanceNoise(standard_deviation=0.0))
+
+
+NORMALIZATIONS: list[Callable[[nn.Linear], Any]] = [spectrally_normalized, nn.utils.parametrizations.spectral_norm]
+
+
+@pytest.mark.parametrize("kind", APPROXIMATED)
+@pytest.mark.parametrize("normalize", NORMALIZATIONS)
+def test_the_power_iteration_does_not_move_between_the_two_passes(
+    kind: type[PenaltyOnShare], normalize: Callable[[nn.Linear], Any]
+) -> None:
+    """The value is R1's of the weights of one pass, while the singular vectors are still far from those of the weight.
+
+    A difference of the scores of two passes' weights would be many times larger.
+    """
+    torch.manual_seed(0)
+    linear = nn.Linear(SIZE * SIZE, 1)
+    critic = nn.Sequential(nn.Flatten(), nn.Linear(SIZE * SIZE, SIZE * SIZE), linear)
+    normalize(critic[1])  # type: ignore[arg-type]
+    with torch.no_grad():
+        critic[1].parametrizations["weight"].original.copy_(torch.randn(16, 16))  # type: ignore[index, union-attr]
+    critic[1].bias.data.add_(10)  # type: ignore[operator, union-attr]
+    module = GAN(generator=ToyGenerator(), discriminator=critic, latent_dim=LATENT, training=Training(loss=Nothing()))
+    penalty = kind(gamma=2.0)
+    trainer = toy_trainer(penalty, limit_train_batches=0)
+    trainer.fit(module, toy_loader())
+    penalty.on_fit_start(trainer, module)
+    images = torch.randn(1, 1, SIZE, SIZE).expand(4000, -1, -1, -1)
+    module.train()
+    scores = critic(images)
+    turn = turn_with(real_logits=scores, fake_logits=scores, real=images, fake=images, critic=critic)
+    value = penalty.weighted(turn).item()
+    exact = (linear.weight @ critic.eval()[1].weight).square().sum().item()  # type: ignore[operator]
+    assert value == pytest.approx(exact, rel=0.1)  # the mean of 4,000 squares of normal numbers
+    critic.train()
+    penalty._has_computed_weights = False
+    assert penalty.weighted(turn).item() > 10 * exact
+
+
+def test_spectral_normalization_by_hooks_is_refused_with_what_works() -> None:
+    module = toy_gan()
+    nn.utils.spectral_norm(module.discriminator.output)  # type: ignore[arg-type]
+    message = (
+        r"^FiniteDifferenceR1: torch\.nn\.utils\.spectral_norm of the discriminator's layer 'output' changes .*; use"
+    )
+    with pytest.raises(ValueError, match=message):
+        toy_trainer(FiniteDifferenceR1(), limit_train_batches=1).fit(module, toy_loader())
+    nn.utils.remove_spectral_norm(module.discriminator.output)  # type: ignore[arg-type]
+    toy_trainer(FiniteDifferenceR1(), SpectralNorm(), limit_train_batches=1).fit(module, toy_loader())
