@@ -115,6 +115,5 @@ def compare(penalty: Penalty, *, normalized: bool) -> dict[str, Any]:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    Path(sys.argv[1]).write_text(
-        json.dumps({name: compare(penalty, normalized="normalized" in name) for name, penalty in CASES.items()})
-    )
+    found = {name: compare(penalty, normalized="normalized" in name) for name, penalty in CASES.items()}
+    Path(sys.argv[1]).write_text(json.dumps(found))
