@@ -3,6 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 import torch
@@ -73,7 +74,8 @@ class FiniteDifferencePenalty(PenaltyOnShare):
         """Returns the logits of the turn for these images."""
 
     def penalty(self, turn: Turn) -> Scalar:
-        score, images = self.samples(turn)
+        scorer, images = self.samples(turn)
+        score = partial(self.scores_of, score=scorer)
         images = images.detach()[: self.samples_of(len(images))]
         device = images.device.type
         if torch.is_autocast_enabled(device) or self._has_computed_weights:

@@ -2,6 +2,7 @@
 
 import math
 from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -15,7 +16,7 @@ from lightning_gan.layers.batch_norm import BatchNorm
 from lightning_gan.loop.turn import Player, Turn
 from lightning_gan.penalties.gradient import gradient_at, gradient_norm, zero_centered
 from lightning_gan.penalties.interpolation import distance_to_target, excess_over_one, interpolated, noised
-from lightning_gan.tensors.shapes import Images, PerSample, Scalar
+from lightning_gan.tensors.shapes import Images, Logits, PerSample, Scalar
 
 
 def warn_about_batch_norm(network: nn.Module, name: str) -> None:
@@ -82,6 +83,24 @@ class PenaltyOnShare(CriticGradientPenalty):
         """Returns how many samples, the first of the batch, the penalty is computed on: at least one."""
         return math.ceil(self.batch_share * batch_size)
 
+    def scores_of(self, images: Images, score: Callable[[Images], Logits]) -> Logits:
+        """Returns the logits of a part of the batch, and checks that they are of these images alone.
+
+        Args:
+            images: first images of the batch, as many as `samples_of` returns.
+            score: function that returns the logits of images.
+
+        Raises:
+            ValueError: if a module's discriminator has other arguments that keep the size of the whole batch.
+        """
+        logits = score(images)
+        if self.batch_share < 1 and len(logits) != len(images):
+            raise ValueError(
+                f"{type(self).__name__}: batch_share={self.batch_share} is {len(images)} images, but the discriminator "
+                f"returned {len(logits)} scores, because its other arguments are those of the whole batch; set it to 1"
+            )
+        return logits
+
 
 @dataclass(kw_only=True, eq=False)
 class R1(PenaltyOnShare):
@@ -108,7 +127,7 @@ class R1(PenaltyOnShare):
     def penalty(self, turn: Turn) -> Scalar:
         if self.batch_share < 1:
             images = turn.real[: self.samples_of(len(turn.real))]
-            return zero_centered(turn.score_reals(images), images) * turn.gradient_scale**2
+            return zero_centered(self.scores_of(images, turn.score_reals), images) * turn.gradient_scale**2
         assert turn.real_logits is not None
         return zero_centered(turn.real_logits, turn.real) * turn.gradient_scale**2
 
@@ -136,7 +155,7 @@ class R2(PenaltyOnShare):
     def penalty(self, turn: Turn) -> Scalar:
         if self.batch_share < 1:
             images = turn.fake[: self.samples_of(len(turn.fake))]
-            return zero_centered(turn.score_fakes(images), images) * turn.gradient_scale**2
+            return zero_centered(self.scores_of(images, turn.score_fakes), images) * turn.gradient_scale**2
         return zero_centered(turn.fake_logits, turn.fake) * turn.gradient_scale**2
 
 

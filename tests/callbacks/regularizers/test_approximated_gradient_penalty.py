@@ -267,3 +267,17 @@ def test_spectral_normalization_by_hooks_is_refused_with_what_works() -> None:
         toy_trainer(FiniteDifferenceR1(), limit_train_batches=1).fit(module, toy_loader())
     nn.utils.remove_spectral_norm(module.discriminator.output)  # type: ignore[arg-type]
     toy_trainer(FiniteDifferenceR1(), SpectralNorm(), limit_train_batches=1).fit(module, toy_loader())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_scores_of_other_arguments_of_the_whole_batch_are_refused(kind: type[PenaltyOnShare]) -> None:
+    """One image and four conditions would silently be four scores."""
+    conditions = torch.randn(4, 1)
+
+    def score(images: Tensor) -> Tensor:
+        return images.flatten(1).sum(dim=1, keepdim=True) * conditions
+
+    message = rf"^{kind.__name__}: batch_share=0\.25 is 1 images, but the discriminator returned 4 scores, .*; set it"
+    with pytest.raises(ValueError, match=message):
+        kind(batch_share=0.25).scores_of(torch.randn(1, 1, 2, 2), score)
+    assert len(kind().scores_of(torch.randn(4, 1, 2, 2), score)) == 4
