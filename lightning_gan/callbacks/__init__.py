@@ -10,6 +10,7 @@ from lightning_gan.callbacks.figures.reconstructions import InterpolationGrid, R
 from lightning_gan.callbacks.figures.sample_sheets import SampleSheets, TruncationSweep
 from lightning_gan.callbacks.figures.samples import SampleGrid
 from lightning_gan.callbacks.figures.style_figures import NoiseComparison, StyleMixingGrid, StyleRange
+from lightning_gan.callbacks.regularizers.approximated_gradient_penalty import FiniteDifferenceR1, FiniteDifferenceR2
 from lightning_gan.callbacks.regularizers.bottleneck import Bottleneck
 from lightning_gan.callbacks.regularizers.consistency_regularization import BCR, CR, ZCRDiscriminator, ZCRGenerator
 from lightning_gan.callbacks.regularizers.consistency_term import ConsistencyTerm
@@ -24,7 +25,6 @@ from lightning_gan.callbacks.regularizers.gradient_penalty import (
     R2,
     DivergencePenalty,
     Drift,
-    FiniteDifferenceR1,
     GradientPenalty,
     LipschitzPenalty,
     ZeroCenteredGradientPenalty,
@@ -64,6 +64,7 @@ __all__ = [
     "EncoderEvaluation",
     "Evaluation",
     "FiniteDifferenceR1",
+    "FiniteDifferenceR2",
     "GradientPenalty",
     "GrowingGrid",
     "ImageClock",
