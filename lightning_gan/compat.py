@@ -6,7 +6,10 @@ each function on real objects and fails when a release removes a name; `pyprojec
 these packages. `tests/test_private_names.py` checks that no other file of the package uses a private name.
 """
 
+import ast
+import sys
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any, ParamSpec, TypeVar
 
 import torch
@@ -213,6 +216,25 @@ def state_key_of(callback: Callback, **settings: object) -> str:
     return callback._generate_state_key(**settings)
 
 
+def settings_of_state_key(state_key: str) -> dict[str, Any]:
+    """The settings in a key that `state_key_of` has made; an empty dictionary for a key in another format.
+
+    Lightning has no function for this direction. Checkpoints contain the keys, and not the settings alone.
+
+    Example:
+        >>> settings_of_state_key("Callback{'network': 'generator'}")
+        {'network': 'generator'}
+        >>> settings_of_state_key("Callback")
+        {}
+    """
+    _, brace, inside = state_key.partition("{")
+    try:
+        settings = ast.literal_eval(brace + inside)
+    except (SyntaxError, ValueError):
+        return {}
+    return settings if isinstance(settings, dict) else {}
+
+
 def save_as_checkpoint_of(callback: ModelCheckpoint, trainer: Trainer, path: str) -> None:
     """Save a checkpoint as a `ModelCheckpoint` does: the callback records that it was saved and notifies the loggers.
 
@@ -267,6 +289,62 @@ def split_hyperparameters(saved: dict[str, Any]) -> tuple[str | None, dict[str, 
     """
     settings = {name: value for name, value in saved.items() if not name.startswith("_")}
     return saved.get("_class_path"), settings
+
+
+# ---------------------------------------------------------------------- the package pytorch_lightning
+
+
+def with_mirror(kind: type[Result]) -> tuple[type[Result], ...]:
+    """A class of `lightning.pytorch`, and that of the same name in `pytorch_lightning` if this package is imported.
+
+    The package `lightning` brings along the package `pytorch_lightning` with the same files. Its classes are other
+    classes, so that an object of one package is no instance of a class of the other one. This package never imports
+    `pytorch_lightning`.
+
+    Args:
+        kind: class of `lightning.pytorch`.
+
+    Example:
+        >>> from lightning.pytorch.callbacks import Timer
+        >>> {kind.__name__ for kind in with_mirror(Timer)}
+        {'Timer'}
+    """
+    module = sys.modules.get(kind.__module__.replace("lightning.pytorch", "pytorch_lightning", 1))
+    mirror = None if module is None else vars(module).get(kind.__name__)
+    return (kind,) if mirror is None else (kind, mirror)
+
+
+def join_mirror(callback: Callback, kind: type[Callback]) -> None:
+    """Make a callback an instance of the class of `pytorch_lightning` that mirrors `kind`, if that package is imported.
+
+    The `Trainer` of that package adds its own progress bar and its own `ModelCheckpoint`, unless its callbacks contain
+    an instance of its own classes. It has no setting that names a callback of another class as the replacement. All
+    methods remain those of the callback's own class. Call it at the end of the constructor.
+
+    Args:
+        callback: callback that is changed.
+        kind: class of `lightning.pytorch` that the callback derives from.
+    """
+    own: type = type(callback)
+    mirrors: tuple[type, ...] = with_mirror(kind)[1:]
+    for mirror in mirrors:
+        callback.__class__ = _joined(own, mirror)
+
+
+@cache
+def _joined(own: type, mirror: type) -> type:
+    """A class of both, with the name of `own`, under which checkpoints contain its state."""
+
+    def reduce(self: Callback, protocol: object) -> tuple[Any, ...]:  # because pickle finds `own` under this name
+        return _made_joined, (own, mirror), self.__dict__
+
+    names = {"__module__": own.__module__, "__qualname__": own.__qualname__, "__doc__": own.__doc__}
+    return type(own.__name__, (own, mirror), {**names, "__reduce_ex__": reduce})
+
+
+def _made_joined(own: type, mirror: type) -> object:
+    """An instance of the class of both, without attributes."""
+    return object.__new__(_joined(own, mirror))
 
 
 # ---------------------------------------------------------------------- the command line

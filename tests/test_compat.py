@@ -1,14 +1,17 @@
 """Each function of `compat.py` does to real objects what it says. A test fails when a release takes a name away."""
 
+import copy
+import pickle
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 import torch
 import torch.distributed
-from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint, Timer
 from lightning.pytorch.cli import LightningCLI
 from lightning.pytorch.demos.boring_classes import BoringDataModule, BoringModel
 from lightning.pytorch.loggers import CSVLogger
@@ -23,17 +26,20 @@ from lightning_gan.compat import (
     do_not_count_steps,
     evaluation_loader,
     is_torch_batch_norm,
+    join_mirror,
     lerp_all,
     made_by_the_command_line,
     option_names,
     save_as_checkpoint_of,
     send_weights_from_first_rank,
+    settings_of_state_key,
     shard_over,
     split_hyperparameters,
     state_key_of,
     subcommand_parser,
     tolerate_unused_parameters,
     tracing_inner_gradients,
+    with_mirror,
 )
 from tests.toys import toy_trainer
 
@@ -313,3 +319,56 @@ def test_a_commands_parser_lists_its_options(tmp_path: Path) -> None:
     assert "ckpt_path" in options and "ckpt_path" in option_names(subcommand_parser(made, "test"))
     assert not any("==" in option for option in options)
     assert "trainer.max_epochs" not in option_names(made.parser)  # of all commands: why the command's own is needed
+
+
+# ---------------------------------------------------------------------- the package pytorch_lightning
+
+
+class MirroredTimer:
+    """What `pytorch_lightning.callbacks.timer.Timer` is to `Timer`: a class of the same name that is another class."""
+
+    def on_fit_start(self, trainer: Any, pl_module: Any) -> None:
+        raise AssertionError("methods remain those of the callback's own class")
+
+
+class Watch(Timer):
+    """A callback that derives from one of Lightning's."""
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__(interval="step")
+        self.seconds = seconds
+        join_mirror(self, Timer)
+
+
+@pytest.fixture
+def mirror(monkeypatch: pytest.MonkeyPatch) -> type:
+    """A package `pytorch_lightning` that is imported, with a `Timer`."""
+    module = ModuleType("pytorch_lightning.callbacks.timer")
+    vars(module)["Timer"] = MirroredTimer
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    return MirroredTimer
+
+
+def test_without_the_mirror_package_a_class_stands_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "pytorch_lightning.callbacks.timer", raising=False)
+    assert with_mirror(Timer) == (Timer,)
+    assert type(Watch(3)) is Watch
+
+
+def test_a_callback_joins_the_mirrored_class_and_keeps_its_methods_and_its_name(mirror: type) -> None:
+    assert with_mirror(Timer) == (Timer, mirror)
+    watch = Watch(3)
+    assert isinstance(watch, mirror) and isinstance(watch, Watch)
+    assert watch.on_fit_start.__func__ is Timer.on_fit_start
+    assert state_key_of(watch, a=1) == "Watch{'a': 1}" == state_key_of(Callback(), a=1).replace("Callback", "Watch")
+
+
+def test_a_callback_that_has_joined_is_copied_and_pickled(mirror: type) -> None:
+    for again in (copy.deepcopy(Watch(3)), pickle.loads(pickle.dumps(Watch(3)))):
+        assert isinstance(again, mirror) and isinstance(again, Watch) and again.seconds == 3
+
+
+def test_settings_are_read_back_from_a_key() -> None:
+    for settings in ({"generator": "net.G"}, {"generator": ["encoder", "decoder"], "seed": 1}, {}):
+        assert settings_of_state_key(state_key_of(Callback(), **settings)) == settings
+    assert settings_of_state_key("ModelCheckpoint{broken") == {}

@@ -10,6 +10,7 @@ from lightning_gan.callbacks.figures.reconstructions import InterpolationGrid, R
 from lightning_gan.callbacks.figures.sample_sheets import SampleSheets, TruncationSweep
 from lightning_gan.callbacks.figures.samples import SampleGrid
 from lightning_gan.callbacks.figures.style_figures import NoiseComparison, StyleMixingGrid, StyleRange
+from lightning_gan.callbacks.regularizers.approximated_gradient_penalty import FiniteDifferenceR1, FiniteDifferenceR2
 from lightning_gan.callbacks.regularizers.bottleneck import Bottleneck
 from lightning_gan.callbacks.regularizers.consistency_regularization import BCR, CR, ZCRDiscriminator, ZCRGenerator
 from lightning_gan.callbacks.regularizers.consistency_term import ConsistencyTerm
@@ -24,7 +25,6 @@ from lightning_gan.callbacks.regularizers.gradient_penalty import (
     R2,
     DivergencePenalty,
     Drift,
-    FiniteDifferenceR1,
     GradientPenalty,
     LipschitzPenalty,
     ZeroCenteredGradientPenalty,
@@ -37,6 +37,7 @@ from lightning_gan.callbacks.regularizers.quadratic_potential import QuadraticPo
 from lightning_gan.callbacks.regularizers.roth import Roth, RothFGAN
 from lightning_gan.callbacks.regularizers.spectral_norm import SpectralNorm
 from lightning_gan.callbacks.regularizers.weight_clipping import WeightClipping
+from lightning_gan.callbacks.training.averaged_weights import load_averaged_weights
 from lightning_gan.callbacks.training.checkpoint import KimgCheckpoint
 from lightning_gan.callbacks.training.ema import EMA
 from lightning_gan.callbacks.training.learning_rate import LearningRate
@@ -45,7 +46,7 @@ from lightning_gan.callbacks.training.progressive_growing import ProgressiveGrow
 from lightning_gan.callbacks.training.standing_statistics import StandingStatistics
 from lightning_gan.callbacks.training.stopping import StopAtKimg
 from lightning_gan.callbacks.training.top_k_schedule import TopKSchedule
-from lightning_gan.foreign.clock import ImageClock
+from lightning_gan.foreign.clock import ImageClock, SampleCount
 from lightning_gan.foreign.penalty import Penalty
 
 __all__ = [
@@ -63,6 +64,7 @@ __all__ = [
     "EncoderEvaluation",
     "Evaluation",
     "FiniteDifferenceR1",
+    "FiniteDifferenceR2",
     "GradientPenalty",
     "GrowingGrid",
     "ImageClock",
@@ -87,6 +89,7 @@ __all__ = [
     "ReconstructionGrid",
     "Roth",
     "RothFGAN",
+    "SampleCount",
     "SampleGrid",
     "SampleSheets",
     "SingularValues",
@@ -103,4 +106,5 @@ __all__ = [
     "ZCRDiscriminator",
     "ZCRGenerator",
     "ZeroCenteredGradientPenalty",
+    "load_averaged_weights",
 ]

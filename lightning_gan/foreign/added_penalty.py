@@ -235,7 +235,8 @@ class AddedPenalties(PenaltySteps):
                 self.module.log(f"{term.player}/{name}", value / term.every_n_turns)
                 term.after_step(trainer.strategy)
         except ValueError as error:
-            raise ValueError(f"{placed.name}: {error}") from error
+            text = str(error)
+            raise ValueError(text if text.startswith(f"{placed.name}: ") else f"{placed.name}: {text}") from error
 
     def _add(self, placed: PlacedPenalty, paths: list[str], trainer: Trainer, optimizer: Optimizer) -> Tensor:
         """Add the gradient of the penalty for networks of one optimizer, and return its value."""

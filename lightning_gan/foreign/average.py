@@ -5,6 +5,7 @@ copies them into the generator while it is sampled.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import final
 
@@ -13,6 +14,7 @@ from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
+from lightning_gan.loop.averaging import AveragesGenerator
 from lightning_gan.loop.gan import GAN
 from lightning_gan.loop.networks import network_of
 
@@ -31,11 +33,61 @@ class Shadow:
     set_aside: list[Tensor] = field(default_factory=list)
 
 
+def overlap(first: str, second: str) -> bool:
+    """Whether two attribute paths name the same network, or one of them names a part of the other.
+
+    Example:
+        >>> overlap("net", "net.decoder"), overlap("net.decoder", "net.decoder2")
+        (True, False)
+    """
+    return f"{first}.".startswith(f"{second}.") or f"{second}.".startswith(f"{first}.")
+
+
+def averaged_paths(callback: AveragesGenerator) -> list[str]:
+    """The attribute paths of all networks whose weights a callback averages: its `generator` is a path or a list."""
+    generator: str | list[str] = callback.generator
+    return [generator] if isinstance(generator, str) else list(generator)
+
+
+def averages(callback: AveragesGenerator, path: str) -> bool:
+    """Whether a callback averages weights of the network at a path, of a part of it, or of a whole around it."""
+    return any(overlap(path, own) for own in averaged_paths(callback))
+
+
 @torch.no_grad()
 def copy_tensors(targets: list[Tensor], sources: list[Tensor]) -> None:
     """Copy every source into the target at the same position, in place."""
     for target, source in zip(targets, sources, strict=True):
         target.copy_(source)
+
+
+def saved_shadow(tensors: Mapping[str, dict[str, Tensor]], generator: str | list[str]) -> dict[str, Tensor]:
+    """What a checkpoint contains of the averages.
+
+    The names are those in the network for one path, and those in the module for a list of paths.
+
+    Args:
+        tensors: averaged tensors by the attribute path of the network and their names in it.
+        generator: the attribute path, or the list of paths, of the callback.
+    """
+    if isinstance(generator, str):
+        return tensors[generator]
+    return {f"{path}.{name}": tensor for path, own in tensors.items() for name, tensor in own.items()}
+
+
+def loaded_shadow(saved: Mapping[str, Tensor], generator: str | list[str]) -> dict[str, dict[str, Tensor]]:
+    """The averaged tensors by the path of the network and their names in it: the opposite of `saved_shadow`.
+
+    Args:
+        saved: what a checkpoint contains of the averages; it may be empty.
+        generator: the attribute path, or the list of paths, of the callback.
+    """
+    if isinstance(generator, str):
+        return {generator: dict(saved)}
+    return {
+        path: {name.removeprefix(f"{path}."): own for name, own in saved.items() if name.startswith(f"{path}.")}
+        for path in generator
+    }
 
 
 class Average(ABC):

@@ -1,14 +1,19 @@
 """The clock of all callbacks of this package: the number of images seen, over all ranks, in any LightningModule.
 
 A `GAN` counts images itself. In other modules the images of every batch are counted, because the meaning of steps
-differs between modules: with two optimizers, each batch may count as two steps.
+differs between modules: with two optimizers, each batch may count as two steps. The size of the first dimension of the
+batch's tensors is the number of images, or the function of the callback `SampleCount` tells it.
 """
 
+import operator
+from collections.abc import Callable
 from typing import Any
 
+import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from lightning_gan.foreign.host import host_of
+from lightning_gan.foreign.structures import structure_text
 
 
 def images_of_kimg(name: str, kimg: float) -> int:
@@ -46,6 +51,61 @@ def crosses_multiple(before: int, now: int, *, every_images: int) -> bool:
     return now // every_images > before // every_images
 
 
+class SampleCount(Callback):
+    """Tells all callbacks that count images how many samples a batch has, in a module that is no `GAN`.
+
+    It is only needed for batches whose tensors have first dimensions of different sizes, or no dimensions, such as
+    packed sequences and graphs. Its place among the trainer's callbacks does not matter. On several devices, the
+    numbers of all ranks are added, so that they may differ.
+
+    Args:
+        count: function of the batch that returns its number of samples on this rank.
+
+    Raises:
+        ValueError: for a second one, for a `GAN`, and at the first batch if the function returns no such number.
+    """
+
+    def __init__(self, *, count: Callable[[Any], int]) -> None:
+        self.count = count
+        self._samples: int | None = None
+
+    @property
+    def samples(self) -> int:
+        """Number of samples of the present batch, over all ranks."""
+        assert self._samples is not None
+        return self._samples
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        if len(_sample_counts(trainer)) > 1:
+            raise ValueError("SampleCount: the trainer has several of them; give it one, which all callbacks use")
+        if host_of(pl_module).counts_images:
+            raise ValueError(
+                f"SampleCount: {type(pl_module).__name__} is a lightning_gan.GAN, which counts its images itself; "
+                "leave this callback out"
+            )
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        # Before the batch, so that all callbacks can read the number after it, whatever their order.
+        counted = self.count(batch)
+        try:
+            samples = operator.index(counted)
+        except TypeError:
+            samples = -1
+        if samples < 0:
+            raise ValueError(
+                f"SampleCount: count returned {counted!r} for a {structure_text(batch)}; it must return the number of "
+                "samples, an integer that is not negative"
+            )
+        if trainer.world_size > 1:
+            total = torch.tensor(samples, device=pl_module.device)
+            samples = int(trainer.strategy.reduce(total, reduce_op="sum"))
+        self._samples = samples
+
+
+def _sample_counts(trainer: Trainer) -> list[SampleCount]:
+    return [callback for callback in trainer.callbacks if isinstance(callback, SampleCount)]  # type: ignore[attr-defined]
+
+
 class ImageClock(Callback):
     """Base class of callbacks that use the number of images that training has seen.
 
@@ -61,20 +121,21 @@ class ImageClock(Callback):
 
     images_before: int = 0
     _images: int = 0
-    _uncounted_batch: str | None = None
+    _uncounted_batch: str | None = None  # its structure, for the error message
 
     @property
     def images_seen(self) -> int:
         """Number of images that training has used, over all ranks, including the batch that has just ended.
 
         Raises:
-            ValueError: if the number is not known, because the module is not a `GAN` and its batch contains no tensor.
+            ValueError: if the number is not known, because the module is not a `GAN`, the tensors of its batch do not
+                have the same first dimension, and there is no `SampleCount`.
         """
         if self._uncounted_batch is not None:
             raise ValueError(
-                f"{type(self).__name__} counts images by the first tensor of a batch, but the batch, a "
-                f"{self._uncounted_batch}, contains none; make batches of tensors, or of lists, tuples or mappings of "
-                "tensors"
+                f"{type(self).__name__} counts images by the first dimension that all tensors of a batch share, but "
+                f"the batch is a {self._uncounted_batch}; add the callback SampleCount(count=...), whose function of "
+                "the batch returns its number of images"
             )
         return self._images
 
@@ -96,9 +157,13 @@ class ImageClock(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        now = host_of(pl_module).images_after(batch, before=self._images, ranks=trainer.world_size)
+        now: int | None
+        if counts := _sample_counts(trainer):
+            now = self._images + counts[0].samples
+        else:
+            now = host_of(pl_module).images_after(batch, before=self._images, ranks=trainer.world_size)
         if now is None:
-            self._uncounted_batch = type(batch).__name__
+            self._uncounted_batch = structure_text(batch)
         else:
             self._images = now
 

@@ -4,20 +4,27 @@
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, final
 
 from lightning.pytorch import LightningModule, Trainer
-from torch import nn
+from torch import Tensor, nn
 
 from lightning_gan.foreign.added_penalty import AddedPenalties, JoinedPenalties, PenaltySteps
 from lightning_gan.foreign.average import Average, ForeignAverage, OwnAverage, Shadow
 from lightning_gan.foreign.host_growing import ForeignGrowing, Growing, OwnGrowing
-from lightning_gan.foreign.host_sampling import ForeignSampling, OwnSampling, SampledNetwork, Sampling
-from lightning_gan.foreign.structures import tensors_of
+from lightning_gan.foreign.host_sampling import (
+    ForeignSampling,
+    OwnSampling,
+    SampledNetwork,
+    Sampling,
+    averages_applied,
+    averaging_of,
+)
+from lightning_gan.foreign.real_images import ForeignReals, OwnReals, RealImages, RealSettings
+from lightning_gan.foreign.structures import samples_in
 from lightning_gan.foreign.transformed_network import PlacedTransform, TransformBeforeNetwork, TransformInLoop
-from lightning_gan.loop.averaging import AveragesGenerator
 from lightning_gan.loop.gan import GAN
 from lightning_gan.loop.networks import network_of
 from lightning_gan.loop.transforms import ImageTransform
@@ -85,6 +92,11 @@ class Host(ABC):
 
     @property
     @abstractmethod
+    def counts_images(self) -> bool:
+        """Whether the module counts the images seen itself."""
+
+    @property
+    @abstractmethod
     def clock_unit(self) -> str:
         """Name of one thousand training samples in figures and log lines, such as "kimg"."""
 
@@ -133,6 +145,11 @@ class Host(ABC):
 
     # ------------------------------------------------------------------ averaged weights
 
+    @property
+    @abstractmethod
+    def keeps_average(self) -> bool:
+        """Whether the average of the generator's weights is a network of the module itself, and in its state dict."""
+
     @abstractmethod
     def average(self, shadow: Shadow, *, path: str, setting: str) -> Average:
         """The average of the generator's weights.
@@ -156,9 +173,7 @@ class Host(ABC):
     @contextmanager
     def averaged_weights(self, trainer: Trainer) -> Iterator[None]:
         """Context manager inside of which networks have averaged weights, if callbacks of the trainer average them."""
-        with ExitStack() as stack:
-            for callback in _averaging(trainer):
-                stack.enter_context(callback.applied(self.module))
+        with averages_applied(averaging_of(trainer), self.module):
             yield
 
     # ------------------------------------------------------------------ sampling, growing, transforms, penalties
@@ -173,11 +188,21 @@ class Host(ABC):
         """
 
     @abstractmethod
-    def growing(self, paths: tuple[str, ...]) -> Growing:
+    def real_images(self, settings: RealSettings) -> RealImages:
+        """The object that takes the real images out of the module's batches.
+
+        Args:
+            settings: what the user states about the real images.
+        """
+
+    @abstractmethod
+    def growing(self, paths: tuple[str, ...], *, real: Callable[[Any], Tensor] | None = None) -> Growing:
         """The object that sets the resolution of the module's networks.
 
         Args:
             paths: attribute paths of the networks in a module that is not a `GAN`.
+            real: function that takes the real images out of the batches of a module that is not a `GAN`; None takes the
+                only tensor with four dimensions.
         """
 
     @abstractmethod
@@ -226,6 +251,10 @@ class OwnHost(Host):
             raise ValueError(f"{asker}: {type(self._gan).__name__} makes no images; leave this callback out")
 
     @property
+    def counts_images(self) -> bool:
+        return True
+
+    @property
     def clock_unit(self) -> str:
         return self._gan.clock_unit
 
@@ -247,6 +276,10 @@ class OwnHost(Host):
     def logged_axis(self, *, images_seen: int) -> dict[str, float]:
         return {"step": images_seen / 1000}  # Lightning uses a metric of this name as the position on the axis
 
+    @property
+    def keeps_average(self) -> bool:
+        return True
+
     def average(self, shadow: Shadow, *, path: str, setting: str) -> Average:
         return OwnAverage(self._gan)
 
@@ -256,7 +289,10 @@ class OwnHost(Host):
     def sampling(self, asker: str, settings: SampledNetwork) -> Sampling:
         return OwnSampling(self._gan)
 
-    def growing(self, paths: tuple[str, ...]) -> Growing:
+    def real_images(self, settings: RealSettings) -> RealImages:
+        return OwnReals(settings)
+
+    def growing(self, paths: tuple[str, ...], *, real: Callable[[Any], Tensor] | None = None) -> Growing:
         return OwnGrowing(self._gan)
 
     def place_transform(
@@ -292,6 +328,10 @@ class ForeignHost(Host):
         """Do nothing, because the module is assumed to make images."""
 
     @property
+    def counts_images(self) -> bool:
+        return False
+
+    @property
     def clock_unit(self) -> str:
         return "kimg"
 
@@ -299,8 +339,8 @@ class ForeignHost(Host):
         return counted
 
     def images_after(self, batch: Any, *, before: int, ranks: int) -> int | None:
-        first = next(tensors_of(batch), None)
-        return None if first is None else before + first.shape[0] * ranks
+        samples = samples_in(batch)
+        return None if samples is None else before + samples * ranks
 
     def save_clock(self, images_seen: int, checkpoint: dict[str, Any]) -> None:
         # The largest number is saved, because a callback that saves inside of a hook may have counted a batch that the
@@ -317,17 +357,24 @@ class ForeignHost(Host):
     def logged_axis(self, *, images_seen: int) -> dict[str, float]:
         return {}
 
+    @property
+    def keeps_average(self) -> bool:
+        return False
+
     def average(self, shadow: Shadow, *, path: str, setting: str) -> Average:
         return ForeignAverage(self._module, path, shadow, setting=setting)
 
     def uses_average(self, trainer: Trainer, *, ema: bool) -> bool:
-        return bool(_averaging(trainer))
+        return bool(averaging_of(trainer))
 
     def sampling(self, asker: str, settings: SampledNetwork) -> Sampling:
         return ForeignSampling(self._module, settings, asker=asker)
 
-    def growing(self, paths: tuple[str, ...]) -> Growing:
-        return ForeignGrowing(self._module, paths)
+    def real_images(self, settings: RealSettings) -> RealImages:
+        return ForeignReals(settings)
+
+    def growing(self, paths: tuple[str, ...], *, real: Callable[[Any], Tensor] | None = None) -> Growing:
+        return ForeignGrowing(self._module, paths, real)
 
     def place_transform(
         self, transform: ImageTransform, *, path: str, images: tuple[str, ...], asker: str
@@ -349,7 +396,3 @@ def host_of(pl_module: LightningModule) -> Host:
         pl_module: module that the callbacks work in.
     """
     return OwnHost(pl_module) if isinstance(pl_module, GAN) else ForeignHost(pl_module)
-
-
-def _averaging(trainer: Trainer) -> list[AveragesGenerator]:
-    return [callback for callback in trainer.callbacks if isinstance(callback, AveragesGenerator)]  # type: ignore[attr-defined]

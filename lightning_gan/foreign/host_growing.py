@@ -1,13 +1,15 @@
 """Growing of a module's networks, and of the real images of its batches."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any, final
 from weakref import WeakKeyDictionary
 
 import torch
 from lightning.pytorch import LightningModule
+from torch import Tensor
 
-from lightning_gan.foreign.structures import tensors_of
+from lightning_gan.foreign.structures import structure_text, tensors_of
 from lightning_gan.layers.resampling import faded
 from lightning_gan.loop.gan import GAN
 from lightning_gan.loop.growable import Growable
@@ -94,11 +96,16 @@ class ForeignGrowing(Growing):
     Args:
         module: module that contains the networks.
         paths: attribute paths of the networks.
+        real: function that takes the tensor of the real images out of a batch; None takes the only one with four
+            dimensions.
     """
 
-    def __init__(self, module: LightningModule, paths: tuple[str, ...]) -> None:
+    def __init__(
+        self, module: LightningModule, paths: tuple[str, ...], real: Callable[[Any], Tensor] | None = None
+    ) -> None:
         self.module = module
         self.paths = paths
+        self.real = real
 
     def check(self) -> None:
         self._networks()
@@ -109,7 +116,7 @@ class ForeignGrowing(Growing):
         _scales[self.module] = dict.fromkeys(self.paths, gradient_scale)
 
     def fade(self, batch: Any, growth: Growth) -> None:
-        fade_batch(batch, growth)
+        fade_batch(batch, growth, real=self.real)
 
     def restore(self, growth: Growth) -> None:
         self.grow(growth, gradient_scale=1.0)
@@ -128,25 +135,45 @@ class ForeignGrowing(Growing):
 
 
 @torch.no_grad()
-def fade_batch(batch: Any, growth: Growth) -> None:
+def fade_batch(batch: Any, growth: Growth, *, real: Callable[[Any], Tensor] | None = None) -> None:
     """Change the images of a batch to the active resolution, blended in the same way as the fakes, in place.
 
     Args:
-        batch: a tensor, or nested lists, tuples and mappings of tensors. Its first tensor with 4 dimensions holds the
-            images, `batch channels height width`, with any range of values.
+        batch: a tensor, or nested lists, tuples and mappings of tensors. Its tensor with 4 dimensions holds the images,
+            `batch channels height width`, with any range of values.
         growth: phase of growing, with the resolution and the weight of the newest blocks.
+        real: function that takes the images out of the batch, if it has several tensors with 4 dimensions.
 
     Raises:
-        ValueError: if there is no such tensor, or its height is not a multiple of the resolution.
+        ValueError: if there is no such tensor, or there are several without `real`, or the height is not a multiple of
+            the resolution.
     """
-    for tensor in tensors_of(batch):
-        if tensor.dim() == 4:
-            images = tensor.float() if tensor.dtype == torch.uint8 else tensor
-            images = faded(images, resolution=growth.resolution, fade_in=growth.fade_in)
-            # The tensor's data are replaced, because tuples cannot be changed and a batch may be a single tensor.
-            tensor.data = (images.round() if tensor.dtype == torch.uint8 else images).to(tensor.dtype)
-            return
-    raise ValueError(
-        f"ProgressiveGrowing: the batch, a {type(batch).__name__}, holds no images [batch, channels, height, width]; "
-        "put them into a tensor, list, tuple or mapping, or train a lightning_gan.GAN"
-    )
+    tensor = _images_in(batch, real)
+    images = tensor.float() if tensor.dtype == torch.uint8 else tensor
+    images = faded(images, resolution=growth.resolution, fade_in=growth.fade_in)
+    # The tensor's data are replaced, because tuples cannot be changed and a batch may be a single tensor.
+    tensor.data = (images.round() if tensor.dtype == torch.uint8 else images).to(tensor.dtype)
+
+
+def _images_in(batch: Any, real: Callable[[Any], Tensor] | None) -> Tensor:
+    """The tensor of a batch that holds the images."""
+    found = [tensor for tensor in tensors_of(batch) if tensor.dim() == 4]
+    if not found:
+        raise ValueError(
+            f"ProgressiveGrowing: the batch, a {type(batch).__name__}, holds no images [batch, channels, height, "
+            "width]; put them into a tensor, list, tuple or mapping, or train a lightning_gan.GAN"
+        )
+    if real is None:
+        if len(found) > 1:
+            raise ValueError(
+                "ProgressiveGrowing: the batch has several tensors that may be the real images, "
+                f"a {structure_text(batch)}; give real=, a function of the batch that returns the one that is resized"
+            )
+        return found[0]
+    chosen = real(batch)
+    if not any(tensor is chosen for tensor in found):
+        raise ValueError(
+            f"ProgressiveGrowing: real returned no tensor of the batch, a {structure_text(batch)}, but that tensor is "
+            "resized in place; return the tensor itself, without a conversion"
+        )
+    return chosen

@@ -1,13 +1,16 @@
 """Sampling of images for figures, from a `GAN` or from the generator of any other module."""
 
 from abc import ABC, abstractmethod
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import final
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
 
+from lightning_gan.foreign.average import averages
+from lightning_gan.foreign.sampler import Sampler, sampled_images
 from lightning_gan.loop.averaging import AveragesGenerator
 from lightning_gan.loop.gan import GAN
 from lightning_gan.loop.networks import network_of
@@ -15,6 +18,21 @@ from lightning_gan.loop.sampling import evaluation_mode
 from lightning_gan.tensors.image_bytes import to_bytes
 from lightning_gan.tensors.seeds import derived_seed
 from lightning_gan.tensors.shapes import ImageBytes, Labels, Latents
+
+
+def averaging_of(trainer: Trainer) -> list[AveragesGenerator]:
+    """The trainer's callbacks that average weights."""
+    return [callback for callback in trainer.callbacks if isinstance(callback, AveragesGenerator)]  # type: ignore[attr-defined]
+
+
+@contextmanager
+def averages_applied(averaging: list[AveragesGenerator], module: LightningModule) -> Iterator[None]:
+    """Context manager inside of which the networks have the averaged weights of some callbacks."""
+    with ExitStack() as stack:
+        for callback in averaging:
+            stack.enter_context(callback.applied(module))
+        yield
+
 
 IMAGES_AT_ONCE = 16
 """Number of images of one forward pass. A figure may contain more images than fit into memory at once."""
@@ -147,13 +165,38 @@ class ForeignSampling(Sampling):
         latents = torch.randn(count, *shape, generator=random).to(self.module.device)
         labels = torch.arange(count, device=self.module.device) % max(self.number_of_classes, 1)
         network = network_of(self.module, generator, setting=f"{self.asker}(generator=...)")
-        with ExitStack() as stack:
-            stack.enter_context(evaluation_mode(network))
-            for callback in trainer.callbacks if ema else []:  # type: ignore[attr-defined]
-                if isinstance(callback, AveragesGenerator) and callback.generator == generator:
-                    stack.enter_context(callback.applied(self.module))
+        averaging = [callback for callback in averaging_of(trainer) if ema and averages(callback, generator)]
+        with evaluation_mode(network), averages_applied(averaging, self.module):
             parts = [
                 network(latents[few], labels[few]) if self.number_of_classes else network(latents[few])
                 for few in few_at_a_time(count)
             ]
         return to_bytes(torch.cat(parts)).cpu()
+
+
+@final
+class CalledSampling(Sampling):
+    """Sampling by a function of the user, from any module. All images are made in one call.
+
+    Args:
+        module: first argument of the function.
+        sampler: function of (module, count, seed) that returns images.
+        asker: name of the callback, for error messages.
+    """
+
+    def __init__(self, module: LightningModule, sampler: Sampler, *, asker: str) -> None:
+        self.module = module
+        self.sampler = sampler
+        self.asker = asker
+
+    def check(self, *, truncation: float) -> None:
+        """Do nothing, because the function is called before training."""
+
+    @property
+    def number_of_classes(self) -> int:
+        return 0
+
+    def images(self, trainer: Trainer, *, count: int, seed: int, truncation: float, ema: bool) -> ImageBytes:
+        with evaluation_mode(self.module), averages_applied(averaging_of(trainer) if ema else [], self.module):
+            images = sampled_images(self.sampler, self.module, count=count, seed=seed, asker=self.asker)
+        return (images if images.dtype == torch.uint8 else to_bytes(images)).cpu()

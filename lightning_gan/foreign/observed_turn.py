@@ -15,7 +15,7 @@ from lightning_gan.foreign.recognition import CriticInputs
 from lightning_gan.foreign.structures import shape_text, structure_text
 from lightning_gan.loop.turn import Player, Turn
 from lightning_gan.tensors.precision import full_precision
-from lightning_gan.tensors.shapes import Images, Labels, Latents, Logits
+from lightning_gan.tensors.shapes import Images, Labels, Logits
 
 SCORES = "lightning_gan.foreign.scores"
 """Import path of the functions for the setting `scores`, for error messages."""
@@ -100,7 +100,7 @@ class ObservedTurn(Turn):
         return _labels_of(self._real)
 
     @cached_property
-    def latents(self) -> Latents:
+    def latents(self) -> Tensor:  # in translations, for example, they are images
         return self._made.latents
 
     @cached_property
@@ -137,7 +137,7 @@ class ObservedTurn(Turn):
         """Raw scores of images that replace the first fakes, with the other arguments of these."""
         return self._score(self._fake, images)
 
-    def generator(self, latents: Latents, labels: Labels | None) -> Images:
+    def generator(self, latents: Tensor, labels: Labels | None) -> Images:
         """Images of other latents, with the other arguments of the module's own call."""
         return _as_maps(self._made.again(latents))
 
@@ -177,7 +177,7 @@ class ObservedTurn(Turn):
         scores = output if self.watched.scores is None else self.watched.scores(output)
         if isinstance(scores, Tensor) and scores.dim():
             return full_precision(scores)
-        returned = f"{self.watched.critic!r} returns {structure_text(output)}"
+        returned = f"{self.watched.critic!r} returns a {structure_text(output)}"
         if self.watched.scores is None:
             raise ValueError(
                 f"{returned} and not one score or map of scores for each sample; say which part are the scores, for "

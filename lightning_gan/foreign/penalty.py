@@ -189,6 +189,7 @@ class Penalty(PenaltyTerm, ImageClock):
     @property
     def state_key(self) -> str:
         # A trainer may have two penalties of one class, for example for different networks, if their settings differ.
+        image = {} if self.image is None else {"image": self.image}
         return state_key_of(
             self,
             name=self.name,
@@ -196,4 +197,5 @@ class Penalty(PenaltyTerm, ImageClock):
             weight=self.weight,
             discriminator=self.discriminator,
             generator=self.generator,
+            **image,
         )

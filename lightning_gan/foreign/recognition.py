@@ -162,44 +162,47 @@ class CriticInputs:
 
     def _recognized_reals(self) -> list[Input]:
         kinds = self._kinds
-        if kinds["real"]:
-            self._check_nothing_is_left("real")
-            return self._one_or_mean("real", kinds["real"])
         unknown, fakes = kinds["unknown"], kinds["fake"] or kinds["attached fake"]
-        if fakes and len(unknown) == 1:
-            return unknown  # augmented or scaled
-        raise ValueError(self._cannot_tell("real"))
+        if kinds["real"]:
+            # One unknown input is that of the fakes, if these are not among the others.
+            there = bool(fakes or kinds["attached"])
+            self._check_left("real", unknown, allowed=0 if there else 1, beside=kinds["real"][0])
+            attached = kinds["attached"]
+            self._check_left("real", attached, allowed=len(attached), beside=kinds["real"][0])
+            return self._one_or_mean("real", kinds["real"])
+        # Augmented or scaled: there must be real images, and nothing else can be them.
+        if not fakes or not unknown or kinds["attached"] or kinds["differentiated"]:
+            raise ValueError(self._cannot_tell("real"))
+        self._check_left("real", unknown, allowed=1, beside=fakes[0])
+        return unknown
 
     def _recognized_fakes(self) -> list[Input]:
         kinds = self._kinds
-        if kinds["fake"]:
-            self._check_nothing_is_left("fake")
-            return self._one_or_mean("fake", kinds["fake"])
-        unknown, real = kinds["unknown"], kinds["real"]
-        if kinds["attached fake"]:
-            self._check_nothing_is_left("fake")
-            return self._one_or_mean("fake", kinds["attached fake"])
-        if real and len(unknown) == 1 and self._are_fakes_of_this_batch(unknown[0], real[0]):
-            return unknown  # augmented, or from a pool
-        if real and not unknown and len(kinds["attached"]) == 1:
-            return kinds["attached"]  # augmented, and left attached
-        raise ValueError(self._cannot_tell("fake"))
-
-    def _are_fakes_of_this_batch(self, unknown: Input, real: Input) -> bool:
-        """Whether an unknown input can only be fakes: the generator was called, and there are as many as real images.
-
-        Otherwise it could be real images and fakes that were concatenated, or other images of the batch.
-        """
+        unknown, real, fakes = kinds["unknown"], kinds["real"], kinds["fake"] or kinds["attached fake"]
+        if fakes:
+            others = kinds["attached"] + [own for own in kinds["attached fake"] if not _is_one_of(own, fakes)]
+            self._check_left("fake", others, allowed=0, beside=fakes[0])
+            self._check_left("fake", unknown, allowed=0 if real else 1, beside=fakes[0])
+            return self._one_or_mean("fake", fakes)
+        # Augmented, from a pool, or left attached: there must be fakes, and nothing else can be them.
+        left = unknown + kinds["attached"]
         called = self._generator is None or bool(self._record.calls_of(self._generator))
-        return called and len(unknown.images) == len(real.images)
+        if not real or not left or not called:
+            raise ValueError(self._cannot_tell("fake"))
+        self._check_left("fake", left, allowed=1, beside=real[0])
+        return left
 
-    def _check_nothing_is_left(self, which: MarkKind) -> None:
-        """Refuse further inputs, which might be real or fake too, beside known ones of both kinds."""
-        kinds = self._kinds
-        fakes = kinds["fake"] or kinds["attached fake"]
-        both = bool(kinds["real"]) and bool(fakes)
-        allowed = 0 if both else 1
-        if len(kinds["unknown"]) > allowed:
+    def _check_left(self, which: MarkKind, left: Sequence[Input], *, allowed: int, beside: Input) -> None:
+        """Refuse inputs that could be real or fake too.
+
+        Args:
+            which: kind of the images that are asked for.
+            left: inputs whose kind is not known.
+            allowed: number of inputs whose kind follows from that of the others.
+            beside: known input. An unknown one with another number of samples may be real and fake images that were
+                concatenated.
+        """
+        if len(left) > allowed or any(len(own.images) != len(beside.images) for own in left):
             raise ValueError(self._cannot_tell(which))
 
     def _one_or_mean(self, which: MarkKind, inputs: list[Input]) -> list[Input]:
@@ -302,7 +305,7 @@ class CriticInputs:
             calls.append(f"{number}: ({', '.join(inputs)})")
         times = {1: "once", 2: "twice"}.get(len(calls), f"{len(calls)} times")
         batch = structure_text(self._record.batch)
-        return f"{self.critic!r} was called {times}, with {', '.join(calls)}; the batch has {batch}"
+        return f"{self.critic!r} was called {times}, with {', '.join(calls)}; the batch is a {batch}"
 
     @property
     def _say_which(self) -> str:
@@ -329,3 +332,10 @@ class CriticInputs:
 
     def _numbers(self, inputs: Sequence[Input]) -> list[int]:
         return [number for number, call in enumerate(self._calls) if any(call is own.call for own in inputs)]
+
+
+def _is_one_of(own: Input, others: Sequence[Input]) -> bool:
+    """Whether images are the same memory as one of the others, with or without a graph."""
+    return any(
+        own.call.seen[own.place].is_same(other.call.seen[other.place]) for other in others if other.marked is None
+    )

@@ -7,6 +7,9 @@ from typing import Any
 
 from torch import Tensor
 
+LISTED = 12
+"""Largest number of tensors that an error message lists."""
+
 
 def places_of(collection: Any, place: str = "") -> Iterator[tuple[str, Tensor]]:
     """The tensors of a collection in order, each with its place: keys, positions and names of fields, joined by dots.
@@ -79,17 +82,35 @@ def shape_text(tensor: Tensor) -> str:
 
 
 def structure_text(collection: Any) -> str:
-    """The places and shapes of a collection's tensors, for messages.
+    """The places and shapes of a collection's tensors in one line, for messages.
 
     Example:
         >>> import torch
         >>> structure_text((torch.zeros(4, 3), {"label": torch.zeros(4)})), structure_text(7)
-        ('(0: 4x3, 1.label: 4)', 'int without tensors')
+        ('tuple of (0: 4x3, 1.label: 4)', 'int without tensors')
+        >>> structure_text(torch.zeros(4))
+        'Tensor of 4'
     """
+    kind = type(collection).__name__
     if isinstance(collection, Tensor):
-        return shape_text(collection)
-    parts = [f"{place}: {shape_text(tensor)}" for place, tensor in places_of(collection)]
-    return f"({', '.join(parts)})" if parts else f"{type(collection).__name__} without tensors"
+        return f"{kind} of {shape_text(collection)}"
+    found = [f"{place}: {shape_text(tensor)}" for place, tensor in places_of(collection)]
+    more = [f"{len(found) - LISTED} more"] if len(found) > LISTED else []
+    return f"{kind} of ({', '.join(found[:LISTED] + more)})" if found else f"{kind} without tensors"
+
+
+def samples_in(batch: Any) -> int | None:
+    """The number of samples in a batch: the size of the first dimension of its tensors.
+
+    Tensors without dimensions are left out. The result is None if the others do not agree, or if there are none.
+
+    Example:
+        >>> import torch
+        >>> samples_in({"step": torch.tensor(1.0), "image": torch.zeros(4, 1, 8, 8), "label": torch.zeros(4)})
+        4
+    """
+    sizes = {tensor.shape[0] for tensor in tensors_of(batch) if tensor.dim()}
+    return sizes.pop() if len(sizes) == 1 else None
 
 
 def _parts(collection: Any) -> list[tuple[Any, Any]]:

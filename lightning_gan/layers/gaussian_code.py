@@ -6,7 +6,8 @@ from torch import Tensor, nn
 
 from lightning_gan.layers.equalized import EqualizedConv2d, EqualizedLinear
 
-LINEAR = (nn.Linear, nn.Conv2d, EqualizedLinear, EqualizedConv2d)
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+LINEAR = (nn.Linear, *CONVOLUTIONS, EqualizedLinear, EqualizedConv2d)
 """Layers that can be the first layer after a bottleneck."""
 
 
@@ -50,16 +51,17 @@ class GaussianCode(nn.Module):
         return mean, log_variance
 
 
-def inputs_of(layer: nn.Module) -> int | None:
-    """The number of input features of the first linear layer or convolution in a module; None if there is none."""
-    for module in layer.modules():
-        if isinstance(module, (nn.Linear, EqualizedLinear)):
-            return module.weight.shape[1]
-        if isinstance(module, nn.Conv2d):
-            return module.in_channels
-        if isinstance(module, EqualizedConv2d):
-            return module.weight.shape[1]
-    return None
+def first_linear_of(layer: nn.Module) -> nn.Module | None:
+    """The first linear layer or convolution in a module, which may be the module itself; None if there is none."""
+    return next((module for module in layer.modules() if isinstance(module, LINEAR)), None)
+
+
+def inputs_of(linear: nn.Module) -> int:
+    """The number of input features of a linear layer, or of input channels of a convolution."""
+    if isinstance(linear, CONVOLUTIONS):
+        return linear.in_channels
+    assert isinstance(linear.weight, Tensor)
+    return linear.weight.shape[1]
 
 
 class Bottlenecked(nn.Module):
@@ -68,6 +70,10 @@ class Bottlenecked(nn.Module):
     The code is a sample in training mode and the mean in evaluation mode. Before the last layer of a discriminator this
     is the variational discriminator bottleneck (VDB, arXiv:1810.00821). The layer itself, and its further arguments,
     are unchanged.
+
+    In front of a linear layer the features are the last dimension of its input: `batch *positions features`. In front
+    of a convolution, and of a module that begins with one or with a linear layer, they are the channels: `batch
+    channels *positions`, with any number of dimensions of positions.
 
     Args:
         layer: a linear layer, a convolution, or a module whose first layer is one of these.
@@ -85,11 +91,12 @@ class Bottlenecked(nn.Module):
 
     def __init__(self, layer: nn.Module, *, code_features: int | None = None) -> None:
         super().__init__()
-        features = inputs_of(layer)
-        if features is None:
+        first = first_linear_of(layer)
+        if first is None:
             raise ValueError(
                 f"a bottleneck goes in front of a linear layer or a convolution, and {type(layer).__name__} has none"
             )
+        features = inputs_of(first)
         size = features if code_features is None else code_features
         self.code = GaussianCode(features, size)
         # The variance starts at 1 for features of any scale; otherwise its exponential could overflow.
@@ -97,10 +104,22 @@ class Bottlenecked(nn.Module):
             nn.init.zeros_(parameter.detach()[size:])
         self.expand = nn.Identity() if size == features else nn.Linear(size, features, bias=False)
         self.layer = layer
+        self.features = features
+        self.axis = -1 if isinstance(layer, (nn.Linear, EqualizedLinear)) else 1
 
     def forward(self, features: Tensor, *others: Tensor | None) -> Tensor:
-        """The output of the layer for a code of `features`, `batch features *positions`, and its further arguments."""
-        mean, log_variance = self.code(features)
+        """The output of the layer for a code of `features`, and for its further arguments.
+
+        Raises:
+            ValueError: if the features are not as many as the layer takes.
+        """
+        if features.shape[self.axis] != self.features:
+            raise ValueError(
+                f"Bottlenecked: layer={type(self.layer).__name__} gets an input of shape {tuple(features.shape)}, but "
+                f"its first linear layer or convolution takes {self.features} features in dimension {self.axis}; put "
+                "the bottleneck in front of that layer itself"
+            )
+        mean, log_variance = self.code(features.movedim(self.axis, 1))
         code = reparametrized(mean, log_variance) if self.training else mean
-        output: Tensor = self.layer(self.expand(code.movedim(1, -1)).movedim(-1, 1), *others)
+        output: Tensor = self.layer(self.expand(code.movedim(1, -1)).movedim(-1, self.axis), *others)
         return output

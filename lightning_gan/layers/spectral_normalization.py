@@ -8,6 +8,7 @@ fp32 under autocast, and the scale of equalized layers is taken into account.
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
+from torch.nn.parameter import is_lazy
 from torch.nn.utils.parametrize import is_parametrized, register_parametrization
 
 from lightning_gan.layers.equalized import EqualizedConv2d, EqualizedLinear
@@ -85,7 +86,8 @@ def spectrally_normalized(
 ) -> list[nn.Module]:
     """Normalize the weight of every linear, convolution and embedding layer of a network, in place.
 
-    Layers that are already normalized are not changed, so that a second call does nothing.
+    Layers that this function has normalized are not changed, so that a second call does nothing. A layer whose weight
+    has another normalization, or no shape yet, is refused before any layer is changed.
 
     Args:
         network: a layer, or a module with layers. Its parameters remain the same objects.
@@ -96,7 +98,8 @@ def spectrally_normalized(
         All layers of the network that are normalized, except the excluded ones.
 
     Raises:
-        ValueError: if an excluded name does not exist, or there is no layer to normalize.
+        ValueError: if an excluded name does not exist, there is no layer to normalize, or a layer's weight is computed
+            by PyTorch's weight_norm or spectral_norm, as a hook or as a parametrization, or by another hook.
     """
     layers = {name: layer for name, layer in network.named_modules() if isinstance(layer, NORMALIZED)}
     for name in excluded:
@@ -112,8 +115,16 @@ def spectrally_normalized(
         raise ValueError(
             f"spectral normalization: {type(network).__name__} has no linear, convolution or embedding layer"
         )
+    for name, layer in layers.items():
+        found = _obstacle(layer)
+        if found is not None:
+            what, remedy = found
+            raise ValueError(
+                f"spectral normalization: layer={name!r} of {type(network).__name__} has {what}; {remedy}, or leave "
+                f"the layer out: excluded=({name!r},)"
+            )
     for layer in layers.values():
-        if not _is_normalized(layer):
+        if not parametrizations_of(layer):
             _normalize(layer, power_iterations=power_iterations)
     return list(layers.values())
 
@@ -125,12 +136,30 @@ def parametrizations_of(layer: nn.Module) -> list[SpectralNormalization]:
     return [step for step in layer.parametrizations["weight"] if isinstance(step, SpectralNormalization)]  # type: ignore[index]
 
 
-def _is_normalized(layer: nn.Module) -> bool:
-    # This includes PyTorch's own spectral norm, whose class is private.
-    return is_parametrized(layer, "weight") and any(
-        "SpectralNorm" in type(step).__name__
-        for step in layer.parametrizations["weight"]  # type: ignore[index]
-    )
+def _obstacle(layer: nn.Module) -> tuple[str, str] | None:
+    """What keeps a layer's weight from being normalized, and the remedy; None if nothing does."""
+    if is_parametrized(layer, "weight"):
+        # The classes of PyTorch's own parametrizations are private.
+        kinds = [type(step).__name__ for step in layer.parametrizations["weight"] if not _is_ours(step)]  # type: ignore[index]
+        for kind, what in (("WeightNorm", "weight_norm"), ("SpectralNorm", "spectral_norm")):
+            if any(kind in name for name in kinds):
+                remedy = "torch.nn.utils.parametrize.remove_parametrizations(layer, 'weight')"
+                return f"torch.nn.utils.parametrizations.{what} already", f"remove it with {remedy}"
+        return None
+    own = dict(layer.named_parameters(recurse=False))
+    if "weight_g" in own:
+        return "torch.nn.utils.weight_norm already", "remove it with torch.nn.utils.remove_weight_norm(layer)"
+    if "weight_orig" in own and "weight_u" in dict(layer.named_buffers(recurse=False)):
+        return "torch.nn.utils.spectral_norm already", "remove it with torch.nn.utils.remove_spectral_norm(layer)"
+    if "weight" not in own:
+        return "no parameter 'weight', because a hook computes it", "remove the hook"
+    if is_lazy(own["weight"]):
+        return "a weight without a shape", "use a layer that is not lazy, or run it once when it is made"
+    return None
+
+
+def _is_ours(step: nn.Module) -> bool:
+    return isinstance(step, SpectralNormalization)
 
 
 def _normalize(layer: nn.Module, *, power_iterations: int) -> None:

@@ -274,7 +274,8 @@ class GAN(GeneratorSampling, AveragesGradients):
             with frozen(opponent):
                 with kept_gathered(self.discriminator, self.generator) if due else nullcontext():
                     terms, leftover = self._play_cost(player, due, real, draws, fake)
-                self.manual_backward(torch.stack(list(terms.values())).sum() / slices)
+                with torch.autocast(self.device.type, enabled=False):  # it would round the derivatives of penalties
+                    self.manual_backward(torch.stack(list(terms.values())).sum() / slices)
             leftovers.append(leftover)
         average_gradients(self.trainer.strategy, self.discriminator if player == "discriminator" else self.generator)
         optimizer.step()

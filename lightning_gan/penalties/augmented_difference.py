@@ -43,7 +43,20 @@ def _reflected(positions: Int[Tensor, "batch size"], *, size: int) -> Int[Tensor
 
 
 def randomly_flipped_and_shifted(images: Images, *, largest_shift: int) -> Images:
-    """The papers' transform: flips half of the images, and shifts each by up to `largest_shift` pixels per axis."""
+    """The papers' transform: flips half of the images, and shifts each by up to `largest_shift` pixels per axis.
+
+    Args:
+        images: `batch channels height width`, in any range.
+        largest_shift: largest shift in pixels; less than the height and the width.
+
+    Raises:
+        ValueError: for images of one pixel, which no flip or shift changes, or not larger than the shift.
+    """
+    if images.shape[2:].numel() == 1:
+        raise ValueError(
+            f"randomly_flipped_and_shifted: images of shape {tuple(images.shape)} have one pixel, which no flip or "
+            "shift changes; give images as batch channels height width"
+        )
     count, device = len(images), images.device
     flips = torch.rand(count, device=device) < 0.5
     shifts = torch.randint(-largest_shift, largest_shift + 1, (count, 2), device=device)

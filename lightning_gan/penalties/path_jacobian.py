@@ -4,28 +4,33 @@ Karras et al. 2020, arXiv:1912.04958, section 3.2 and appendix B.
 """
 
 import math
+from typing import TypeAlias
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from lightning_gan.tensors.precision import full_precision
-from lightning_gan.tensors.shapes import Images, PerSample, Scalar
+from lightning_gan.tensors.shapes import PerSample, Scalar
+
+Outputs: TypeAlias = Float[Tensor, "batch channels *positions"]
+"""Outputs of a generator: images in the paper, and also signals, videos or vectors."""
 
 
-def image_noise(images: Images) -> Images:
+def image_noise(images: Outputs) -> Outputs:
     """Draws the paper's random direction y: standard normal, divided by the root of the number of pixels of a channel.
 
     With this scale ``E ||J'y||^2 = ||J||_F^2 / (height * width)``, and upscaling images by repeating pixels does not
-    change their path lengths.
+    change their path lengths. The same holds for signals and videos, whose pixels are their positions. A vector has one
+    position.
 
     Args:
-        images: images whose shape the direction has, `batch channels height width`.
+        images: images whose shape the direction has, `batch channels height width`, or other outputs of a generator.
     """
-    return torch.randn_like(images) / math.sqrt(images.shape[2] * images.shape[3])
+    return torch.randn_like(images) / math.sqrt(images.shape[2:].numel())
 
 
-def path_lengths(images: Images, styles: Float[Tensor, "batch layers style"], noise: Images) -> PerSample:
+def path_lengths(images: Outputs, styles: Float[Tensor, "batch layers style"], noise: Outputs) -> PerSample:
     """Returns ``||J'y||``: the norm of the gradient of ``<images, noise>`` by the styles, as root mean square over
     layers.
 

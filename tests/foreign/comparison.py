@@ -4,11 +4,12 @@ The ones by hand are written from the papers, and share no code with the package
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeAlias
 
 import torch
 from lightning.pytorch import Callback, LightningModule
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from lightning_gan.callbacks.regularizers.consistency_term import ConsistencyTerm
@@ -18,15 +19,19 @@ from lightning_gan.foreign.penalty import Penalty
 from tests.foreign.augmenting import AugmentingGAN
 from tests.foreign.automatic import AutomaticCritic
 from tests.foreign.detaching import DetachingGAN
+from tests.foreign.pairs import MarkingGAN, PairGAN
 from tests.foreign.relativistic import RelativisticGAN
 from tests.foreign.toggling import TogglingGAN
 from tests.toys import toy_images, toy_trainer
 
-ByHand: TypeAlias = Callable[[nn.Module, Tensor, Tensor], Tensor]
+Score: TypeAlias = Callable[[Tensor], Tensor]
+"""A critic as a function of its images."""
+
+ByHand: TypeAlias = Callable[[Score, Tensor, Tensor], Tensor]
 """A penalty of (critic, real, fake)."""
 
 
-def squared_slope(critic: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
+def squared_slope(critic: Score, images: Tensor) -> tuple[Tensor, Tensor]:
     """Logits, and the squared norm of the critic's gradient by every image."""
     images = images.detach().requires_grad_()
     logits = critic(images)
@@ -34,53 +39,57 @@ def squared_slope(critic: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
     return logits, slope.flatten(1).pow(2).sum(1)
 
 
-def r1(critic: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
+def r1(critic: Score, real: Tensor, fake: Tensor) -> Tensor:
     return 5.0 * squared_slope(critic, real)[1].mean()
 
 
-def r2(critic: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
+def r2(critic: Score, real: Tensor, fake: Tensor) -> Tensor:
     return 5.0 * squared_slope(critic, fake)[1].mean()
 
 
-def wgan_gp(critic: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
+def wgan_gp(critic: Score, real: Tensor, fake: Tensor) -> Tensor:
     e = torch.rand(len(real), 1, 1, 1)
     slope = squared_slope(critic, (1 - e) * real + e * fake)[1]
     return 10.0 * (slope.sqrt() - 1).pow(2).mean()
 
 
-def roth(critic: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
+def roth(critic: Score, real: Tensor, fake: Tensor) -> Tensor:
     real_logits, at_real = squared_slope(critic, real)
     fake_logits, at_fake = squared_slope(critic, fake)
     confidence = (1 - torch.sigmoid(real_logits)).flatten().pow(2), torch.sigmoid(fake_logits).flatten().pow(2)
     return 1.0 * ((confidence[0] * at_real).mean() + (confidence[1] * at_fake).mean())
 
 
-def ct(critic: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
+def ct(critic: Score, real: Tensor, fake: Tensor) -> Tensor:
     return 2.0 * torch.relu((critic(real) - critic(real)).flatten().pow(2) - 0.0).mean()
 
 
-MODULES: dict[str, tuple[type[LightningModule], dict[str, str]]] = {
+MODULES: dict[str, tuple[type[LightningModule], dict[str, Any]]] = {
     "toggling": (TogglingGAN, {}),
     "detaching": (DetachingGAN, {"discriminator": "netD", "generator": "netG"}),
     "augmenting": (AugmentingGAN, {"discriminator": "nets.D", "generator": "nets.G"}),
     "automatic": (AutomaticCritic, {"discriminator": "critic", "generator": "decoder"}),
     "relativistic": (RelativisticGAN, {}),
+    "pairs": (PairGAN, {"discriminator": "netD", "generator": "netG", "image": "images"}),
+    "marking": (MarkingGAN, {"discriminator": "netD", "generator": "netG"}),
 }
-"""Every module, and the names of its networks as a penalty has to be told them."""
+"""Every module, and what a penalty has to be told of its networks."""
 
 
-def critic_of(module: LightningModule) -> nn.Module:
-    """The network that the penalties of this folder regularize."""
+def critic_of(module: LightningModule) -> Score:
+    """The network that the penalties of this folder regularize, as a function of images."""
+    if isinstance(module, PairGAN):
+        return partial(module.netD, module.condition)
     names = next(names for kind, names in MODULES.values() if isinstance(module, kind))
     return module.get_submodule(names.get("discriminator", "discriminator"))
 
 
-PENALTIES: dict[str, tuple[Callable[[dict[str, str]], Penalty], ByHand]] = {
-    "R1": (lambda names: R1(gamma=10.0, **names), r1),  # type: ignore[arg-type]
-    "R2": (lambda names: R2(gamma=10.0, **names), r2),  # type: ignore[arg-type]
-    "WGAN-GP": (lambda names: GradientPenalty(weight=10.0, **names), wgan_gp),  # type: ignore[arg-type]
-    "Roth": (lambda names: Roth(gamma=2.0, **names), roth),  # type: ignore[arg-type]
-    "CT": (lambda names: ConsistencyTerm(weight=2.0, **names), ct),  # type: ignore[arg-type]
+PENALTIES: dict[str, tuple[Callable[[dict[str, Any]], Penalty], ByHand]] = {
+    "R1": (lambda names: R1(gamma=10.0, **names), r1),
+    "R2": (lambda names: R2(gamma=10.0, **names), r2),
+    "WGAN-GP": (lambda names: GradientPenalty(weight=10.0, **names), wgan_gp),
+    "Roth": (lambda names: Roth(gamma=2.0, **names), roth),
+    "CT": (lambda names: ConsistencyTerm(weight=2.0, **names), ct),
 }
 """What makes a penalty for the networks' names, and the same by hand."""
 

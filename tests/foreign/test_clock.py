@@ -1,19 +1,20 @@
 """The clock counts images over all ranks, in a GAN and in any other module."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from lightning_gan.callbacks import R1, LeCam
+from lightning_gan.callbacks import R1, LeCam, SampleCount
 from lightning_gan.foreign.clock import ImageClock, crosses_multiple, images_of_kimg
 from lightning_gan.foreign.host import CLOCK, host_of
-from lightning_gan.foreign.observer import tensors_of
+from lightning_gan.foreign.structures import structure_text, tensors_of
 from tests.callbacks.training.growing_toys import ForeignGAN, ToyData, fit, growing_gan
 from tests.foreign.detaching import DetachingGAN
 from tests.toys import toy_trainer
@@ -85,7 +86,7 @@ def test_a_batch_without_tensors_is_refused() -> None:
         return ["words"]
 
     loader: DataLoader[Any] = DataLoader([torch.zeros(1)], collate_fn=words)
-    with pytest.raises(ValueError, match="Diary counts images by the first tensor of a batch, but the batch, a list"):
+    with pytest.raises(ValueError, match=r"Diary counts images by .*, but the batch is a list without tensors; "):
         toy_trainer(Diary()).fit(Wordy(), loader)
 
 
@@ -106,7 +107,7 @@ def test_a_penalty_needs_no_clock_where_batches_do_not_tell_how_many_images_they
     penalty = R1(gamma=1.0, real=pixels, **NETWORKS)
     toy_trainer(penalty).fit(Indexed(), loader)
     assert penalty.state_dict() == {"turns_seen": 2}
-    with pytest.raises(ValueError, match="LeCam counts images by the first tensor of a batch, but the batch, a list"):
+    with pytest.raises(ValueError, match=r"LeCam counts images by .*, but the batch is a list without tensors; "):
         toy_trainer(LeCam(real=pixels, **NETWORKS)).fit(Indexed(), loader)
 
 
@@ -156,3 +157,133 @@ def test_the_clock_leaves_training_as_it_is() -> None:
     fit(alone, images=12)
     fit(watched, Diary(), images=12, data=ToyData())
     torch.testing.assert_close(dict(alone.state_dict()), dict(watched.state_dict()), rtol=0, atol=0)
+
+
+# ------------------------------------------------------------------ batches that are not counted by their first tensor
+
+
+class Keyed(ForeignGAN):
+    """Reads the images of a mapping, whatever else the mapping contains."""
+
+    def training_step(self, batch: Any, batch_idx: int) -> None:
+        super().training_step(batch["pixels"], batch_idx)
+
+
+def batches_with(**others: Any) -> DataLoader[Any]:
+    return DataLoader([{**others, "pixels": torch.rand(4, 1, 8, 8)} for _ in range(3)], batch_size=None)
+
+
+def test_numbers_beside_the_samples_are_not_counted() -> None:
+    diary = Diary()
+    toy_trainer(diary).fit(Keyed(), batches_with(step=torch.tensor(7.0), label=torch.zeros(4)))
+    assert diary.pages == [(0, 4), (4, 8), (8, 12)]
+
+
+@pytest.mark.parametrize(
+    ("others", "listed"),
+    [
+        (
+            {"intrinsics": torch.eye(3)},
+            r"a dict of \(intrinsics: 3x3, pixels: 4x1x8x8\); add",
+        ),
+        (
+            {"nested": [torch.zeros(2)]},
+            r"a dict of \(nested.0: 2, pixels: 4x1x8x8\); add",
+        ),
+    ],
+)
+def test_tensors_that_do_not_agree_are_refused_at_the_first_batch(others: dict[str, Any], listed: str) -> None:
+    module = Keyed()
+    with pytest.raises(ValueError, match=rf"^Diary counts images .* {listed} the callback SampleCount\(count=\.\.\.\)"):
+        toy_trainer(Diary()).fit(module, batches_with(**others))
+    assert len(module.seen) == 1
+
+
+def test_a_batch_of_numbers_only_is_refused() -> None:
+    class Number(ForeignGAN):
+        def training_step(self, batch: Any, batch_idx: int) -> None:
+            """Nothing."""
+
+    loader: DataLoader[Any] = DataLoader([torch.tensor(3.0)], batch_size=None)
+    with pytest.raises(ValueError, match=r"the batch is a Tensor of a single number; add the callback SampleCount"):
+        toy_trainer(Diary()).fit(Number(), loader)
+
+
+@dataclass
+class Labelled:
+    """A batch with names."""
+
+    image: Tensor
+
+
+class Automatic(LightningModule):
+    """One weight."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(()))
+
+    def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
+        return self.weight * batch.mean()
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+class Saves(ImageClock):
+    """Writes the clock of each rank to a file."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        (self.folder / f"{trainer.global_rank}").write_text(str(self.images_seen))
+
+
+def of_rank(batch: Tensor) -> int:
+    return 1 + torch.distributed.get_rank()
+
+
+def count_pixels(batch: dict[str, Tensor]) -> int:
+    return len(batch["pixels"])
+
+
+@pytest.mark.parametrize("position", [0, 1, 2])
+def test_all_clocks_of_a_trainer_use_the_same_count_wherever_it_stands(position: int) -> None:
+    diaries = [Diary(), Diary()]
+    callbacks: list[Callback] = [*diaries]
+    callbacks.insert(position, SampleCount(count=count_pixels))
+    toy_trainer(*callbacks).fit(Keyed(), batches_with(intrinsics=torch.eye(3)))
+    assert [diary.pages for diary in diaries] == [[(0, 4), (4, 8), (8, 12)]] * 2
+
+
+@pytest.mark.parametrize("result", [2.5, -1, None, torch.tensor(1.5)])
+def test_a_count_that_is_no_number_of_samples_is_refused(result: Any) -> None:
+    def count(batch: Any) -> Any:
+        return result
+
+    with pytest.raises(
+        ValueError, match=r"^SampleCount: count returned .* for a dict of .*; it must return the number"
+    ):
+        toy_trainer(SampleCount(count=count), Diary()).fit(Keyed(), batches_with())
+
+
+def test_one_count_is_enough_and_a_gan_needs_none() -> None:
+    counts = [SampleCount(count=len), SampleCount(count=len)]
+    with pytest.raises(ValueError, match="SampleCount: the trainer has several of them"):
+        toy_trainer(*counts).fit(ForeignGAN(), batches_with())
+    with pytest.raises(ValueError, match=r"SampleCount: GAN is a lightning_gan\.GAN, which counts its images itself"):
+        fit(growing_gan(), SampleCount(count=len), images=4)
+
+
+def test_a_long_batch_is_listed_in_part() -> None:
+    assert structure_text([torch.zeros(1)] * 15).endswith("11: 1, 3 more)")
+    assert structure_text(Labelled(image=torch.zeros(2, 3))) == "Labelled of (image: 2x3)"
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_ranks_may_have_different_numbers_of_samples(tmp_path: Path) -> None:
+    trainer = toy_trainer(SampleCount(count=of_rank), Saves(tmp_path), strategy="ddp_spawn", devices=2)
+    trainer.fit(Automatic(), DataLoader([torch.zeros(1) for _ in range(4)], batch_size=2))
+    assert [(tmp_path / f"{rank}").read_text() for rank in range(2)] == ["3", "3"]

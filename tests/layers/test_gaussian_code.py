@@ -51,7 +51,11 @@ def test_noise_that_is_given_is_what_the_sample_is_made_of() -> None:
 LAYERS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "Linear": (lambda: nn.Linear(6, 2), (3, 6)),
     "EqualizedLinear": (lambda: EqualizedLinear(6, 2), (3, 6)),
+    "Linear on a sequence": (lambda: nn.Linear(6, 2), (3, 5, 6)),
+    "Conv1d": (lambda: nn.Conv1d(6, 2, 3), (3, 6, 5)),
     "Conv2d": (lambda: nn.Conv2d(6, 2, 4), (3, 6, 4, 4)),
+    "Conv3d": (lambda: nn.Conv3d(6, 2, 2), (3, 6, 3, 4, 5)),
+    "grouped Conv1d": (lambda: nn.Conv1d(6, 2, 3, groups=2), (3, 6, 5)),
     "EqualizedConv2d": (lambda: EqualizedConv2d(6, 2, kernel_size=3), (3, 6, 4, 4)),
     "Sequential": (lambda: nn.Sequential(nn.LeakyReLU(), nn.Linear(6, 4), nn.Linear(4, 2)), (3, 6)),
     "ParametrizedLinear": (lambda: spectrally_normalized(nn.Linear(6, 2))[0], (3, 6)),
@@ -67,10 +71,10 @@ def test_a_layer_gets_samples_around_the_mean_that_it_gets_in_evaluation(
     torch.manual_seed(0)
     layer = layer_of()
     head, features = Bottlenecked(layer, code_features=code_features), torch.randn(shape)
-    mean, log_variance = head.code(features)
+    mean, log_variance = head.code(features.movedim(head.axis, 1))
     assert torch.equal(log_variance, torch.zeros_like(mean))  # it begins with a variance of 1
     assert mean.shape[1] == (code_features or 6)
-    expected = layer.eval()(head.expand(mean.movedim(1, -1)).movedim(-1, 1))
+    expected = layer.eval()(head.expand(mean.movedim(1, -1)).movedim(-1, head.axis))
     torch.testing.assert_close(head.eval()(features), expected)
     head.train()
     assert not torch.equal(head(features), head(features))
@@ -79,7 +83,7 @@ def test_a_layer_gets_samples_around_the_mean_that_it_gets_in_evaluation(
     head.code.parameters_of_code.bias[half:] = -100
     layer.eval()
     # A spectral norm was estimated anew in training mode.
-    expected = layer(head.expand(mean.movedim(1, -1)).movedim(-1, 1))
+    expected = layer(head.expand(mean.movedim(1, -1)).movedim(-1, head.axis))
     torch.testing.assert_close(head(features), expected)
 
 
@@ -101,3 +105,27 @@ def test_gradients_reach_the_code_the_layer_and_the_features() -> None:
 def test_a_layer_without_weights_is_refused() -> None:
     with pytest.raises(ValueError, match="goes in front of a linear layer or a convolution, and ReLU has none"):
         Bottlenecked(nn.ReLU())
+
+
+@pytest.mark.parametrize(("layer_of", "shape"), LAYERS.values(), ids=LAYERS)
+@torch.no_grad()
+def test_a_code_that_is_its_features_changes_no_layer(
+    layer_of: Callable[[], nn.Module], shape: tuple[int, ...]
+) -> None:
+    torch.manual_seed(0)
+    layer = layer_of().eval()
+    head, features = Bottlenecked(layer).eval(), torch.randn(shape)
+    head.code.parameters_of_code.weight[:6] = torch.eye(6)
+    head.code.parameters_of_code.bias[:6] = 0
+    torch.testing.assert_close(head(features), layer(features))
+
+
+def test_inputs_that_are_not_the_layers_features_are_refused_in_words() -> None:
+    message = (
+        r"^Bottlenecked: layer=Sequential gets an input of shape \(2, 3, 4, 4\), but its first linear layer or "
+        r"convolution takes 48 features in dimension 1; put the bottleneck in front of that layer itself$"
+    )
+    with pytest.raises(ValueError, match=message):
+        Bottlenecked(nn.Sequential(nn.Flatten(), nn.Linear(48, 1)))(torch.randn(2, 3, 4, 4))
+    with pytest.raises(ValueError, match="takes 4 features in dimension -1"):
+        Bottlenecked(nn.Linear(4, 1))(torch.randn(2, 4, 5))

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 from copy import deepcopy
+from typing import Any
 
 import pytest
 import torch
+import torch.nn.utils.prune
 from torch import Tensor, nn
 
 from lightning_gan.layers.equalized import EqualizedConv2d, EqualizedLinear
@@ -161,11 +163,87 @@ def test_a_copy_shares_nothing_and_a_second_call_changes_nothing() -> None:
     assert all(mine[name].data_ptr() != others[name].data_ptr() for name in mine)
 
 
-def test_layers_normalized_by_pytorch_are_left_as_they_are() -> None:
-    layer = nn.utils.parametrizations.spectral_norm(nn.Linear(3, 3))
-    names = list(layer.state_dict())
+def hooked_weight_norm(layer: nn.Module) -> nn.Module:
+    with pytest.warns(FutureWarning, match="weight_norm"):
+        return nn.utils.weight_norm(layer)
+
+
+NORMALIZED_BY_PYTORCH: dict[str, tuple[Callable[[Any], nn.Module], str, Callable[[Any], Any]]] = {
+    "weight_norm hook": (hooked_weight_norm, r"torch\.nn\.utils\.weight_norm", nn.utils.remove_weight_norm),
+    "spectral_norm hook": (nn.utils.spectral_norm, r"torch\.nn\.utils\.spectral_norm", nn.utils.remove_spectral_norm),
+    "weight_norm": (
+        nn.utils.parametrizations.weight_norm,
+        r"torch\.nn\.utils\.parametrizations\.weight_norm",
+        lambda layer: nn.utils.parametrize.remove_parametrizations(layer, "weight"),
+    ),
+    "spectral_norm": (
+        nn.utils.parametrizations.spectral_norm,
+        r"torch\.nn\.utils\.parametrizations\.spectral_norm",
+        lambda layer: nn.utils.parametrize.remove_parametrizations(layer, "weight"),
+    ),
+}
+
+
+@pytest.mark.parametrize(("normalize", "name", "remove"), NORMALIZED_BY_PYTORCH.values(), ids=NORMALIZED_BY_PYTORCH)
+def test_layers_with_another_normalization_are_refused_and_both_remedies_work(
+    normalize: Callable[[Any], nn.Module], name: str, remove: Callable[[Any], Any]
+) -> None:
+    network = nn.ModuleDict({"first": nn.Conv1d(2, 3, 3), "second": nn.Conv1d(3, 1, 3)})
+    normalize(network["second"])
+    message = rf"^spectral normalization: layer='second' of ModuleDict has {name} already; remove it with .*\)$"
+    with pytest.raises(ValueError, match=message):
+        spectrally_normalized(network)
+    assert not parametrizations_of(network["first"])  # nothing was changed
+    assert spectrally_normalized(network, excluded=("second",)) == [network["first"]]
+    remove(network["second"])
+    assert spectrally_normalized(network) == [network["first"], network["second"]]
+    assert norm_of(converged(network["second"]).weight) == pytest.approx(1.0, rel=1e-4)  # type: ignore[arg-type]
+
+
+def test_weights_of_other_hooks_and_weights_without_a_shape_are_refused() -> None:
+    pruned = nn.Sequential(nn.utils.prune.random_unstructured(nn.Linear(4, 2), "weight", amount=0.5))
+    with pytest.raises(ValueError, match="layer='0' of Sequential has no parameter 'weight', because a hook"):
+        spectrally_normalized(pruned)
+    with pytest.raises(ValueError, match="layer='0' of Sequential has a weight without a shape; use a layer"):
+        spectrally_normalized(nn.Sequential(nn.LazyConv2d(3, 3)))
+
+
+def test_other_parametrizations_are_normalized_with_the_weight() -> None:
+    class Doubled(nn.Module):
+        def forward(self, weight: Tensor) -> Tensor:
+            return 2 * weight
+
+    layer = nn.Linear(3, 3)
+    nn.utils.parametrize.register_parametrization(layer, "weight", Doubled())
     spectrally_normalized(layer)
-    assert list(layer.state_dict()) == names
+    assert norm_of(converged(layer).weight) == pytest.approx(1.0, rel=1e-4)
+
+
+CONVOLUTIONS: dict[str, tuple[Callable[[], nn.Module], int]] = {
+    "Conv1d": (lambda: nn.Conv1d(4, 6, 5), 0),
+    "Conv2d": (lambda: nn.Conv2d(4, 6, (3, 2)), 0),
+    "Conv3d": (lambda: nn.Conv3d(4, 6, 3), 0),
+    "ConvTranspose1d": (lambda: nn.ConvTranspose1d(4, 6, 5), 1),
+    "ConvTranspose2d": (lambda: nn.ConvTranspose2d(4, 6, (3, 2)), 1),
+    "ConvTranspose3d": (lambda: nn.ConvTranspose3d(4, 6, 3), 1),
+    "grouped": (lambda: nn.Conv1d(4, 6, 5, groups=2), 0),
+    "Linear": (lambda: nn.Linear(4, 6), 0),
+    "Embedding": (lambda: nn.Embedding(7, 6), 0),
+}
+
+
+@pytest.mark.parametrize(("layer_of", "output_axis"), CONVOLUTIONS.values(), ids=CONVOLUTIONS)
+def test_the_norm_in_every_dimension_is_the_exact_largest_singular_value(
+    layer_of: Callable[[], nn.Module], output_axis: int
+) -> None:
+    torch.manual_seed(0)
+    layer = layer_of()
+    assert isinstance(layer.weight, Tensor)
+    weight = layer.weight.detach().clone()
+    rows = weight.movedim(output_axis, 0)
+    exact = torch.linalg.svdvals(rows.reshape(len(rows), -1))[0]
+    spectrally_normalized(layer)
+    torch.testing.assert_close(converged(layer, uses=400).weight, weight / exact, rtol=1e-4, atol=1e-6)
 
 
 def test_excluded_layers_stay_and_unknown_ones_are_refused() -> None:

@@ -68,3 +68,11 @@ def test_a_linear_critic_sees_a_translation_by_its_slope_along_it() -> None:
     weight[2, 2:4] = tensor([3.0, 4.0])
     scores = [(picture * weight).sum().view(1) for picture in (images, moved(images, right=1))]
     assert mean_squared_difference(*scores).item() == 49
+
+
+@pytest.mark.parametrize("largest_shift", [0, 1])
+def test_images_of_one_pixel_are_refused(largest_shift: int) -> None:
+    """No flip or shift changes them, so that every difference would be 0."""
+    with pytest.raises(ValueError, match=r"images of shape \(4, 16, 1, 1\) have one pixel, .*; give images as batch"):
+        randomly_flipped_and_shifted(torch.zeros(4, 16, 1, 1), largest_shift=largest_shift)
+    assert randomly_flipped_and_shifted(torch.zeros(4, 16, 1, 2), largest_shift=0).shape == (4, 16, 1, 2)

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from lightning_gan.callbacks.regularizers.gradient_penalty import R1, FiniteDifferenceR1
+from lightning_gan.callbacks.regularizers.approximated_gradient_penalty import FiniteDifferenceR1
+from lightning_gan.callbacks.regularizers.gradient_penalty import R1
 from lightning_gan.loop.turn import Turn
 from lightning_gan.penalties.gradient import squared_slope_along
 from tests.penalties.test_gradient import images_of, linear_critic, turn_of

@@ -22,6 +22,16 @@ def test_the_expected_squared_length_is_the_frobenius_norm_over_the_pixels() -> 
     assert lengths.square().mean().item() == pytest.approx(matrix.square().sum().item() / 48, rel=0.02)
 
 
+@pytest.mark.parametrize(("shape", "positions"), [((48,), 1), ((2, 24), 24), ((2, 2, 3, 4), 24)])
+def test_outputs_that_are_no_images_have_their_positions_as_pixels(shape: tuple[int, ...], positions: int) -> None:
+    """Vectors, signals and videos: ``E ||J'y||^2 = ||J||_F^2 / positions``."""
+    torch.manual_seed(0)
+    matrix = torch.randn(48, 5)
+    outputs = linear_images(matrix, styles := torch.zeros(20_000, 1, 5, requires_grad=True)).view(-1, *shape)
+    lengths = path_lengths(outputs, styles, image_noise(outputs))
+    assert lengths.square().mean().item() == pytest.approx(matrix.square().sum().item() / positions, rel=0.02)
+
+
 def test_twice_an_isometry_of_5_dimensions_has_mean_length_0_614() -> None:
     """y seen through Q' is 5 standard normals: the mean is a / sqrt(48) * sqrt(2) Gamma(3) / Gamma(2.5)."""
     torch.manual_seed(0)

@@ -1,9 +1,9 @@
 """The base class of measurements that compare generated images with real ones."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeAlias, final
+from typing import Any, NamedTuple, final
 
 import torch
 from jaxtyping import Int64
@@ -14,15 +14,13 @@ from torch import Tensor
 from lightning_gan.callbacks.evaluation.measurement import Share, gathered
 from lightning_gan.callbacks.evaluation.reals_measurement import RealsMeasurement, positions_in_set, validation_batches
 from lightning_gan.foreign.host import host_of
-from lightning_gan.foreign.structures import tensors_of
+from lightning_gan.foreign.sampler import Sampler, sampled_images
 from lightning_gan.loop.gan import GAN
 from lightning_gan.metrics import FeatureSet
 from lightning_gan.metrics.report import Record
 from lightning_gan.tensors.image_bytes import to_bytes
+from lightning_gan.tensors.seeds import derived_seed
 from lightning_gan.tensors.shapes import Features, ImageBytes, Labels, Latents
-
-Sampler: TypeAlias = Callable[[LightningModule, int, int], Tensor]
-"""A function of (module, count, seed) that returns images `[count, channels, height, width]` in about [-1, 1]."""
 
 
 class Described(NamedTuple):
@@ -69,21 +67,6 @@ class Reals(NamedTuple):
     floors: dict[str, float]
 
 
-def images_of(batch: Any) -> Tensor:
-    """Returns the images of a batch, `batch channels height width`: its first tensor with four dimensions.
-
-    Raises:
-        ValueError: if the batch holds no such tensor.
-    """
-    for tensor in tensors_of(batch):
-        if tensor.dim() == 4:
-            return tensor
-    raise ValueError(
-        f"Evaluation: no images [batch, channels, height, width] in a batch of type {type(batch).__name__}; "
-        "let the dataloader yield an image tensor, or a list, tuple or mapping with one"
-    )
-
-
 class _Fakes(ABC):
     """A source of generated images."""
 
@@ -112,18 +95,19 @@ class _LatentFakes(_Fakes):
 class _SampledFakes(_Fakes):
     """Images that the user's `sampler` generates."""
 
-    def __init__(self, module: LightningModule, sampler: Sampler) -> None:
-        self.module, self.sampler, self.asked = module, sampler, None
+    def __init__(self, module: LightningModule, sampler: Sampler, *, asker: str) -> None:
+        self.module, self.sampler, self.asker, self.asked = module, sampler, asker, None
 
     def images(self, share: Share) -> Tensor:
-        return self.sampler(self.module, len(share.positions), share.seed)
+        count = len(share.positions)
+        return sampled_images(self.sampler, self.module, count=count, seed=share.seed, asker=self.asker)
 
 
 class Comparison(RealsMeasurement):
     """Compares generated images with real ones.
 
     The real images come from the dataloader that every `RealsMeasurement` reads; while fitting, they are read only
-    once. The real images of a batch are its first tensor with four dimensions, uint8, or float in [-1, 1].
+    once.
 
     The callback works on a `GAN`, and with `sampler` on any LightningModule. List it after callbacks that average
     weights.
@@ -142,6 +126,8 @@ class Comparison(RealsMeasurement):
         sampler: function of (module, count, seed) that returns images `[count, channels, height, width]` in about
             [-1, 1], for a module that is no `GAN`; None samples the `GAN`. It is called once per batch, with networks
             in evaluation mode and without gradients.
+        real: function that takes the real images out of a batch; see `RealsMeasurement`.
+        value_range: lowest and highest value of float real images; see `RealsMeasurement`.
         name: prefix of the logged names, and name of the JSON file.
 
     Raises:
@@ -158,9 +144,13 @@ class Comparison(RealsMeasurement):
         truncation: float,
         ema: bool,
         sampler: Callable[[LightningModule, int, int], Tensor] | None,
+        real: Callable[[Any], Tensor] | None,
+        value_range: Sequence[float] | None,
         name: str,
     ) -> None:
-        super().__init__(every_kimg=every_kimg, batch_size=batch_size, seed=seed, name=name)
+        super().__init__(
+            every_kimg=every_kimg, batch_size=batch_size, seed=seed, real=real, value_range=value_range, name=name
+        )
         if sampler is not None and (truncation != 1.0 or not ema):
             raise ValueError(
                 f"{self.title}: truncation and ema are passed to GAN.sample; with a sampler, set them there"
@@ -212,6 +202,14 @@ class Comparison(RealsMeasurement):
             host_of(module).check_makes_images(self.title)
             self._gan(module)
 
+    def few_fakes(self, trainer: Trainer, module: LightningModule) -> Tensor | None:
+        if self.sampler is None:
+            return None
+        seed = derived_seed(self.seed, "fakes", 0)
+        torch.manual_seed(seed)
+        with trainer.precision_plugin.forward_context():
+            return sampled_images(self.sampler, module, count=2, seed=seed, asker=self.title)
+
     def forget(self) -> None:
         self._loop_reals = Gathering()
 
@@ -250,7 +248,7 @@ class Comparison(RealsMeasurement):
 
     def _add_reals(self, trainer: Trainer, module: LightningModule, gathering: Gathering, batch: Any) -> None:
         """Adds the rows of this rank's batch, with the positions of its images in the data set."""
-        images = images_of(batch).to(module.device)
+        images = self.real_images(module).images(batch).to(module.device)
         positions = positions_in_set(trainer, len(images), after=gathering.images)
         gathering.add(len(images), self._described(images, positions))
 
@@ -265,7 +263,7 @@ class Comparison(RealsMeasurement):
 
     def _source(self, module: LightningModule) -> _Fakes:
         if self.sampler is not None:
-            return _SampledFakes(module, self.sampler)
+            return _SampledFakes(module, self.sampler, asker=self.title)
         gan = self._gan(module)
         latents, labels = gan.draw_latents(self.fake_count, seed=self.seed)
         return _LatentFakes(gan, latents, labels, truncation=self.truncation, ema=self.ema)

@@ -3,6 +3,7 @@
 Donahue et al. 2017, arXiv:1605.09782.
 """
 
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -16,7 +17,6 @@ from lightning_gan.callbacks.evaluation.measurement import gathered
 from lightning_gan.callbacks.evaluation.reals_measurement import RealsMeasurement, positions_in_set, validation_batches
 from lightning_gan.foreign.host import host_of
 from lightning_gan.loop.autoencoder import autoencoder_of
-from lightning_gan.loop.batches import images_and_labels
 from lightning_gan.metrics.encoding import neighbour_accuracy, squared_errors
 from lightning_gan.metrics.report import Record
 from lightning_gan.tensors.image_bytes import from_bytes
@@ -35,15 +35,19 @@ class EncoderEvaluation(RealsMeasurement):
       out, has the original's class. It shows whether a reconstruction keeps the class even if its pixels differ.
 
     The callback works on every `lightning_gan.loop.autoencoder.Autoencoder`. It reads the images of every
-    `RealsMeasurement`, in batches of (images, labels), and uses the labels even if the model ignores them. It keeps
-    pixels, codes and reconstructions in the device's memory, so their number is limited by `image_count`; distances
-    are computed in blocks.
+    `RealsMeasurement`, in batches of (images, labels) or mappings with a `label`, and uses the labels even if the model
+    ignores them. It keeps pixels, codes and reconstructions in the device's memory, so their number is limited by
+    `image_count`; distances are computed in blocks.
 
     Args:
         every_kimg: thousands of real images between measurements while fitting; None measures only at the end of fit.
         image_count: largest number of images to measure, at least 2. The first images of the data set are taken, or on
             several ranks the first of each rank's part. Accuracies of different counts are not comparable.
         ema: whether averaged weights are used, if there are some.
+        real: function that takes the real images out of a batch, for batches with several tensors of four dimensions in
+            a module that is no `GAN`; None takes the only one. In a configuration it is the function's import path.
+        value_range: lowest and highest value of float real images, such as [0, 1]; None is [-1, 1], and in a module
+            that is no `GAN` the first batch is checked for it.
         name: prefix of the logged names, and name of the JSON file; two evaluations in one run need different names.
 
     Raises:
@@ -51,10 +55,17 @@ class EncoderEvaluation(RealsMeasurement):
     """
 
     def __init__(
-        self, *, every_kimg: float | None = None, image_count: int = 5000, ema: bool = True, name: str = "metrics"
+        self,
+        *,
+        every_kimg: float | None = None,
+        image_count: int = 5000,
+        ema: bool = True,
+        real: Callable[[Any], Tensor] | None = None,
+        value_range: Sequence[float] | None = None,
+        name: str = "metrics",
     ) -> None:
         # batch_size and seed of the base class have no effect: nothing is sampled, the dataloader makes the batches.
-        super().__init__(every_kimg=every_kimg, batch_size=1, seed=0, name=name)
+        super().__init__(every_kimg=every_kimg, batch_size=1, seed=0, real=real, value_range=value_range, name=name)
         if image_count < 2:
             raise ValueError(f"EncoderEvaluation: image_count={image_count} must be at least 2, to have neighbours")
         self.image_count = image_count
@@ -125,15 +136,15 @@ class EncoderEvaluation(RealsMeasurement):
     def _add(self, trainer: Trainer, module: LightningModule, gathering: Gathering, batch: Any) -> None:
         """Adds the errors, classes, pixels, codes and reconstructions of this rank's batch."""
         autoencoder = autoencoder_of(module, asker=self.title)
-        images, labels = images_and_labels(batch)
-        images = images.to(module.device)
+        images, labels = self.real_images(module).images(batch).to(module.device), _labels_of(batch)
         with trainer.precision_plugin.forward_context():
             is_bytes = images.dtype == torch.uint8
             images = from_bytes(images) if is_bytes else trainer.precision_plugin.convert_input(images)
             codes = autoencoder.encode(images, ema=self.ema)
             reconstructions = autoencoder.decode(codes, ema=self.ema)
         # Multi-hot labels name no single class, so they are ignored.
-        classes = labels.to(images) if labels is not None and labels.dim() == 1 else images.new_zeros(len(images))
+        is_class = isinstance(labels, Tensor) and labels.shape == (len(images),)
+        classes = labels.to(images) if is_class else images.new_zeros(len(images))
         positions = positions_in_set(trainer, len(images), after=gathering.images)
         rows = [
             squared_errors(images, reconstructions)[:, None],
@@ -143,3 +154,10 @@ class EncoderEvaluation(RealsMeasurement):
             reconstructions.flatten(1),
         ]
         gathering.add(len(images), [Described(part, positions) for part in rows])
+
+
+def _labels_of(batch: Any) -> Any:
+    """The second element of a list or tuple, or the element `label` of a mapping; None if there is none."""
+    if isinstance(batch, Mapping):
+        return batch.get("label")
+    return batch[1] if isinstance(batch, list | tuple) and len(batch) > 1 else None

@@ -3,7 +3,8 @@
 Each image passes the feature extractor once; `lightning_gan.metrics` computes all numbers from these features.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Int64
@@ -30,8 +31,11 @@ class Evaluation(Comparison):
     evaluation does not change training: it restores the random state and the modes of the networks. In a
     `fast_dev_run` nothing is evaluated.
 
-    The callback works on a `GAN`, and with `sampler` on any LightningModule. The real images of a batch are its first
-    tensor with four dimensions, uint8, or float in [-1, 1]. List it after callbacks that average weights.
+    The callback works on a `GAN`, and with `sampler` on any LightningModule. The real images of a batch are its only
+    tensor with four dimensions, uint8, or float in [-1, 1]; `real` and `value_range` say otherwise. Real images that do
+    not look like the generated ones are refused before training, and when `validate` and `test` begin.
+
+    List it after callbacks that average weights.
 
     Args:
         extractor: network that computes features `[batch, features]` of uint8 images with 1 or 3 channels. It is frozen
@@ -50,6 +54,10 @@ class Evaluation(Comparison):
         sampler: function of (module, count, seed) that returns images `[count, channels, height, width]` in about
             [-1, 1], for a module that is no `GAN`; None samples the `GAN`. It is called once per batch, with networks
             in evaluation mode and without gradients.
+        real: function that takes the real images out of a batch, for batches with several tensors of four dimensions in
+            a module that is no `GAN`; None takes the only one. In a configuration it is the function's import path.
+        value_range: lowest and highest value of float real images, such as [0, 1]; None is [-1, 1], and in a module
+            that is no `GAN` the first batch is checked for it.
         name: prefix of the logged names, and name of the JSON file; two evaluations in one run need different names.
 
     Raises:
@@ -71,6 +79,8 @@ class Evaluation(Comparison):
         kernel_subsets: int = 100,
         kernel_subset_size: int = 1000,
         sampler: Callable[[LightningModule, int, int], Tensor] | None = None,
+        real: Callable[[Any], Tensor] | None = None,
+        value_range: Sequence[float] | None = None,
         name: str = "metrics",
     ) -> None:
         super().__init__(
@@ -81,6 +91,8 @@ class Evaluation(Comparison):
             truncation=truncation,
             ema=ema,
             sampler=sampler,
+            real=real,
+            value_range=value_range,
             name=name,
         )
         self.check_counts(neighbours=neighbours, kernel_subsets=kernel_subsets)

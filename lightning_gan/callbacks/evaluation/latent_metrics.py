@@ -46,7 +46,7 @@ def _gan(module: LightningModule, *, asker: str) -> GAN:
     """
     host = host_of(module)
     host.check_makes_images(asker)
-    return host.gan(asker, problem="what its latents are is not known", remedy="leave this callback out")
+    return host.gan(asker, problem="its latents are not known", remedy="leave this callback out")
 
 
 class _Path(ABC):

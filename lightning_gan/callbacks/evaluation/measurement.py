@@ -3,6 +3,7 @@
 import math
 from abc import abstractmethod
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -169,6 +170,15 @@ class Measurement(EvaluationLoops, ImageClock):
             if count < 1:
                 raise ValueError(f"{self.title}: {setting}={count} must be at least 1")
 
+    @contextmanager
+    def measuring(self, trainer: Trainer, module: LightningModule) -> Iterator[None]:
+        """Context manager without gradients, with averaged weights, and with networks in evaluation mode.
+
+        At its end the random state is what it was before.
+        """
+        with isolate_rng(), evaluation_mode(module), torch.no_grad(), host_of(module).averaged_weights(trainer):
+            yield
+
     def shares(self, trainer: Trainer, count: int) -> Iterator[Share]:
         """Yields this rank's batches of `count` samples, and seeds torch's random numbers for each of them.
 
@@ -189,7 +199,7 @@ class Measurement(EvaluationLoops, ImageClock):
 
     def _evaluate(self, trainer: Trainer, module: LightningModule, *, stage: str) -> Record:
         """Measures, and returns the record on every rank; rank 0 also writes it."""
-        with isolate_rng(), evaluation_mode(module), torch.no_grad(), host_of(module).averaged_weights(trainer):
+        with self.measuring(trainer, module):
             measured = self.measured(trainer, module)
         record: Record = trainer.strategy.broadcast({"stage": stage, "kimg": self.kimg, **measured})
         if trainer.is_global_zero:

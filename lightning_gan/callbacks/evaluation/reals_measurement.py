@@ -2,7 +2,7 @@
 
 import math
 from abc import abstractmethod
-from collections.abc import Iterator, Sized
+from collections.abc import Callable, Iterator, Sequence, Sized
 from itertools import islice
 from typing import Any, cast
 
@@ -14,7 +14,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader, DistributedSampler
 
 from lightning_gan.callbacks.evaluation.measurement import Measurement, skipped
+from lightning_gan.callbacks.figures.figure import growing_of
 from lightning_gan.compat import evaluation_loader
+from lightning_gan.foreign.host import host_of
+from lightning_gan.foreign.real_images import RealImages, RealSettings
 
 
 class RealsMeasurement(Measurement):
@@ -23,9 +26,45 @@ class RealsMeasurement(Measurement):
     While fitting it reads the validation dataloader (`validation_batches`); in `validate` and `test` it reads the
     loop's own batches. If there are several dataloaders, it reads the first.
 
+    In a `GAN`, the real images of a batch are its first tensor with four dimensions, uint8, or float in [-1, 1]. In any
+    other module they are its only tensor with four dimensions, or the result of `real`. The first batch, and in
+    `Comparison` a few generated images, are looked at before training, and at the beginning of `validate` and `test`:
+    images of another shape than the generated ones and values that do not look like `value_range` are refused.
+
     A subclass reads the loop's batches in `read`, deletes what it kept of earlier loops in `forget`, and computes its
     numbers in `measured`.
+
+    Args:
+        every_kimg: thousands of real images between measurements while fitting; None measures only at the end of fit.
+        batch_size: number of samples that each rank generates at once.
+        seed: integer that determines every random choice.
+        real: function that takes the real images out of a batch, `[batch, channels, height, width]`.
+        value_range: lowest and highest value of float real images. None is [-1, 1], and images without negative values
+            are refused, because they are probably in [0, 1].
+        name: prefix of the logged names, and name of the JSON file.
+
+    Raises:
+        ValueError: for settings out of range, and before training for real images that are not understood.
     """
+
+    def __init__(
+        self,
+        *,
+        every_kimg: float | None,
+        batch_size: int,
+        seed: int,
+        real: Callable[[Any], Tensor] | None,
+        value_range: Sequence[float] | None,
+        name: str,
+    ) -> None:
+        super().__init__(every_kimg=every_kimg, batch_size=batch_size, seed=seed, name=name)
+        self.real = real
+        self.value_range = value_range
+        self._real_settings = RealSettings(asker=self.title, real=real, value_range=value_range)
+
+    def few_fakes(self, trainer: Trainer, module: LightningModule) -> Tensor | None:
+        """Generates a few images to compare the shape of the real ones with; None if there are none."""
+        return None
 
     @abstractmethod
     def forget(self) -> None:
@@ -45,7 +84,12 @@ class RealsMeasurement(Measurement):
             trainer.validating = True
             trainer.fit_loop.epoch_loop.val_loop.setup_data()
             trainer.training = True
-        if self.can_fit(trainer) or skipped(trainer):
+        if skipped(trainer):
+            return
+        if self.can_fit(trainer):
+            if self.real_images(pl_module).is_checked:
+                with self.measuring(trainer, pl_module):
+                    self._check_first(trainer, pl_module, next(validation_batches(trainer), None))
             return
         problem = (
             f"{self.title}: there are no real images to compare with while fitting; give the module a validation_step "
@@ -63,8 +107,23 @@ class RealsMeasurement(Measurement):
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, *, index: int, batches: int | float
     ) -> None:
         super().loop_batch(trainer, pl_module, batch, index=index, batches=batches)
-        if not skipped(trainer):
-            self.read(trainer, pl_module, batch)
+        if skipped(trainer):
+            return
+        if index == 0 and self.real_images(pl_module).is_checked:
+            with self.measuring(trainer, pl_module):
+                self._check_first(trainer, pl_module, batch)
+        self.read(trainer, pl_module, batch)
+
+    def real_images(self, module: LightningModule) -> RealImages:
+        """The object that takes the real images out of the module's batches."""
+        return host_of(module).real_images(self._real_settings)
+
+    def _check_first(self, trainer: Trainer, module: LightningModule, batch: Any) -> None:
+        # Fakes are generated even without a batch, because every rank must take part in passes of sharded networks.
+        fakes = self.few_fakes(trainer, module)
+        if batch is not None:
+            reals = self.real_images(module)
+            reals.check_first(reals.images(batch), fakes=fakes, grows=growing_of(trainer) is not None)
 
 
 def validation_batches(trainer: Trainer) -> Iterator[Any]:

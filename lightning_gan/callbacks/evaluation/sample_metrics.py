@@ -3,7 +3,8 @@
 `lightning_gan.metrics` holds the mathematics.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Int64
@@ -46,6 +47,10 @@ class SlicedWasserstein(Comparison):
             weights that `EMA` averages.
         sampler: function of (module, count, seed) that returns images `[count, channels, height, width]` in about
             [-1, 1], for a module that is no `GAN`; None samples the `GAN`.
+        real: function that takes the real images out of a batch, for batches with several tensors of four dimensions in
+            a module that is no `GAN`; None takes the only one. In a configuration it is the function's import path.
+        value_range: lowest and highest value of float real images, such as [0, 1]; None is [-1, 1], and in a module
+            that is no `GAN` the first batch is checked for it.
         name: prefix of the logged names, and name of the JSON file; two evaluations in one run need different names.
 
     Raises:
@@ -66,6 +71,8 @@ class SlicedWasserstein(Comparison):
         truncation: float = 1.0,
         ema: bool = True,
         sampler: Callable[[LightningModule, int, int], Tensor] | None = None,
+        real: Callable[[Any], Tensor] | None = None,
+        value_range: Sequence[float] | None = None,
         name: str = "metrics",
     ) -> None:
         super().__init__(
@@ -76,6 +83,8 @@ class SlicedWasserstein(Comparison):
             truncation=truncation,
             ema=ema,
             sampler=sampler,
+            real=real,
+            value_range=value_range,
             name=name,
         )
         self.check_counts(
@@ -172,6 +181,10 @@ class MultiScaleSimilarity(Comparison):
             weights that `EMA` averages.
         sampler: function of (module, count, seed) that returns images `[count, channels, height, width]` in about
             [-1, 1], for a module that is no `GAN`; None samples the `GAN`.
+        real: function that takes the real images out of a batch, for batches with several tensors of four dimensions in
+            a module that is no `GAN`; None takes the only one. In a configuration it is the function's import path.
+        value_range: lowest and highest value of float real images, such as [0, 1]; None is [-1, 1], and in a module
+            that is no `GAN` the first batch is checked for it.
         name: prefix of the logged names, and name of the JSON file; two evaluations in one run need different names.
 
     Raises:
@@ -188,6 +201,8 @@ class MultiScaleSimilarity(Comparison):
         truncation: float = 1.0,
         ema: bool = True,
         sampler: Callable[[LightningModule, int, int], Tensor] | None = None,
+        real: Callable[[Any], Tensor] | None = None,
+        value_range: Sequence[float] | None = None,
         name: str = "metrics",
     ) -> None:
         super().__init__(
@@ -198,6 +213,8 @@ class MultiScaleSimilarity(Comparison):
             truncation=truncation,
             ema=ema,
             sampler=sampler,
+            real=real,
+            value_range=value_range,
             name=name,
         )
         self.check_counts(fake_count=fake_count)

@@ -52,6 +52,10 @@ class SingularValues(ImageClock):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         refuse_doubles(self, trainer, setting="networks")
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        # Not in `setup`, because Lightning calls `configure_model`, in which networks may be made, after `setup`.
+        super().on_fit_start(trainer, pl_module)
         for path in self.networks:
             if not self._weights(pl_module, path):
                 raise ValueError(f"SingularValues: network {path!r} has no weights of two or more dimensions")

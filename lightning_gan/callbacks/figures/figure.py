@@ -10,6 +10,7 @@ from PIL import Image
 
 from lightning_gan.callbacks.figures.pictures import Grid, write_png
 from lightning_gan.callbacks.training.progressive_growing import ProgressiveGrowing
+from lightning_gan.compat import with_mirror
 from lightning_gan.foreign.clock import ImageClock, crosses_multiple, images_of_kimg
 from lightning_gan.foreign.host import host_of
 
@@ -27,7 +28,7 @@ class Figure(ImageClock, ABC):
         ValueError: if the interval is less than one image.
     """
 
-    folder: ClassVar[str]
+    folder: str
     """Name of the directory of the pictures, in the trainer's `default_root_dir`."""
 
     draws_stage_ends: ClassVar[bool] = False
@@ -74,9 +75,9 @@ class Figure(ImageClock, ABC):
         # The step of the losses, because W&B drops pictures that come with a smaller step.
         step = host_of(pl_module).logger_step(trainer, images_seen=self.images_seen)
         for logger in trainer.loggers:
-            if isinstance(logger, TensorBoardLogger):
+            if isinstance(logger, with_mirror(TensorBoardLogger)):
                 logger.experiment.add_image(title, pixels.numpy(), step, dataformats="HWC")
-            elif isinstance(logger, WandbLogger):
+            elif isinstance(logger, with_mirror(WandbLogger)):
                 logger.log_image(title, [image], step=step)
 
 

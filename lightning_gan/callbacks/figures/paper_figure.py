@@ -3,7 +3,6 @@
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
@@ -69,7 +68,7 @@ class PaperFigure(EvaluationLoops, Figure):
         ValueError: for settings out of range, and before training for a module that is no `GAN`.
     """
 
-    folder: ClassVar[str] = "figures"
+    folder: str = "figures"
 
     def __init__(self, *, name: str, every_kimg: float | None, seed: int, ema: bool, directory: str | None) -> None:
         super().__init__(every_kimg=every_kimg, directory=directory)
@@ -93,7 +92,9 @@ class PaperFigure(EvaluationLoops, Figure):
             ValueError: if it is no `GAN`, so that it is not known how to sample it.
         """
         return host_of(pl_module).gan(
-            type(self).__name__, problem="how to sample it is not known", remedy="leave this figure out"
+            type(self).__name__,
+            problem="how to sample it is not known",
+            remedy="leave this figure out, or draw with SampleGrid(sampler=...)",
         )
 
     def draw(self, trainer: Trainer, pl_module: LightningModule) -> None:

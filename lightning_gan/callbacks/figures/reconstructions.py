@@ -10,10 +10,11 @@ from einops import rearrange
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 
-from lightning_gan.callbacks.evaluation.comparison import images_of
 from lightning_gan.callbacks.figures.paper_figure import PaperFigure, Picture, check_counts
 from lightning_gan.callbacks.figures.pictures import Table
+from lightning_gan.foreign.host import host_of
 from lightning_gan.foreign.host_sampling import few_at_a_time, sample_bytes
+from lightning_gan.foreign.real_images import RealSettings
 from lightning_gan.loop.autoencoder import autoencoder_of
 from lightning_gan.loop.gan import GAN
 from lightning_gan.tensors.image_bytes import from_bytes, to_bytes
@@ -51,13 +52,13 @@ class FigureOfReals(PaperFigure, ABC):
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         super().on_train_batch_start(trainer, pl_module, batch, batch_idx)
-        self._keep(batch, until=self.count)
+        self._keep(pl_module, batch, until=self.count)
 
     def loop_batch(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, *, index: int, batches: int | float
     ) -> None:
         super().loop_batch(trainer, pl_module, batch, index=index, batches=batches)
-        self._keep(batch, until=self._share(index, batches=batches))
+        self._keep(pl_module, batch, until=self._share(index, batches=batches))
 
     def shown_reals(self, module: GAN) -> Images:
         """Returns the real images, `batch channels height width`, in [-1, 1], on the module's device.
@@ -82,10 +83,11 @@ class FigureOfReals(PaperFigure, ABC):
         """Number of images to have kept after a batch, so that they come from all parts of the loop's `batches`."""
         return self.count if math.isinf(batches) else math.ceil(self.count * (batch_idx + 1) / batches)
 
-    def _keep(self, batch: Any, *, until: int) -> None:
+    def _keep(self, pl_module: LightningModule, batch: Any, *, until: int) -> None:
         missing = until - len(self.reals)
         if missing > 0:
-            images = images_of(batch)[:missing]
+            reals = host_of(pl_module).real_images(RealSettings(asker=type(self).__name__))
+            images = reals.images(batch)[:missing]
             images = (images if images.dtype == torch.uint8 else to_bytes(images)).cpu()
             self.reals = torch.cat([self.reals, images]) if len(self.reals) else images
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
+from lightning_gan.callbacks.regularizers.late_networks import check_not_sharded, network_in_setup
 from lightning_gan.callbacks.regularizers.running_penalty import RunningPenalty
 from lightning_gan.foreign.host import host_of
 from lightning_gan.layers.gaussian_code import LINEAR, Bottlenecked
@@ -43,15 +44,16 @@ class Bottleneck(RunningPenalty):
         encoder: attribute path of the module that returns `(mean, log_variance)`; None is `bottleneck` in the
             discriminator, or, with `layer`, the bottleneck in front of it.
         layer: attribute path of a layer of the discriminator, usually its last, whose input is replaced by a Gaussian
-            code: a sample in training mode, the mean in evaluation mode. It is a linear layer, a convolution or a
-            module that begins with one. None is for discriminators that have an encoder.
+            code: a sample in training mode, the mean in evaluation mode. It is a linear layer, a convolution with one,
+            two or three dimensions, or a module that begins with one. None is for discriminators that have an encoder.
         code_features: number of dimensions of the code in front of `layer`, at least 1; None is the number of the
             layer's input features.
         every_n_turns: interval, in turns of the discriminator, at which the penalty is added with n times its weight.
 
     Raises:
         ValueError: for negative settings, for `encoder` together with `layer`, for `code_features` without `layer`, for
-            an unknown layer or encoder, and for an encoder that returns something else or is not called.
+            an unknown layer or encoder, and for an encoder that returns something else or is not called. When fit
+            starts, if no optimizer has the weights that `layer` adds.
     """
 
     name: ClassVar[str] = "bottleneck"
@@ -126,15 +128,30 @@ class Bottleneck(RunningPenalty):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         super().setup(trainer, pl_module, stage)
         if self.layer is not None:  # in every stage, because checkpoints fit only networks with the same bottleneck
-            self._insert(pl_module, self.layer)
-        encoder = host_of(pl_module).network(self.encoder_path, setting="Bottleneck(encoder=...)")
+            setting = "Bottleneck(discriminator=...)"
+            critic = network_in_setup(trainer, pl_module, self.only_discriminator, setting=setting)
+            check_not_sharded(critic, self.only_discriminator, setting=setting)
+            self._insert(pl_module, critic, self.layer)
+        encoder = network_in_setup(trainer, pl_module, self.encoder_path, setting="Bottleneck(encoder=...)")
         self._remove_hook()
         if stage == "fit":
             self._hook = encoder.register_forward_hook(self._record_divergence)
 
-    def _insert(self, pl_module: LightningModule, path: str) -> None:
-        """Puts a bottleneck in front of the layer at `path`, unless it has one."""
-        critic = host_of(pl_module).network(self.only_discriminator, setting="Bottleneck(discriminator=...)")
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        super().on_fit_start(trainer, pl_module)
+        if self.layer is not None:
+            bottlenecked = host_of(pl_module).network(self.layer, setting="Bottleneck(layer=...)")
+            assert isinstance(bottlenecked, Bottlenecked)
+            moved = {id(p) for own in trainer.optimizers for group in own.param_groups for p in group["params"]}
+            if any(id(p) not in moved for part in (bottlenecked.code, bottlenecked.expand) for p in part.parameters()):
+                raise ValueError(
+                    f"Bottleneck: layer={self.layer!r} has new weights in front of it that no optimizer has; make the "
+                    f"optimizer in configure_optimizers, from the parameters of {self.only_discriminator!r} as they "
+                    "are then"
+                )
+
+    def _insert(self, pl_module: LightningModule, critic: nn.Module, path: str) -> None:
+        """Puts a bottleneck in front of the layer of the discriminator at `path`, unless it has one."""
         layers = {f"{self.only_discriminator}.{name}": module for name, module in critic.named_modules() if name}
         if isinstance(layers.get(path), Bottlenecked):
             return

@@ -9,7 +9,10 @@ from torch import Tensor
 from lightning_gan.foreign.penalty import Penalty
 from lightning_gan.loop.turn import Player, Turn
 from lightning_gan.penalties.augmented_difference import mean_squared_difference, randomly_flipped_and_shifted
-from lightning_gan.tensors.shapes import Latents, Scalar
+from lightning_gan.tensors.shapes import FakeImages, Scalar
+
+LARGEST_CHANNELS = 4
+"""Number of colour channels that an image may have. A width that is not larger is taken for a number of channels."""
 
 
 @dataclass(kw_only=True, eq=False)
@@ -24,7 +27,8 @@ class CR(Penalty):
         every_n_turns: interval, in turns of the discriminator, at which the penalty is added with n times its weight.
 
     Raises:
-        ValueError: for a negative weight or shift.
+        ValueError: for a negative weight or shift. In the first turn, if the discriminator's input is no image, or an
+            image with the channels last.
     """
 
     name: ClassVar[str] = "cr"
@@ -38,7 +42,7 @@ class CR(Penalty):
         _check_shift(self, self.largest_shift)
 
     def penalty(self, turn: Turn) -> Scalar:
-        return _real_inconsistency(turn, largest_shift=self.largest_shift)
+        return _real_inconsistency(self, turn, largest_shift=self.largest_shift)
 
 
 @dataclass(kw_only=True, eq=False)
@@ -55,7 +59,8 @@ class BCR(Penalty):
         every_n_turns: interval, in turns of the discriminator, at which the penalty is added with n times its weight.
 
     Raises:
-        ValueError: for negative weights or a negative shift.
+        ValueError: for negative weights or a negative shift. In the first turn, if the discriminator's input is no
+            image, or an image with the channels last.
     """
 
     name: ClassVar[str] = "bcr"
@@ -78,9 +83,10 @@ class BCR(Penalty):
         return 1.0  # each of the two terms has a weight of its own
 
     def penalty(self, turn: Turn) -> Scalar:
-        cost = self.real_weight * _real_inconsistency(turn, largest_shift=self.largest_shift)
+        cost = self.real_weight * _real_inconsistency(self, turn, largest_shift=self.largest_shift)
         if not self.fake_weight:
             return cost
+        _check_images(self, turn.fake)
         moved = randomly_flipped_and_shifted(turn.fake, largest_shift=self.largest_shift)
         fake = mean_squared_difference(turn.fake_logits, turn.score_fakes(moved))
         return cost + self.fake_weight * fake
@@ -149,14 +155,34 @@ class ZCRGenerator(Penalty):
         return -mean_squared_difference(turn.fake, stepped)
 
 
-def _real_inconsistency(turn: Turn, *, largest_shift: int) -> Scalar:
+def _real_inconsistency(penalty: Penalty, turn: Turn, *, largest_shift: int) -> Scalar:
     assert turn.real_logits is not None
+    _check_images(penalty, turn.real)
     moved = randomly_flipped_and_shifted(turn.real, largest_shift=largest_shift)
     return mean_squared_difference(turn.real_logits, turn.score_reals(moved))
 
 
-def _stepped(latents: Latents, *, noise: float) -> Tensor:
+def _stepped(latents: Tensor, *, noise: float) -> Tensor:
     return latents + noise * torch.randn_like(latents)
+
+
+def _check_images(penalty: Penalty, images: FakeImages) -> None:
+    """Checks that images can be flipped and shifted in their last two dimensions.
+
+    Raises:
+        ValueError: for images of one pixel, as which a module's vectors are shown, and for channels in the last place.
+    """
+    name, (_, channels, height, width) = type(penalty).__name__, images.shape
+    if height == width == 1:
+        raise ValueError(
+            f"{name}: the discriminator's input has {channels} features and is no image (batch channels height width), "
+            f"so that no flip or shift changes it; leave {name} out, or use LeCam, ZCRDiscriminator or ConsistencyTerm"
+        )
+    if channels > LARGEST_CHANNELS and height > LARGEST_CHANNELS and width <= LARGEST_CHANNELS:
+        raise ValueError(
+            f"{name}: the discriminator's input has {channels} channels of {height}x{width} pixels, as if its channels "
+            "were last; give the discriminator images as batch channels height width"
+        )
 
 
 def _check_shift(penalty: Penalty, largest_shift: int) -> None:

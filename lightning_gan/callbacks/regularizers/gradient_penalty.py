@@ -1,10 +1,11 @@
 """Penalties on the gradient of the discriminator by its input: R1, R2, WGAN-GP and its variants, and DRAGAN."""
 
+import math
 from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import nn
@@ -13,9 +14,9 @@ from lightning_gan.foreign.host import host_of
 from lightning_gan.foreign.penalty import Penalty
 from lightning_gan.layers.batch_norm import BatchNorm
 from lightning_gan.loop.turn import Player, Turn
-from lightning_gan.penalties.gradient import gradient_at, gradient_norm, squared_slope_along, zero_centered
+from lightning_gan.penalties.gradient import gradient_at, gradient_norm, zero_centered
 from lightning_gan.penalties.interpolation import distance_to_target, excess_over_one, interpolated, noised
-from lightning_gan.tensors.shapes import Images, PerSample, Scalar
+from lightning_gan.tensors.shapes import Images, Logits, PerSample, Scalar
 
 
 def warn_about_batch_norm(network: nn.Module, name: str) -> None:
@@ -52,7 +53,57 @@ class CriticGradientPenalty(Penalty):
 
 
 @dataclass(kw_only=True, eq=False)
-class R1(CriticGradientPenalty):
+class PenaltyOnShare(CriticGradientPenalty):
+    """The base class of penalties ``gamma / 2 * E ||dD/dx||^2`` that may be computed on a part of the batch.
+
+    Args:
+        gamma: strength of the penalty, the papers' gamma.
+        batch_share: share of the batch that the penalty is computed on, in (0, 1]; the mean is over this part.
+
+    Raises:
+        ValueError: for a share outside (0, 1].
+    """
+
+    gamma: float = 10.0
+    batch_share: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 < self.batch_share <= 1:
+            raise ValueError(
+                f"{type(self).__name__}: batch_share={self.batch_share} must be above 0 and at most 1; 1 is the whole "
+                "batch, 0.25 a quarter"
+            )
+
+    @property
+    def weight(self) -> float:
+        return self.gamma / 2
+
+    def samples_of(self, batch_size: int) -> int:
+        """Returns how many samples, the first of the batch, the penalty is computed on: at least one."""
+        return math.ceil(self.batch_share * batch_size)
+
+    def scores_of(self, images: Images, score: Callable[[Images], Logits]) -> Logits:
+        """Returns the logits of a part of the batch, and checks that they are of these images alone.
+
+        Args:
+            images: first images of the batch, as many as `samples_of` returns.
+            score: function that returns the logits of images.
+
+        Raises:
+            ValueError: if a module's discriminator has other arguments that keep the size of the whole batch.
+        """
+        logits = score(images)
+        if self.batch_share < 1 and len(logits) != len(images):
+            raise ValueError(
+                f"{type(self).__name__}: batch_share={self.batch_share} is {len(images)} images, but the discriminator "
+                f"returned {len(logits)} scores, because its other arguments are those of the whole batch; set it to 1"
+            )
+        return logits
+
+
+@dataclass(kw_only=True, eq=False)
+class R1(PenaltyOnShare):
     """Adds ``gamma / 2 * E ||dD/dx||^2`` on real images (eq. 9 of Mescheder et al. 2018, arXiv:1801.04406).
 
     The authors' code has no factor 1/2, so that its gamma of 10 is 20 here.
@@ -60,91 +111,52 @@ class R1(CriticGradientPenalty):
     Args:
         gamma: strength of the penalty, the papers' gamma; 0.0002 * resolution^2 / batch size is a good first value
             (Karras et al. 2020, arXiv:2006.06676).
+        batch_share: share of the batch that the penalty is computed on, in (0, 1]. Below 1, another forward pass of
+            the first ``ceil(batch_share * batch size)`` images of each rank and slice is computed, and only this is
+            differentiated twice.
         every_n_turns: interval, in turns of the discriminator, at which the penalty is added with n times its weight;
             16 is usual, with the same gamma.
+
+    Raises:
+        ValueError: for a share outside (0, 1].
     """
 
     name: ClassVar[str] = "r1"
     differentiates_real: ClassVar[bool] = True
 
-    gamma: float = 10.0
-
-    @property
-    def weight(self) -> float:
-        return self.gamma / 2
-
     def penalty(self, turn: Turn) -> Scalar:
+        if self.batch_share < 1:
+            images = turn.real[: self.samples_of(len(turn.real))]
+            return zero_centered(self.scores_of(images, turn.score_reals), images) * turn.gradient_scale**2
         assert turn.real_logits is not None
         return zero_centered(turn.real_logits, turn.real) * turn.gradient_scale**2
 
 
 @dataclass(kw_only=True, eq=False)
-class R2(CriticGradientPenalty):
+class R2(PenaltyOnShare):
     """Adds ``gamma / 2 * E ||dD/dx||^2`` on generated images (eq. 10 of Mescheder et al. 2018, arXiv:1801.04406).
 
     The generator gets no gradient from it.
 
     Args:
         gamma: strength of the penalty, the paper's gamma.
+        batch_share: share of the batch that the penalty is computed on, in (0, 1]. Below 1, another forward pass of
+            the first ``ceil(batch_share * batch size)`` fakes of each rank and slice is computed, and only this is
+            differentiated twice.
         every_n_turns: interval, in turns of the discriminator, at which the penalty is added with n times its weight.
+
+    Raises:
+        ValueError: for a share outside (0, 1].
     """
 
     name: ClassVar[str] = "r2"
     differentiates_fake: ClassVar[bool] = True
 
-    gamma: float = 10.0
-
-    @property
-    def weight(self) -> float:
-        return self.gamma / 2
-
     def penalty(self, turn: Turn) -> Scalar:
+        if self.batch_share < 1:
+            images = turn.fake[: self.samples_of(len(turn.fake))]
+            return zero_centered(self.scores_of(images, turn.score_fakes), images) * turn.gradient_scale**2
         return zero_centered(turn.fake_logits, turn.fake) * turn.gradient_scale**2
-
-
-@dataclass(kw_only=True, eq=False)
-class FiniteDifferenceR1(CriticGradientPenalty):
-    """Estimates R1 from a second forward pass, of real images with a little noise.
-
-    It suits discriminators that cannot be differentiated twice. The estimate is noisy, and unbiased up to the
-    discriminator's curvature (Lin et al. 2025, arXiv:2501.08316; their weight is ``gamma / 2 / step^2``). The
-    discriminator must have no dropout, with which two forward passes differ by more than the effect of the step. In
-    bf16 the step must be larger, because the difference of two scores loses their common digits.
-
-    Args:
-        gamma: strength of the penalty, gamma of `R1`.
-        step: standard deviation of the noise per pixel, on the scale of images in [-1, 1]; above 0.
-        every_n_turns: interval, in turns of the discriminator, at which the penalty is added with n times its weight.
-
-    Raises:
-        ValueError: for a step that is not positive.
-    """
-
-    name: ClassVar[str] = "finite_difference_r1"
-
-    gamma: float = 10.0
-    step: float = 0.01
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.step <= 0:
-            raise ValueError(f"FiniteDifferenceR1: step={self.step} must be positive; 0.01 suits images in [-1, 1]")
-
-    @property
-    def weight(self) -> float:
-        return self.gamma / 2
-
-    def penalty(self, turn: Turn) -> Scalar:
-        assert turn.real_logits is not None
-        real = turn.real.detach()
-        squares = squared_slope_along(
-            turn.score_reals,
-            turn.real_logits,
-            real,
-            torch.randn_like(real),
-            step=self.step,
-        )
-        return squares.mean() * turn.gradient_scale**2
 
 
 @dataclass(kw_only=True, eq=False)

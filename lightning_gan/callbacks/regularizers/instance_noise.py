@@ -88,7 +88,8 @@ class InstanceNoise(ImageClock):
         self.noise = GaussianNoise(standard_deviation=standard_deviation, schedule=schedule)
         self._placed: PlacedTransform | None = None
 
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        super().on_fit_start(trainer, pl_module)
         host_of(pl_module).network(self.network, setting="InstanceNoise(network=...)")
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

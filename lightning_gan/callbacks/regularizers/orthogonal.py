@@ -8,6 +8,7 @@ from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
+from lightning_gan.callbacks.regularizers.late_networks import network_in_setup
 from lightning_gan.foreign.host import host_of
 from lightning_gan.foreign.penalty import Penalty
 from lightning_gan.loop.turn import Player, Turn
@@ -47,6 +48,7 @@ class OrthogonalPenalty(Penalty):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         super().setup(trainer, pl_module, stage)
+        network_in_setup(trainer, pl_module, self.only_path, setting=self._setting)
         self._weights = self._find_weights(pl_module)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -57,6 +59,10 @@ class OrthogonalPenalty(Penalty):
         measure = off_diagonal_orthogonality if self.off_diagonal else orthogonality
         return torch.stack([measure(_filters_first(weight, axis)) for weight, axis in self._weights]).sum()
 
+    @property
+    def _setting(self) -> str:
+        return f"{type(self).__name__}({self.player}=...)"
+
     def _find_weights(self, pl_module: LightningModule) -> list[tuple[Tensor, int]]:
         """The weights to penalize, each with the dimension of its output filters.
 
@@ -64,7 +70,7 @@ class OrthogonalPenalty(Penalty):
             ValueError: for an unknown network or excluded name, or if no weight is left to penalize.
         """
         name = type(self).__name__
-        network = host_of(pl_module).network(self.only_path, setting=f"{name}({self.player}=...)")
+        network = host_of(pl_module).network(self.only_path, setting=self._setting)
         weights = {path: weight for path, weight in network.named_parameters() if weight.dim() >= 2}
         for excluded in self.excluded:
             matching = [weight for weight in weights if f"{weight}.".startswith(f"{excluded}.")]

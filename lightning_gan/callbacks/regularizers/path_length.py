@@ -7,8 +7,8 @@ from einops import repeat
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 
+from lightning_gan.callbacks.regularizers.late_networks import network_in_setup
 from lightning_gan.callbacks.regularizers.running_penalty import RunningPenalty
-from lightning_gan.foreign.host import host_of
 from lightning_gan.loop.turn import Player, Turn
 from lightning_gan.penalties.path_jacobian import deviation_from_mean, image_noise, path_lengths
 from lightning_gan.tensors.shapes import Labels, Scalar
@@ -33,7 +33,8 @@ class PathLength(RunningPenalty):
 
     The networks are called as `mapping(latents)`, or `mapping(latents, labels)` with classes, and as
     `synthesis(styles)` with one style per layer, `batch layers style`. If the mapping network returns one style for all
-    layers, `batch style`, the synthesis network must have `active_layers`.
+    layers, `batch style`, the synthesis network must have `active_layers`. It may return other outputs than images,
+    `batch channels *positions`: a path length is defined for every differentiable output, also for a vector.
 
     Args:
         mapping: attribute path of the mapping network.
@@ -68,8 +69,8 @@ class PathLength(RunningPenalty):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         super().setup(trainer, pl_module, stage)
-        self._mapping = host_of(pl_module).network(self.mapping, setting="PathLength(mapping=...)")
-        self._synthesis = host_of(pl_module).network(self.synthesis, setting="PathLength(synthesis=...)")
+        self._mapping = network_in_setup(trainer, pl_module, self.mapping, setting="PathLength(mapping=...)")
+        self._synthesis = network_in_setup(trainer, pl_module, self.synthesis, setting="PathLength(synthesis=...)")
 
     def penalty(self, turn: Turn) -> Scalar:
         count = max(len(turn.latents) // self.batch_shrink, 1)

@@ -9,6 +9,7 @@ from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
+from lightning_gan.callbacks.regularizers.late_networks import network_in_setup
 from lightning_gan.compat import clamp_all
 from lightning_gan.foreign.host import host_of
 
@@ -51,7 +52,7 @@ class WeightClipping(Callback):
         self._hooks: list[RemovableHandle] = []
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        host_of(pl_module).network(self.network, setting="WeightClipping(network=...)")
+        network_in_setup(trainer, pl_module, self.network, setting="WeightClipping(network=...)")
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         network = host_of(pl_module).network(self.network, setting="WeightClipping(network=...)")

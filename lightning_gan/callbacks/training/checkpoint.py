@@ -11,7 +11,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities import rank_zero_info
 
-from lightning_gan.compat import ChoosesDirectoryEarly, save_as_checkpoint_of
+from lightning_gan.compat import ChoosesDirectoryEarly, join_mirror, save_as_checkpoint_of
 from lightning_gan.foreign.clock import ImageClock, crosses_multiple, images_of_kimg
 
 
@@ -50,6 +50,7 @@ class KimgCheckpoint(ImageClock, ChoosesDirectoryEarly):
             None if keep_every_kimg is None else images_of_kimg("KimgCheckpoint: keep_every_kimg", keep_every_kimg)
         )
         self._trained = False
+        join_mirror(self, ModelCheckpoint)
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         self.choose_directory(trainer)

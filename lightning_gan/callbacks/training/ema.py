@@ -6,6 +6,7 @@ so that it does not depend on the batch size; the ramp-up is that of Karras et a
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import combinations
 from typing import Any
 
 import torch
@@ -13,9 +14,19 @@ from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor, nn
 
 from lightning_gan.compat import is_torch_batch_norm, lerp_all, state_key_of
-from lightning_gan.foreign.average import Average, Shadow, copy_tensors
+from lightning_gan.foreign.average import (
+    Average,
+    Shadow,
+    averaged_paths,
+    averages,
+    copy_tensors,
+    loaded_shadow,
+    overlap,
+    saved_shadow,
+)
 from lightning_gan.foreign.clock import ImageClock
 from lightning_gan.foreign.host import host_of
+from lightning_gan.foreign.host_sampling import averaging_of
 from lightning_gan.layers.batch_norm import BatchNorm
 from lightning_gan.loop.averaging import AveragesGenerator
 
@@ -68,7 +79,11 @@ class EMA(AveragesGenerator, ImageClock):
 
     In a `GAN`, the average is its submodule `generator_ema`, which `GAN.sample` uses. In other modules, this callback
     keeps and saves the average; it replaces the weights during validation, test and prediction, and inside
-    `with ema.applied(module)`.
+    `with ema.applied(module)`. `load_averaged_weights` takes the average out of a checkpoint, where no trainer and no
+    callback is there:
+
+        module = TheirModule.load_from_checkpoint(path)
+        lightning_gan.callbacks.load_averaged_weights(module, path)
 
     Networks that grow need no special treatment: a block's weights do not change before the block becomes active, so
     that until then its average equals them.
@@ -83,11 +98,16 @@ class EMA(AveragesGenerator, ImageClock):
         start_kimg: thousands of images during which the average is a copy of the weights.
         average_statistics: whether the running statistics of batch normalization are averaged, as in BigGAN, instead of
             copied. (BigGAN's code averages all buffers, but averaged singular vectors would not have unit length.)
-        generator: attribute path of the generator in modules that are no `GAN`.
+        generator: attribute path of the generator in modules that are no `GAN`, or a list of paths of several networks,
+            such as `["encoder", "quantizer", "decoder"]`.
 
     Raises:
-        ValueError: for settings out of range, or a module without such a network.
+        ValueError: for settings out of range, for a path that is given twice or is a part of another, and before
+            training for a module without such networks, for several paths in a `GAN`, and for two callbacks that
+            average the same weights.
     """
+
+    generator: str | list[str]  # type: ignore[assignment]  # the base class, which the loop knows, has one path
 
     def __init__(
         self,
@@ -96,18 +116,26 @@ class EMA(AveragesGenerator, ImageClock):
         ramp_up: float | None = None,
         start_kimg: float = 0.0,
         average_statistics: bool = False,
-        generator: str = "generator",
+        generator: str | list[str] = "generator",
     ) -> None:
         if half_life_kimg < 0 or start_kimg < 0:
             raise ValueError(f"EMA: half_life_kimg={half_life_kimg} and start_kimg={start_kimg} must not be negative")
         if ramp_up is not None and ramp_up <= 0:
             raise ValueError(f"EMA: ramp_up={ramp_up} must be positive; leave it out for no ramp-up")
+        paths = [generator] if isinstance(generator, str) else list(generator)
+        if not paths:
+            raise ValueError("EMA: generator=[] names no network; give at least one attribute path")
+        for own, other in combinations(paths, 2):
+            if overlap(own, other):
+                raise ValueError(
+                    f"EMA: generator={paths} names the same weights by {own!r} and {other!r}; leave one of the two out"
+                )
         self.half_life_kimg = half_life_kimg
         self.ramp_up = ramp_up
         self.start_kimg = start_kimg
         self.average_statistics = average_statistics
-        self.generator = generator
-        self._shadow = Shadow()
+        self.generator = generator if isinstance(generator, str) else paths
+        self._shadows = {path: Shadow() for path in paths}
 
     def decay_at(self, images_seen: int, *, batch_images: int) -> float:
         """Returns the decay, in [0, 1], for a batch of `batch_images` images that starts after `images_seen` images."""
@@ -120,23 +148,45 @@ class EMA(AveragesGenerator, ImageClock):
 
     # ------------------------------------------------------------------ fit
 
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        self._average(pl_module).check()
+    # Networks are looked for when a loop starts and not in `setup`, because Lightning calls `configure_model`, in which
+    # they may be made, after `setup`.
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        super().on_fit_start(trainer, pl_module)
+        self._check(trainer, pl_module)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         super().on_train_start(trainer, pl_module)
-        self._average(pl_module).begin()
+        for average in self._averages(pl_module):
+            average.begin()
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
         decay = self.decay_at(self.images_before, batch_images=self.images_seen - self.images_before)
-        average = self._average(pl_module)
-        self._move(average.tensors, average.network, decay=decay)
+        for average in self._averages(pl_module):
+            self._move(average.tensors, average.network, decay=decay)
 
-    def _average(self, pl_module: LightningModule) -> Average:
-        return host_of(pl_module).average(self._shadow, path=self.generator, setting="EMA(generator=...)")
+    def _averages(self, pl_module: LightningModule) -> list[Average]:
+        host = host_of(pl_module)
+        return [host.average(shadow, path=path, setting="EMA(generator=...)") for path, shadow in self._shadows.items()]
+
+    def _check(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        in_gan = host_of(pl_module).keeps_average
+        for other in averaging_of(trainer):
+            if other is not self and (in_gan or any(averages(other, path) for path in averaged_paths(self))):
+                raise ValueError(
+                    f"EMA: generator={self.generator!r} and generator={other.generator!r} of two callbacks average the "
+                    "same weights; leave one of the callbacks out, or give them networks that do not overlap"
+                )
+        if in_gan and not isinstance(self.generator, str):
+            raise ValueError(
+                f"EMA: generator={self.generator} is only for modules that are no lightning_gan.GAN; "
+                f"{type(pl_module).__name__} averages its own generator, so leave generator out"
+            )
+        for average in self._averages(pl_module):
+            average.check()
 
     def _move(self, averages: dict[str, Tensor], network: nn.Module, *, decay: float) -> None:
         weights, buffers = dict(network.named_parameters()), dict(network.named_buffers())
@@ -150,39 +200,51 @@ class EMA(AveragesGenerator, ImageClock):
 
     @contextmanager
     def applied(self, pl_module: LightningModule) -> Iterator[None]:
-        """Gives the generator its averaged weights inside the context; does nothing in a `GAN`.
+        """Gives the networks their averaged weights inside the context; does nothing in a `GAN`.
 
         A `GAN` keeps the average in a network of its own.
         """
-        average = self._average(pl_module)
-        is_in = average.put_in()
+        put_in: list[Average] = []
         try:
+            for average in self._averages(pl_module):
+                if average.put_in():
+                    put_in.append(average)
             yield
         finally:
-            if is_in:
+            for average in reversed(put_in):
                 average.take_out()
 
+    def _put_in(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._check(trainer, pl_module)
+        for average in self._averages(pl_module):
+            average.put_in()
+
+    def _take_out(self, pl_module: LightningModule) -> None:
+        # In the opposite order, because networks that share weights set aside what the one before has put in.
+        for average in reversed(self._averages(pl_module)):
+            average.take_out()
+
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._average(pl_module).put_in()
+        self._put_in(trainer, pl_module)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._average(pl_module).take_out()
+        self._take_out(pl_module)
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._average(pl_module).put_in()
+        self._put_in(trainer, pl_module)
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._average(pl_module).take_out()
+        self._take_out(pl_module)
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._average(pl_module).put_in()
+        self._put_in(trainer, pl_module)
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._average(pl_module).take_out()
+        self._take_out(pl_module)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         # Now, because checkpoint callbacks, which come last, would save the average as the weights.
-        self._average(pl_module).take_out()
+        self._take_out(pl_module)
 
     # ------------------------------------------------------------------ state
 
@@ -191,8 +253,10 @@ class EMA(AveragesGenerator, ImageClock):
         return state_key_of(self, generator=self.generator)
 
     def state_dict(self) -> dict[str, Any]:
-        return super().state_dict() | ({"shadow": self._shadow.tensors} if self._shadow.tensors else {})
+        tensors = {path: shadow.tensors for path, shadow in self._shadows.items() if shadow.tensors}
+        return super().state_dict() | ({"shadow": saved_shadow(tensors, self.generator)} if tensors else {})
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         super().load_state_dict(state_dict)
-        self._shadow.tensors = dict(state_dict.get("shadow", {}))
+        for path, tensors in loaded_shadow(state_dict.get("shadow", {}), self.generator).items():
+            self._shadows[path].tensors = tensors

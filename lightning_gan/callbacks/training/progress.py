@@ -12,6 +12,7 @@ from lightning.pytorch.callbacks.progress.tqdm_progress import Tqdm
 
 from lightning_gan.callbacks.training.progressive_growing import ProgressiveGrowing
 from lightning_gan.callbacks.training.stopping import StopAtKimg
+from lightning_gan.compat import join_mirror
 from lightning_gan.foreign.clock import ImageClock
 from lightning_gan.foreign.host import host_of
 from lightning_gan.schedules.growth import Growth
@@ -77,6 +78,7 @@ class KimgProgressBar(ImageClock, TQDMProgressBar):
         self._shown_at = -math.inf  # a monotonic clock may begin anywhere, on Linux when the machine was started
         self._pace_since = (0.0, 0)
         self._pace_resolution: int | None = None
+        join_mirror(self, TQDMProgressBar)
 
     @property
     def is_disabled(self) -> bool:

@@ -3,10 +3,12 @@
 `schedules/growth.py` computes the resolution from the number of images seen.
 """
 
+from collections.abc import Callable
 from typing import Any, Protocol, runtime_checkable
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
+from torch import Tensor
 
 from lightning_gan.foreign.clock import ImageClock
 from lightning_gan.foreign.host import host_of
@@ -39,7 +41,7 @@ class HasImageSize(Protocol):
 class ProgressiveGrowing(ImageClock):
     """Grows the networks during training, and with them the real images, the batch size and the learning rate.
 
-    In a `GAN` it calls `GAN.grow`. In other modules it calls `grow` of each of the `networks`, and resizes the first
+    In a `GAN` it calls `GAN.grow`. In other modules it calls `grow` of each of the `networks`, and resizes the
     4-dimensional tensor of each batch to the active resolution, with the same fading as in the generated images. The
     phase is saved, so that `test` and `predict` use the networks in the same phase.
 
@@ -60,6 +62,8 @@ class ProgressiveGrowing(ImageClock):
             authors' critics: ``resolution / final_resolution`` times the gradient by the small image. One gamma of R1,
             that of the final resolution, then suits all resolutions.
         networks: attribute paths of the growing networks in modules that are no `GAN`.
+        real: function that takes the tensor of the real images out of a batch with several 4-dimensional tensors, in
+            modules that are no `GAN`; None takes the only one. In a configuration it is the function's import path.
 
     Raises:
         ValueError: for an impossible schedule, an unknown final resolution, networks that cannot grow, or batches
@@ -80,6 +84,7 @@ class ProgressiveGrowing(ImageClock):
         reset_optimizers: bool = True,
         scale_gradients: bool = True,
         networks: tuple[str, ...] = ("generator", "discriminator"),
+        real: Callable[[Any], Tensor] | None = None,
     ) -> None:
         self.start_resolution = start_resolution
         self.final_resolution = final_resolution
@@ -90,6 +95,7 @@ class ProgressiveGrowing(ImageClock):
         self.reset_optimizers = reset_optimizers
         self.scale_gradients = scale_gradients
         self.networks = networks
+        self.real = real
         self.growth: Growth | None = None
         """Phase of the latest batch; None before the first batch."""
         self._own_learning_rates: list[list[float]] = []
@@ -97,7 +103,6 @@ class ProgressiveGrowing(ImageClock):
     # ------------------------------------------------------------------ fit
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        self._growing(pl_module).check()
         if stage != "fit":
             return
         self.schedule = GrowthSchedule(
@@ -114,6 +119,8 @@ class ProgressiveGrowing(ImageClock):
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         super().on_fit_start(trainer, pl_module)
+        # Not in `setup`, because Lightning calls `configure_model`, in which networks may be made, after `setup`.
+        self._growing(pl_module).check()
         # The learning rates of the settings: a checkpoint, loaded after this hook, holds the rates of its own stage.
         self._own_learning_rates = [[group["lr"] for group in own.param_groups] for own in trainer.optimizers]
         self._grow_networks(pl_module, self.schedule.at(self.images_seen))
@@ -170,7 +177,7 @@ class ProgressiveGrowing(ImageClock):
         self._growing(pl_module).grow(growth, gradient_scale=scale)
 
     def _growing(self, pl_module: LightningModule) -> Growing:
-        return host_of(pl_module).growing(self.networks)
+        return host_of(pl_module).growing(self.networks, real=self.real)
 
     def _set_learning_rates(self, trainer: Trainer, growth: Growth) -> None:
         if not self.learning_rates:

@@ -57,7 +57,7 @@ def loss_of(pl_module: LightningModule) -> TopK:
     gan = host_of(pl_module).gan(
         "TopKSchedule",
         problem="which loss it trains with is not known",
-        remedy="set the fraction of a TopK loss in its own training step",
+        remedy="leave this callback out, and set loss.fraction of a lightning_gan.losses.TopK in the training step",
     )
     if not isinstance(gan.loss, TopK):
         raise ValueError(

@@ -13,10 +13,10 @@ from lightning.pytorch.loggers import CSVLogger
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d
 
-from lightning_gan.callbacks.evaluation.comparison import images_of
 from lightning_gan.callbacks.evaluation.evaluation import Evaluation
 from lightning_gan.callbacks.training.ema import EMA
 from lightning_gan.data.digits import load_digits
+from lightning_gan.foreign.real_images import images_of
 from lightning_gan.loop.gan import GAN
 from lightning_gan.loop.sampling import evaluation_mode
 from lightning_gan.metrics import DigitFeatures, frechet_distance, gaussian

@@ -224,7 +224,7 @@ def test_modules_whose_latents_are_unknown_are_refused(callback: Callback, tmp_p
         def test_step(self, batch: Any, batch_idx: int) -> None:
             pass
 
-    with pytest.raises(ValueError, match=r"Foreign is no lightning_gan\.GAN, so what its latents are is not known"):
+    with pytest.raises(ValueError, match=r"Foreign is no lightning_gan\.GAN, so its latents are not known"):
         measure(callback, tmp_path, Foreign())
 
 

@@ -7,12 +7,14 @@ of shapes that are on while tests run cannot be part of a graph.
 import json
 import sys
 from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from lightning_gan.callbacks.regularizers.approximated_gradient_penalty import FiniteDifferenceR1, FiniteDifferenceR2
 from lightning_gan.callbacks.regularizers.consistency_term import ConsistencyTerm
 from lightning_gan.callbacks.regularizers.gradient_penalty import (
     DRAGAN,
@@ -20,13 +22,13 @@ from lightning_gan.callbacks.regularizers.gradient_penalty import (
     R2,
     DivergencePenalty,
     Drift,
-    FiniteDifferenceR1,
     GradientPenalty,
     LipschitzPenalty,
     ZeroCenteredGradientPenalty,
 )
 from lightning_gan.callbacks.regularizers.roth import AnnealedNoisePenalty, Roth, RothFGAN
 from lightning_gan.foreign.penalty import Penalty
+from lightning_gan.layers.spectral_normalization import spectrally_normalized
 from lightning_gan.loop.draws import Draws, Reals
 from lightning_gan.loop.gan import GAN
 from lightning_gan.losses.divergences import GoodfellowDivergence
@@ -36,7 +38,12 @@ from tests.toys import ToyGenerator
 CASES: dict[str, Penalty] = {
     "r1": R1(),
     "r2": R2(),
+    "r1_of_a_half": R1(batch_share=0.5),
+    "r2_of_a_half": R2(batch_share=0.5),
     "finite_difference_r1": FiniteDifferenceR1(),
+    "finite_difference_r2": FiniteDifferenceR2(),
+    "finite_difference_r1_of_a_half": FiniteDifferenceR1(batch_share=0.5),
+    "finite_difference_r1_of_a_normalized_critic": FiniteDifferenceR1(),
     "wgan_gp": GradientPenalty(),
     "wgan_lp": LipschitzPenalty(),
     "zero_gp": ZeroCenteredGradientPenalty(),
@@ -67,8 +74,8 @@ def distance(first: list[Tensor], second: list[Tensor]) -> float:
     return max(((a - b).abs().max() / b.abs().max()).item() for a, b in zip(first, second, strict=True))
 
 
-def compare(penalty: Penalty) -> dict[str, Any]:
-    """Errors and numbers of graphs for one penalty."""
+def compare(penalty: Penalty, *, normalized: bool) -> dict[str, Any]:
+    """Errors and numbers of graphs for one penalty, with a spectrally normalized critic or without."""
     torch._dynamo.reset()
     torch._dynamo.utils.counters.clear()
     torch.manual_seed(3)
@@ -77,12 +84,21 @@ def compare(penalty: Penalty) -> dict[str, Any]:
     with torch.no_grad():
         for parameter in critic.parameters():  # slopes above 1
             parameter.mul_(4)
+    if normalized:
+        assert isinstance(penalty, FiniteDifferenceR1)
+        spectrally_normalized(critic)
+        penalty._has_computed_weights = True  # as fit finds out
+        with torch.no_grad():
+            for parameter in critic.parameters():  # the power iteration has a way to go
+                parameter.add_(torch.randn_like(parameter))
     module = GAN(generator=ToyGenerator(), discriminator=critic, latent_dim=4)
+    state = deepcopy(module.state_dict())
     if isinstance(penalty, ConsistencyTerm):
         penalty.watch(module.discriminator)
     graph = torch.compile(module.cost, fullgraph=True, dynamic=False, backend="aot_eager")
     compiled = torch._dynamo.config.patch(trace_autograd_ops=True)(graph)
     eager = gradients(module, (penalty,), module.cost)
+    module.load_state_dict(state)
     result = {
         "error": distance(gradients(module, (penalty,), compiled), eager),
         "effect": distance(gradients(module, (), module.cost), eager),
@@ -99,4 +115,5 @@ def compare(penalty: Penalty) -> dict[str, Any]:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    Path(sys.argv[1]).write_text(json.dumps({name: compare(penalty) for name, penalty in CASES.items()}))
+    found = {name: compare(penalty, normalized="normalized" in name) for name, penalty in CASES.items()}
+    Path(sys.argv[1]).write_text(json.dumps(found))

@@ -2,13 +2,16 @@
 
 import math
 from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from lightning.pytorch import Callback
+from lightning.pytorch import Callback, LightningModule
 from torch import Tensor, nn
+from torch.nn.functional import softplus
+from torch.utils.data import DataLoader, TensorDataset
 
 from lightning_gan.callbacks import R1, ConsensusOptimization, SpectralNorm
 from lightning_gan.callbacks.regularizers.bottleneck import Bottleneck
@@ -24,7 +27,7 @@ from tests.callbacks.regularizers.regularizers import assert_resumes, fast_gan, 
 from tests.callbacks.training.growing_toys import assert_same_state
 from tests.foreign.automatic import AutomaticCritic
 from tests.models.training import moved_by_one_step
-from tests.toys import LATENT, SIZE, ToyGenerator, equal, fast_adam, toy_loader, toy_trainer
+from tests.toys import LATENT, SIZE, ToyCritic, ToyGenerator, equal, fast_adam, toy_loader, toy_trainer
 
 
 class BottleneckCritic(nn.Module):
@@ -340,6 +343,92 @@ def test_layers_that_are_not_there_are_refused_with_those_that_are() -> None:
         Bottleneck(code_features=3)
     with pytest.raises(ValueError, match="code_features=0"):
         Bottleneck(layer="discriminator.output", code_features=0)
+
+
+class Waves(LightningModule):
+    """A module on signals or on videos, whose critic ends in a convolution and returns a map of scores."""
+
+    def __init__(self, *, convolution: Callable[..., nn.Module]) -> None:
+        super().__init__()
+        torch.manual_seed(7)
+        self.generator = convolution(1, 1, 3, padding=1)
+        self.critic = nn.Sequential(convolution(1, 4, 3, padding=1), nn.Tanh(), convolution(4, 1, 3, padding=1))
+        self.automatic_optimization = False
+
+    def training_step(self, batch: Any, batch_idx: int) -> None:
+        torch.manual_seed(batch_idx)
+        (real,) = batch
+        critic_optimizer, generator_optimizer = self.optimizers()  # type: ignore[misc]
+        fake = self.generator(torch.randn_like(real))
+        self.shown = torch.cat([real, fake.detach()])
+        critic_optimizer.zero_grad()
+        self.manual_backward((softplus(self.critic(fake.detach())) + softplus(-self.critic(real))).mean())
+        critic_optimizer.step()
+        generator_optimizer.zero_grad()
+        self.manual_backward(softplus(-self.critic(fake)).mean())
+        generator_optimizer.step()
+
+    def configure_optimizers(self) -> list[torch.optim.Optimizer]:
+        return [torch.optim.SGD(network.parameters(), lr=0.05) for network in (self.critic, self.generator)]
+
+
+@pytest.mark.parametrize(("convolution", "shape"), [(nn.Conv1d, (1, 8)), (nn.Conv3d, (1, 2, 3, 4))])
+def test_critics_of_signals_and_videos_get_a_bottleneck(
+    convolution: Callable[..., nn.Module], shape: tuple[int, ...]
+) -> None:
+    """Its first KL is that of the codes of the real and the generated samples, computed by hand."""
+    data = DataLoader(TensorDataset(torch.randn(8, *shape, generator=torch.Generator().manual_seed(0))), batch_size=4)
+    penalty = Bottleneck(
+        layer="critic.2", discriminator="critic", initial_beta=1.0, information_constraint=0.0, beta_step_size=1.0
+    )
+    module = Waves(convolution=convolution)
+    trainer = toy_trainer(penalty, limit_train_batches=1)
+    torch.manual_seed(0)
+    penalty.setup(trainer, module, "fit")
+    fresh = deepcopy(module.critic)
+    trainer.fit(module, data)
+    code = fresh[2].code(fresh[1](fresh[0](module.shown)))
+    normal = torch.distributions.Normal(code[0], (code[1] / 2).exp())
+    standard = torch.distributions.Normal(torch.zeros(()), torch.ones(()))
+    expected = torch.distributions.kl_divergence(normal, standard).sum(dim=1).mean().item()
+    assert penalty.beta.item() == pytest.approx(1 + expected, rel=1e-4)
+    assert not torch.equal(module.critic[2].code.parameters_of_code.weight, fresh[2].code.parameters_of_code.weight)
+
+
+class Captured(ForeignCritic):
+    """A module that lists its parameters in its constructor."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.listed = list(self.parameters())
+
+    def configure_optimizers(self) -> Any:
+        return torch.optim.SGD(self.listed, lr=0.05)
+
+
+class CapturedGAN(GAN):
+    """A GAN that does so."""
+
+    def __init__(self) -> None:
+        super().__init__(generator=ToyGenerator(), discriminator=ToyCritic(), latent_dim=LATENT)
+        self.listed = [list(network.parameters()) for network in (self.discriminator, self.generator)]
+
+    def configure_optimizers(self) -> Any:
+        return [torch.optim.SGD(parameters, lr=0.05) for parameters in self.listed]
+
+
+def test_weights_that_no_optimizer_has_are_refused_when_fit_starts() -> None:
+    def message(layer: str, critic: str) -> str:
+        return (
+            rf"^Bottleneck: layer='{layer}' has new weights in front of it that no optimizer has; make the optimizer "
+            rf"in configure_optimizers, from the parameters of '{critic}' as they are then$"
+        )
+
+    with pytest.raises(ValueError, match=message("critic.output", "critic")):
+        penalty = Bottleneck(layer="critic.output", discriminator="critic", generator="decoder")
+        toy_trainer(penalty, limit_train_batches=1).fit(Captured(), toy_loader(classes=2))
+    with pytest.raises(ValueError, match=message("discriminator.output", "discriminator")):
+        moved_by(Bottleneck(layer="discriminator.output"), module=CapturedGAN())
 
 
 def test_vgan_brings_its_own() -> None:

@@ -6,14 +6,15 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lightning_gan.callbacks.regularizers.consistency_regularization import BCR, CR, ZCRDiscriminator, ZCRGenerator
 from lightning_gan.foreign.penalty import Penalty
 from lightning_gan.loop.turn import Player, Turn
 from tests.callbacks.regularizers.regularizers import assert_resumes, fast_gan, moved_by
+from tests.callbacks.regularizers.test_regularizers_in_foreign_modules import ForeignStyleGAN
 from tests.penalties.turns import turn_of
-from tests.toys import equal
+from tests.toys import LATENT, SIZE, equal, toy_loader, toy_trainer
 
 SHIFT = {"largest_shift": 1}
 PENALTIES: list[Callable[[], Penalty]] = [
@@ -132,3 +133,47 @@ def test_it_survives_a_resume(tmp_path: Path, penalty: Callable[[], Penalty]) ->
 def test_settings_out_of_range_are_refused(make: Any, settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make(**settings)
+
+
+def images_turn(*shape: int) -> Turn:
+    """A turn of images of one shape, and a critic of anything."""
+    images = torch.randn(4, *shape, generator=torch.Generator().manual_seed(0))
+    return turn_of(
+        critic=lambda given: given.flatten(1)[:, :1],
+        generator=lambda latents: images,
+        real=images,
+        latents=torch.zeros(4, 1),
+    )
+
+
+@pytest.mark.parametrize("kind", [CR, BCR])
+def test_inputs_that_are_no_images_and_channels_in_the_last_place_are_refused(kind: Callable[..., Penalty]) -> None:
+    name = kind.__name__  # type: ignore[attr-defined]
+    for largest_shift in (0, 4):
+        with pytest.raises(
+            ValueError, match=rf"^{name}: the discriminator's input has 16 features and is no image .*$"
+        ):
+            kind(largest_shift=largest_shift).penalty(images_turn(16, 1, 1))
+    with pytest.raises(ValueError, match=rf"^{name}: .* has 8 channels of 8x3 pixels, as if its channels were last; "):
+        kind(largest_shift=1).penalty(images_turn(8, 8, 3))
+
+
+@pytest.mark.parametrize("shape", [(3, 8, 8), (16, 4, 4), (1, 6, 2), (4, 2, 3)])
+def test_small_images_and_maps_of_many_features_are_images(shape: tuple[int, ...]) -> None:
+    for kind in (CR, BCR):
+        assert kind(largest_shift=1).penalty(images_turn(*shape)) > 0
+
+
+def test_a_module_whose_critic_takes_vectors_is_refused_in_its_first_turn() -> None:
+    class Flat(ForeignStyleGAN):
+        def __init__(self) -> None:
+            super().__init__()
+            self.netG = nn.Linear(LATENT, SIZE * SIZE)  # type: ignore[assignment]
+
+        def training_step(self, batch: Any, batch_idx: int) -> None:
+            super().training_step((batch[0].flatten(1),), batch_idx)
+
+    for kind in (CR, BCR):
+        with pytest.raises(ValueError, match=f"{kind.__name__}: .* 16 features and is no image"):
+            penalty = kind(largest_shift=0, discriminator="netD", generator="netG")
+            toy_trainer(penalty, limit_train_batches=1).fit(Flat(), toy_loader())

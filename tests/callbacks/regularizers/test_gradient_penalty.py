@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from lightning_gan.callbacks.regularizers.approximated_gradient_penalty import FiniteDifferenceR1, FiniteDifferenceR2
 from lightning_gan.callbacks.regularizers.gradient_penalty import (
     DRAGAN,
     R1,
@@ -14,7 +15,6 @@ from lightning_gan.callbacks.regularizers.gradient_penalty import (
     CriticGradientPenalty,
     DivergencePenalty,
     Drift,
-    FiniteDifferenceR1,
     GradientPenalty,
     LipschitzPenalty,
     ZeroCenteredGradientPenalty,
@@ -31,6 +31,7 @@ from tests.toys import FAST, SIZE, Spy, ToyGenerator, equal, toy_gan, toy_loader
 
 PENALTIES = [
     FiniteDifferenceR1,
+    FiniteDifferenceR2,
     GradientPenalty,
     LipschitzPenalty,
     ZeroCenteredGradientPenalty,
@@ -42,7 +43,7 @@ PENALTIES = [
 
 def heavy(kind: Callable[..., Penalty]) -> Penalty:
     """Heavy enough to matter on a toy; the toy's slopes are below 1, where one side alone costs nothing."""
-    if kind is FiniteDifferenceR1:
+    if kind in (FiniteDifferenceR1, FiniteDifferenceR2):
         return kind(gamma=20.0)
     return kind(weight=20.0)
 
@@ -110,7 +111,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path) -> None:
         trainer = toy_trainer(
             GradientPenalty(every_n_turns=2),
             DRAGAN(every_n_turns=3),
-            FiniteDifferenceR1(),
+            FiniteDifferenceR1(batch_share=0.5),
             KimgCheckpoint(every_kimg=1.0),
             default_root_dir=str(folder),
             enable_checkpointing=True,

@@ -10,10 +10,10 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from lightning_gan.callbacks import R1
+from lightning_gan.callbacks.regularizers.approximated_gradient_penalty import FiniteDifferenceR1, FiniteDifferenceR2
 from lightning_gan.callbacks.regularizers.bottleneck import Bottleneck
 from lightning_gan.callbacks.regularizers.consistency_regularization import BCR, ZCRDiscriminator, ZCRGenerator
 from lightning_gan.callbacks.regularizers.consistency_term import ConsistencyTerm
-from lightning_gan.callbacks.regularizers.gradient_penalty import FiniteDifferenceR1
 from lightning_gan.callbacks.regularizers.lecam import LeCam
 from lightning_gan.callbacks.regularizers.orthogonal import OrthogonalDiscriminator, OrthogonalGenerator
 from lightning_gan.callbacks.regularizers.path_length import PathLength
@@ -71,6 +71,7 @@ SETTINGS: dict[type[Penalty], dict[str, Any]] = {
     Bottleneck: {"information_constraint": 0.0, "beta_step_size": 0.5, "encoder": "netD.bottleneck"},
     ConsistencyTerm: {"dropout": {"output": 0.5}},
     FiniteDifferenceR1: {"gamma": 0.01},  # its critic draws codes: two looks differ by more than a step
+    FiniteDifferenceR2: {"gamma": 0.01},
     LeCam: {"weight": 1.0, "one_sided": False},
     OrthogonalDiscriminator: {"beta": 0.1},
     OrthogonalGenerator: {"beta": 0.1},

@@ -1,19 +1,22 @@
 """Spectral normalization of networks that were written without it."""
 
+from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from lightning.pytorch import Callback
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 from lightning_gan.callbacks import EMA, R1
-from lightning_gan.callbacks.regularizers.spectral_norm import SpectralNorm
-from lightning_gan.layers.spectral_normalization import parametrizations_of
+from lightning_gan.callbacks.regularizers.spectral_norm import SpectralNorm, copies_of
+from lightning_gan.layers.spectral_normalization import parametrizations_of, spectrally_normalized
 from lightning_gan.loop.gan import GAN
 from tests.callbacks.regularizers.regularizers import assert_resumes, fast_gan, moved_by
 from tests.callbacks.training.growing_toys import ForeignGAN, assert_same_state, fit
-from tests.toys import equal, toy_loader, toy_trainer
+from tests.toys import ToyGenerator, equal, toy_loader, toy_trainer
 
 
 def normalized(network: nn.Module) -> list[str]:
@@ -119,3 +122,60 @@ def test_bad_settings_are_refused_before_the_first_step() -> None:
         train(fast_gan(), SpectralNorm(network="critic"))
     with pytest.raises(ValueError, match="excluded='embedding' is no linear"):
         train(fast_gan(), SpectralNorm(excluded=("embedding",)))
+
+
+class Averaging(ForeignGAN):
+    """A GAN that keeps averages of its generator itself, in one of two usual ways."""
+
+    def __init__(self, *, library: bool, normalized_before: bool = False) -> None:
+        super().__init__()
+        self.library = library
+        if normalized_before:
+            spectrally_normalized(self.netG)
+        self.average = AveragedModel(self.netG) if library else deepcopy(self.netG)
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        if isinstance(self.average, AveragedModel):
+            self.average.update_parameters(self.netG)
+
+
+@pytest.mark.parametrize(("library", "path"), [(True, r"average\.module"), (False, "average")])
+def test_copies_of_the_network_that_were_made_before_are_refused(library: bool, path: str) -> None:
+    """They have other parameters, in another order: an average over pairs of parameters would be wrong."""
+    message = rf"^SpectralNorm: network='netG' has the copy '{path}', which is not normalized with it; average .*$"
+    with pytest.raises(ValueError, match=message):
+        fit(Averaging(library=library), SpectralNorm(network="netG"), images=8)
+    fit(Averaging(library=library), SpectralNorm(network="netD"), images=8)
+
+
+def test_a_copy_of_a_network_that_was_normalized_before_is_normalized_too() -> None:
+    trainer = fit(Averaging(library=True, normalized_before=True), images=16)
+    module: Any = trainer.lightning_module
+    assert norms(module.average.module) == pytest.approx([1.0, 1.0], abs=0.05)
+    fit(
+        Averaging(library=True, normalized_before=True), SpectralNorm(network="netG"), images=8
+    )  # nothing is left to do
+
+
+def test_the_package_averages_a_normalized_generator_of_any_module() -> None:
+    trainer = fit(ForeignGAN(), SpectralNorm(network="netG"), EMA(generator="netG"), images=16)
+    assert normalized(trainer.lightning_module) == ["netG.coarse", "netG.fine"]
+
+
+def test_networks_of_one_class_with_their_own_weights_are_no_copies() -> None:
+    """As the two generators of a CycleGAN."""
+    module = nn.ModuleDict({"first": ToyGenerator(), "second": ToyGenerator()})
+    assert copies_of(module["first"], module=module) == []
+    module["third"] = deepcopy(module["first"])
+    assert copies_of(module["first"], module=module) == ["third"]
+    module["same"] = module["first"]
+    assert copies_of(module["first"], module=module) == ["third"]
+
+
+def test_layers_with_weight_norm_are_refused_with_their_name() -> None:
+    module = ForeignGAN()
+    nn.utils.parametrizations.weight_norm(module.netD.fine)
+    with pytest.raises(ValueError, match=r"layer='fine' of GrowingCritic has .*weight_norm already; remove it with .*"):
+        fit(module, SpectralNorm(network="netD"), images=8)
+    fit(module, SpectralNorm(network="netD", excluded=("fine",)), images=8)
+    assert normalized(module) == ["netD.coarse"]

@@ -203,6 +203,18 @@ def test_a_batch_without_images_is_refused() -> None:
         fade_batch([torch.zeros(3)], Growth(resolution=4, fade_in=1.0))
 
 
+def test_which_of_several_images_is_faded_is_asked_and_can_be_said() -> None:
+    growth, condition, images = Growth(resolution=4, fade_in=1.0), full_size(2), full_size(2)
+    batch = {"condition": condition, "image": images.clone()}
+    with pytest.raises(ValueError, match=r"several tensors .*condition: 2x1x8x8, .*; give real="):
+        fade_batch(batch, growth)
+    fade_batch(batch, growth, real=lambda batch: batch["image"])
+    assert torch.equal(batch["condition"], full_size(2))
+    torch.testing.assert_close(batch["image"], faded(images, resolution=4, fade_in=1.0))
+    with pytest.raises(ValueError, match=r"real returned no tensor of the batch, a dict of .* return the tensor"):
+        fade_batch(batch, growth, real=lambda batch: batch["image"] * 2)
+
+
 def test_foreign_networks_that_cannot_grow_are_refused_by_name() -> None:
     module = ForeignGAN()
     module.netD = nn.Linear(1, 1)  # type: ignore[assignment]

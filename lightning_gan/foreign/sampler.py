@@ -1,0 +1,42 @@
+"""Images that a function of the user makes with a module: samples, translations, reconstructions."""
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor
+
+from lightning_gan.tensors.precision import full_precision
+
+Sampler: TypeAlias = Callable[[LightningModule, int, int], Tensor]
+"""A function of (module, count, seed) that returns images `[count, channels, height, width]` in about [-1, 1]."""
+
+
+def sampled_images(sampler: Sampler, module: LightningModule, *, count: int, seed: int, asker: str) -> Tensor:
+    """The images that a sampler makes, `count channels height width`, float in about [-1, 1] or uint8.
+
+    Args:
+        sampler: function of the user.
+        module: first argument of the function.
+        count: number of images.
+        seed: seed of every random choice of the function.
+        asker: name of the callback, for error messages.
+
+    Raises:
+        ValueError: if the result is not such a tensor, or if it contains values that are not finite.
+    """
+    images = sampler(module, count, seed)
+    wanted = "it must return images [count, channels, height, width], float in about [-1, 1] or uint8"
+    if not isinstance(images, Tensor):
+        raise ValueError(f"{asker}: sampler returned a {type(images).__name__} for count={count}; {wanted}")
+    if images.dim() != 4 or len(images) != count or not (images.is_floating_point() or images.dtype == torch.uint8):
+        raise ValueError(
+            f"{asker}: sampler returned a tensor {list(images.shape)} of {images.dtype} for count={count}; {wanted}"
+        )
+    if not images.isfinite().all():
+        raise ValueError(
+            f"{asker}: sampler returned values that are not finite for count={count}, seed={seed}; check the sampler, "
+            "and whether training has diverged"
+        )
+    return images if images.dtype == torch.uint8 else full_precision(images)
