@@ -1,18 +1,18 @@
-"""Distillation of a diffusion teacher into one step, with a noised critic that finite differences regularize.
+"""Distillation of a diffusion teacher into one step, with a noised critic regularized by finite differences.
 
 The game: real and generated images are noised with the same times t before the critic sees them, `critic(x_t, t)`. The
 student makes an image from noise in one step. The critic steps first, real before fake. The student steps second: its
 image has to please the critic, and to equal what the teacher makes of it after noise. The teacher is exact here: for a
-small data set, the best denoiser is a mean of all images, weighted by how likely they are. It has nothing to train.
+small data set, the best denoiser is a mean of all images, weighted by their likelihood. It has nothing to train.
 
 Added from this package: the function `callbacks`, and its list in the Trainer. Noised images lie neither in the batch
 nor in the student's output, so that calls are numbered: in the critic's turn, call 0 has real images, call 1 has fakes.
-`image="x_t"` says which of the two floating-point arguments is the image; the times are given again with it.
-`FiniteDifferenceR1` needs no second derivatives, as huge critics with fast attention have none. `R2` differentiates
-twice, and shows that fakes are told in the same way.
+`image="x_t"` says which of the two floating-point arguments is the image; the times are given again with it. Both
+penalties need no second derivatives, which large critics with fast attention do not have. `R1` and `R2` have the same
+settings, and are exact.
 
 To change for a real project: latents of an image model, a pretrained teacher, a critic that begins with the teacher's
-weights, text as a third argument of all of them, `FiniteDifferenceR1` alone, and a `step` near 0.1 for critics in bf16.
+weights, text as a third argument of all of them, batch_share=0.25, and a start_step if the critic's loss begins late.
 """
 
 import torch
@@ -22,16 +22,17 @@ from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 from torch.utils.data import DataLoader
 
-from lightning_gan.callbacks import EMA, R2, FiniteDifferenceR1
+from lightning_gan.callbacks import EMA, FiniteDifferenceR1, FiniteDifferenceR2
 
 SIZE = 8
 
 
-def callbacks() -> tuple[FiniteDifferenceR1, R2, EMA]:
+def callbacks() -> tuple[FiniteDifferenceR1, FiniteDifferenceR2, EMA]:
     """What this package adds to the project."""
+    names = {"discriminator": "critic", "generator": "student", "image": "x_t"}
     return (
-        FiniteDifferenceR1(gamma=0.2, step=0.05, discriminator="critic", generator="student", image="x_t", real=0),
-        R2(gamma=0.2, every_n_turns=2, discriminator="critic", generator="student", image="x_t", fake=1),
+        FiniteDifferenceR1(gamma=0.2, step=0.05, real=0, **names),
+        FiniteDifferenceR2(gamma=0.2, step=0.05, fake=1, every_n_turns=2, **names),
         EMA(half_life_kimg=0.5, generator="student"),
     )
 

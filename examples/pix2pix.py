@@ -116,7 +116,7 @@ class Pix2Pix(LightningModule):
         return [Adam(net.parameters(), lr=1e-3, betas=(0.5, 0.999)) for net in (self.netG, self.netD)]
 
 
-def main(batches: int = 150) -> None:
+def main(batches: int = 250) -> None:
     torch.manual_seed(0)
     model, added = Pix2Pix(), callbacks()
     quiet = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False)

@@ -107,8 +107,7 @@ class Vocoder(LightningModule):
 
     def discriminator_loss(self, y: Tensor, y_hat: Tensor) -> Tensor:
         loss = torch.zeros((), device=self.device)
-        for critic in (self.mpd, self.mrd):
-            y_d_rs, y_d_gs, _, _ = critic(y, y_hat)
+        for y_d_rs, y_d_gs, _, _ in (self.mpd(y, y_hat), self.mrd(y, y_hat)):
             loss = loss + sum(((1 - r) ** 2).mean() + (g**2).mean() for r, g in zip(y_d_rs, y_d_gs, strict=True))
         return loss
 

@@ -7,6 +7,7 @@ of gradient norms at the last layer of the decoder. In the first `DISC_START` st
 
 Added from this package: the function `callbacks`, and its list in the Trainer. Nothing in the module knows of it. R1
 and LeCam start together with the critic's loss. `generator="decoder"` names the network whose output the critic judges.
+EMA averages the weights of the encoder, the quantizer and the decoder.
 
 To change for a real project: your images, wider networks with attention, LPIPS beside the L1 loss, DISC_START near
 50,000 (it counts the steps of both optimizers), a smaller gamma for larger images, and every_n_turns=16 for R1.
@@ -30,7 +31,7 @@ def callbacks() -> tuple[R1, LeCam, EMA]:
     return (
         R1(gamma=0.1, every_n_turns=2, start_step=DISC_START, generator="decoder"),
         LeCam(weight=0.1, decay=0.9, start_step=DISC_START, generator="decoder"),
-        EMA(half_life_kimg=0.2, generator="decoder"),
+        EMA(half_life_kimg=0.2, generator=["encoder", "quantize", "decoder"]),
     )
 
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from functools import cache
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from lightning_gan import callbacks as ours
+from lightning_gan import real
 from lightning_gan.foreign import scores
 from tests.examples.written_penalties import EXAMPLES, Cost, EveryNth, of_each_sub_critic, slope
 from tests.toys import toy_trainer
@@ -26,7 +28,7 @@ FOLDER = Path(__file__).parents[2] / "examples"
 
 
 def example_named(name: str) -> ModuleType:
-    """A fresh import of an example, with the constants of the comparison."""
+    """A fresh import of an example."""
     spec = spec_from_file_location(f"example_{name}", FOLDER / f"{name}.py")
     assert spec is not None and spec.loader is not None
     module = module_from_spec(spec)
@@ -43,7 +45,6 @@ def trained(
     choose: Any = lambda callbacks: callbacks,
     *,
     by_hand: list[Cost] | None = None,
-    settings: dict[str, Any] | None = None,
 ) -> LightningModule:
     """The module of an example after a few batches in double precision.
 
@@ -51,20 +52,23 @@ def trained(
         name: name of the example.
         choose: function that returns which of the example's callbacks are used, or others.
         by_hand: penalties that are written into the critic's loss.
-        settings: attributes of the module that are changed.
     """
     example, facts = example_named(name), EXAMPLES[name]
     for constant, value in (facts.constants or {}).items():
         setattr(example, constant, value)
     torch.manual_seed(7)
     module = facts.module(example, by_hand=by_hand)
-    for attribute, value in (settings or {}).items():
-        setattr(module, attribute, value)
     torch.manual_seed(11)
     loader: DataLoader[Any] = DataLoader(getattr(example, facts.data)(4 * facts.batches), batch_size=4)
     trainer = toy_trainer(*choose(example.callbacks()), max_epochs=facts.epochs, precision="64-true")
     trainer.fit(module, loader)
     return module
+
+
+@cache
+def trained_as_it_is(name: str) -> LightningModule:
+    """The module of an example with its own callbacks. It is trained once."""
+    return trained(name)
 
 
 def without_penalties(callbacks: Sequence[Callback]) -> list[Callback]:
@@ -121,13 +125,13 @@ def test_it_runs_says_what_came_out_and_leaves_no_files(
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_callbacks_give_the_weights_of_penalties_by_hand(name: str) -> None:
-    with_callbacks = trained(name)
+    with_callbacks = trained_as_it_is(name)
     assert error(with_callbacks, trained(name, without_penalties, by_hand=EXAMPLES[name].costs())) < 1e-9
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_every_penalty_has_an_effect(name: str) -> None:
-    with_callbacks = trained(name)
+    with_callbacks = trained_as_it_is(name)
     count = len(penalties_of(example_named(name).callbacks()))
     assert count == len(EXAMPLES[name].costs())
     for left_out in range(count):
@@ -182,12 +186,17 @@ def test_the_vocoder_may_use_finite_differences() -> None:
     assert error(by_callback, trained("vocoder", lambda _: [], by_hand=[by_hand])) < 1e-9
 
 
-def test_the_noised_critic_may_have_r1_by_the_number_of_its_call() -> None:
-    settings: dict[str, Any] = {"discriminator": "critic", "generator": "student", "image": "x_t"}
-    by_callback = trained("diffusion_distillation", lambda _: [ours.R1(gamma=0.2, real=0, **settings)])
+def test_the_noised_critic_may_have_exact_penalties_by_the_numbers_of_its_calls() -> None:
+    names: dict[str, Any] = {"discriminator": "critic", "generator": "student", "image": "x_t"}
+    exact = [ours.R1(gamma=0.2, real=0, **names), ours.R2(gamma=0.2, fake=1, **names)]
+    by_callback = trained("diffusion_distillation", lambda _: exact)
 
     def by_hand(module: Any, real_t: Tensor, fake_t: Tensor, t: Tensor) -> Tensor:
-        return 0.1 * slope(lambda x_t: module.critic(x_t, t), real_t)
+        def critic(x_t: Tensor) -> Tensor:
+            scores: Tensor = module.critic(x_t, t)
+            return scores
+
+        return 0.1 * (slope(critic, real_t) + slope(critic, fake_t))
 
     by_hand_weights = trained("diffusion_distillation", lambda _: [], by_hand=[by_hand])
     assert error(by_callback, by_hand_weights) < 1e-9
@@ -198,28 +207,15 @@ def test_pairs_of_pix2pix_cannot_be_told_without_a_number() -> None:
         trained("pix2pix", lambda _: [ours.R1(discriminator="netD", generator="netG")])
 
 
-def test_pairs_of_pix2pix_may_be_marked() -> None:
-    """With a mark in the step, the order of the calls needs not be known."""
-    from lightning_gan import real
-
-    class Marking(nn.Module):
-        def __init__(self, module: Any) -> None:
-            super().__init__()
-            self.loss = type(module).discriminator_loss
-
-    def marked(self: Any, fake_pair: Tensor, real_pair: Tensor) -> Tensor:
-        loss: Tensor = type(self).discriminator_loss(self, fake_pair, real(real_pair))
-        return loss
-
+def test_pairs_of_pix2pix_may_be_marked_instead() -> None:
+    """With a mark, the order of the calls need not be known."""
     r1 = ours.R1(gamma=0.1, every_n_turns=2, discriminator="netD", generator="netG")
-    example = example_named("pix2pix")
-    torch.manual_seed(7)
-    module = example.Pix2Pix()
-    module.discriminator_loss = marked.__get__(module)
-    torch.manual_seed(11)
-    loader: DataLoader[Any] = DataLoader(example.Facades(20), batch_size=4)
-    toy_trainer(r1, precision="64-true").fit(module, loader)
-    assert error(module, trained("pix2pix")) == 0
+
+    def marked(module: Any, fake_pair: Tensor, real_pair: Tensor) -> float:
+        real(real_pair)
+        return 0.0
+
+    assert error(trained("pix2pix", lambda _: [r1], by_hand=[marked]), trained_as_it_is("pix2pix")) == 0
 
 
 def test_batch_normalization_in_the_critic_of_the_dcgan_is_warned_about() -> None:

@@ -71,9 +71,9 @@ class After:
         return self.cost(module, *arguments) if module.global_step >= self.start else 0.0
 
 
-def finite_difference_r1(module: Any, real_t: Tensor, fake_t: Tensor, t: Tensor) -> Tensor:
-    moved = real_t + 0.05 * torch.randn_like(real_t)
-    difference = (module.critic(moved, t) - module.critic(real_t, t)).flatten() / 0.05
+def noised_difference(module: Any, x_t: Tensor, t: Tensor) -> Tensor:
+    moved = x_t + 0.05 * torch.randn_like(x_t)
+    difference = (module.critic(moved, t) - module.critic(x_t, t)).flatten() / 0.05
     return 0.1 * difference.pow(2).mean()
 
 
@@ -95,7 +95,7 @@ class Example:
 
     Attributes:
         kind: name of its LightningModule.
-        loader: name of what makes its data, a function or a class of the number of samples.
+        data: name of what makes its data, a function or a class of the number of samples.
         costs: what makes its penalties by hand, in the order of its callbacks.
         method: name of the method that computes the critic's loss.
         averaged: paths of the networks whose weights are averaged.
@@ -103,7 +103,7 @@ class Example:
         batches: number of batches in an epoch of the comparison.
         epochs: number of epochs of the comparison.
         constants: constants of the example that the comparison changes.
-        shortest: argument of a short `main`.
+        shortest: argument of a short `main`, in batches or epochs.
     """
 
     kind: str
@@ -147,7 +147,7 @@ EXAMPLES: dict[str, Example] = {
             After(5, EveryNth(2, lambda own, x, x_rec: 0.05 * slope(own.discriminator, x))),
             After(5, LeCamByHand(weight=0.1, decay=0.9)),
         ],
-        averaged=("decoder",),
+        averaged=("encoder", "quantize", "decoder"),
         batches=7,
         constants={"DISC_START": 5},
     ),
@@ -172,8 +172,8 @@ EXAMPLES: dict[str, Example] = {
         kind="Distillation",
         data="bars",
         costs=lambda: [
-            finite_difference_r1,
-            EveryNth(2, lambda own, real_t, fake_t, t: 0.1 * slope(lambda x_t: own.critic(x_t, t), fake_t)),
+            lambda own, real_t, fake_t, t: noised_difference(own, real_t, t),
+            EveryNth(2, lambda own, real_t, fake_t, t: noised_difference(own, fake_t, t)),
         ],
         method="critic_loss",
         averaged=("student",),
