@@ -1,4 +1,4 @@
-"""A plain DCGAN, made stable by three callbacks: R1, instance noise, and averaged weights.
+"""A plain DCGAN with three callbacks that stabilize it: R1, instance noise, and averaged weights.
 
 The game: that of PyTorch's tutorial. A batch is (images, labels), of which labels are not used. Fakes are made once per
 batch. The critic `netD` steps first, on real images and detached fakes. The generator `netG` steps second, on the same
@@ -7,12 +7,13 @@ fakes.
 Added from this package: the function `callbacks`, and its list in the Trainer. Real images are found in the batch's
 memory, fakes in the generator's. Every call of the critic sees noise that fades within 12,000 images. R1 differentiates
 by the images before noise. With batch normalization in the critic, as in the tutorial, the slope at one image depends
-on the others of the batch, and R1 warns. It is group normalization here, the only change in the networks. Batch
-normalization in the generator stays: the average of the weights takes its running statistics along.
+on the others of the batch, and R1 warns; here the critic has group normalization. Batch normalization in the generator
+stays: the average of the weights takes its running statistics along. Data as simple as these do not need all this: with
+the tutorial's critic and averaged weights alone, samples come as close.
 
-To change for a real project: your images in [-1, 1], five layers of 64 to 512 channels, a gamma of 0.0002 *
-resolution^2 / batch size to begin with, every_n_turns=16, and half_life_kimg=10. `LeCam` in place of noise suits data
-sets of a few thousand images.
+To change for a real project: your images in [-1, 1], five layers of 64 to 512 channels, a learning rate of 2e-4, a
+gamma of 0.0002 * resolution^2 / batch size to begin with, every_n_turns=16, and half_life_kimg=10. `LeCam` in place of
+noise suits data sets of a few thousand images.
 """
 
 import torch
@@ -31,7 +32,7 @@ NZ, NGF, NDF = 32, 32, 32
 def callbacks() -> tuple[R1, InstanceNoise, EMA]:
     """What this package adds to the project."""
     return (
-        R1(gamma=0.5, every_n_turns=2, discriminator="netD", generator="netG"),
+        R1(gamma=3.0, every_n_turns=2, discriminator="netD", generator="netG"),
         InstanceNoise(standard_deviation=0.1, schedule=LinearDecay(end_kimg=12.0), network="netD"),
         EMA(half_life_kimg=1.0, generator="netG"),
     )
@@ -94,7 +95,7 @@ class DCGAN(LightningModule):
         optimizerG.step()
 
     def configure_optimizers(self) -> list[Optimizer]:
-        return [Adam(network.parameters(), lr=2e-3, betas=(0.5, 0.999)) for network in (self.netD, self.netG)]
+        return [Adam(network.parameters(), lr=1e-3, betas=(0.5, 0.999)) for network in (self.netD, self.netG)]
 
 
 def sliced_wasserstein(first: Tensor, second: Tensor) -> float:

@@ -2,8 +2,7 @@
 
 The game: a batch is a dictionary of channels-last images, `{"image": NHWC in [-1, 1]}`. The autoencoder steps first,
 the critic second, on the same reconstruction, detached. The adversarial loss of the autoencoder is weighted by a ratio
-of gradient norms at the last layer of the decoder. In the first `DISC_START` steps, the critic's loss is multiplied by
-0.
+of gradient norms at the last layer of the decoder. The critic's loss is multiplied by 0 in the first DISC_START steps.
 
 Added from this package: the function `callbacks`, and its list in the Trainer. Nothing in the module knows of it. R1
 and LeCam start together with the critic's loss. `generator="decoder"` names the network whose output the critic judges.

@@ -34,7 +34,9 @@ class EveryNth:
 
     def __call__(self, module: Any, *arguments: Tensor) -> Tensor | float:
         self.turns += 1
-        return self.every * self.cost(module, *arguments) if (self.turns - 1) % self.every == 0 else 0.0
+        if (self.turns - 1) % self.every:
+            return 0.0
+        return self.every * self.cost(module, *arguments)
 
 
 @dataclass
@@ -74,7 +76,8 @@ class After:
 def noised_difference(module: Any, x_t: Tensor, t: Tensor) -> Tensor:
     moved = x_t + 0.05 * torch.randn_like(x_t)
     difference = (module.critic(moved, t) - module.critic(x_t, t)).flatten() / 0.05
-    return 0.1 * difference.pow(2).mean()
+    cost: Tensor = 0.1 * difference.pow(2).mean()
+    return cost
 
 
 def of_both_banks(module: Any, y: Tensor, y_hat: Tensor) -> Tensor:
@@ -85,8 +88,10 @@ def of_both_banks(module: Any, y: Tensor, y_hat: Tensor) -> Tensor:
 
 
 def of_each_sub_critic(module: Any, y: Tensor, y_hat: Tensor) -> Tensor:
-    critics = [*module.mpd, *module.mrd]
-    return 0.05 * torch.stack([slope(lambda wave, critic=critic: critic(wave)[0], y) for critic in critics]).sum()
+    def scored(critic: Any) -> Callable[[Tensor], Tensor]:
+        return lambda wave: critic(wave)[0]
+
+    return 0.05 * torch.stack([slope(scored(critic), y) for critic in [*module.mpd, *module.mrd]]).sum()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,7 +193,7 @@ EXAMPLES: dict[str, Example] = {
     "stable_dcgan": Example(
         kind="DCGAN",
         data="blobs",
-        costs=lambda: [EveryNth(2, lambda own, real, fake: 0.25 * slope(own.netD, real))],
+        costs=lambda: [EveryNth(2, lambda own, real, fake: 1.5 * slope(own.netD, real))],
         averaged=("netG",),
         half_life_images=1000.0,
     ),
