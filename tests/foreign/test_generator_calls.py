@@ -111,7 +111,7 @@ class TwiceByHand(Twice):
 
 
 def test_several_calls_are_refused_or_averaged() -> None:
-    with pytest.raises(ValueError, match="'G' was called 2 times in its turn; for the mean .* mean_over_calls=True"):
+    with pytest.raises(ValueError, match=r"'G' was called 2 times in its turn; for the mean .* mean_over_calls=True"):
         fit(Twice, IMAGES, ZCRGenerator(**NAMES))
     ours = fit(Twice, IMAGES, ZCRGenerator(mean_over_calls=True, weight=0.5, noise=0.05, **NAMES))
     assert distance(ours, fit(TwiceByHand, IMAGES)) < 1e-12 < 1e-6 < distance(ours, fit(Twice, IMAGES))
