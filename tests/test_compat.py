@@ -39,7 +39,10 @@ from lightning_gan.compat import (
     subcommand_parser,
     tolerate_unused_parameters,
     tracing_inner_gradients,
+    uncompiled,
+    version_of,
     with_mirror,
+    wrap_compiled_call,
 )
 from tests.toys import toy_trainer
 
@@ -80,6 +83,37 @@ def squared_slope(weight: Tensor, points: Tensor) -> Tensor:
     """A gradient penalty in small: ``(d/dx sum(weight x^2))^2``."""
     (slope,) = torch.autograd.grad((weight * points.square()).sum(), points, create_graph=True)
     return slope.square().sum()
+
+
+def test_changes_in_place_are_counted_for_all_views() -> None:
+    tensor = torch.zeros(3)
+    view, before = tensor.detach()[1:], version_of(tensor)
+    tensor.add_(1)
+    assert version_of(view) == version_of(tensor) == before + 1
+    with torch.inference_mode():
+        assert version_of(torch.zeros(3)) == 0
+
+
+def test_a_compiled_network_leads_to_its_own() -> None:
+    network = nn.Linear(1, 1)
+    assert uncompiled(torch.compile(network)) is network and uncompiled(network) is network  # type: ignore[arg-type]
+
+
+def test_compiled_calls_can_be_wrapped_and_restored() -> None:
+    network, calls = nn.Linear(1, 1), []
+    assert wrap_compiled_call(network, lambda call: call) is None
+    network.compile(backend="eager")
+
+    def counted(call: Any) -> Any:
+        return lambda *arguments: (calls.append(arguments), call(*arguments))[1]
+
+    restore = wrap_compiled_call(network, counted)
+    assert restore is not None
+    given = torch.ones(1)
+    assert torch.equal(network(given), network.forward(given)) and calls == [(given,)]
+    restore()
+    network(given)
+    assert len(calls) == 1
 
 
 def test_an_inner_gradient_does_not_break_a_compiled_graph() -> None:

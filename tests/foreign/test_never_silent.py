@@ -8,8 +8,9 @@ from jsonargparse import ArgumentParser
 from lightning.pytorch import LightningModule
 from torch import Tensor
 
-from lightning_gan.callbacks.regularizers.gradient_penalty import R1, R2
+from lightning_gan.callbacks import R1, R2, Bottleneck, ConsistencyTerm, LeCam, OrthogonalDiscriminator
 from lightning_gan.foreign.penalty import Penalty
+from lightning_gan.foreign.scores import last
 from tests.foreign.automatic import AutomaticCritic
 from tests.foreign.comparison import loader_for
 from tests.foreign.detaching import DetachingGAN
@@ -131,6 +132,34 @@ def test_configurations_name_the_function_that_finds_the_real_images() -> None:
     penalty = parser.instantiate_classes(arguments).penalty
     assert (penalty.discriminator, penalty.generator) == ("netD", None)
     assert penalty.real is first_of
+
+
+def test_configurations_can_say_everything_that_a_penalty_asks() -> None:
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_subclass_arguments(Penalty, "penalty")
+    settings = {
+        "scores": "lightning_gan.foreign.scores.last",
+        "image": "images.high",
+        "real": 0,
+        "fake": [1, -1],
+        "discriminator": ["netD", "nets.E"],
+        "mean_over_calls": True,
+        "start_step": 50001,
+        "weight_schedule": {"class_path": "lightning_gan.schedules.CosineDecay", "init_args": {"end_kimg": 10}},
+    }
+    arguments = parser.parse_object({"penalty": {"class_path": "lightning_gan.callbacks.R1", "init_args": settings}})
+    penalty = parser.instantiate_classes(arguments).penalty
+    assert penalty.scores is last and penalty.discriminators == ("netD", "nets.E")
+    assert (penalty.real, penalty.fake, penalty.image) == (0, [1, -1], "images.high")
+    assert penalty.weight_schedule.at(10_000) == 0
+
+
+@pytest.mark.parametrize("penalty", [ConsistencyTerm, Bottleneck, OrthogonalDiscriminator, LeCam])
+def test_penalties_with_a_state_of_one_network_refuse_several(penalty: Any) -> None:
+    with pytest.raises(
+        ValueError, match=rf"{penalty.__name__}: discriminator=\['netD', 'netG'\] names several networks"
+    ):
+        fit(DetachingGAN(), penalty(discriminator=["netD", "netG"], generator="netG"))
 
 
 def test_hooks_are_gone_after_fit_and_after_an_error() -> None:

@@ -56,6 +56,10 @@ class RunningPenalty(Penalty):
     def _reset_measurements(self) -> None:
         self._sum, self._measurements = torch.zeros_like(self.state), torch.zeros_like(self.state[0])
 
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.only_path  # noqa: B018  refuses several networks, because there is one state
+        super().on_fit_start(trainer, pl_module)
+
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         super().on_train_start(trainer, pl_module)
         assert isinstance(pl_module.dtype, torch.dtype)

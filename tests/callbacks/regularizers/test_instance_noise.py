@@ -1,6 +1,7 @@
 """Instance noise: on which inputs, how much, and when it ends."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,6 +14,8 @@ from lightning_gan.loop.gan import GAN
 from lightning_gan.schedules import LinearDecay
 from tests.callbacks.regularizers.regularizers import assert_resumes, fast_gan, moved_by
 from tests.callbacks.training.growing_toys import ForeignGAN, fit
+from tests.foreign.games import IMAGES, Critic, Game
+from tests.foreign.games import fit as fit_game
 from tests.toys import equal, toy_gan, toy_loader, toy_trainer
 
 
@@ -148,3 +151,75 @@ def test_bad_settings_are_refused_before_the_first_step() -> None:
         InstanceNoise(standard_deviation=-0.1)
     with pytest.raises(ValueError, match="has no network 'netD'"):
         toy_trainer(InstanceNoise(network="netD")).fit(toy_gan(), toy_loader())
+
+
+# ---------------------------------------------------------------------- critics with several arguments
+
+
+class Seen(Game):
+    """Keeps what the first layer of the critic was given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[Tensor] = []
+        self.D.conv.register_forward_pre_hook(lambda _, given: self.seen.append(given[0].detach()))  # type: ignore[union-attr]
+
+
+class PairCritic(Critic):
+    def forward(self, y: Tensor, y_hat: Tensor) -> Any:  # type: ignore[override]
+        return super().forward(y), super().forward(y_hat)
+
+
+class PairGame(Seen):
+    """A critic that is called once on real and generated images."""
+
+    def make_critic(self) -> nn.Module:
+        return PairCritic()
+
+    def critic_loss(self, batch: Any) -> Tensor:
+        return self.loss(*self.D(batch, self.fakes(batch).detach()))
+
+    def generator_loss(self, batch: Any) -> Tensor:
+        score: Tensor = self.D(batch, self.fakes(batch))[1]
+        return -score.mean()
+
+
+def noise_on(kind: type[Seen], items: Any, **settings: Any) -> list[float]:
+    """The standard deviation of the noise on both inputs of the critic's first turn."""
+    plain = fit_game(kind, items, limit_train_batches=1).seen
+    noisy = fit_game(
+        kind, items, InstanceNoise(standard_deviation=0.5, network="D", **settings), limit_train_batches=1
+    ).seen
+    return [float((one - other).std()) for one, other in zip(noisy[:2], plain[:2], strict=True)]
+
+
+def test_both_images_of_one_call_get_noise() -> None:
+    with pytest.raises(
+        ValueError,
+        match=r"InstanceNoise: network='D' was called with \(y: 4x1x4x4, y_hat: 4x1x4x4\), which does not tell which",
+    ):
+        noise_on(PairGame, IMAGES)
+    assert all(0.3 < deviation < 0.7 for deviation in noise_on(PairGame, IMAGES, image=["y", "y_hat"]))
+    assert noise_on(PairGame, IMAGES, image="y")[1] == 0
+    with pytest.raises(ValueError, match=r"which has no image=\['x'\]; name all arguments"):
+        noise_on(PairGame, IMAGES, image="x")
+
+
+def test_integer_labels_beside_the_images_need_no_names() -> None:
+    class Labelled(Critic):
+        def forward(self, label: Tensor, image: Tensor) -> Tensor:  # type: ignore[override]
+            return super().forward(image)
+
+    class LabelledGame(Seen):
+        def make_critic(self) -> nn.Module:
+            return Labelled()
+
+        def critic_loss(self, batch: Any) -> Tensor:
+            label = torch.zeros(len(batch), dtype=torch.int64)
+            return self.loss(self.D(label, batch), self.D(label, self.fakes(batch).detach()))
+
+        def generator_loss(self, batch: Any) -> Tensor:
+            score: Tensor = self.D(torch.zeros(len(batch), dtype=torch.int64), self.fakes(batch))
+            return -score.mean()
+
+    assert all(0.3 < deviation < 0.7 for deviation in noise_on(LabelledGame, IMAGES))
