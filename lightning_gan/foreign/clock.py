@@ -6,7 +6,7 @@ batch's tensors is the number of images, or the function of the callback `Sample
 """
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -76,7 +76,7 @@ class SampleCount(Callback):
         return self._samples
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        if len(_sample_counts(trainer)) > 1:
+        if len([*_sample_counts(trainer)]) > 1:
             raise ValueError("SampleCount: the trainer has several of them; give it one, which all callbacks use")
         if host_of(pl_module).counts_images:
             raise ValueError(
@@ -102,8 +102,8 @@ class SampleCount(Callback):
         self._samples = samples
 
 
-def _sample_counts(trainer: Trainer) -> list[SampleCount]:
-    return [callback for callback in trainer.callbacks if isinstance(callback, SampleCount)]  # type: ignore[attr-defined]
+def _sample_counts(trainer: Trainer) -> Iterator[SampleCount]:
+    return (callback for callback in trainer.callbacks if isinstance(callback, SampleCount))  # type: ignore[attr-defined]
 
 
 class ImageClock(Callback):
@@ -158,8 +158,8 @@ class ImageClock(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         now: int | None
-        if counts := _sample_counts(trainer):
-            now = self._images + counts[0].samples
+        if (count := next(_sample_counts(trainer), None)) is not None:
+            now = self._images + count.samples
         else:
             now = host_of(pl_module).images_after(batch, before=self._images, ranks=trainer.world_size)
         if now is None:

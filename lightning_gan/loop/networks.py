@@ -1,6 +1,7 @@
 """Finds networks by their attribute paths."""
 
 from torch import nn
+from torch.nn.parameter import UninitializedParameter
 
 
 def network_of(module: nn.Module, path: str, *, setting: str) -> nn.Module:
@@ -12,15 +13,23 @@ def network_of(module: nn.Module, path: str, *, setting: str) -> nn.Module:
         setting: name of the callback and its argument, for the error message.
 
     Raises:
-        ValueError: if there is no such network. The message lists the networks that exist.
+        ValueError: if there is no such network; the message lists the networks that exist. If its layers are lazy, so
+            that its weights have no shape yet.
     """
     try:
-        return module.get_submodule(path)
+        network = module.get_submodule(path)
     except AttributeError:
         names = ", ".join(_names_around(module, path)) or "none"
         raise ValueError(
             f"{setting}: {type(module).__name__} has no network {path!r}; its networks are {names}"
         ) from None
+    lazy = [name for name, parameter in network.named_parameters() if isinstance(parameter, UninitializedParameter)]
+    if lazy:
+        raise ValueError(
+            f"{setting}: {path!r} has weights without a shape ({lazy[0]}), because its layers are lazy; run it once on "
+            "a batch in the constructor of the module"
+        )
+    return network
 
 
 def _names_around(module: nn.Module, path: str) -> list[str]:

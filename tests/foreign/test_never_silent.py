@@ -32,6 +32,18 @@ def test_a_wrong_name_is_refused_with_the_names_that_there_are() -> None:
         fit(DetachingGAN(), R1(gamma=1.0, discriminator="netD"))
 
 
+def test_lazy_layers_are_refused_by_name() -> None:
+    class Lazy(DetachingGAN):
+        def __init__(self) -> None:
+            super().__init__()
+            self.netD = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.LazyLinear(1))  # type: ignore[assignment]
+
+    with pytest.raises(
+        ValueError, match=r"R1\(discriminator=\.\.\.\): 'netD' has weights without a shape \(1.weight\)"
+    ):
+        fit(Lazy(), R1(gamma=1.0, discriminator="netD", generator="netG"))
+
+
 def test_a_network_that_no_optimizer_moves_is_refused() -> None:
     with pytest.raises(
         ValueError, match=r"R1: no optimizer updates a parameter of 'decoder' of AutomaticCritic; name the network"
