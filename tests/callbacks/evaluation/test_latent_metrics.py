@@ -16,6 +16,7 @@ from lightning_gan.callbacks.evaluation.latent_metrics import (
     exact_convolutions,
 )
 from lightning_gan.loop.gan import GAN
+from lightning_gan.models.bigan import BiGAN, Perceptrons
 from lightning_gan.models.stylegan import StyleGAN
 from tests.toys import ToyCritic, equal, toy_gan, toy_loader, toy_trainer, weights_of
 
@@ -60,6 +61,11 @@ def style_gan(**settings: Any) -> StyleGAN:
     return StyleGAN(image_size=8, image_channels=1, channel_base=16, channel_max=4, **{**small, **settings})
 
 
+def bigan() -> BiGAN:
+    torch.manual_seed(3)
+    return BiGAN(image_size=4, latent_dim=DIMENSIONS, architecture=Perceptrons(width=5))
+
+
 def path_length(**settings: Any) -> PerceptualPathLength:
     small: dict[str, Any] = {"distance": SquaredDistance(), "space": "z", "pair_count": 40, "batch_size": 8}
     return PerceptualPathLength(**{**small, **settings})
@@ -96,6 +102,49 @@ def test_unfolded_latents_move_by_the_squared_angle_between_them(tmp_path: Path)
         "seed": 0,
         "ema": False,
     }
+
+
+def uniform_latents(count: int, *, seed: int) -> Tensor:
+    return 2 * torch.rand(count, DIMENSIONS, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)) - 1
+
+
+def test_uniform_latents_stay_uniform_along_bigans_paths() -> None:
+    """The paths of normal latents have 40 % of their numbers outside of [-1, 1], where BiGAN's prior has none."""
+    module = bigan()
+    first, second = uniform_latents(4000, seed=0), uniform_latents(4000, seed=1)
+    places = torch.rand(4000, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    outside = unfolded().latents_between(first, second, places).abs() > 1
+    assert outside.double().mean().item() == pytest.approx(0.4, abs=0.03)
+    for where in (torch.zeros_like(places), places, torch.full_like(places, 0.5)):
+        numbers = module.latents_between(first, second, where).flatten()
+        assert numbers.abs().max() < 1
+        levels = torch.linspace(0.05, 0.95, 19, dtype=torch.float64)
+        torch.testing.assert_close(numbers.quantile(levels), 2 * levels - 1, rtol=0, atol=0.03)
+
+
+def test_bigans_paths_by_hand_by_symmetry_and_at_the_edge_of_the_prior() -> None:
+    """erf(1) is one deviation of a normal number times sqrt(2); half way on a quarter of a circle it is divided by it."""
+    module = BiGAN(image_size=4, latent_dim=2, architecture=Perceptrons(width=5))
+    edge = math.erf(1.0)
+    first, second = (torch.tensor([row], dtype=torch.float64) for row in ([edge, 0.0], [0.0, edge]))
+    middle = torch.tensor([0.5], dtype=torch.float64)
+    expected = [math.erf(1 / math.sqrt(2))] * 2
+    assert module.latents_between(first, second, middle)[0].tolist() == pytest.approx(expected, abs=1e-12)
+    assert module.latents_between(-first, -second, middle)[0].tolist() == pytest.approx([-x for x in expected])
+    forth, back = (
+        module.latents_between(first, second, 0.4 * middle),
+        module.latents_between(second, first, 1 - 0.4 * middle),
+    )
+    torch.testing.assert_close(forth, back)
+    assert module.latents_between(-torch.ones_like(first), second, middle).isfinite().all()
+
+
+def test_a_path_length_in_z_is_measured_on_the_models_own_paths(tmp_path: Path) -> None:
+    module, seen = bigan(), []
+    module.generator.generator.register_forward_pre_hook(lambda network, inputs: seen.append(inputs[0]))
+    measure(path_length(epsilon=1e-2), tmp_path, module)
+    assert len(seen) == 10  # two ends of 40 steps, 8 at once
+    assert all(latents.abs().max() < 1 for latents in seen)
 
 
 def test_on_a_sphere_the_beginning_is_as_long_as_anywhere(tmp_path: Path) -> None:
