@@ -277,5 +277,5 @@ class BiGAN(AdversarialInference):
             places: places on the paths, in [0, 1].
         """
         largest = 1 - 2**-24  # `torch.rand` can return 0, and erfinv(-1) is infinite
-        normal = (math.sqrt(2) * latents.clamp(-largest, largest).erfinv() for latents in (first, second))
-        return (super().latents_between(*normal, places) / math.sqrt(2)).erf()
+        begin, end = (math.sqrt(2) * latents.clamp(-largest, largest).erfinv() for latents in (first, second))
+        return (super().latents_between(begin, end, places) / math.sqrt(2)).erf()
