@@ -195,14 +195,6 @@ def test_roths_discriminator_turns_back_by_the_known_amount() -> None:
     assert by_hand == pytest.approx(-0.2699634, abs=1e-7)
 
 
-def test_roths_path_is_that_of_an_independent_computation() -> None:
-    """Frozen points after 1, 10 and 100 simultaneous steps, from a program that shares no code with the package."""
-    path = trajectory(Simultaneous(), partial(roth, gamma=2.0), start=(1.0, 1.0), step_size=0.2, steps=100)
-    expected = {1: (0.94621172, 0.94600733), 10: (0.46500229, 0.51107187), 100: (-2.157e-5, -1.545e-5)}
-    for step, point in expected.items():
-        assert path[step].tolist() == pytest.approx(point, abs=6e-9)
-
-
 def test_instance_noise_of_nothing_is_the_plain_game_and_quadrature_agrees_with_sampling() -> None:
     points = torch.tensor(POINTS, dtype=torch.float64)
     torch.testing.assert_close(instance_noise(points, deviation=1e-9), standard(points))
