@@ -3,6 +3,7 @@
 In the Dirac-GAN (Mescheder et al. 2018, arXiv:1801.04406, section 2) the data are one point at 0, the generator makes
 one point at theta, and the discriminator is ``D(x) = psi x``. With ``f(t) = -log(1 + exp(-t))`` the value of the game
 is ``L = f(psi theta) + f(0)``; the generator minimizes and the discriminator maximizes it. Its equilibrium is (0, 0).
+As in the paper, D is high on generated points: the logit of the other rooms, which is high on real ones, is -D.
 
 Points are ``(theta, psi)`` and fields ``(d theta / dt, d psi / dt)``, over any leading dimensions.
 """
@@ -118,11 +119,14 @@ def instance_noise(point: Point, *, deviation: float) -> Point:
 def roth(point: Point, *, gamma: float) -> Point:
     """Field of the zero-sum game with the penalty of Roth et al. 2017 (arXiv:1705.09367).
 
-    The penalty is ``gamma / 2 * (E_real (1 - s)^2 ||dD/dx||^2 + E_fake s^2 ||dD/dx||^2)`` with ``s = sigmoid(D)``.
+    The penalty is ``gamma / 2 * (E_real (1 - p)^2 ||dD/dx||^2 + E_fake p^2 ||dD/dx||^2)``, where p is the probability
+    of being real. D is high on fakes here, so that ``p = sigmoid(-D)``: it is 1/2 for the data and
+    ``q = sigmoid(-psi theta)`` for the fake. By psi, the penalty has the gradient
+    ``gamma (psi/4 + q^2 psi - q^2 (1 - q) theta psi^2)``.
     """
     theta, psi = point.unbind(-1)
-    score = torch.sigmoid(psi * theta)
-    penalty = psi / 4 + score.square() * psi + score.square() * (1 - score) * theta * psi.square()
+    fake = torch.sigmoid(-psi * theta)
+    penalty = psi / 4 + fake.square() * psi - fake.square() * (1 - fake) * theta * psi.square()
     return standard(point) - gamma * torch.stack([torch.zeros_like(psi), penalty], dim=-1)
 
 

@@ -1,5 +1,6 @@
 """Sampling from a trained generator."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -8,9 +9,10 @@ from lightning.pytorch import LightningModule
 from torch import nn
 
 from lightning_gan.loop.batches import check_label_range
+from lightning_gan.metrics.perceptual_path import slerp
 from lightning_gan.tensors.precision import full_precision
 from lightning_gan.tensors.seeds import derived_seed
-from lightning_gan.tensors.shapes import Images, Labels, Latents
+from lightning_gan.tensors.shapes import Images, Labels, Latents, PerSample
 
 
 @contextmanager
@@ -58,6 +60,20 @@ class GeneratorSampling(LightningModule):
         if not self.number_of_classes:
             return latents, None
         return latents, torch.arange(count, device=self.device) % self.number_of_classes
+
+    def latents_between(self, first: Latents, second: Latents, places: PerSample) -> Latents:
+        """Latents on the prior's paths between pairs of latents, where the prior itself has most of its samples.
+
+        For standard normal latents, paths are great circles between the directions of both latents (Karras et al.
+        2019, arXiv:1812.04948, section 4.1) on the sphere of radius sqrt(latent_dim), which is the length of normal
+        latents. A model whose latents are not standard normal overrides this method.
+
+        Args:
+            first: latents where the paths begin, `batch latent_dim`.
+            second: latents where the paths end.
+            places: places on the paths, in [0, 1].
+        """
+        return slerp(first, second, places) * math.sqrt(self.latent_dim)
 
     @property
     def sampling_generator(self) -> nn.Module:

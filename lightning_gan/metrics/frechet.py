@@ -37,14 +37,15 @@ def frechet_distance(first: Gaussian, second: Gaussian) -> Tensor:
     """Returns ``|m1 - m2|^2 + Tr(C1 + C2 - 2 (C1 C2)^(1/2))``, a float64 scalar.
 
     ``Tr (C1 C2)^(1/2)`` is computed as ``Tr (R C2 R)^(1/2)`` with ``R = C1^(1/2)``. This is the same number, but from a
-    symmetric matrix, whose eigenvalues are real even if the covariances are rank-deficient.
+    symmetric matrix, whose eigenvalues are real even if the covariances are rank-deficient. A distance that rounding
+    makes negative, as between a set of features and itself, is 0.
     """
     values, vectors = torch.linalg.eigh(first.covariance)
     root = vectors * values.clamp(min=0).sqrt() @ vectors.T
     trace_of_root = torch.linalg.eigvalsh(root @ second.covariance @ root).clamp(min=0).sqrt().sum()
     squared_shift = (first.mean - second.mean).square().sum()
     distance: Tensor = squared_shift + first.covariance.trace() + second.covariance.trace() - 2 * trace_of_root
-    return distance
+    return distance.clamp(min=0)
 
 
 def frechet_floor(features: Features, *, seed: int, halvings: int = 5) -> Tensor:

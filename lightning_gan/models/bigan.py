@@ -16,6 +16,7 @@ We leave out their decay of Adam's beta1 by a factor of 1 - 1e-8 per step. Batch
 ranks.
 """
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar, final
@@ -29,7 +30,7 @@ from lightning_gan.layers.batch_norm import BatchNorm, NoAffine
 from lightning_gan.loop.hyperparameters import unsaved_arguments
 from lightning_gan.loop.settings import Training
 from lightning_gan.models.adversarial_inference import AdversarialInference, Encoder, Noise
-from lightning_gan.tensors.shapes import Images, Latents, Logits
+from lightning_gan.tensors.shapes import Images, Latents, Logits, PerSample
 
 WEIGHT_DEVIATION = 0.02
 NORM_EPS = 1e-8
@@ -262,3 +263,19 @@ class BiGAN(AdversarialInference):
     def prior(self, count: int, random: torch.Generator) -> Latents:
         """Latents `count latent_dim`, uniform in [-1, 1)."""
         return 2 * torch.rand(count, self.latent_dim, generator=random, device=random.device) - 1
+
+    def latents_between(self, first: Latents, second: Latents, places: PerSample) -> Latents:
+        """Latents in (-1, 1) on paths along which each number stays uniform, as it is in the prior.
+
+        Uniform numbers u become normal ones, ``sqrt(2) erfinv(u)``, follow the great circles of normal latents, and
+        become uniform again. On great circles between uniform latents, over a third of the numbers would lie outside of
+        [-1, 1]; on straight lines, those in the middle would be too small. The authors do not measure path lengths.
+
+        Args:
+            first: latents where the paths begin, in [-1, 1), `batch latent_dim`.
+            second: latents where the paths end.
+            places: places on the paths, in [0, 1].
+        """
+        largest = 1 - 2**-24  # `torch.rand` can return 0, and erfinv(-1) is infinite
+        begin, end = (math.sqrt(2) * latents.clamp(-largest, largest).erfinv() for latents in (first, second))
+        return (super().latents_between(begin, end, places) / math.sqrt(2)).erf()

@@ -4,19 +4,13 @@ To first order, Gaussian noise of variance gamma on both distributions adds gamm
 f-GAN's objective.
 """
 
-from einops import reduce
-
-from lightning_gan.penalties.gradient import squared_gradient_norm
-from lightning_gan.tensors.precision import full_precision
+from lightning_gan.penalties.gradient import one_per_sample, squared_gradient_norm
 from lightning_gan.tensors.shapes import Images, Logits, PerSample, Scalar
 
 
-def one_per_sample(logits: Logits) -> PerSample:
-    """Returns one logit per sample: the mean of a patch discriminator's logits."""
-    return reduce(full_precision(logits), "batch ... -> batch", "mean")
-
-
-def jensen_shannon_regularizer(real_logits: Logits, real: Images, fake_logits: Logits, fake: Images) -> Scalar:
+def jensen_shannon_regularizer(
+    real_logits: Logits, real: Images, fake_logits: Logits, fake: Images, *, mean_over_patches: bool = True
+) -> Scalar:
     """Returns ``E_P[(1 - s(D))^2 ||dD/dx||^2] + E_Q[s(D)^2 ||dD/dx||^2]`` with the sigmoid s (algorithm 1).
 
     D is the logit, not the probability. Gradients also flow through the weights ``(1 - s(D))^2`` and ``s(D)^2``, as in
@@ -27,8 +21,12 @@ def jensen_shannon_regularizer(real_logits: Logits, real: Images, fake_logits: L
         real: real images from which the logits were computed.
         fake_logits: logits of the fakes.
         fake: fakes from which the logits were computed.
+        mean_over_patches: whether D(x) of a patch discriminator is the mean of its map of logits, not the sum. The
+            sigmoid and the gradient are those of this one logit.
     """
-    real_logit, fake_logit = one_per_sample(real_logits), one_per_sample(fake_logits)
+    real_logit, fake_logit = (
+        one_per_sample(logits, mean_over_patches=mean_over_patches) for logits in (real_logits, fake_logits)
+    )
     # 1 - sigmoid(t) = sigmoid(-t), without cancellation for large t.
     at_real = (-real_logit).sigmoid().square() * squared_gradient_norm(real_logit, real)
     at_fake = fake_logit.sigmoid().square() * squared_gradient_norm(fake_logit, fake)

@@ -148,7 +148,8 @@ def alignment(simultaneous: Gradients, adjustment: Gradients, hamiltonian: Gradi
     """Returns the sign, 1 or -1, with which the adjustment leads to stable and away from unstable fixed points.
 
     It is ``sign(<xi, grad H> <A' xi, grad H> / d + 1/10)`` with ``H = ||xi||^2 / 2`` and the number d of weights
-    (Balduzzi et al. 2018, arXiv:1802.05642, algorithm 1).
+    (Balduzzi et al. 2018, arXiv:1802.05642, algorithm 1). The authors' notebook divides by the number of weight tensors
+    instead, so that there a smaller negative product is enough for -1.
 
     Args:
         simultaneous: simultaneous gradient ``xi`` of both players.

@@ -12,7 +12,25 @@ from lightning_gan.tensors.precision import full_precision
 from lightning_gan.tensors.shapes import Images, Logits, PerSample, Scalar
 
 
-def squared_gradient_norm(logits: Logits, images: Images) -> PerSample:
+def one_per_sample(logits: Logits, *, mean_over_patches: bool) -> PerSample:
+    """Returns one score D(x) per sample, in fp32.
+
+    Penalties on ``dD/dx`` need one score per image. For a patch discriminator, which returns a map of P scores, it is
+    their sum or their mean. The gradient of the sum is P times that of the mean, and its squared norm P^2 times.
+
+    Args:
+        logits: logits of the images: one number per sample, or a map of numbers.
+        mean_over_patches: whether D(x) is the mean of a map, not the sum.
+
+    Example:
+        >>> maps = torch.tensor([[[1.0, 2.0], [3.0, 6.0]]])
+        >>> [one_per_sample(maps, mean_over_patches=mean).item() for mean in (False, True)]
+        [12.0, 3.0]
+    """
+    return reduce(full_precision(logits), "batch ... -> batch", "mean" if mean_over_patches else "sum")
+
+
+def squared_gradient_norm(logits: Logits, images: Images, *, mean_over_patches: bool = False) -> PerSample:
     """Returns ``||dD/dx||^2`` of every sample, differentiable by the discriminator's parameters.
 
     It differentiates the sum of the batch's logits. This gives every sample's own gradient if the logits of a sample
@@ -22,17 +40,20 @@ def squared_gradient_norm(logits: Logits, images: Images) -> PerSample:
     Args:
         logits: logits D(x) of the images.
         images: images x from which the logits were computed; they must require grad.
+        mean_over_patches: as for `one_per_sample`.
     """
-    (gradient,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
+    scores = one_per_sample(logits, mean_over_patches=mean_over_patches)
+    (gradient,) = torch.autograd.grad(scores.sum(), images, create_graph=True)
     return reduce(full_precision(gradient).square(), "batch channels height width -> batch", "sum")
 
 
-def zero_centered(logits: Logits, images: Images) -> Scalar:
+def zero_centered(logits: Logits, images: Images, *, mean_over_patches: bool = False) -> Scalar:
     """Returns ``E ||dD/dx||^2`` (Mescheder et al. 2018, arXiv:1801.04406, eq. 9 and 10, without their gamma / 2).
 
     Args:
         logits: logits D(x) of the images.
         images: images x from which the logits were computed; they must require grad.
+        mean_over_patches: as for `one_per_sample`.
 
     Example:
         >>> images = torch.zeros(4, 1, 1, 2, requires_grad=True)
@@ -40,10 +61,10 @@ def zero_centered(logits: Logits, images: Images) -> Scalar:
         >>> zero_centered(logits, images).item()
         25.0
     """
-    return squared_gradient_norm(logits, images).mean()
+    return squared_gradient_norm(logits, images, mean_over_patches=mean_over_patches).mean()
 
 
-def gradient_at(critic: Callable[[Images], Logits], images: Images) -> Images:
+def gradient_at(critic: Callable[[Images], Logits], images: Images, *, mean_over_patches: bool = False) -> Images:
     """Runs a forward pass, and returns ``dD/dx`` of every sample, differentiable by the discriminator's parameters.
 
     Inside a compiled graph the images must already require grad, for example because they are computed from an input of
@@ -53,10 +74,12 @@ def gradient_at(critic: Callable[[Images], Logits], images: Images) -> Images:
     Args:
         critic: function that returns the logits of images.
         images: images x; if they do not require grad, they are detached and do so from then on.
+        mean_over_patches: as for `one_per_sample`.
     """
     if not images.requires_grad:
         images = images.detach().requires_grad_()
-    (gradient,) = torch.autograd.grad(critic(images).sum(), images, create_graph=True)
+    scores = one_per_sample(critic(images), mean_over_patches=mean_over_patches)
+    (gradient,) = torch.autograd.grad(scores.sum(), images, create_graph=True)
     return gradient
 
 
@@ -76,7 +99,13 @@ def gradient_norm(gradient: Images) -> PerSample:
 
 
 def squared_slope_along(
-    critic: Callable[[Images], Logits], logits: Logits, images: Images, directions: Images, *, step: float
+    critic: Callable[[Images], Logits],
+    logits: Logits,
+    images: Images,
+    directions: Images,
+    *,
+    step: float,
+    mean_over_patches: bool = False,
 ) -> PerSample:
     """Returns ``((D(x + h u) - D(x)) / h)^2``, which estimates ``||dD/dx||^2`` without differentiating by the input.
 
@@ -90,8 +119,9 @@ def squared_slope_along(
         images: images x, in [-1, 1].
         directions: directions u, one for each image and of its shape.
         step: step size h; a pixel changes by h where u is 1.
+        mean_over_patches: as for `one_per_sample`.
     """
     moved = critic(images + step * directions)
-    # The logits of a patch discriminator are summed, as in the gradient.
-    difference = reduce(full_precision(moved) - full_precision(logits), "batch ... -> batch", "sum")
+    # Each patch's difference first, because a difference of sums would lose more digits.
+    difference = one_per_sample(full_precision(moved) - full_precision(logits), mean_over_patches=mean_over_patches)
     return (difference / step).square()

@@ -21,7 +21,6 @@ from lightning_gan.penalties.f_gan_regularizer import (
     annealing_at,
     f_gan_regularizer,
     jensen_shannon_regularizer,
-    one_per_sample,
 )
 from tests.penalties.test_gradient import images_of, linear_critic, turn_of
 
@@ -72,7 +71,6 @@ def test_a_patch_critics_scores_are_averaged_first() -> None:
     of_patches = jensen_shannon_regularizer(patches[0], real, patches[1], fake)
     of_means = jensen_shannon_regularizer(means[0], real, means[1], fake)
     torch.testing.assert_close(of_patches, of_means)
-    assert one_per_sample(patches[0].view(4, 1, 3)).shape == (4,)
 
 
 def test_the_gradient_scale_enters_squared() -> None:

@@ -174,6 +174,15 @@ def test_alignment_pulls_to_stable_points_and_away_from_unstable_ones() -> None:
     assert alignment([xi * 0], [xi], [xi]).item() == 1.0  # the paper's 1/10 settles what is undecided
 
 
+def test_alignment_divides_by_the_number_of_weights_as_the_paper_and_not_of_tensors() -> None:
+    """With one tensor of 100 weights and a product of -5: -5/100 + 1/10 is positive. The authors' notebook
+    (google-deepmind/symplectic-gradient-adjustment, `SymplecticOptimizer`) divides by `len(vars_)`, 1, and has -1."""
+    axis = torch.zeros(100)
+    axis[0] = 1.0
+    assert alignment([axis], [-5 * axis], [axis]).item() == 1.0
+    assert alignment([axis[:1]], [-5 * axis[:1]], [axis[:1]]).item() == -1.0
+
+
 def test_the_inner_product_runs_over_all_tensors() -> None:
     first, second = [torch.tensor([1.0, 2.0]), torch.tensor([[3.0]])], [torch.tensor([4.0, 5.0]), torch.tensor([[6.0]])]
     assert inner_product(first, second).item() == 32.0

@@ -236,3 +236,17 @@ def test_points_are_scored_with_the_real_labels() -> None:
 def test_impossible_settings_are_refused(settings: Callable[[], Penalty], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         settings()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_gradient_of_the_probability_is_at_most_a_quarter_of_that_of_the_logit(seed: int) -> None:
+    """Their ratio is ``s(D) (1 - s(D))``. 0-GP's authors penalize the first (htt210/GeneralizationAndStabilityInGANs:
+    `cal_gradpen` of a `Discriminator` that ends in a sigmoid, LAMBDA 500 in GradientPenaltiesGANImage.py and 10 in
+    GradientPenaltiesGAN.py), this package the second."""
+    critic, points = curved_critic(), images_of(6, seed=seed)
+    by_logit = gradient_norm(gradient_at(critic, points))
+    by_probability = gradient_norm(gradient_at(lambda images: critic(images).sigmoid(), points))
+    probability = critic(points).sigmoid().flatten()
+    torch.testing.assert_close(by_probability / by_logit, probability * (1 - probability))
+    assert (by_probability <= by_logit / 4).all()
+    assert ZeroCenteredGradientPenalty().weight == 10.0

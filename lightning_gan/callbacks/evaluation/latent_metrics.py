@@ -3,7 +3,6 @@
 Karras et al. 2019 (StyleGAN, arXiv:1812.04948), section 4. `lightning_gan.metrics` holds the mathematics.
 """
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +19,7 @@ from lightning_gan.loop.gan import GAN
 from lightning_gan.loop.style_based import StyleBased, style_based_of
 from lightning_gan.metrics import FeatureSet
 from lightning_gan.metrics.linear_separability import linear_separability
-from lightning_gan.metrics.perceptual_path import mean_without_extremes, path_lengths, slerp
+from lightning_gan.metrics.perceptual_path import mean_without_extremes, path_lengths
 from lightning_gan.metrics.report import Record
 from lightning_gan.tensors.seeds import derived_seed
 from lightning_gan.tensors.shapes import Images, Labels, Latents, PerSample
@@ -58,7 +57,7 @@ class _Path(ABC):
 
 
 class _LatentPath(_Path):
-    """Great circles in z."""
+    """The paths of the model's prior in z."""
 
     def __init__(self, module: GAN, first: Latents, second: Latents, labels: Labels | None, *, ema: bool) -> None:
         # In float64, on the CPU because not every device has it: the fp32 rounding of the angle may exceed the step.
@@ -66,8 +65,7 @@ class _LatentPath(_Path):
         self.module, self.labels, self.ema = module, labels, ema
 
     def at(self, places: PerSample) -> Images:
-        # Latents in training have a norm of about sqrt(d), and some networks do not normalize them.
-        latents = slerp(self.first, self.second, places.cpu().double()) * math.sqrt(self.module.latent_dim)
+        latents = self.module.latents_between(self.first, self.second, places.cpu().double())
         return self.module.sample(latents.to(next(self.module.generator.parameters())), self.labels, ema=self.ema)
 
 
@@ -88,9 +86,9 @@ class PerceptualPathLength(Measurement):
     """Measures the perceptual path length (PPL): the perceptual distance per short step between latents, in z or in w.
 
     Karras et al. 2019 (arXiv:1812.04948), section 4.1, equations 2 and 3. No real images are needed. In z, paths are
-    great circles between normalized latents, scaled to the norm sqrt(latent_dim) of normal latents; in w, they are
-    straight lines between styles. Both images of a step get the same noise and labels. Networks run in fp32, whatever
-    precision they train in, because mixed precision would round the step to 0.
+    those of the model's prior (`latents_between`): for normal latents great circles of radius sqrt(latent_dim); in w,
+    they are straight lines between styles. Both images of a step get the same noise and labels. Networks run in fp32,
+    whatever precision they train in, because mixed precision would round the step to 0.
 
     Only lengths of the same distance are comparable. The papers use LPIPS on VGG-16, whose weights are not part of
     this package: install the package `lpips` and give `class_path: lpips.LPIPS` with `net: vgg`. (torchmetrics' LPIPS

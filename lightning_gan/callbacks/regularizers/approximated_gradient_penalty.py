@@ -91,7 +91,10 @@ class FiniteDifferencePenalty(PenaltyOnShare):
         return squares.mean() * turn.gradient_scale**2
 
     def _squares(self, score: Callable[[Images], Logits], logits: Logits, images: Images) -> PerSample:
-        return squared_slope_along(score, logits, images, torch.randn_like(images), step=self.step)
+        mean = self.mean_over_patches
+        return squared_slope_along(
+            score, logits, images, torch.randn_like(images), step=self.step, mean_over_patches=mean
+        )
 
 
 @dataclass(kw_only=True, eq=False)
@@ -119,6 +122,8 @@ class FiniteDifferenceR1(FiniteDifferencePenalty):
         step: standard deviation of the noise per pixel, on the scale of images in [-1, 1]; above 0.
         batch_share: share of the batch that the penalty is computed on, in (0, 1]: the first
             ``ceil(batch_share * batch size)`` real images of each rank and slice.
+        mean_over_patches: whether a patch discriminator's score of an image is the mean of its map of scores. False
+            takes the sum, whose gradient is as many times larger as the map has scores.
         every_n_turns: interval, in turns of the discriminator, at which the penalty is added with n times its weight.
 
     Raises:
@@ -149,6 +154,8 @@ class FiniteDifferenceR2(FiniteDifferencePenalty):
         step: standard deviation of the noise per pixel, on the scale of images in [-1, 1]; above 0.
         batch_share: share of the batch that the penalty is computed on, in (0, 1]: the first
             ``ceil(batch_share * batch size)`` fakes of each rank and slice.
+        mean_over_patches: whether a patch discriminator's score of an image is the mean of its map of scores. False
+            takes the sum, whose gradient is as many times larger as the map has scores.
         every_n_turns: interval, in turns of the discriminator, at which the penalty is added with n times its weight.
 
     Raises:

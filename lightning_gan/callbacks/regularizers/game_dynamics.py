@@ -271,8 +271,9 @@ class ConsensusOptimization(GameRegularizer):
     would otherwise rotate around.
 
     Args:
-        gamma: factor of the term, the paper's gamma; the paper's experiments use 10, and 0.1 without batch
-            normalization. With a large gamma, training can converge to points that are no equilibria.
+        gamma: factor of the term, the paper's gamma. The authors' scripts use 10, with and without batch normalization,
+            and 0.1 for one small network without it. With a large gamma, training can converge to points that are no
+            equilibria.
     """
 
     name: ClassVar[str] = "consensus"
@@ -327,7 +328,7 @@ class SymplecticGradientAdjustment(GameRegularizer):
         strength: factor of the term, the paper's lambda; 1 in the paper.
         align: whether algorithm 1 of the paper chooses the sign of lambda, so that training does not converge to
             unstable fixed points. It differentiates by both players' weights in every turn. If it is False, lambda is
-            positive.
+            positive. The authors' notebook chooses the minus sign more often (`penalties.game_gradients.alignment`).
     """
 
     name: ClassVar[str] = "symplectic"

@@ -41,9 +41,15 @@ class CriticGradientPenalty(Penalty):
     """The base class of penalties on the discriminator's gradient at single samples.
 
     It warns if the discriminator has batch normalization.
+
+    Args:
+        mean_over_patches: whether a patch discriminator's score of an image is the mean of its map of scores. False
+            takes the sum, whose gradient is as many times larger as the map has scores.
     """
 
     player: ClassVar[Player] = "discriminator"
+
+    mean_over_patches: bool = False
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         super().on_fit_start(trainer, pl_module)
@@ -101,6 +107,10 @@ class PenaltyOnShare(CriticGradientPenalty):
             )
         return logits
 
+    def squared_slope(self, logits: Logits, images: Images, turn: Turn) -> Scalar:
+        """Returns ``E ||dD/dx||^2`` of images from which the logits were computed, in the turn's scale."""
+        return zero_centered(logits, images, mean_over_patches=self.mean_over_patches) * turn.gradient_scale**2
+
 
 @dataclass(kw_only=True, eq=False)
 class R1(PenaltyOnShare):
@@ -114,6 +124,8 @@ class R1(PenaltyOnShare):
         batch_share: share of the batch that the penalty is computed on, in (0, 1]. Below 1, another forward pass of
             the first ``ceil(batch_share * batch size)`` images of each rank and slice is computed, and only this is
             differentiated twice.
+        mean_over_patches: whether a patch discriminator's score of an image is the mean of its map of scores. False
+            takes the sum, whose gradient is as many times larger as the map has scores.
         every_n_turns: interval, in turns of the discriminator, at which the penalty is added with n times its weight;
             16 is usual, with the same gamma.
 
@@ -127,9 +139,9 @@ class R1(PenaltyOnShare):
     def penalty(self, turn: Turn) -> Scalar:
         if self.batch_share < 1:
             images = turn.real[: self.samples_of(len(turn.real))]
-            return zero_centered(self.scores_of(images, turn.score_reals), images) * turn.gradient_scale**2
+            return self.squared_slope(self.scores_of(images, turn.score_reals), images, turn)
         assert turn.real_logits is not None
-        return zero_centered(turn.real_logits, turn.real) * turn.gradient_scale**2
+        return self.squared_slope(turn.real_logits, turn.real, turn)
 
 
 @dataclass(kw_only=True, eq=False)
@@ -143,6 +155,8 @@ class R2(PenaltyOnShare):
         batch_share: share of the batch that the penalty is computed on, in (0, 1]. Below 1, another forward pass of
             the first ``ceil(batch_share * batch size)`` fakes of each rank and slice is computed, and only this is
             differentiated twice.
+        mean_over_patches: whether a patch discriminator's score of an image is the mean of its map of scores. False
+            takes the sum, whose gradient is as many times larger as the map has scores.
         every_n_turns: interval, in turns of the discriminator, at which the penalty is added with n times its weight.
 
     Raises:
@@ -155,8 +169,8 @@ class R2(PenaltyOnShare):
     def penalty(self, turn: Turn) -> Scalar:
         if self.batch_share < 1:
             images = turn.fake[: self.samples_of(len(turn.fake))]
-            return zero_centered(self.scores_of(images, turn.score_fakes), images) * turn.gradient_scale**2
-        return zero_centered(turn.fake_logits, turn.fake) * turn.gradient_scale**2
+            return self.squared_slope(self.scores_of(images, turn.score_fakes), images, turn)
+        return self.squared_slope(turn.fake_logits, turn.fake, turn)
 
 
 @dataclass(kw_only=True, eq=False)
@@ -183,7 +197,7 @@ class PenaltyAtPoints(CriticGradientPenalty):
         """Returns the penalty of each sample from the norm of its gradient."""
 
     def penalty(self, turn: Turn) -> Scalar:
-        gradient = gradient_at(turn.score_reals, self.points(turn))
+        gradient = gradient_at(turn.score_reals, self.points(turn), mean_over_patches=self.mean_over_patches)
         return self.price(gradient_norm(gradient) * turn.gradient_scale).mean()
 
 
@@ -225,6 +239,8 @@ class GradientPenalty(PenaltyBetween):
         weight: factor of the penalty, the paper's lambda.
         target: norm of the gradient at which the penalty is 0, above 0; PGGAN's code uses 750 for CIFAR-10.
         between: range of the points, from 0, the real image, to 1, the generated image.
+        mean_over_patches: whether a patch discriminator's score of an image is the mean of its map of scores. False
+            takes the sum, whose gradient is as many times larger as the map has scores.
         every_n_turns: interval, in turns of the discriminator, at which the penalty is added with n times its weight.
 
     Raises:
@@ -256,6 +272,8 @@ class LipschitzPenalty(PenaltyBetween):
     Args:
         weight: factor of the penalty, the paper's lambda.
         between: range of the points, from 0, the real image, to 1, the generated image.
+        mean_over_patches: whether a patch discriminator's score of an image is the mean of its map of scores. False
+            takes the sum, whose gradient is as many times larger as the map has scores.
         every_n_turns: interval, in turns of the discriminator, at which the penalty is added with n times its weight.
 
     Raises:
@@ -275,9 +293,15 @@ class ZeroCenteredGradientPenalty(PenaltyBetween):
     Thanh-Tung et al. 2019, arXiv:1902.03984. It suits any objective. With between=(0, 0), at the real images only, it
     is `R1` with gamma = 2 * weight.
 
+    The gradient is that of the logit D. With the logistic objective, the authors' discriminator ends in a sigmoid, so
+    that their code penalizes the gradient of the probability, which is at most a quarter of this one. Their weights,
+    10 for mixtures of Gaussians and 500 for stacked MNIST by default, are therefore not weights for this penalty.
+
     Args:
         weight: factor of the penalty, the paper's lambda.
         between: range of the points, from 0, the real image, to 1, the generated image.
+        mean_over_patches: whether a patch discriminator's score of an image is the mean of its map of scores. False
+            takes the sum, whose gradient is as many times larger as the map has scores.
         every_n_turns: interval, in turns of the discriminator, at which the penalty is added with n times its weight.
 
     Raises:
@@ -302,6 +326,8 @@ class DivergencePenalty(PenaltyBetween):
         power: exponent of the norm, the paper's p, above 1.
         between: range of the points, from 0, the real image, to 1, the generated image; it has little effect according
             to the paper.
+        mean_over_patches: whether a patch discriminator's score of an image is the mean of its map of scores. False
+            takes the sum, whose gradient is as many times larger as the map has scores.
         every_n_turns: interval, in turns of the discriminator, at which the penalty is added with n times its weight.
 
     Raises:
@@ -331,6 +357,8 @@ class DRAGAN(PenaltyAtPoints):
     Args:
         weight: factor of the penalty, the paper's lambda.
         noise: largest noise per pixel, in standard deviations of the batch; not negative.
+        mean_over_patches: whether a patch discriminator's score of an image is the mean of its map of scores. False
+            takes the sum, whose gradient is as many times larger as the map has scores.
         every_n_turns: interval, in turns of the discriminator, at which the penalty is added with n times its weight.
 
     Raises:

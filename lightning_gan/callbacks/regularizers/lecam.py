@@ -22,6 +22,10 @@ class LeCam(RunningPenalty):
     a_R and a_F are moving averages of the mean scores of real and generated images in earlier turns, over all ranks.
     Before `start_kimg`, and in the first batch, the penalty is 0 and the averages are the latest means.
 
+    The authors' code moves the averages by the present turn's means before it uses them. Here they move after the step,
+    because the means over all slices and ranks are not known before it. Ours are therefore ``1 - decay`` times the
+    distance between the present mean and the average away from theirs.
+
     Args:
         weight: factor of the penalty, the paper's lambda; 0.3 for BigGAN on CIFAR.
         decay: weight of the old average after a turn, in [0, 1); the authors use 0.9 and 0.99.

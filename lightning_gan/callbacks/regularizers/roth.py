@@ -14,8 +14,8 @@ from lightning_gan.penalties.f_gan_regularizer import (
     annealing_at,
     f_gan_regularizer,
     jensen_shannon_regularizer,
-    one_per_sample,
 )
+from lightning_gan.penalties.gradient import one_per_sample
 from lightning_gan.tensors.shapes import Scalar
 
 
@@ -27,6 +27,8 @@ class AnnealedNoisePenalty(CriticGradientPenalty):
         gamma: variance of the noise whose effect the penalty has.
         annealing_kimg: thousands of images over which gamma decreases exponentially; None keeps gamma constant.
         final_factor: factor of gamma at the end of the decrease and after it, in (0, 1].
+        mean_over_patches: whether a patch discriminator's score of an image is the mean of its map of scores. False
+            takes the sum, whose gradient is as many times larger as the map has scores.
 
     Raises:
         ValueError: for `annealing_kimg` below one image, or `final_factor` outside (0, 1].
@@ -35,6 +37,7 @@ class AnnealedNoisePenalty(CriticGradientPenalty):
     gamma: float = 2.0
     annealing_kimg: float | None = None
     final_factor: float = 0.01
+    mean_over_patches: bool = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -79,6 +82,8 @@ class Roth(AnnealedNoisePenalty):
         gamma: variance of the noise whose effect the penalty has; the authors use 2 with annealing, else 0.1.
         annealing_kimg: thousands of images over which gamma decreases exponentially; None keeps gamma constant.
         final_factor: factor of gamma at the end of the decrease and after it, in (0, 1].
+        mean_over_patches: whether a patch discriminator's score of an image is the mean of its map of scores. False
+            takes the sum, whose gradient is as many times larger as the map has scores.
         every_n_turns: interval, in turns of the discriminator, at which the penalty is added with n times its weight.
 
     Raises:
@@ -91,7 +96,9 @@ class Roth(AnnealedNoisePenalty):
 
     def penalty(self, turn: Turn) -> Scalar:
         assert turn.real_logits is not None
-        regularizer = jensen_shannon_regularizer(turn.real_logits, turn.real, turn.fake_logits, turn.fake)
+        regularizer = jensen_shannon_regularizer(
+            turn.real_logits, turn.real, turn.fake_logits, turn.fake, mean_over_patches=self.mean_over_patches
+        )
         return regularizer * turn.gradient_scale**2
 
 
@@ -107,6 +114,8 @@ class RothFGAN(AnnealedNoisePenalty):
         gamma: variance of the noise whose effect the penalty has.
         annealing_kimg: thousands of images over which gamma decreases exponentially; None keeps gamma constant.
         final_factor: factor of gamma at the end of the decrease and after it, in (0, 1].
+        mean_over_patches: whether a patch discriminator's score of an image is the mean of its map of scores. False
+            takes the sum, whose gradient is as many times larger as the map has scores.
         every_n_turns: interval, in turns of the discriminator, at which the penalty is added with n times its weight.
 
     Raises:
@@ -119,7 +128,7 @@ class RothFGAN(AnnealedNoisePenalty):
     divergence: Divergence
 
     def penalty(self, turn: Turn) -> Scalar:
-        logit = one_per_sample(turn.fake_logits)
+        logit = one_per_sample(turn.fake_logits, mean_over_patches=self.mean_over_patches)
         # By the logit instead of the score, because there a factor that overflows may be multiplied by one that is 0.
         curvature = self.divergence.logit_curvature(logit)
         return f_gan_regularizer(curvature, logit, turn.fake) * turn.gradient_scale**2

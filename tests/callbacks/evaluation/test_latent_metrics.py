@@ -16,6 +16,7 @@ from lightning_gan.callbacks.evaluation.latent_metrics import (
     exact_convolutions,
 )
 from lightning_gan.loop.gan import GAN
+from lightning_gan.models.bigan import BiGAN, Perceptrons
 from lightning_gan.models.stylegan import StyleGAN
 from tests.toys import ToyCritic, equal, toy_gan, toy_loader, toy_trainer, weights_of
 
@@ -60,6 +61,11 @@ def style_gan(**settings: Any) -> StyleGAN:
     return StyleGAN(image_size=8, image_channels=1, channel_base=16, channel_max=4, **{**small, **settings})
 
 
+def bigan(*, latent_dim: int = DIMENSIONS) -> BiGAN:
+    torch.manual_seed(3)
+    return BiGAN(image_size=4, latent_dim=latent_dim, architecture=Perceptrons(width=5))
+
+
 def path_length(**settings: Any) -> PerceptualPathLength:
     small: dict[str, Any] = {"distance": SquaredDistance(), "space": "z", "pair_count": 40, "batch_size": 8}
     return PerceptualPathLength(**{**small, **settings})
@@ -96,6 +102,44 @@ def test_unfolded_latents_move_by_the_squared_angle_between_them(tmp_path: Path)
         "seed": 0,
         "ema": False,
     }
+
+
+def test_uniform_latents_stay_uniform_along_bigans_paths() -> None:
+    """With its 50 latents, 38 % of the numbers on the paths of normal latents are outside of [-1, 1]."""
+    module = bigan(latent_dim=50)
+    random = torch.Generator().manual_seed(0)
+    first, second = (2 * torch.rand(4000, 50, dtype=torch.float64, generator=random) - 1 for _ in range(2))
+    places = torch.rand(4000, dtype=torch.float64, generator=random)
+    outside = GAN.latents_between(module, first, second, places).abs() > 1
+    assert outside.double().mean().item() == pytest.approx(0.38, abs=0.005)
+    for where in (torch.zeros_like(places), places, torch.full_like(places, 0.5)):
+        numbers = module.latents_between(first, second, where).flatten()
+        assert numbers.abs().max() < 1
+        levels = torch.linspace(0.05, 0.95, 19, dtype=torch.float64)
+        torch.testing.assert_close(numbers.quantile(levels), 2 * levels - 1, rtol=0, atol=0.01)
+
+
+def test_bigans_paths_by_hand_by_symmetry_and_at_the_edge_of_the_prior() -> None:
+    """erf(1) is the normal number sqrt(2); half way on a quarter of a circle it has become 1."""
+    module = bigan(latent_dim=2)
+    edge = math.erf(1.0)
+    first, second = (torch.tensor([row], dtype=torch.float64) for row in ([edge, 0.0], [0.0, edge]))
+    middle = torch.tensor([0.5], dtype=torch.float64)
+    expected = [math.erf(1 / math.sqrt(2))] * 2
+    assert module.latents_between(first, second, middle)[0].tolist() == pytest.approx(expected, abs=1e-12)
+    assert module.latents_between(-first, -second, middle)[0].tolist() == pytest.approx([-x for x in expected])
+    early, late = torch.tensor([0.2], dtype=torch.float64), torch.tensor([0.8], dtype=torch.float64)
+    forth, back = module.latents_between(first, second, early), module.latents_between(second, first, late)
+    torch.testing.assert_close(forth, back)
+    assert module.latents_between(-torch.ones_like(first), second, middle).isfinite().all()
+
+
+def test_a_path_length_in_z_is_measured_on_the_models_own_paths(tmp_path: Path) -> None:
+    module, seen = bigan(), []
+    module.generator.generator.register_forward_pre_hook(lambda network, inputs: seen.append(inputs[0]))
+    measure(path_length(epsilon=1e-2), tmp_path, module)
+    assert len(seen) == 10  # two ends of 40 steps, 8 at once
+    assert all(latents.abs().max() < 1 for latents in seen)
 
 
 def test_on_a_sphere_the_beginning_is_as_long_as_anywhere(tmp_path: Path) -> None:

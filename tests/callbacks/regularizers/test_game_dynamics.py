@@ -268,3 +268,10 @@ def test_the_regularizers_matter_in_this_comparison(weights: Path, case: str) ->
 def test_sharded_weights_are_refused_with_the_reason(weights: Path) -> None:
     for rank in range(2):
         assert "sharding (FSDP2) hides" in (weights / f"sharded_{rank}.txt").read_text()
+
+
+def test_the_default_of_consensus_is_that_of_most_of_the_authors_scripts() -> None:
+    """LMescheder/TheNumericsOfGANs, folder experiments, `--reg-param`: 10 in comparison/conopt.py (with and without
+    batch norm), inception_score/conopt_conv4.py (without), celebA/conopt.py and celebA/conopt0.py; 0.1 in
+    inception_score/conopt_conv3.py (three layers, without)."""
+    assert ConsensusOptimization().gamma == 10.0

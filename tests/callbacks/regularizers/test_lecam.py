@@ -9,6 +9,7 @@ from lightning.pytorch import Callback
 from lightning.pytorch.strategies import SingleDeviceStrategy
 
 from lightning_gan.callbacks.regularizers.lecam import LeCam
+from lightning_gan.penalties import lecam_divergence
 from tests.callbacks.regularizers.regularizers import assert_resumes, fast_gan, moved_by
 from tests.penalties.turns import turn_of
 from tests.toys import equal, toy_loader, toy_trainer
@@ -41,6 +42,25 @@ def test_averages_are_those_of_earlier_turns() -> None:
     play(penalty, real=1.5, fake=-0.5)
     assert play(penalty, real=2.0, fake=-1.0) == 12.5
     assert penalty.state.tolist() == pytest.approx([1.55, -0.55])
+
+
+def test_the_authors_averages_are_those_of_the_present_turn_too() -> None:
+    """Their averages after the step of ours: `losses.py` and `train_fns.py` of google/lecam-gan update before use. They
+    are 1 - decay times the distance to the present means away from ours, and cost 13.005 in place of 12.5."""
+    penalty = LeCam(decay=0.9)
+    play(penalty, real=1.5, fake=-0.5)
+    before = penalty.state
+    play(penalty, real=2.0, fake=-1.0)
+    torch.testing.assert_close(penalty.state - before, (1 - 0.9) * (torch.tensor([2.0, -1.0]) - before))
+    real_average, fake_average = penalty.state.unbind()
+    authors = lecam_divergence(
+        torch.tensor([2.0]),
+        torch.tensor([-1.0]),
+        real_average=real_average,
+        fake_average=fake_average,
+        one_sided=True,
+    )
+    assert authors.item() == pytest.approx(13.005)
 
 
 def test_before_its_start_it_costs_nothing_and_the_averages_follow_exactly() -> None:
