@@ -105,8 +105,8 @@ class SmallCTGAN(GAN):
         number_of_classes: Number of classes; it must be 0, because the networks do not use labels.
         latent_dim: Size of the latent z.
         width: Number of feature maps at half of the images' size. It doubles with every halving of the resolution. The
-            authors' script for CIFAR-10 has 128, with the comment that it overfits and that 64 is probably better; their
-            script for MNIST has 64.
+            authors' script for CIFAR-10 has 128, with the comment that it overfits and that 64 is probably better.
+            Their script for MNIST has 64.
         dropout: Probability of dropout after every convolution of the critic, in [0, 1). 0 gives WGAN-GP's critic.
 
     Raises:

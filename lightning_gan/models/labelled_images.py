@@ -18,11 +18,11 @@ Classes = Int[Tensor, " images"]
 
 
 def first_of_each_class(classes: Classes, *, per_class: int, number_of_classes: int) -> Int[Tensor, " chosen"]:
-    """The positions of the first `per_class` images of each class, one class after another; fewer where there are fewer.
+    """The positions of the first `per_class` images of each class, one class after another.
 
     Args:
         classes: Class index of each image, or `UNKNOWN`.
-        per_class: Number of images of each class.
+        per_class: Number of images of each class; where there are fewer, all are taken.
         number_of_classes: Number of classes.
 
     Example:
@@ -79,26 +79,26 @@ class LabelledImages(nn.Module):
             found = torch.where(rows.sum(dim=1) > 0, rows.argmax(dim=1), UNKNOWN)
             pixels = torch.cat([pixels, to_bytes(batch.images).to(pixels.device)])
             classes = torch.cat([classes, found.to(classes.device)])
-            pixels, classes = self._first(pixels, classes)
+            chosen = self._first(classes)
+            pixels, classes = pixels[chosen], classes[chosen]
             if len(classes) == len(self):
                 break
         missing = len(self) - len(classes)
         pixels = gather(torch.cat([pixels, torch.zeros_like(self.pixels[:missing])])).flatten(0, -4)
         classes = gather(torch.cat([classes, torch.full_like(self.classes[:missing], UNKNOWN)])).flatten()
-        pixels, classes = self._first(pixels, classes)
-        counts = torch.bincount(classes, minlength=self.number_of_classes).tolist()
+        chosen = self._first(classes)
+        counts = torch.bincount(classes[chosen], minlength=self.number_of_classes).tolist()
         if min(counts) < self.per_class:
             rare = counts.index(min(counts))
             raise ValueError(
                 f"labels_per_class={self.per_class}: the data have {counts[rare]} images of class {rare}; "
                 f"give {counts[rare]} at most, or more data"
             )
-        self.pixels.copy_(pixels)
-        self.classes.copy_(classes)
+        self.pixels.copy_(pixels[chosen])
+        self.classes.copy_(classes[chosen])
 
-    def _first(self, pixels: ImageBytes, classes: Classes) -> tuple[ImageBytes, Classes]:
-        chosen = first_of_each_class(classes, per_class=self.per_class, number_of_classes=self.number_of_classes)
-        return pixels[chosen], classes[chosen]
+    def _first(self, classes: Classes) -> Int[Tensor, " chosen"]:
+        return first_of_each_class(classes, per_class=self.per_class, number_of_classes=self.number_of_classes)
 
     def images(self, rows: Int[Tensor, " rows"]) -> Images:
         """The images of these rows in [-1, 1], `rows channels height width`."""
