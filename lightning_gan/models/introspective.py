@@ -10,7 +10,7 @@ the decoder's turn.
 """
 
 from dataclasses import dataclass, replace
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple, final
 
 import torch
 from torch import nn
@@ -100,7 +100,8 @@ class IntrospectiveGAN(GAN, Autoencoder):
 
     The score of an image is minus the divergence of its code from the standard normal. For the first `vae_warmup_kimg`
     thousand images both players minimize the cost of a variational autoencoder: the reconstruction error and the
-    divergence, each with weight 1. With slices (`Training.accumulate_slices`) means are taken over a slice.
+    divergence, with the weights that the model gives them. With slices (`Training.accumulate_slices`) means are taken
+    over a slice.
 
     The other arguments are described in the models.
 
@@ -193,11 +194,20 @@ class IntrospectiveGAN(GAN, Autoencoder):
         assert isinstance(turn.scores, IntrospectiveScores)
         return (turn.latents, turn.scores.codes.detach()) if turn.player == "discriminator" else ()
 
-    def warmup_objective(self, scores: IntrospectiveScores) -> dict[str, Scalar]:
-        """The cost of a variational autoencoder, ``E r(x) + E KL``; the decoder's turn has only the first term."""
-        terms = {"reconstruction": scores.errors.mean()}
+    @final
+    def warmup_objective(
+        self, scores: IntrospectiveScores, *, reconstruction_weight: float, kl_weight: float
+    ) -> dict[str, Scalar]:
+        """The cost of a variational autoencoder, ``b_rec E r(x) + b_kl E KL(x)``; the decoder has only the first term.
+
+        Args:
+            scores: The scores of the turn.
+            reconstruction_weight: b_rec, weight of the reconstruction error.
+            kl_weight: b_kl, weight of the divergence.
+        """
+        terms = {"reconstruction": reconstruction_weight * scores.errors.mean()}
         if scores.real_posterior is not None:
-            terms["kl"] = scores.real_posterior.energies.mean()
+            terms["kl"] = kl_weight * scores.real_posterior.energies.mean()
         return terms
 
     def posterior(self, images: Images) -> Posterior:

@@ -62,7 +62,7 @@ class IntroVAE(IntrospectiveGAN):
         negative_weight: w_neg, weight of the hinge losses of the decoder's images. Half of it multiplies each of the
             two.
         vae_warmup_kimg: Length of the first phase in thousands of images, in which the model is trained as a
-            variational autoencoder.
+            variational autoencoder: the reconstruction error and the divergence, each with weight 1.
         batch_norm_across_ranks: True takes the statistics of batch normalization over the batches of all ranks, False
             over each rank's own.
 
@@ -141,7 +141,7 @@ class IntroVAE(IntrospectiveGAN):
         scores = turn.scores
         assert isinstance(scores, IntrospectiveScores)
         if self.is_warming_up:
-            return self.warmup_objective(scores)
+            return self.warmup_objective(scores, reconstruction_weight=1.0, kl_weight=1.0)
         reconstruction = self.reconstruction_weight * scores.errors.mean()
         of_reconstructions, of_fakes = scores.reconstruction_posterior.energies, scores.fake_posterior.energies
         if scores.real_posterior is None:

@@ -1,39 +1,43 @@
 """CT-GAN for few labels, "Improving the Improved Training of Wasserstein GANs", section on semi-supervised learning.
 
-Wei et al. 2018, arXiv:1803.01541; objective and networks are those of the authors' code, which builds on "Improved
-Techniques for Training GANs" (Salimans et al. 2016, arXiv:1606.03498, section 5).
+Wei et al. 2018, arXiv:1803.01541; objective and networks are those of the authors' code for CIFAR-10 (CT_CIFAR.py),
+which builds on "Improved Techniques for Training GANs" (Salimans et al. 2016, arXiv:1606.03498, section 5).
 
 The discriminator is a classifier of K classes and of one more class, "generated", whose logit is fixed at 0: the
 probability that an image is real is ``sigmoid(logsumexp(class logits))``. It learns from all images which are real,
 from those with labels the classes, and that two dropout masks give the same classes. The generator minimizes the
 difference of the discriminator's mean features between real and generated images.
 
-We draw Gaussian latents instead of uniform ones, and do not initialize weight normalization from data. The authors'
-second variant, which stores the earlier predictions of each image (temporal ensembling), is not in this package.
+Four things differ. Latents are Gaussian and not uniform in [0, 1), because callbacks that follow paths between latents
+expect that. Gains of weight normalization start at the value that keeps variances and not at one computed from 500
+images, so that the initial weights do not depend on the data. Labelled images are drawn with replacement. The average
+of the discriminator starts at its weights and not at 0. The authors' script for MNIST, whose networks are dense with
+Gaussian noise, and their variant that stores the earlier predictions of each image (temporal ensembling) are not in
+this package.
 """
 
 from copy import deepcopy
 from dataclasses import dataclass
-from itertools import pairwise
 
 import torch
-from torch import Tensor, nn
+from jaxtyping import Int
+from lightning.pytorch.trainer.states import TrainerFn
+from torch import Tensor
 from torch.nn.functional import log_softmax, mse_loss
-from torch.nn.utils.parametrizations import weight_norm
 from torchmetrics import MeanMetric
 
 from lightning_gan.compat import lerp_all
 from lightning_gan.layers import label_vectors
-from lightning_gan.layers.batch_norm import BatchNorm
-from lightning_gan.layers.growing import doublings
 from lightning_gan.loop.batches import Batch
 from lightning_gan.loop.draws import Draws, Reals
 from lightning_gan.loop.gan import GAN
 from lightning_gan.loop.hyperparameters import unsaved_arguments
 from lightning_gan.loop.settings import Training
 from lightning_gan.loop.turn import Player, Scores, Turn
+from lightning_gan.models.labelled_images import LabelledImages
+from lightning_gan.models.semi_supervised_networks import Discriminator, Generator
 from lightning_gan.tensors.precision import full_precision
-from lightning_gan.tensors.shapes import Features, Images, Labels, Latents, Logits, Scalar
+from lightning_gan.tensors.shapes import Features, Images, Labels, Logits, Scalar
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +52,9 @@ class SemiSupervisedScores(Scores):
         real_class_logits: Class logits of the real images, `batch classes`.
         second_features: Features of the real images with the second dropout mask; None in the generator's turn.
         second_class_logits: Class logits of the real images with the second dropout mask; None in the generator's turn.
+        labelled_class_logits: Class logits of the images whose labels are used; None in the generator's turn.
+        labels: Class indices of those images, or rows, of which a row of zeros is no label; None in the generator's
+            turn.
     """
 
     real_features: Features
@@ -55,6 +62,19 @@ class SemiSupervisedScores(Scores):
     real_class_logits: Logits
     second_features: Features | None
     second_class_logits: Logits | None
+    labelled_class_logits: Logits | None
+    labels: Labels | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SemiSupervisedDraws(Draws):
+    """The latents of a turn, and the labelled images of the discriminator's turn.
+
+    Attributes:
+        labelled: Rows of the labelled images, `fakes`; None if the labels come with the batch.
+    """
+
+    labelled: Int[Tensor, " fakes"] | None
 
 
 def score_of(class_logits: Logits) -> Logits:
@@ -78,92 +98,19 @@ def labelled_cost(class_logits: Logits, labels: Labels) -> Scalar:
     return -likelihoods.sum() / targets.sum().clamp(min=1)
 
 
-class Generator(nn.Module):
-    """Maps latents to images: a fully connected layer to 4x4, then 5x5 transposed convolutions.
-
-    Batch normalization follows every layer except the last, which has weight normalization. The arguments are described
-    in `SemiSupervisedCTGAN`; `width` is called `generator_width` there.
-    """
-
-    def __init__(self, *, image_size: int, image_channels: int, latent_dim: int, width: int) -> None:
-        super().__init__()
-        widths = [width * 2**stage for stage in reversed(range(doublings(image_size)))]
-        self.input = nn.Linear(latent_dim, widths[0] * 16)
-        self.input_norm = BatchNorm(widths[0] * 16)
-        self.blocks = nn.Sequential(
-            *[
-                nn.Sequential(
-                    nn.ConvTranspose2d(before, after, kernel_size=5, stride=2, padding=2, output_padding=1),
-                    BatchNorm(after),
-                    nn.ReLU(),
-                )
-                for before, after in pairwise(widths)
-            ]
-        )
-        self.output = weight_norm(
-            nn.ConvTranspose2d(widths[-1], image_channels, kernel_size=5, stride=2, padding=2, output_padding=1)
-        )
-
-    def forward(self, latents: Latents, labels: Labels | None = None) -> Images:
-        """`batch latent_dim` to images in [-1, 1]; the labels are not used."""
-        features = self.input_norm(self.input(latents).relu()).unflatten(1, (-1, 4, 4))
-        images: Tensor = self.output(self.blocks(features)).tanh()
-        return images
-
-
-def convolution(before: int, after: int, *, kernel_size: int = 3, stride: int = 1, padding: int = 1) -> nn.Sequential:
-    """A convolution with weight normalization and weights from N(0, 0.05^2), followed by leaky ReLU with slope 0.2.
-
-    Args:
-        before: Number of channels of the input.
-        after: Number of channels of the output.
-        kernel_size: Height and width of the kernel in pixels.
-        stride: Stride in pixels.
-        padding: Zeros that are added on each side in pixels.
-    """
-    layer = nn.Conv2d(before, after, kernel_size, stride=stride, padding=padding)
-    nn.init.normal_(layer.weight, std=0.05)
-    return nn.Sequential(weight_norm(layer), nn.LeakyReLU(0.2))
-
-
-class Discriminator(nn.Module):
-    """Maps images to class logits and features: nine convolutions with weight normalization, and dropout.
-
-    The arguments are described in `SemiSupervisedCTGAN`; `width` is called `discriminator_width` there.
-    """
-
-    def __init__(self, *, image_channels: int, number_of_classes: int, width: int) -> None:
-        super().__init__()
-        self.features = nn.Sequential(
-            nn.Dropout(0.2),
-            convolution(image_channels, width),
-            convolution(width, width),
-            convolution(width, width, stride=2),
-            nn.Dropout(0.5),
-            convolution(width, 2 * width),
-            convolution(2 * width, 2 * width),
-            convolution(2 * width, 2 * width, stride=2),
-            nn.Dropout(0.5),
-            convolution(2 * width, 2 * width, padding=0),
-            convolution(2 * width, 2 * width, kernel_size=1, padding=0),
-            convolution(2 * width, 2 * width, kernel_size=1, padding=0),
-            nn.AdaptiveAvgPool2d(1),
-            nn.Flatten(),
-        )
-        self.to_classes = weight_norm(nn.Linear(2 * width, number_of_classes))
-
-    def forward(self, images: Images) -> tuple[Logits, Features]:
-        """Images in [-1, 1] to class logits `batch classes` and features `batch 2 * width`."""
-        features: Tensor = self.features(images)
-        return self.to_classes(features), features
-
-
 class SemiSupervisedCTGAN(GAN):
-    """CT-GAN's classifier, trained with few labels; the label of an unlabelled image is a row of zeros.
+    """CT-GAN's classifier, trained with few labels.
 
-    The authors train with Adam at a learning rate of 0.0003 and betas (0.5, 0.999). `validate` and `test` log the
-    accuracy on the labelled images, with the average weights of the discriminator, as "validation/accuracy" and
-    "test/accuracy".
+    With `labels_per_class` the data have all labels, and the model uses those of a few images. As in the authors' code
+    these images are a set of their own, of which each discriminator's turn classifies as many as its batch has;
+    augmentations by the data do not change them. Without it, labels come with the batch: one row of zeros for each
+    image without a label.
+
+    The authors train with Adam at a learning rate of 0.0003 and betas (0.5, 0.999), with 400 labels of each class of
+    CIFAR-10, for 1,000 epochs with batches of 100. Validation and testing measure the share of images whose class is
+    wrong by the average weights of the discriminator, as "validation/classification_error" and
+    "test/classification_error": among all images that have a label in the data, except those whose labels trained the
+    model. While fitting, each validation prints it.
 
     Args:
         image_size: Height and width of the images in pixels, a power of two from 16; 32 in the paper.
@@ -172,16 +119,18 @@ class SemiSupervisedCTGAN(GAN):
         latent_dim: Size of the latent z.
         generator_width: Number of feature maps before the generator's last layer. It doubles with every halving of the
             resolution.
-        discriminator_width: Number of feature maps of the discriminator's first three convolutions; the other six have
-            twice as many.
+        discriminator_width: Number of feature maps of the discriminator's first three convolutions. The others have
+            2, 2, 2, 4, 2 and 1 times as many.
+        labels_per_class: Number of images of each class whose labels are used: the first ones of the validation data,
+            which must contain the training images. None uses the labels of the batches.
         class_consistency: Weight of the mean squared difference between the class probabilities with two dropout masks.
         feature_consistency: Weight of the mean squared difference between the features with two dropout masks.
         average_decay: Decay of the discriminator's average weights, in [0, 1). After each batch they are
             `average_decay` times the old average plus `1 - average_decay` times the weights.
 
     Raises:
-        ValueError: for a loss, fewer than two classes, a size that is not a power of two from 16, and a decay outside
-            [0, 1).
+        ValueError: for a loss, fewer than two classes, a size that is not a power of two from 16, a decay outside
+            [0, 1), and `labels_per_class` below 1; when training begins, for more labels than the data have.
     """
 
     discriminator: Discriminator
@@ -192,9 +141,10 @@ class SemiSupervisedCTGAN(GAN):
         image_size: int = 32,
         image_channels: int = 3,
         number_of_classes: int,
-        latent_dim: int = 100,
+        latent_dim: int = 50,
         generator_width: int = 128,
-        discriminator_width: int = 96,
+        discriminator_width: int = 128,
+        labels_per_class: int | None = None,
         class_consistency: float = 0.5,
         feature_consistency: float = 0.05,
         average_decay: float = 0.9999,
@@ -223,7 +173,39 @@ class SemiSupervisedCTGAN(GAN):
         self.feature_consistency = feature_consistency
         self.average_decay = average_decay
         self.discriminator_ema = deepcopy(self.discriminator).requires_grad_(False).eval()
-        self.accuracy = MeanMetric()
+        self.classification_error = MeanMetric()
+        self.labelled = (
+            None
+            if labels_per_class is None
+            else LabelledImages(
+                per_class=labels_per_class,
+                number_of_classes=number_of_classes,
+                image_size=image_size,
+                image_channels=image_channels,
+            )
+        )
+
+    # ------------------------------------------------------------------ the labelled images
+
+    def on_fit_start(self) -> None:
+        """Chooses the labelled images from the validation data."""
+        if self.labelled is None:
+            return
+        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        if data is None:
+            raise ValueError(
+                f"labels_per_class={self.labelled.per_class} needs a data module, whose validation data it reads; give "
+                "fit(datamodule=...), or leave it out and give rows of zeros for images without a label"
+            )
+        self.labelled.choose(map(self.prepare, data.val_dataloader()), gather=self.trainer.strategy.all_gather)
+
+    def draw_rows(self, count: int, random: torch.Generator) -> SemiSupervisedDraws:
+        """Draws latents, and which of the labelled images are classified."""
+        latents = torch.randn(count, self.latent_dim, generator=random, device=random.device)
+        rows = None
+        if self.labelled is not None:
+            rows = torch.randint(len(self.labelled), (count,), generator=random, device=random.device)
+        return SemiSupervisedDraws(latents=latents, labels=None, labelled=rows)
 
     # ------------------------------------------------------------------ the objective
 
@@ -237,6 +219,13 @@ class SemiSupervisedCTGAN(GAN):
         if player == "discriminator":
             second_class_logits, second_features = self.discriminate(reals.images)
         real_class_logits, real_features = self.discriminate(reals.images)
+        labelled_class_logits, labels = None, None
+        if player == "discriminator":
+            labelled_class_logits, labels = real_class_logits, reals.labels
+            if self.labelled is not None:
+                assert isinstance(draws, SemiSupervisedDraws) and draws.labelled is not None
+                labels = self.labelled.classes[draws.labelled]
+                labelled_class_logits, _ = self.discriminate(self.labelled.images(draws.labelled))
         fake_class_logits, fake_features = self.discriminate(fake)
         return SemiSupervisedScores(
             real_logits=score_of(real_class_logits),
@@ -247,6 +236,8 @@ class SemiSupervisedCTGAN(GAN):
             real_class_logits=real_class_logits,
             second_features=second_features,
             second_class_logits=second_class_logits,
+            labelled_class_logits=labelled_class_logits,
+            labels=labels,
         )
 
     def objective(self, turn: Turn) -> dict[str, Scalar]:
@@ -256,13 +247,14 @@ class SemiSupervisedCTGAN(GAN):
         real_features, fake_features = full_precision(scores.real_features), full_precision(scores.fake_features)
         if turn.player == "generator":
             return {"feature_matching": (real_features.mean(dim=0) - fake_features.mean(dim=0)).abs().mean()}
-        assert turn.labels is not None and turn.real_logits is not None
+        assert turn.real_logits is not None
+        assert scores.labelled_class_logits is not None and scores.labels is not None
         assert scores.second_class_logits is not None and scores.second_features is not None
         class_logits = full_precision(scores.real_class_logits)
         second_class_logits = full_precision(scores.second_class_logits)
         return {
             "adversarial": 0.5 * self.loss.discriminator(turn.real_logits, turn.fake_logits),
-            "classification": labelled_cost(class_logits, turn.labels),
+            "classification": labelled_cost(full_precision(scores.labelled_class_logits), scores.labels),
             "class_consistency": self.class_consistency
             * mse_loss(class_logits.softmax(dim=1), second_class_logits.softmax(dim=1)),
             "feature_consistency": self.feature_consistency
@@ -291,17 +283,26 @@ class SemiSupervisedCTGAN(GAN):
         return class_logits.argmax(dim=1)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Logs the accuracy on the labelled images of a batch as "validation/accuracy"."""
-        self._log_accuracy(batch, "validation/accuracy")
+        """Adds a batch to "validation/classification_error"."""
+        self._add_errors(batch, "validation/classification_error")
+
+    def on_validation_epoch_end(self) -> None:
+        """While fitting, prints the classification error."""
+        if self.trainer.state.fn == TrainerFn.FITTING:
+            error = 100 * float(self.classification_error.compute())
+            self.trainer.print(f"{self.kimg:.1f} {self.clock_unit}: classification error {error:.2f} %")
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """Logs the accuracy on the labelled images of a batch as "test/accuracy"."""
-        self._log_accuracy(batch, "test/accuracy")
+        """Adds a batch to "test/classification_error"."""
+        self._add_errors(batch, "test/classification_error")
 
-    def _log_accuracy(self, batch: Batch, name: str) -> None:
+    def _add_errors(self, batch: Batch, name: str) -> None:
         reals = self.prepare(batch)
         assert reals.labels is not None
         targets = label_vectors(reals.labels, number_of_classes=self.number_of_classes)
-        right = self.classify(reals.images) == targets.argmax(dim=1)
-        self.accuracy.update(right.float(), weight=targets.sum(dim=1))  # images without a label do not count
-        self.log(name, self.accuracy)
+        counted = targets.sum(dim=1)  # images without a label do not count
+        if self.labelled is not None:
+            counted = counted * ~self.labelled.contain(reals.images)
+        wrong = self.classify(reals.images) != targets.argmax(dim=1)
+        self.classification_error.update(wrong.float(), weight=counted)
+        self.log(name, self.classification_error)

@@ -41,8 +41,8 @@ CHANNELS: Mapping[int, Sequence[int]] = {
 class SoftIntroVAE(IntrospectiveGAN):
     """Soft-IntroVAE with the networks and weights of the authors' CIFAR-10 settings as defaults.
 
-    The authors train both networks with Adam at a learning rate of 0.0002, which is divided by 10 from epoch 350 on,
-    and betas (0.9, 0.999).
+    The authors train both networks with Adam at a learning rate of 0.0002 and betas (0.9, 0.999), for 250 epochs on
+    CIFAR-10. Their code divides the learning rate by 10 from epoch 350 on, which only longer runs reach.
 
     Args:
         image_size: Height and width of the images in pixels.
@@ -57,7 +57,8 @@ class SoftIntroVAE(IntrospectiveGAN):
         negative_weight: beta_neg, weight of the divergence in the exponential.
         feedback_weight: gamma_r, weight of the error of reconstructing the decoder's own images, in the decoder's cost.
         vae_warmup_kimg: Length of the first phase in thousands of images, in which the model is trained as a
-            variational autoencoder, with a cost that is scaled like the costs after it.
+            variational autoencoder with the cost ``s (b_rec r(x) + b_kl KL(x))``; the authors' code has no factor s
+            there.
         batch_norm_across_ranks: True takes the statistics of batch normalization over the batches of all ranks, False
             over each rank's own.
 
@@ -138,9 +139,12 @@ class SoftIntroVAE(IntrospectiveGAN):
         assert isinstance(scores, IntrospectiveScores) and isinstance(draws, IntrospectiveDraws)
         scale = 1 / turn.real[0].numel()
         if self.is_warming_up:
-            # Scaled like the later costs: with a larger cost here, Adam's second moments would stay too large for about
-            # ten thousand steps.
-            return {name: scale * term for name, term in self.warmup_objective(scores).items()}
+            # The authors do not scale these terms. With a larger cost here than later, Adam's second moments would stay
+            # too large for about ten thousand steps.
+            terms = self.warmup_objective(
+                scores, reconstruction_weight=self.reconstruction_weight, kl_weight=self.kl_weight
+            )
+            return {name: scale * term for name, term in terms.items()}
         of_reconstructions, of_fakes = scores.reconstruction_posterior, scores.fake_posterior
         for_reconstructions, for_fakes = draws.noises
         again = self._errors_again(scores.reconstructions, of_reconstructions, for_reconstructions, turn=turn)
@@ -171,8 +175,13 @@ class SoftIntroVAE(IntrospectiveGAN):
         }
 
     def _errors_again(self, images: Images, posterior: Posterior, noise: Latents, *, turn: Turn) -> PerSample:
-        """Errors of reconstructing the decoder's images; the decoder gets no gradient through these images."""
+        """Errors of reconstructing the decoder's images, with the gradients of the authors' code.
+
+        In the decoder's turn the images and their codes pass no gradient. In the encoder's turn both do: the target of
+        the second reconstruction is the first one, not detached, whose gradient the encoder gets through the frozen
+        decoder and the code of the real image.
+        """
         codes = posterior.sample(noise)
         if turn.player == "generator":
-            codes = codes.detach()
-        return reconstruction_error(images.detach(), self.generate(codes, None))
+            images, codes = images.detach(), codes.detach()
+        return reconstruction_error(images, self.generate(codes, None))

@@ -11,7 +11,7 @@ from torch.nn.functional import conv2d, leaky_relu, linear
 from lightning_gan.callbacks import ConsistencyTerm, GradientPenalty
 from lightning_gan.models.ct_gan import Discriminator, Generator, SmallCTGAN
 from tests.models.networks import network_of
-from tests.models.training import moved_by_one_step, trained
+from tests.models.training import moved_by_one_step, parameters_of, trained
 
 SMALL: dict[str, Any] = {"image_size": 16, "image_channels": 1, "latent_dim": 4, "width": 2}
 
@@ -52,6 +52,26 @@ def test_the_critic_without_dropout_computes_what_its_layers_say() -> None:
         features = leaky_relu(conv2d(features, weight, bias, stride=2, padding=2), 0.2)
     expected = linear(features.flatten(1), weights["output.weight"], weights["output.bias"])
     torch.testing.assert_close(critic(images), expected)
+
+
+@pytest.mark.parametrize(
+    ("width", "generator", "critic"),
+    [(128, 5_179_907, 4_114_689), (64, 1_565_955, 1_033_345)],
+    ids=["CT_gan_cifar.py", "as its comment advises"],
+)
+def test_parameter_counts_are_those_of_the_authors_layers(width: int, generator: int, critic: int) -> None:
+    """Counted by hand from CT_gan_cifar.py of biuyq/CT-GAN, whose `DIM` is 128: 5.18 and 4.11 million.
+
+    Every convolution has a bias, every batch norm a gain and a bias; that before the reshape is per feature.
+    """
+    d = width
+    into = 128 * 64 * d + 64 * d + 2 * 64 * d
+    out_of = 25 * (4 * d * 2 * d + 2 * d * d + d * 3) + 2 * d + d + 3 + 2 * (2 * d + d)
+    assert into + out_of == generator
+    assert 25 * (3 * d + d * 2 * d + 2 * d * 4 * d) + d + 2 * d + 4 * d + 64 * d + 1 == critic
+    with torch.device("meta"):
+        module = SmallCTGAN(width=width)
+    assert [parameters_of(network) for network in (module.generator, module.discriminator)] == [generator, critic]
 
 
 def test_initial_weights_count_the_taps_that_are_met() -> None:
