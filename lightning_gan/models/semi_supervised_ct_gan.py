@@ -25,6 +25,7 @@ from torchmetrics import MeanMetric
 from lightning_gan.compat import lerp_all
 from lightning_gan.layers import label_vectors
 from lightning_gan.layers.batch_norm import BatchNorm
+from lightning_gan.layers.dropout import Dropout
 from lightning_gan.layers.growing import doublings
 from lightning_gan.loop.batches import Batch
 from lightning_gan.loop.draws import Draws, Reals
@@ -135,15 +136,15 @@ class Discriminator(nn.Module):
     def __init__(self, *, image_channels: int, number_of_classes: int, width: int) -> None:
         super().__init__()
         self.features = nn.Sequential(
-            nn.Dropout(0.2),
+            Dropout(0.2),
             convolution(image_channels, width),
             convolution(width, width),
             convolution(width, width, stride=2),
-            nn.Dropout(0.5),
+            Dropout(0.5),
             convolution(width, 2 * width),
             convolution(2 * width, 2 * width),
             convolution(2 * width, 2 * width, stride=2),
-            nn.Dropout(0.5),
+            Dropout(0.5),
             convolution(2 * width, 2 * width, padding=0),
             convolution(2 * width, 2 * width, kernel_size=1, padding=0),
             convolution(2 * width, 2 * width, kernel_size=1, padding=0),

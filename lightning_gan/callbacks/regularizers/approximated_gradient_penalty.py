@@ -16,6 +16,7 @@ from lightning_gan.callbacks.regularizers.instance_noise import InstanceNoise
 from lightning_gan.foreign.host import host_of
 from lightning_gan.loop.turn import Turn
 from lightning_gan.penalties.gradient import squared_slope_along
+from lightning_gan.tensors.draws_by_position import normal_like
 from lightning_gan.tensors.shapes import Images, Logits, PerSample, Scalar
 
 
@@ -91,7 +92,7 @@ class FiniteDifferencePenalty(PenaltyOnShare):
         return squares.mean() * turn.gradient_scale**2
 
     def _squares(self, score: Callable[[Images], Logits], logits: Logits, images: Images) -> PerSample:
-        return squared_slope_along(score, logits, images, torch.randn_like(images), step=self.step)
+        return squared_slope_along(score, logits, images, normal_like(images), step=self.step)
 
 
 @dataclass(kw_only=True, eq=False)
