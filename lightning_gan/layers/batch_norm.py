@@ -11,40 +11,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-import torch.distributed
 from torch import Tensor, nn
-from torch.autograd.function import FunctionCtx
 from torch.nn.functional import batch_norm, embedding
 
+from lightning_gan.tensors.across_ranks import ranks, sum_over_ranks
 from lightning_gan.tensors.precision import full_precision
 from lightning_gan.tensors.shapes import Labels
-
-
-class _SumOverRanks(torch.autograd.Function):
-    """A sum over all ranks. The result on every rank depends on each rank's part, so gradients are summed as well."""
-
-    @staticmethod
-    def forward(ctx: FunctionCtx, part: Tensor) -> Tensor:
-        total = part.clone(memory_format=torch.contiguous_format)
-        torch.distributed.all_reduce(total)
-        return total
-
-    @staticmethod
-    def backward(ctx: FunctionCtx, gradient: Tensor) -> Tensor:
-        return sum_over_ranks(gradient)
-
-
-def sum_over_ranks(part: Tensor) -> Tensor:
-    """The sum of the tensors of all ranks, on every rank. It can be differentiated any number of times."""
-    total: Tensor = _SumOverRanks.apply(part)
-    return total
-
-
-def ranks() -> int:
-    """The number of processes that train together; 1 without distributed training."""
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        return torch.distributed.get_world_size()
-    return 1
 
 
 def batch_moments(features: Tensor, *, across_ranks: bool) -> tuple[Tensor, Tensor, Tensor | int]:
@@ -184,7 +156,7 @@ class BatchNorm(nn.Module):
         eps: number that is added to the variance.
         momentum: weight of a new batch in the running averages, in [0, 1]. A decay of 0.9 in a paper is 0.1 here.
         across_ranks: True computes the statistics in training mode over the batches of all ranks ("sync",
-            "cross-replica").
+            "cross-replica"), so that several devices give the weights of one.
         always_batch_statistics: True uses the statistics of the batch in evaluation mode as well, as the generators of
             WGAN-GP do. Each sample then depends on the other samples of its batch.
     """
@@ -202,7 +174,7 @@ class BatchNorm(nn.Module):
         affine: Affine | None = None,
         eps: float = 1e-5,
         momentum: float = 0.1,
-        across_ranks: bool = False,
+        across_ranks: bool = True,
         always_batch_statistics: bool = False,
     ) -> None:
         super().__init__()

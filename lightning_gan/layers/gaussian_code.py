@@ -1,10 +1,10 @@
 """A Gaussian code, as in variational autoencoders and the variational discriminator bottleneck (arXiv:1810.00821)."""
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from lightning_gan.layers.equalized import EqualizedConv2d, EqualizedLinear
+from lightning_gan.tensors.draws_by_position import normal_like
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 LINEAR = (nn.Linear, *CONVOLUTIONS, EqualizedLinear, EqualizedConv2d)
@@ -24,7 +24,7 @@ def reparametrized(
         noise: standard normal noise of the same shape; None draws it.
     """
     if noise is None:
-        noise = torch.randn_like(mean)
+        noise = normal_like(mean)
     return mean + (0.5 * log_variance).exp() * noise
 
 

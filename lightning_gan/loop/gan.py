@@ -40,6 +40,7 @@ from lightning_gan.loop.settings import Training
 from lightning_gan.loop.transforms import Transform
 from lightning_gan.loop.turn import PLAYERS, Player, Scores, Turn
 from lightning_gan.losses import AdversarialLoss, NonSaturating
+from lightning_gan.tensors.draws_by_position import drawing, with_same_draws
 from lightning_gan.tensors.image_bytes import from_bytes
 from lightning_gan.tensors.precision import full_precision
 from lightning_gan.tensors.seeds import derived_seed
@@ -169,7 +170,7 @@ class GAN(GeneratorSampling, AveragesGradients):
             draws=draws,
             fake=fake,
             scores=self.score_turn(player, reals, draws, fake),
-            generator=self.generate,
+            generator=with_same_draws(self.generate),
             gradient_scale=self.gradient_scale,
         )
 
@@ -220,7 +221,6 @@ class GAN(GeneratorSampling, AveragesGradients):
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """Train on one batch: first the turn or turns of the discriminator, then the generator's turn if it is due."""
         reals = self.prepare(batch)
-        self._seed_noise(derived_seed(self.seed, "noise", self.images_seen, self.global_rank))
         self._count_batches_as_global_steps()
         for transform in self._transforms:
             transform.begin_batch(self.images_seen)
@@ -230,14 +230,16 @@ class GAN(GeneratorSampling, AveragesGradients):
                 f"a batch of {len(reals)} samples per rank cannot be cut into {pieces} turns of "
                 f"{self.settings.accumulate_slices} slices; choose a batch size that is a multiple"
             )
-        turns = reals.chunk(pieces)
+        turns, slices = reals.chunk(pieces), self.settings.accumulate_slices
         left: Leftover = ()
-        if self.settings.discriminator_turns:
-            for turn, piece in enumerate(turns):
+        seed = derived_seed(self.seed, "noise", self.images_seen, 0)
+        first, parts = self.global_rank * slices, self.trainer.world_size * slices
+        with drawing(self.device, seed=seed, first=first, parts=parts) as self._numbers:
+            for turn, piece in enumerate(turns if self.settings.discriminator_turns else []):
                 left = self._play("discriminator", piece, batch=reals, turn=turn, left=left)
                 self.discriminator_turns_taken += 1
-        if self.settings.generator_follows(self.discriminator_turns_taken):
-            self._play("generator", turns[-1], batch=reals, turn=pieces, left=left)
+            if self.settings.generator_follows(self.discriminator_turns_taken):
+                self._play("generator", turns[-1], batch=reals, turn=pieces, left=left)
         average_running_statistics(self.trainer.strategy, self.generator, self.discriminator)
         self.finish_batch()
         self.images_seen += len(reals) * self.trainer.world_size
@@ -253,40 +255,46 @@ class GAN(GeneratorSampling, AveragesGradients):
         """Take one player's turn on a part of the batch, and return its `leftover`."""
         optimizer = self._optimizer_of(player)
         due = tuple(penalty for penalty in self.penalties if penalty.is_due(player))
-        opponent = self.generator if player == "discriminator" else self.discriminator
         slices = self.settings.accumulate_slices
         for transform in self._transforms:
             transform.player = player
         drawn = self.draw(player, reals, batch=batch, turn=turn, left=left)
         optimizer.zero_grad()
         leftovers: list[Leftover] = []
-        for real, draws in zip(reals.chunk(slices), drawn.chunk(slices), strict=True):
-            fake: FakeImages | None = None
-            # The latents are made to require grad here, because inside of `cost` this would break the compiled graph.
-            if any(transform.differentiates for transform in self.latent_transforms):
-                draws = replace(draws, latents=draws.latents.detach().requires_grad_())
-            if player == "discriminator":
-                with torch.no_grad():
-                    fake = self.fakes(draws)
-                images = real.images.detach().requires_grad_(any(p.differentiates_real for p in due))
-                real = replace(real, images=images)
-                fake = fake.detach().requires_grad_(any(p.differentiates_fake for p in due))
-            with frozen(opponent):
-                with kept_gathered(self.discriminator, self.generator) if due else nullcontext():
-                    terms, leftover = self._play_cost(player, due, real, draws, fake)
-                with torch.autocast(self.device.type, enabled=False):  # it would round the derivatives of penalties
-                    self.manual_backward(torch.stack(list(terms.values())).sum() / slices)
-            leftovers.append(leftover)
+        for part, (real, draws) in enumerate(zip(reals.chunk(slices), drawn.chunk(slices), strict=True)):
+            self._numbers.begin_part(part)
+            leftovers.append(self._play_slice(player, due, real, draws, slices=slices))
         average_gradients(self.trainer.strategy, self.discriminator if player == "discriminator" else self.generator)
         optimizer.step()
         for penalty in due:
             penalty.after_step(self.trainer.strategy)
+        return joined(leftovers)
+
+    def _play_slice(
+        self, player: Player, due: tuple[PenaltyTerm, ...], real: Reals, draws: Draws, *, slices: int
+    ) -> Leftover:
+        """Add the gradients of a slice of a turn, and return its `leftover`."""
+        fake: FakeImages | None = None
+        # The latents are made to require grad here, because inside of `cost` this would break the compiled graph.
+        if any(transform.differentiates for transform in self.latent_transforms):
+            draws = replace(draws, latents=draws.latents.detach().requires_grad_())
+        if player == "discriminator":
+            with torch.no_grad():
+                fake = self.fakes(draws)
+            images = real.images.detach().requires_grad_(any(p.differentiates_real for p in due))
+            real = replace(real, images=images)
+            fake = fake.detach().requires_grad_(any(p.differentiates_fake for p in due))
+        with frozen(self.generator if player == "discriminator" else self.discriminator):
+            with kept_gathered(self.discriminator, self.generator) if due else nullcontext():
+                terms, leftover = self._play_cost(player, due, real, draws, fake)
+            with torch.autocast(self.device.type, enabled=False):  # it would round the derivatives of penalties
+                self.manual_backward(torch.stack(list(terms.values())).sum() / slices)
         # A penalty is logged by its name among all penalties, while `terms` names it among those that are due.
         own = {name: (p.logged_name(self.penalties), p.every_n_turns) for name, p in named(due).items()}
         for name, term in terms.items():
             title, every = own.get(name, (name, 1))
             self._latest_terms[f"{player}/{title}"] = term.detach() / every
-        return joined(leftovers)
+        return leftover
 
     @property
     def _transforms(self) -> list[Transform]:
@@ -304,13 +312,6 @@ class GAN(GeneratorSampling, AveragesGradients):
             nn.utils.clip_grad_value_(network.parameters(), value)
         if norm is not None:
             nn.utils.clip_grad_norm_(network.parameters(), norm)
-
-    def _seed_noise(self, seed: int) -> None:
-        """Seed the random numbers that networks draw themselves: noise, style mixing, dropout."""
-        # torch.manual_seed takes 1 ms per batch, because it formats a stack trace for every missing kind of device.
-        torch.default_generator.manual_seed(seed)
-        if self.device.type == "cuda":
-            torch.cuda.manual_seed(seed)
 
     def _count_batches_as_global_steps(self) -> None:
         """Let only one optimizer increase `trainer.global_step`, so that it and `max_steps` count batches."""

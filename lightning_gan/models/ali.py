@@ -26,6 +26,7 @@ from einops import rearrange, reduce
 from torch import Tensor, nn
 
 from lightning_gan.layers.batch_norm import BatchNorm
+from lightning_gan.layers.dropout import Dropout
 from lightning_gan.loop.batches import Batch
 from lightning_gan.loop.hyperparameters import unsaved_arguments
 from lightning_gan.loop.settings import Training
@@ -279,7 +280,7 @@ class Discriminator(nn.Module):
         dropout = tables.joint_dropout
         self.of_both = nn.Sequential(
             self._branch(both, joint_rows, dropouts=(dropout, dropout), normalized=False),
-            nn.Dropout(dropout),
+            Dropout(dropout),
             started(nn.Conv2d(joint_rows[-1].channels, 1, 1)),
         )
 
@@ -289,7 +290,7 @@ class Discriminator(nn.Module):
         pieces = 2 if self.tables.maxout else 1
         layers: list[nn.Module] = []
         for index, (before, row) in enumerate(zip([channels, *(row.channels for row in rows)], rows, strict=False)):
-            layers.append(nn.Dropout(dropouts[min(index, 1)]))
+            layers.append(Dropout(dropouts[min(index, 1)]))
             layers.append(started(nn.Conv2d(before, pieces * row.channels, row.kernel, row.stride)))
             if normalized and index and not self.tables.maxout:
                 layers.append(norm(row.channels))

@@ -16,6 +16,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from lightning_gan.layers.batch_norm import BatchNorm
+from lightning_gan.layers.dropout import Dropout
 from lightning_gan.layers.growing import doublings
 from lightning_gan.layers.residual import started_uniformly
 from lightning_gan.loop.gan import GAN
@@ -83,7 +84,7 @@ class Discriminator(nn.Module):
         for before, after in pairwise([image_channels, *widths]):
             layer = nn.Conv2d(before, after, kernel_size=5, stride=2, padding=2)
             initialize(layer)
-            layers += [layer, nn.LeakyReLU(0.2), nn.Dropout(dropout)]
+            layers += [layer, nn.LeakyReLU(0.2), Dropout(dropout)]
         self.features = nn.Sequential(*layers, nn.Flatten())
         self.output = started_uniformly(nn.Linear(widths[-1] * 16, 1))
 

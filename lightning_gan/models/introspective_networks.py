@@ -17,9 +17,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu, relu
 
-from lightning_gan.layers.batch_norm import BatchNorm, ranks, sum_over_ranks
+from lightning_gan.layers.batch_norm import BatchNorm
 from lightning_gan.layers.gaussian_code import GaussianCode
 from lightning_gan.layers.resampling import box_downsample, nearest_upsample
+from lightning_gan.tensors import across_ranks
 from lightning_gan.tensors.shapes import Images, Latents, PerSample, Scalar
 
 SLOPE = 0.2
@@ -28,8 +29,7 @@ SLOPE = 0.2
 
 def mean_over_ranks(values: PerSample) -> Scalar:
     """The mean over the batches of all ranks, which must have the same size; without gradient."""
-    mean = values.detach().mean()
-    return sum_over_ranks(mean) / ranks() if ranks() > 1 else mean
+    return across_ranks.mean_over_ranks(values.detach().mean())
 
 
 class ResidualSum(ABC):

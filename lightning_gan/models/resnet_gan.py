@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn.functional import relu
 
 from lightning_gan.layers.batch_norm import BatchNorm, labelled_affine
+from lightning_gan.layers.dropout import Dropout
 from lightning_gan.layers.growing import doublings
 from lightning_gan.layers.residual import down_block, started_uniformly, up_block
 from lightning_gan.layers.widths import widths_or_default
@@ -149,7 +150,7 @@ def plain_critic(
     probabilities = [0.0] * (len(blocks) - len(dropout)) + list(dropout)
     features: list[nn.Module] = []
     for block, probability in zip(blocks, probabilities, strict=True):
-        features += [block, nn.Dropout(probability)] if probability else [block]
+        features += [block, Dropout(probability)] if probability else [block]
     return Critic(
         features=nn.Sequential(*features, nn.ReLU(), MeanOverPixels()),
         feature_count=widths[-1],

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
 from lightning_gan.layers.batch_norm import Affine, BatchNorm
+from lightning_gan.layers.dropout import Dropout
 from lightning_gan.layers.growing import doublings
 from lightning_gan.tensors.shapes import Features, Images, Labels, Latents, Logits
 
@@ -135,15 +136,15 @@ class Discriminator(nn.Module):
     def __init__(self, *, image_channels: int, number_of_classes: int, width: int) -> None:
         super().__init__()
         self.features = nn.Sequential(
-            nn.Dropout(0.2),
+            Dropout(0.2),
             convolution(image_channels, width),
             convolution(width, width),
             convolution(width, width, stride=2),
-            nn.Dropout(0.5),
+            Dropout(0.5),
             convolution(width, 2 * width),
             convolution(2 * width, 2 * width),
             convolution(2 * width, 2 * width, stride=2),
-            nn.Dropout(0.5),
+            Dropout(0.5),
             convolution(2 * width, 4 * width, padding=0),
             convolution(4 * width, 2 * width, kernel_size=1, padding=0),
             convolution(2 * width, width, kernel_size=1, padding=0),

@@ -42,6 +42,7 @@ from lightning_gan.loop.gan import GAN
 from lightning_gan.loop.hyperparameters import plain_data, unsaved_arguments
 from lightning_gan.loop.sampling import evaluation_mode
 from lightning_gan.loop.settings import Training
+from lightning_gan.tensors.draws_by_position import integer_for_all, normal, normal_like, uniform_for_all
 from lightning_gan.tensors.precision import full_precision
 from lightning_gan.tensors.shapes import Images, Labels, Latents, Logits
 
@@ -98,7 +99,7 @@ class Epilogue(nn.Module):
         bias = self.bias[:, None, None]
         if self.noise_weight is not None:
             if noise is None:
-                noise = torch.randn(batch, 1, height, width, dtype=features.dtype, device=features.device)
+                noise = normal((batch, 1, height, width), dtype=features.dtype, device=features.device)
             bias = torch.addcmul(bias, noise, self.noise_weight[:, None, None])
         normalized: Tensor = self.normalization(leaky_relu(bias + features, 0.2))
         if self.style is None:
@@ -264,7 +265,7 @@ class Generator(nn.Module):
             with torch.no_grad():
                 self.w_avg.lerp_(full_precision(styles[:, 0]).mean(dim=0), 1 - self.w_avg_decay)
             if self.style_mixing:
-                styles = self._mixed(styles, self.mapping(torch.randn_like(latents), labels))
+                styles = self._mixed(styles, self.mapping(normal_like(latents), labels))
         styles = self.truncated(styles, truncation=truncation, truncation_layers=truncation_layers)
         images: Images = self.synthesis(styles, random_noise=random_noise)
         return images
@@ -288,8 +289,8 @@ class Generator(nn.Module):
     def _mixed(self, styles: Tensor, second_w: Tensor) -> Tensor:
         """With probability `style_mixing`, once per batch, the layers from a random one on get the second style."""
         layers, device = styles.shape[1], styles.device
-        crossover = torch.randint(1, layers, (), device=device)
-        crossover = torch.where(torch.rand((), device=device) < self.style_mixing, crossover, layers)
+        crossover = integer_for_all(1, layers, device)
+        crossover = torch.where(uniform_for_all(device) < self.style_mixing, crossover, layers)
         keeps_first = torch.arange(layers, device=device)[:, None] < crossover
         return torch.where(keeps_first, styles, second_w[:, None])
 

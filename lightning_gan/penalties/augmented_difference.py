@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from lightning_gan.tensors.draws_by_position import integers, uniform
 from lightning_gan.tensors.precision import full_precision
 from lightning_gan.tensors.shapes import Images, Scalar
 
@@ -58,8 +59,8 @@ def randomly_flipped_and_shifted(images: Images, *, largest_shift: int) -> Image
             "shift changes; give images as batch channels height width"
         )
     count, device = len(images), images.device
-    flips = torch.rand(count, device=device) < 0.5
-    shifts = torch.randint(-largest_shift, largest_shift + 1, (count, 2), device=device)
+    flips = uniform((count,), device=device) < 0.5
+    shifts = integers(-largest_shift, largest_shift + 1, (count, 2), device=device)
     return flip_and_shift(images, flips=flips, shifts=shifts, largest_shift=largest_shift)
 
 

@@ -1,9 +1,9 @@
 """The points at which Lipschitz penalties compute the discriminator's gradient, and the costs of its norm."""
 
-import torch
 from torch import Tensor
 from torch.nn.functional import relu
 
+from lightning_gan.tensors.draws_by_position import spread_over_parts, uniform, uniform_like
 from lightning_gan.tensors.shapes import Images, PerSample
 
 
@@ -28,7 +28,8 @@ def interpolated(real: Images, fake: Tensor, *, between: tuple[float, float] = (
             "(drop_last=True)"
         )
     nearest, farthest = between
-    position = torch.empty(len(real), 1, 1, 1, device=real.device, dtype=real.dtype).uniform_(nearest, farthest)
+    drawn = uniform((len(real), 1, 1, 1), dtype=real.dtype, device=real.device)
+    position = nearest + (farthest - nearest) * drawn
     return real + position * (fake - real)
 
 
@@ -43,9 +44,9 @@ def noised(real: Images, *, noise: float) -> Images:
         real: real images x.
         noise: largest noise n in units of the standard deviation.
     """
-    spread = real.detach().std(correction=0)
-    position = torch.rand(len(real), 1, 1, 1, device=real.device, dtype=real.dtype)
-    return real + position * (noise * spread * torch.rand_like(real))
+    spread = spread_over_parts(real.detach())
+    position = uniform((len(real), 1, 1, 1), dtype=real.dtype, device=real.device)
+    return real + position * (noise * spread * uniform_like(real))
 
 
 def distance_to_target(norms: PerSample, *, target: float) -> PerSample:

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lightning_gan.tensors.draws_by_position import mean_over_parts, normal_like
 from lightning_gan.tensors.precision import full_precision
 from lightning_gan.tensors.shapes import PerSample, Scalar
 
@@ -27,7 +28,7 @@ def image_noise(images: Outputs) -> Outputs:
     Args:
         images: images whose shape the direction has, `batch channels height width`, or other outputs of a generator.
     """
-    return torch.randn_like(images) / math.sqrt(images.shape[2:].numel())
+    return normal_like(images) / math.sqrt(images.shape[2:].numel())
 
 
 def path_lengths(images: Outputs, styles: Float[Tensor, "batch layers style"], noise: Outputs) -> PerSample:
@@ -51,7 +52,8 @@ def root_mean_square(gradient: Float[Tensor, "batch layers style"]) -> PerSample
 def deviation_from_mean(lengths: PerSample, mean: Scalar, *, decay: float) -> tuple[Scalar, Scalar]:
     """Returns ``E (length - a)^2`` and a, where a is the running mean updated by these lengths (eq. 4).
 
-    As in the authors' code, gradients also flow through the new mean; detach it before storing it.
+    As in the authors' code, gradients also flow through the new mean; detach it before storing it. Unlike there, it is
+    the mean over all processes, except in compiled turns.
 
     Args:
         lengths: path lengths of the current forward pass.
@@ -63,5 +65,5 @@ def deviation_from_mean(lengths: PerSample, mean: Scalar, *, decay: float) -> tu
         >>> penalty.item(), mean.item()
         (2.0, 1.0)
     """
-    new_mean = mean + decay * (lengths.mean() - mean)
+    new_mean = mean + decay * (mean_over_parts(lengths) - mean)
     return (lengths - new_mean).square().mean(), new_mean

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, DistributedSampler
 
 from lightning_gan.callbacks.evaluation.measurement import Measurement, skipped
-from lightning_gan.callbacks.figures.figure import growing_of
+from lightning_gan.callbacks.training.progressive_growing import growing_of
 from lightning_gan.compat import evaluation_loader
 from lightning_gan.foreign.host import host_of
 from lightning_gan.foreign.real_images import RealImages, RealSettings

@@ -9,7 +9,7 @@ from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 from PIL import Image
 
 from lightning_gan.callbacks.figures.pictures import Grid, write_png
-from lightning_gan.callbacks.training.progressive_growing import ProgressiveGrowing
+from lightning_gan.callbacks.training.progressive_growing import growing_of
 from lightning_gan.compat import with_mirror
 from lightning_gan.foreign.clock import ImageClock, crosses_multiple, images_of_kimg
 from lightning_gan.foreign.host import host_of
@@ -84,9 +84,3 @@ class Figure(ImageClock, ABC):
 def columns_for(number_of_classes: int) -> int:
     """Returns the number of images per row: one per class if there are 2 to 16 classes, else 8."""
     return number_of_classes if 2 <= number_of_classes <= 16 else 8
-
-
-def growing_of(trainer: Trainer) -> ProgressiveGrowing | None:
-    """Returns the trainer's `ProgressiveGrowing` callback; None if it has none."""
-    found = [callback for callback in trainer.callbacks if isinstance(callback, ProgressiveGrowing)]  # type: ignore[attr-defined]
-    return found[0] if found else None

@@ -8,9 +8,10 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor
 
-from lightning_gan.callbacks.figures.figure import Figure, columns_for, growing_of
+from lightning_gan.callbacks.figures.figure import Figure, columns_for
 from lightning_gan.callbacks.figures.pictures import enlargement, image_grid
 from lightning_gan.callbacks.training.doubles import refuse_doubles
+from lightning_gan.callbacks.training.progressive_growing import growing_of
 from lightning_gan.compat import state_key_of
 from lightning_gan.foreign.host import host_of
 from lightning_gan.foreign.host_sampling import CalledSampling, SampledNetwork, Sampling

@@ -16,6 +16,7 @@ from lightning_gan.callbacks.regularizers.instance_noise import InstanceNoise
 from lightning_gan.foreign.host import host_of
 from lightning_gan.loop.turn import Turn
 from lightning_gan.penalties.gradient import squared_slope_along
+from lightning_gan.tensors.draws_by_position import normal_like
 from lightning_gan.tensors.shapes import Images, Logits, PerSample, Scalar
 
 
@@ -92,9 +93,7 @@ class FiniteDifferencePenalty(PenaltyOnShare):
 
     def _squares(self, score: Callable[[Images], Logits], logits: Logits, images: Images) -> PerSample:
         mean = self.mean_over_patches
-        return squared_slope_along(
-            score, logits, images, torch.randn_like(images), step=self.step, mean_over_patches=mean
-        )
+        return squared_slope_along(score, logits, images, normal_like(images), step=self.step, mean_over_patches=mean)
 
 
 @dataclass(kw_only=True, eq=False)

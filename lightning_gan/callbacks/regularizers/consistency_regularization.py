@@ -4,11 +4,14 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
+from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 
+from lightning_gan.callbacks.training.progressive_growing import growing_of
 from lightning_gan.foreign.penalty import Penalty
 from lightning_gan.loop.turn import Player, Turn
 from lightning_gan.penalties.augmented_difference import mean_squared_difference, randomly_flipped_and_shifted
+from lightning_gan.tensors.draws_by_position import normal_like
 from lightning_gan.tensors.shapes import FakeImages, Scalar
 
 LARGEST_CHANNELS = 4
@@ -16,14 +19,56 @@ LARGEST_CHANNELS = 4
 
 
 @dataclass(kw_only=True, eq=False)
-class CR(Penalty):
+class ShiftPenalty(Penalty):
+    """The base class of penalties on the difference of the scores of an image and of the same image, shifted.
+
+    Args:
+        largest_shift: largest number of pixels that an image of full size is shifted by, not negative. While networks
+            grow, it is as large in proportion, rounded to whole pixels: 4 pixels of 32 are 2 pixels of 16.
+    """
+
+    player: ClassVar[Player] = "discriminator"
+
+    largest_shift: int = 4
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.largest_shift < 0:
+            raise ValueError(f"{type(self).__name__}: largest_shift={self.largest_shift} must not be negative")
+        self._final_height: int | None = None
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        super().on_fit_start(trainer, pl_module)
+        growing = growing_of(trainer)
+        self._final_height = None if growing is None else growing.schedule.final_resolution
+
+    def moved(self, images: FakeImages) -> FakeImages:
+        """Returns images, flipped and shifted at random.
+
+        Raises:
+            ValueError: for what is no image.
+        """
+        _check_images(self, images)
+        height = images.shape[2]
+        shift = round(self.largest_shift * height / (self._final_height or height))
+        return randomly_flipped_and_shifted(images, largest_shift=shift)
+
+    def real_inconsistency(self, turn: Turn) -> Scalar:
+        """Returns ``E (D(x) - D(T(x)))^2`` on real images."""
+        assert turn.real_logits is not None
+        return mean_squared_difference(turn.real_logits, turn.score_reals(self.moved(turn.real)))
+
+
+@dataclass(kw_only=True, eq=False)
+class CR(ShiftPenalty):
     """Adds ``weight * E (D(x) - D(T(x)))^2`` on real images, where T flips and shifts an image at random.
 
     Zhang et al. 2020, arXiv:1910.12027.
 
     Args:
         weight: factor of the penalty, the paper's lambda.
-        largest_shift: largest number of pixels that an image is shifted by, not negative.
+        largest_shift: largest number of pixels that an image of full size is shifted by, not negative; while networks
+            grow, it is as large in proportion.
         every_n_turns: interval, in turns of the discriminator, at which the penalty is added with n times its weight.
 
     Raises:
@@ -32,21 +77,15 @@ class CR(Penalty):
     """
 
     name: ClassVar[str] = "cr"
-    player: ClassVar[Player] = "discriminator"
 
     weight: float = 10.0
-    largest_shift: int = 4
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _check_shift(self, self.largest_shift)
 
     def penalty(self, turn: Turn) -> Scalar:
-        return _real_inconsistency(self, turn, largest_shift=self.largest_shift)
+        return self.real_inconsistency(turn)
 
 
 @dataclass(kw_only=True, eq=False)
-class BCR(Penalty):
+class BCR(ShiftPenalty):
     """Adds ``real_weight * E (D(x) - D(T(x)))^2 + fake_weight * E (D(G(z)) - D(T(G(z))))^2``.
 
     T flips and shifts an image at random (Zhao et al. 2020, arXiv:2002.04724). Together with `ZCRDiscriminator` and
@@ -55,7 +94,8 @@ class BCR(Penalty):
     Args:
         real_weight: factor of the term on real images, the paper's lambda_real.
         fake_weight: factor of the term on generated images, the paper's lambda_fake; with 0 the penalty is `CR`.
-        largest_shift: largest number of pixels that an image is shifted by, not negative.
+        largest_shift: largest number of pixels that an image of full size is shifted by, not negative; while networks
+            grow, it is as large in proportion.
         every_n_turns: interval, in turns of the discriminator, at which the penalty is added with n times its weight.
 
     Raises:
@@ -64,11 +104,9 @@ class BCR(Penalty):
     """
 
     name: ClassVar[str] = "bcr"
-    player: ClassVar[Player] = "discriminator"
 
     real_weight: float = 10.0
     fake_weight: float = 10.0
-    largest_shift: int = 4
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -76,19 +114,16 @@ class BCR(Penalty):
             raise ValueError(
                 f"BCR: real_weight={self.real_weight} and fake_weight={self.fake_weight} must not be negative"
             )
-        _check_shift(self, self.largest_shift)
 
     @property
     def weight(self) -> float:
         return 1.0  # each of the two terms has a weight of its own
 
     def penalty(self, turn: Turn) -> Scalar:
-        cost = self.real_weight * _real_inconsistency(self, turn, largest_shift=self.largest_shift)
+        cost = self.real_weight * self.real_inconsistency(turn)
         if not self.fake_weight:
             return cost
-        _check_images(self, turn.fake)
-        moved = randomly_flipped_and_shifted(turn.fake, largest_shift=self.largest_shift)
-        fake = mean_squared_difference(turn.fake_logits, turn.score_fakes(moved))
+        fake = mean_squared_difference(turn.fake_logits, turn.score_fakes(self.moved(turn.fake)))
         return cost + self.fake_weight * fake
 
 
@@ -96,8 +131,9 @@ class BCR(Penalty):
 class ZCRDiscriminator(Penalty):
     """Adds ``weight * E (D(G(z)) - D(G(z')))^2``, so that a small step in latent space hardly changes the score.
 
-    z' is z plus a little noise (Zhao et al. 2020, arXiv:2002.04724). The generator gets no gradient from this penalty;
-    `ZCRGenerator` is the generator's part.
+    z' is z plus a little noise (Zhao et al. 2020, arXiv:2002.04724). Both images get the same noise inputs and style
+    mixing (not in a compiled turn, and not in modules that are no `GAN`, whose generator draws anew). The generator
+    gets no gradient from this penalty; `ZCRGenerator` is the generator's part.
 
     Args:
         weight: factor of the penalty, the paper's lambda_dis.
@@ -128,8 +164,9 @@ class ZCRDiscriminator(Penalty):
 class ZCRGenerator(Penalty):
     """Adds ``-weight * E (G(z) - G(z'))^2``, so that a small step in latent space changes the generated image.
 
-    z' is z plus a little noise (Zhao et al. 2020, arXiv:2002.04724). The term is a reward: the weight is positive, and
-    the term in the generator's cost is negative. Squares are averaged over pixels.
+    z' is z plus a little noise (Zhao et al. 2020, arXiv:2002.04724). Both images get the same noise inputs and style
+    mixing (not in a compiled turn, and not in modules that are no `GAN`, whose generator draws anew). The term is a
+    reward: the weight is positive, and the term in the generator's cost is negative. Squares are averaged over pixels.
 
     Args:
         weight: factor of the reward, the paper's lambda_gen, not negative.
@@ -155,15 +192,8 @@ class ZCRGenerator(Penalty):
         return -mean_squared_difference(turn.fake, stepped)
 
 
-def _real_inconsistency(penalty: Penalty, turn: Turn, *, largest_shift: int) -> Scalar:
-    assert turn.real_logits is not None
-    _check_images(penalty, turn.real)
-    moved = randomly_flipped_and_shifted(turn.real, largest_shift=largest_shift)
-    return mean_squared_difference(turn.real_logits, turn.score_reals(moved))
-
-
 def _stepped(latents: Tensor, *, noise: float) -> Tensor:
-    return latents + noise * torch.randn_like(latents)
+    return latents + noise * normal_like(latents)
 
 
 def _check_images(penalty: Penalty, images: FakeImages) -> None:
@@ -183,11 +213,6 @@ def _check_images(penalty: Penalty, images: FakeImages) -> None:
             f"{name}: the discriminator's input has {channels} channels of {height}x{width} pixels, as if its channels "
             "were last; give the discriminator images as batch channels height width"
         )
-
-
-def _check_shift(penalty: Penalty, largest_shift: int) -> None:
-    if largest_shift < 0:
-        raise ValueError(f"{type(penalty).__name__}: largest_shift={largest_shift} must not be negative")
 
 
 def _check_noise(penalty: Penalty, noise: float) -> None:

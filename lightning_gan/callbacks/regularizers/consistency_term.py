@@ -5,7 +5,6 @@ from typing import Any, ClassVar
 
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.utils.hooks import RemovableHandle
 
 from lightning_gan.foreign.host import host_of
@@ -13,6 +12,7 @@ from lightning_gan.foreign.penalty import Penalty
 from lightning_gan.loop.networks import network_of
 from lightning_gan.loop.turn import Player, Turn
 from lightning_gan.penalties.dropout_consistency import consistency
+from lightning_gan.tensors.draws_by_position import dropout
 from lightning_gan.tensors.shapes import Logits, Scalar
 
 DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
@@ -139,4 +139,4 @@ class _Dropping:
         self.probability = probability
 
     def __call__(self, layer: nn.Module, inputs: Any, output: Tensor) -> Tensor:
-        return F.dropout(output, self.probability, training=layer.training)
+        return dropout(output, self.probability, training=layer.training)

@@ -352,7 +352,8 @@ class DivergencePenalty(PenaltyBetween):
 class DRAGAN(PenaltyAtPoints):
     """Adds ``weight * E (||dD/dx|| - 1)^2`` around real images (Kodali et al. 2017, arXiv:1705.07215).
 
-    The paper uses it with `NonSaturating`. Each rank scales the noise by the standard deviation of its own batch.
+    The paper uses it with `NonSaturating`. The noise is scaled by the standard deviation of the batch, over all
+    processes; in a compiled turn, and in modules that are no `GAN`, each process has its own.
 
     Args:
         weight: factor of the penalty, the paper's lambda.

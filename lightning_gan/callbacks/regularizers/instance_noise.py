@@ -15,6 +15,7 @@ from lightning_gan.foreign.host import host_of
 from lightning_gan.foreign.transformed_network import PlacedTransform
 from lightning_gan.loop.transforms import ImageTransform
 from lightning_gan.schedules.rates import LearningRateSchedule
+from lightning_gan.tensors.draws_by_position import normal_like
 from lightning_gan.tensors.shapes import FakeImages
 
 
@@ -44,7 +45,7 @@ class GaussianNoise(ImageTransform):
 
     def forward(self, images: FakeImages) -> FakeImages:
         """Returns images `batch channels height width` with new noise."""
-        return images + self.sigma.to(images.dtype) * torch.randn_like(images)
+        return images + self.sigma.to(images.dtype) * normal_like(images)
 
 
 class InstanceNoise(ImageClock):

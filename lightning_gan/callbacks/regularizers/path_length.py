@@ -74,7 +74,8 @@ class PathLength(RunningPenalty):
 
     def penalty(self, turn: Turn) -> Scalar:
         count = max(len(turn.latents) // self.batch_shrink, 1)
-        styles = self._styles(turn.latents[:count], None if turn.fake_labels is None else turn.fake_labels[:count])
+        every = slice(None, count * self.batch_shrink, self.batch_shrink)  # the same ones on any number of processes
+        styles = self._styles(turn.latents[every], None if turn.fake_labels is None else turn.fake_labels[every])
         images = self._synthesis(styles)
         lengths = path_lengths(images, styles, image_noise(images))
         penalty, mean = deviation_from_mean(lengths, self.state[0], decay=self.decay)

@@ -218,6 +218,12 @@ class ProgressiveGrowing(ImageClock):
             self.growth = Growth(resolution=state_dict["resolution"], fade_in=state_dict["fade_in"])
 
 
+def growing_of(trainer: Trainer) -> ProgressiveGrowing | None:
+    """Returns the trainer's `ProgressiveGrowing` callback; None if it has none."""
+    found = [callback for callback in trainer.callbacks if isinstance(callback, ProgressiveGrowing)]  # type: ignore[attr-defined]
+    return found[0] if found else None
+
+
 def _phase(growth: Growth) -> tuple[int, bool]:
     """The resolution, and whether it is fading in; the optimizers are reset when one of them changes."""
     return growth.resolution, growth.fade_in < 1.0

@@ -8,11 +8,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from lightning_gan.callbacks import ProgressiveGrowing
+from lightning_gan.callbacks.regularizers import consistency_regularization
 from lightning_gan.callbacks.regularizers.consistency_regularization import BCR, CR, ZCRDiscriminator, ZCRGenerator
 from lightning_gan.foreign.penalty import Penalty
 from lightning_gan.loop.turn import Player, Turn
+from lightning_gan.models.stylegan import Epilogue, StyleGAN, SynthesisParts
 from tests.callbacks.regularizers.regularizers import assert_resumes, fast_gan, moved_by
 from tests.callbacks.regularizers.test_regularizers_in_foreign_modules import ForeignStyleGAN
+from tests.models.training import random_loader
 from tests.penalties.turns import turn_of
 from tests.toys import LATENT, SIZE, equal, toy_loader, toy_trainer
 
@@ -177,3 +181,55 @@ def test_a_module_whose_critic_takes_vectors_is_refused_in_its_first_turn() -> N
         with pytest.raises(ValueError, match=f"{kind.__name__}: .* 16 features and is no image"):
             penalty = kind(largest_shift=0, discriminator="netD", generator="netG")
             toy_trainer(penalty, limit_train_batches=1).fit(Flat(), toy_loader())
+
+
+# ---------------------------------------------------------------------- noise inputs, and growing networks
+
+
+def styled() -> StyleGAN:
+    """A small StyleGAN that draws noise inputs and mixes styles."""
+    torch.manual_seed(3)
+    return StyleGAN(
+        image_size=8,
+        image_channels=1,
+        latent_dim=8,
+        style_dim=8,
+        mapping_width=8,
+        mapping_layers=2,
+        channel_base=32,
+        channel_max=4,
+        parts=SynthesisParts(),
+    )
+
+
+@pytest.mark.parametrize("kind", [ZCRDiscriminator, ZCRGenerator])
+def test_both_images_get_the_same_noise_and_styles(kind: type[Penalty]) -> None:
+    """Without a step in latent space nothing differs, although the generator draws noise and mixes styles."""
+    values = []
+    for noise in (0.0, 0.5):
+        module = styled()
+        for layer in module.generator.modules():  # at the start the noise has the weight 0
+            if isinstance(layer, Epilogue):
+                nn.init.ones_(layer.noise_weight)  # type: ignore[arg-type]
+        trainer = toy_trainer(kind(noise=noise), limit_train_batches=2)  # type: ignore[call-arg]
+        trainer.fit(module, random_loader(size=8))
+        values.append(float(trainer.callback_metrics[f"{kind.player}/zcr"]))
+    assert values[0] == 0 != values[1]
+
+
+@pytest.mark.parametrize("kind", [CR, BCR])
+def test_the_shift_is_relative_to_the_full_size_while_networks_grow(kind: type[Penalty]) -> None:
+    shifts: list[int] = []
+    penalty = kind(largest_shift=4)  # type: ignore[call-arg]
+    growing = ProgressiveGrowing(start_resolution=4, hold_kimg=0.004, fade_kimg=0.004)
+    module = styled()
+    original = consistency_regularization.randomly_flipped_and_shifted
+
+    def noted(images: Tensor, *, largest_shift: int) -> Tensor:
+        shifts.append(largest_shift)
+        return original(images, largest_shift=largest_shift)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(consistency_regularization, "randomly_flipped_and_shifted", noted)
+        toy_trainer(growing, penalty, limit_train_batches=4).fit(module, random_loader(size=8, count=16))
+    assert set(shifts) == {2, 4} and shifts[0] == 2
