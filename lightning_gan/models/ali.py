@@ -5,20 +5,21 @@ is in `lightning_gan.models.adversarial_inference`. Different from BiGAN:
 - the encoder is Gaussian, ``z = mu(x) + exp(s(x)) e`` with e ~ N(0, I), and latents are N(0, I);
 - both players' costs are sums of two terms;
 - convolutions have no padding; they reduce images to 1x1, and the generator begins at 1x1. The last layers of encoder
-  and generator have one bias for each pixel. The generator's starts at the log-odds of the data's mean image.
+  and generator have one bias for each pixel. The generator's starts at the log-odds of the data's mean image;
+- the discriminator scores real and generated pairs as one batch, whose statistics batch normalization takes.
+
+Where tables and code differ, we follow the code; `CIFAR10Tables` and `CelebATables` say where, and the one exception.
 
 Different from the authors: our players alternate, where they update all networks from the same forward passes. Images
 are in [-1, 1], so that the generator ends with ``2 sigmoid(a) - 1``. The mean image is that of the first batch over all
 ranks, and not that of 500 images. It is a buffer that is added to a bias initialized with 0; the function and its
-training are the same as with one bias. Batch normalization has statistics of all ranks.
-
-Where we did not find the authors' choice, we chose ourselves: batch normalization has PyTorch's epsilon; discriminators
-with leaky ReLU have it after every layer of D(x) except the first, those with maxout have none; the generator for
-CelebA is the encoder in reverse.
+training are the same as with one bias. Batch normalization has statistics of all ranks. Its running averages, which
+only evaluation uses, are those of the variance; the authors' are those of the standard deviation.
 """
 
 from abc import ABC
 from dataclasses import dataclass
+from math import gcd
 from typing import ClassVar, NamedTuple, final
 
 import torch
@@ -30,9 +31,10 @@ from lightning_gan.loop.batches import Batch
 from lightning_gan.loop.hyperparameters import unsaved_arguments
 from lightning_gan.loop.settings import Training
 from lightning_gan.models.adversarial_inference import AdversarialInference, Encoder, Noise
-from lightning_gan.tensors.shapes import Images, Latents, Logits
+from lightning_gan.tensors.shapes import FakeImages, FakeLatents, FakeLogits, Images, Latents, Logits
 
 WEIGHT_DEVIATION = 0.01
+NORM_EPS = 1e-4
 LEAST_BRIGHTNESS = 0.5 / 255
 """Least distance of the mean image from 0 and 1, half a level of grey, so that its log-odds are finite."""
 
@@ -61,8 +63,8 @@ def started(layer: nn.Module) -> nn.Module:
 
 
 def norm(channels: int) -> BatchNorm:
-    """Batch normalization with statistics over all ranks, and with the authors' running averages (momentum 0.05)."""
-    return BatchNorm(channels, momentum=0.05, across_ranks=True)
+    """Batch normalization with statistics over all ranks, and with the authors' epsilon and momentum (0.05)."""
+    return BatchNorm(channels, eps=NORM_EPS, momentum=0.05, across_ranks=True)
 
 
 class PixelBias(nn.Module):
@@ -106,10 +108,12 @@ class Architecture(ABC):
         encoder_rows: Convolutions of the encoder, without the last, which has 2 x latent_dim channels.
         generator_rows: Transposed convolutions of the generator, without the last, which is a 1x1 convolution.
         leak: Slope of the leaky ReLU for negative values.
-        image_rows: Convolutions of D(x), the discriminator's layers on the image.
+        image_rows: Convolutions of D(x), the discriminator's layers on the image. Numbers of feature maps of the
+            discriminator are those of its convolutions, of which maxout keeps one half.
         code_channels: Feature maps of the two 1x1 convolutions of D(z), the discriminator's layers on the code.
         joint_channels: Feature maps of the two hidden 1x1 convolutions of D(x, z), the layers on both.
-        maxout: Whether the discriminator has maxout instead of leaky ReLU, and no batch normalization.
+        maxout: Whether the discriminator has maxout instead of leaky ReLU, and no batch normalization. Without it D(x)
+            has batch normalization behind every convolution except the first.
         image_dropouts: Probabilities of dropout before the first layer of D(x), and before its other layers.
         code_dropouts: Probabilities of dropout before the first layer of D(z), and before its other layers.
         joint_dropout: Probability of dropout before each layer of D(x, z).
@@ -130,14 +134,25 @@ class Architecture(ABC):
 
     divisor: int = 1
 
-    def narrowed(self, rows: tuple[Row, ...]) -> list[Row]:
+    def narrowed(self, rows: tuple[Row, ...], *, pieces: int = 1) -> list[Row]:
         """The rows with their numbers of feature maps divided by `divisor`.
 
+        Args:
+            rows: Rows of a table.
+            pieces: Number of feature maps from which an activation takes the maximum; 1 without maxout.
+
         Raises:
-            ValueError: if `divisor` is below 1, or does not divide all numbers of feature maps.
+            ValueError: if `divisor` is below 1, does not divide all numbers of feature maps, or leaves a number that
+                `pieces` does not divide.
         """
-        if self.divisor < 1 or any(row.channels % self.divisor for row in rows):
-            raise ValueError(f"divisor={self.divisor} must divide the feature maps {[row.channels for row in rows]}")
+        channels = [row.channels for row in rows]
+        common = gcd(*channels) // pieces
+        if self.divisor < 1 or common % self.divisor:
+            pairs = " and leave pairs for maxout" if pieces > 1 else ""
+            raise ValueError(
+                f"divisor={self.divisor} must divide the feature maps {channels}{pairs}; take a number that divides "
+                f"{common}"
+            )
         return [row._replace(channels=row.channels // self.divisor) for row in rows]
 
 
@@ -150,7 +165,12 @@ GENERATOR_32 = (Row(4, 1, 256), Row(4, 2, 128), Row(4, 1, 64), Row(4, 2, 32), Ro
 class CIFAR10Tables(Architecture):
     """The tables for CIFAR-10; the discriminator has maxout layers with dropout.
 
-    Each maxout layer gives the feature maps of the table; in the authors' code it gives half of them.
+    As in the authors' code, the feature maps of the table are those of the convolutions; each maxout layer gives half
+    of them. The convolutions of D(x) and of D(x, z) have biases, those of D(z) have none.
+
+    Different from the authors' code: dropout is in front of every convolution, as in the table. Their script takes
+    every third layer of D(x), which has two layers for each convolution: it drops features in front of the first,
+    second and fifth convolution and of the third maxout.
     """
 
     image_size: ClassVar[int] = 32
@@ -170,7 +190,10 @@ class CIFAR10Tables(Architecture):
 @final
 @dataclass(frozen=True, kw_only=True)
 class SVHNTables(Architecture):
-    """The tables for SVHN. All convolutions are those for CIFAR-10, but the discriminator has leaky ReLU."""
+    """The tables for SVHN. All convolutions are those for CIFAR-10, but the discriminator has leaky ReLU.
+
+    As in the authors' code, the first convolution of D(x) and those of D(x, z) have biases, the others have none.
+    """
 
     image_size: ClassVar[int] = 32
     latent_dim: ClassVar[int] = 256
@@ -188,23 +211,24 @@ class SVHNTables(Architecture):
 class CelebATables(Architecture):
     """The tables for CelebA at 64x64.
 
-    Different from the authors' code: there the last 1x1 convolution of the encoder's table gives the code, and D(x) has
-    dropout of 0.2 before every convolution.
+    As in the authors' code, the first convolution of D(x) has a bias and no batch normalization, and dropout of 0.2 is
+    in front of every convolution of D(x). In the paper's table that convolution has batch normalization, and D(x) has
+    no dropout. Biases are those of `SVHNTables`. The last row of the encoder's table is the layer that gives the code.
     """
 
     image_size: ClassVar[int] = 64
     latent_dim: ClassVar[int] = 256
     encoder_rows: ClassVar[tuple[Row, ...]] = (
-        *(Row(2, 1, 64), Row(7, 2, 128), Row(5, 2, 256), Row(7, 2, 256), Row(4, 1, 512), Row(1, 1, 512)),
+        *(Row(2, 1, 64), Row(7, 2, 128), Row(5, 2, 256), Row(7, 2, 256), Row(4, 1, 512)),
     )
     generator_rows: ClassVar[tuple[Row, ...]] = (
         *(Row(4, 1, 512), Row(7, 2, 256), Row(5, 2, 256), Row(7, 2, 128), Row(2, 1, 64)),
     )
     leak: ClassVar[float] = 0.02
-    image_rows: ClassVar[tuple[Row, ...]] = encoder_rows[:5]
+    image_rows: ClassVar[tuple[Row, ...]] = encoder_rows
     code_channels: ClassVar[int] = 1024
     joint_channels: ClassVar[int] = 2048
-    image_dropouts: ClassVar[tuple[float, float]] = (0.0, 0.0)
+    image_dropouts: ClassVar[tuple[float, float]] = (0.2, 0.2)
 
 
 class GaussianEncoder(Encoder):
@@ -270,30 +294,42 @@ class Discriminator(nn.Module):
     def __init__(self, *, tables: Architecture, image_channels: int, latent_dim: int) -> None:
         super().__init__()
         self.tables = tables
-        image_rows = tables.narrowed(tables.image_rows)
-        code_rows = tables.narrowed((Row(1, 1, tables.code_channels),) * 2)
-        joint_rows = tables.narrowed((Row(1, 1, tables.joint_channels),) * 2)
-        self.of_image = self._branch(image_channels, image_rows, dropouts=tables.image_dropouts, normalized=True)
-        self.of_code = self._branch(latent_dim, code_rows, dropouts=tables.code_dropouts, normalized=False)
-        both = image_rows[-1].channels + code_rows[-1].channels
+        self.pieces = 2 if tables.maxout else 1
+        image_rows = tables.narrowed(tables.image_rows, pieces=self.pieces)
+        code_rows = tables.narrowed((Row(1, 1, tables.code_channels),) * 2, pieces=self.pieces)
+        joint_rows = tables.narrowed((Row(1, 1, tables.joint_channels),) * 2, pieces=self.pieces)
         dropout = tables.joint_dropout
+        self.of_image = self._branch(
+            image_channels, image_rows, dropouts=tables.image_dropouts, biases=True, normalized=not tables.maxout
+        )
+        self.of_code = self._branch(latent_dim, code_rows, dropouts=tables.code_dropouts, biases=False)
+        both = (image_rows[-1].channels + code_rows[-1].channels) // self.pieces
         self.of_both = nn.Sequential(
-            self._branch(both, joint_rows, dropouts=(dropout, dropout), normalized=False),
+            self._branch(both, joint_rows, dropouts=(dropout, dropout), biases=True),
             nn.Dropout(dropout),
-            started(nn.Conv2d(joint_rows[-1].channels, 1, 1)),
+            started(nn.Conv2d(joint_rows[-1].channels // self.pieces, 1, 1)),
         )
 
     def _branch(
-        self, channels: int, rows: list[Row], *, dropouts: tuple[float, float], normalized: bool
+        self,
+        channels: int,
+        rows: list[Row],
+        *,
+        dropouts: tuple[float, float],
+        biases: bool,
+        normalized: bool = False,
     ) -> nn.Sequential:
-        pieces = 2 if self.tables.maxout else 1
+        """Dropout, convolution and activation for each row, and normalization behind all but the first convolution."""
         layers: list[nn.Module] = []
-        for index, (before, row) in enumerate(zip([channels, *(row.channels for row in rows)], rows, strict=False)):
-            layers.append(nn.Dropout(dropouts[min(index, 1)]))
-            layers.append(started(nn.Conv2d(before, pieces * row.channels, row.kernel, row.stride)))
-            if normalized and index and not self.tables.maxout:
-                layers.append(norm(row.channels))
-            layers.append(Maxout() if self.tables.maxout else nn.LeakyReLU(self.tables.leak))
+        for index, row in enumerate(rows):
+            has_norm = normalized and index > 0
+            layers += [
+                nn.Dropout(dropouts[min(index, 1)]),
+                started(nn.Conv2d(channels, row.channels, row.kernel, row.stride, bias=biases and not has_norm)),
+                *([norm(row.channels)] if has_norm else []),
+                Maxout() if self.tables.maxout else nn.LeakyReLU(self.tables.leak),
+            ]
+            channels = row.channels // self.pieces
         return nn.Sequential(*layers)
 
     def forward(self, images: Images, codes: Latents) -> Logits:
@@ -349,6 +385,13 @@ class ALI(AdversarialInference):
             training=training,
         )
         self.save_hyperparameters(ignore=unsaved_arguments("architecture"))
+
+    def score_both(
+        self, images: Images, codes: Latents, fake: FakeImages, latents: FakeLatents
+    ) -> tuple[Logits, FakeLogits]:
+        """Logits of real pairs and of generated pairs, from one forward pass: batch normalization sees both."""
+        logits = self.score_pairs(torch.cat([images, fake]), torch.cat([codes, latents]))
+        return logits[: len(images)], logits[len(images) :]
 
     @torch.no_grad()
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:

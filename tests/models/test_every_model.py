@@ -53,7 +53,7 @@ SMALL: Mapping[str, Any] = {
 """What makes models small, by the names of their arguments; what a model has of other names keeps its default."""
 
 SMALL_OF: Mapping[type, dict[str, Any]] = {
-    models.ALI: {"architecture": CIFAR10Tables(divisor=32)},
+    models.ALI: {"architecture": CIFAR10Tables(divisor=16)},
     models.BiGAN: {"architecture": Perceptrons(width=8)},
     models.LayerNormResNetGAN: {"widths": [4, 4]},
     models.ResNetGAN: {"generator_widths": [4, 4], "discriminator_widths": [4, 4, 4]},
