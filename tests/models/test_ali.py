@@ -5,13 +5,17 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 from torch import Tensor, nn
 from torch.nn.functional import batch_norm, conv2d, conv_transpose2d, leaky_relu, softplus
 
 from lightning_gan.callbacks import EMA
+from lightning_gan.cli.configs import shipped_folder
+from lightning_gan.data.celeba import FaceCrop
 from lightning_gan.loop.settings import Training
 from lightning_gan.models.adversarial_inference import InferenceDraws
-from lightning_gan.models.ali import ALI, Architecture, CelebATables, CIFAR10Tables, Maxout, SVHNTables
+from lightning_gan.models.ali import ALI, Maxout
+from lightning_gan.models.ali_tables import Architecture, CelebATables, CIFAR10Tables, DigitsTables, SVHNTables
 from tests.models.adversarial_inference_worker import WithoutDropout
 from tests.models.training import parameters_of, random_loader, trained
 from tests.toys import Spy, equal, toy_trainer, weights_of
@@ -70,6 +74,19 @@ def test_parameter_counts_for_svhn_are_the_authors() -> None:
     assert parameters_of(module.discriminator) == image + code + joint == 5_283_073
 
 
+def test_parameter_counts_for_digits_by_hand() -> None:
+    """Our own tables: 28 pixels become 13, 6, 2 and 1, and a latent becomes 2, 6, 13 and 28 pixels."""
+    with torch.device("meta"):
+        module = ALI(image_size=28, image_channels=1, architecture=DigitsTables())
+    encoder = 16 * 16 + 9 * 16 * 32 + 16 * 32 * 64 + 4 * 64 * 64 + 64 * 32 + 2 * (16 + 32 + 64 + 64) + 32
+    assert parameters_of(module.generator.encoder) == encoder == 56_448
+    generator = 4 * 16 * 64 + 16 * 64 * 64 + 9 * 64 * 32 + 16 * 32 * 16 + 16 + 2 * (64 + 64 + 32 + 16) + 28 * 28
+    assert parameters_of(module.generator.generator) == generator == 97_408
+    image = 16 * 16 + 9 * 16 * 32 + 16 * 32 * 64 + 4 * 64 * 128 + 16 + 2 * (32 + 64 + 128)
+    code, joint = 16 * 128 + 128 * 128, 256 * 256 + 256 * 256 + 256 + 256 + 256 + 1
+    assert parameters_of(module.discriminator) == image + code + joint == 221_137
+
+
 @pytest.mark.parametrize(
     ("architecture", "image"),
     [(CIFAR10Tables(divisor=16), [True] * 5), (SVHNTables(divisor=32), [True, *[False] * 4])],
@@ -91,7 +108,9 @@ def test_dropout_of_the_authors_script_for_cifar10_skips_convolutions() -> None:
     assert layers[2::3] == ["convolution 2", "maxout 3", "convolution 5"]
 
 
-@pytest.mark.parametrize("architecture", [CIFAR10Tables(divisor=16), SVHNTables(divisor=32), CelebATables(divisor=64)])
+@pytest.mark.parametrize(
+    "architecture", [CIFAR10Tables(divisor=16), SVHNTables(divisor=32), CelebATables(divisor=64), DigitsTables()]
+)
 @pytest.mark.parametrize("channels", [1, 3])
 def test_every_table_leads_from_its_images_to_one_by_one_and_back(architecture: Architecture, channels: int) -> None:
     module = small(architecture, image_channels=channels)
@@ -205,13 +224,17 @@ def test_maxout_takes_the_larger_of_two_neighbours() -> None:
     assert Maxout()(features).flatten().tolist() == [5.0, -3.0]
 
 
-def test_initial_weights_are_as_in_the_authors_code() -> None:
+@pytest.mark.parametrize(
+    ("architecture", "deviation"), [(CIFAR10Tables(divisor=4), 0.01), (CelebATables(divisor=4), 0.01)]
+)
+def test_initial_weights_are_as_in_the_authors_code(architecture: Architecture, deviation: float) -> None:
+    """`GAUSSIAN_INIT` and `ZERO_INIT` in the scripts of github.com/IshmaelBelghazi/ALI."""
     torch.manual_seed(0)
-    module = ALI(architecture=CIFAR10Tables(divisor=4))
+    module = ALI(image_size=architecture.image_size, architecture=architecture)
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
             if layer.weight.numel() > 5000:
-                assert layer.weight.std().item() == pytest.approx(0.01, rel=0.05)
+                assert layer.weight.std().item() == pytest.approx(deviation, rel=0.05)
             assert layer.bias is None or not layer.bias.any()
 
 
@@ -340,3 +363,37 @@ def test_it_can_be_loaded_without_being_told_its_settings(tmp_path: Path) -> Non
     trainer.save_checkpoint(tmp_path / "model.ckpt", weights_only=True)
     restored = ALI.load_from_checkpoint(tmp_path / "model.ckpt", weights_only=True)
     assert equal(weights_of(module), weights_of(restored))
+
+
+def configuration(name: str) -> dict[str, Any]:
+    settings: dict[str, Any] = yaml.safe_load((shipped_folder() / name).read_text())
+    return settings
+
+
+def total_images(settings: dict[str, Any]) -> float:
+    """Where `StopAtKimg` ends a configuration."""
+    (total,) = (
+        callback["init_args"]["total_kimg"]
+        for callback in settings["trainer"]["callbacks"]
+        if callback["class_path"].endswith("StopAtKimg")
+    )
+    return 1000 * float(total)
+
+
+def test_the_configuration_for_cifar10_trains_as_long_as_the_authors_on_their_images() -> None:
+    """`NUM_EPOCHS` of `experiments/ali_cifar10.py`, `slice(0, 45000)` of `ali/streams.py` (IshmaelBelghazi/ALI)."""
+    settings = configuration("paper/ali_cifar10.yaml")
+    assert settings["data"]["init_args"]["number_of_images"] == 45_000
+    assert total_images(settings) == 6475 * 45_000
+
+
+def test_the_configuration_for_celeba_cuts_out_the_authors_rows_and_trains_as_long() -> None:
+    """`NUM_EPOCHS` of `experiments/ali_celeba.py`, and Fuel's `celeba_64` (`fuel/converters/celeba.py`, mila-iqia).
+
+    Fuel resizes 178x218 pixels to 64x78 and crops rows 7 to 71. Our square differs by half a row at each edge.
+    """
+    settings = configuration("paper/ali_celeba64.yaml")
+    left, top, right, bottom = FaceCrop[settings["data"]["init_args"]["crop"]].value
+    assert (left, right) == (0, 178)
+    assert (top, bottom) == (pytest.approx(7 / 78 * 218, abs=0.5), pytest.approx(71 / 78 * 218, abs=0.5))
+    assert total_images(settings) == pytest.approx(123 * 162_770, abs=100)

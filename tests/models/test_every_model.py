@@ -13,7 +13,7 @@ from torch import Tensor
 from lightning_gan import imitation, models
 from lightning_gan.imitation.imitation_gan import ImitationGAN
 from lightning_gan.loop.gan import GAN
-from lightning_gan.models.ali import CIFAR10Tables
+from lightning_gan.models.ali_tables import CIFAR10Tables
 from lightning_gan.models.bigan import Perceptrons
 from tests.imitation.imitation_rows import loader, transitions
 from tests.models.training import parameters_of, random_loader
