@@ -43,7 +43,7 @@ from lightning_gan.models import (
     SoftIntroVAE,
     StyleGAN,
 )
-from lightning_gan.models.ali import CelebATables
+from lightning_gan.models.ali_tables import CelebATables
 
 WARM_UP = 2
 """Batches that are not counted; the first of them compiles."""

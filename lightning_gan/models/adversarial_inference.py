@@ -175,12 +175,8 @@ class AdversarialInference(GAN, Autoencoder):
         else:
             with torch.no_grad():
                 codes = self.infer(reals.images, noise)
-        return Scores(
-            # Two forward passes, so that batch normalization has separate statistics for each kind of pairs.
-            real_logits=self.score_pairs(reals.images, codes),
-            fake_logits=self.score_pairs(fake, draws.latents),
-            critic=self.score,
-        )
+        real_logits, fake_logits = self.score_both(reals.images, codes, fake, draws.latents)
+        return Scores(real_logits=real_logits, fake_logits=fake_logits, critic=self.score)
 
     def objective(self, turn: Turn) -> dict[str, Scalar]:
         """The player's cost as "adversarial"; that of the generator's turn is the generator's plus the encoder's."""
@@ -194,6 +190,22 @@ class AdversarialInference(GAN, Autoencoder):
     def infer(self, images: Images, noise: Noise) -> Latents:
         """Codes of the encoder in its present mode, `batch latent_dim` in fp32."""
         return full_precision(self.generator.encode(images, noise))
+
+    def score_both(
+        self, images: Images, codes: Latents, fake: FakeImages, latents: FakeLatents
+    ) -> tuple[Logits, FakeLogits]:
+        """Logits of real pairs and of generated pairs, in fp32.
+
+        Here they are two forward passes, so that batch normalization has separate statistics for each kind of pairs, as
+        in BiGAN's code. Models may override it.
+
+        Args:
+            images: Real images.
+            codes: Their codes.
+            fake: Generated images.
+            latents: The latents that they are made from.
+        """
+        return self.score_pairs(images, codes), self.score_pairs(fake, latents)
 
     def score_pairs(self, images: FakeImages, codes: FakeLatents) -> FakeLogits:
         """Logits of the discriminator for pairs of images and codes, in fp32."""

@@ -1,25 +1,20 @@
 """ALI, "Adversarially Learned Inference": a GAN with an encoder that samples its codes.
 
-Dumoulin et al. 2017, arXiv:1606.00704; layers as in the tables of its appendix and in the authors' code. The objective
-is in `lightning_gan.models.adversarial_inference`. Different from BiGAN:
+Dumoulin et al. 2017, arXiv:1606.00704; layers as in the tables of its appendix and in the authors' code, which are in
+`lightning_gan.models.ali_tables`. The objective is in `lightning_gan.models.adversarial_inference`. Different from
+BiGAN:
 - the encoder is Gaussian, ``z = mu(x) + exp(s(x)) e`` with e ~ N(0, I), and latents are N(0, I);
 - both players' costs are sums of two terms;
 - convolutions have no padding; they reduce images to 1x1, and the generator begins at 1x1. The last layers of encoder
-  and generator have one bias for each pixel. The generator's starts at the log-odds of the data's mean image.
+  and generator have one bias for each pixel. The generator's starts at the log-odds of the data's mean image;
+- the discriminator scores real and generated pairs as one batch, whose statistics batch normalization takes.
 
 Different from the authors: our players alternate, where they update all networks from the same forward passes. Images
 are in [-1, 1], so that the generator ends with ``2 sigmoid(a) - 1``. The mean image is that of the first batch over all
 ranks, and not that of 500 images. It is a buffer that is added to a bias initialized with 0; the function and its
-training are the same as with one bias. Batch normalization has statistics of all ranks.
-
-Where we did not find the authors' choice, we chose ourselves: batch normalization has PyTorch's epsilon; discriminators
-with leaky ReLU have it after every layer of D(x) except the first, those with maxout have none; the generator for
-CelebA is the encoder in reverse.
+training are the same as with one bias. Batch normalization has statistics of all ranks. Its running averages, which
+only evaluation uses, are those of the variance; the authors' are those of the standard deviation.
 """
-
-from abc import ABC
-from dataclasses import dataclass
-from typing import ClassVar, NamedTuple, final
 
 import torch
 from einops import rearrange, reduce
@@ -31,39 +26,25 @@ from lightning_gan.loop.batches import Batch
 from lightning_gan.loop.hyperparameters import unsaved_arguments
 from lightning_gan.loop.settings import Training
 from lightning_gan.models.adversarial_inference import AdversarialInference, Encoder, Noise
-from lightning_gan.tensors.shapes import Images, Latents, Logits
+from lightning_gan.models.ali_tables import Architecture, CIFAR10Tables, Row
+from lightning_gan.tensors.shapes import FakeImages, FakeLatents, FakeLogits, Images, Latents, Logits
 
-WEIGHT_DEVIATION = 0.01
+NORM_EPS = 1e-4
 LEAST_BRIGHTNESS = 0.5 / 255
 """Least distance of the mean image from 0 and 1, half a level of grey, so that its log-odds are finite."""
 
 
-class Row(NamedTuple):
-    """One row of the paper's tables: a convolution with a square kernel, without padding.
-
-    Attributes:
-        kernel: Height and width of the kernel in pixels.
-        stride: Stride in pixels.
-        channels: Number of feature maps.
-    """
-
-    kernel: int
-    stride: int
-    channels: int
-
-
-def started(layer: nn.Module) -> nn.Module:
-    """The same convolution, after its weights are drawn from N(0, 0.01^2) and its bias is set to 0."""
-    assert isinstance(layer, nn.Conv2d | nn.ConvTranspose2d)
-    nn.init.normal_(layer.weight, std=WEIGHT_DEVIATION)
+def started(layer: nn.Conv2d | nn.ConvTranspose2d, *, deviation: float) -> nn.Module:
+    """The same convolution, after its weights are drawn from N(0, deviation^2) and its bias is set to 0."""
+    nn.init.normal_(layer.weight, std=deviation)
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
     return layer
 
 
 def norm(channels: int) -> BatchNorm:
-    """Batch normalization with statistics over all ranks, and with the authors' running averages (momentum 0.05)."""
-    return BatchNorm(channels, momentum=0.05, across_ranks=True)
+    """Batch normalization with statistics over all ranks, and with the authors' epsilon and momentum (0.05)."""
+    return BatchNorm(channels, eps=NORM_EPS, momentum=0.05, across_ranks=True)
 
 
 class PixelBias(nn.Module):
@@ -94,120 +75,6 @@ class Maxout(nn.Module):
         return reduce(features, "batch (channels pieces) h w -> batch channels h w", "max", pieces=2)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Architecture(ABC):
-    """The paper's tables of the networks for one data set.
-
-    Args:
-        divisor: All numbers of feature maps are divided by this, for smaller networks than the paper's (1).
-
-    Attributes:
-        image_size: Height and width of the images in pixels.
-        latent_dim: Size of z in the paper.
-        encoder_rows: Convolutions of the encoder, without the last, which has 2 x latent_dim channels.
-        generator_rows: Transposed convolutions of the generator, without the last, which is a 1x1 convolution.
-        leak: Slope of the leaky ReLU for negative values.
-        image_rows: Convolutions of D(x), the discriminator's layers on the image.
-        code_channels: Feature maps of the two 1x1 convolutions of D(z), the discriminator's layers on the code.
-        joint_channels: Feature maps of the two hidden 1x1 convolutions of D(x, z), the layers on both.
-        maxout: Whether the discriminator has maxout instead of leaky ReLU, and no batch normalization.
-        image_dropouts: Probabilities of dropout before the first layer of D(x), and before its other layers.
-        code_dropouts: Probabilities of dropout before the first layer of D(z), and before its other layers.
-        joint_dropout: Probability of dropout before each layer of D(x, z).
-    """
-
-    image_size: ClassVar[int]
-    latent_dim: ClassVar[int]
-    encoder_rows: ClassVar[tuple[Row, ...]]
-    generator_rows: ClassVar[tuple[Row, ...]]
-    leak: ClassVar[float]
-    image_rows: ClassVar[tuple[Row, ...]]
-    code_channels: ClassVar[int]
-    joint_channels: ClassVar[int]
-    maxout: ClassVar[bool] = False
-    image_dropouts: ClassVar[tuple[float, float]]
-    code_dropouts: ClassVar[tuple[float, float]] = (0.2, 0.2)
-    joint_dropout: ClassVar[float] = 0.2
-
-    divisor: int = 1
-
-    def narrowed(self, rows: tuple[Row, ...]) -> list[Row]:
-        """The rows with their numbers of feature maps divided by `divisor`.
-
-        Raises:
-            ValueError: if `divisor` is below 1, or does not divide all numbers of feature maps.
-        """
-        if self.divisor < 1 or any(row.channels % self.divisor for row in rows):
-            raise ValueError(f"divisor={self.divisor} must divide the feature maps {[row.channels for row in rows]}")
-        return [row._replace(channels=row.channels // self.divisor) for row in rows]
-
-
-ENCODER_32 = (Row(5, 1, 32), Row(4, 2, 64), Row(4, 1, 128), Row(4, 2, 256), Row(4, 1, 512), Row(1, 1, 512))
-GENERATOR_32 = (Row(4, 1, 256), Row(4, 2, 128), Row(4, 1, 64), Row(4, 2, 32), Row(5, 1, 32), Row(1, 1, 32))
-
-
-@final
-@dataclass(frozen=True, kw_only=True)
-class CIFAR10Tables(Architecture):
-    """The tables for CIFAR-10; the discriminator has maxout layers with dropout.
-
-    Each maxout layer gives the feature maps of the table; in the authors' code it gives half of them.
-    """
-
-    image_size: ClassVar[int] = 32
-    latent_dim: ClassVar[int] = 64
-    encoder_rows: ClassVar[tuple[Row, ...]] = ENCODER_32
-    generator_rows: ClassVar[tuple[Row, ...]] = GENERATOR_32
-    leak: ClassVar[float] = 0.1
-    image_rows: ClassVar[tuple[Row, ...]] = ENCODER_32[:5]
-    code_channels: ClassVar[int] = 512
-    joint_channels: ClassVar[int] = 1024
-    maxout: ClassVar[bool] = True
-    image_dropouts: ClassVar[tuple[float, float]] = (0.2, 0.5)
-    code_dropouts: ClassVar[tuple[float, float]] = (0.2, 0.5)
-    joint_dropout: ClassVar[float] = 0.5
-
-
-@final
-@dataclass(frozen=True, kw_only=True)
-class SVHNTables(Architecture):
-    """The tables for SVHN. All convolutions are those for CIFAR-10, but the discriminator has leaky ReLU."""
-
-    image_size: ClassVar[int] = 32
-    latent_dim: ClassVar[int] = 256
-    encoder_rows: ClassVar[tuple[Row, ...]] = ENCODER_32
-    generator_rows: ClassVar[tuple[Row, ...]] = GENERATOR_32
-    leak: ClassVar[float] = 0.01
-    image_rows: ClassVar[tuple[Row, ...]] = ENCODER_32[:5]
-    code_channels: ClassVar[int] = 512
-    joint_channels: ClassVar[int] = 1024
-    image_dropouts: ClassVar[tuple[float, float]] = (0.2, 0.2)
-
-
-@final
-@dataclass(frozen=True, kw_only=True)
-class CelebATables(Architecture):
-    """The tables for CelebA at 64x64.
-
-    Different from the authors' code: there the last 1x1 convolution of the encoder's table gives the code, and D(x) has
-    dropout of 0.2 before every convolution.
-    """
-
-    image_size: ClassVar[int] = 64
-    latent_dim: ClassVar[int] = 256
-    encoder_rows: ClassVar[tuple[Row, ...]] = (
-        *(Row(2, 1, 64), Row(7, 2, 128), Row(5, 2, 256), Row(7, 2, 256), Row(4, 1, 512), Row(1, 1, 512)),
-    )
-    generator_rows: ClassVar[tuple[Row, ...]] = (
-        *(Row(4, 1, 512), Row(7, 2, 256), Row(5, 2, 256), Row(7, 2, 128), Row(2, 1, 64)),
-    )
-    leak: ClassVar[float] = 0.02
-    image_rows: ClassVar[tuple[Row, ...]] = encoder_rows[:5]
-    code_channels: ClassVar[int] = 1024
-    joint_channels: ClassVar[int] = 2048
-    image_dropouts: ClassVar[tuple[float, float]] = (0.0, 0.0)
-
-
 class GaussianEncoder(Encoder):
     """Maps images to the means and the logarithms of the standard deviations of their codes, and samples the codes.
 
@@ -221,12 +88,15 @@ class GaussianEncoder(Encoder):
         channels = image_channels
         for row in tables.narrowed(tables.encoder_rows):
             layers += [
-                started(nn.Conv2d(channels, row.channels, row.kernel, row.stride, bias=False)),
+                started(
+                    nn.Conv2d(channels, row.channels, row.kernel, row.stride, bias=False),
+                    deviation=tables.weight_deviation,
+                ),
                 norm(row.channels),
                 nn.LeakyReLU(tables.leak),
             ]
             channels = row.channels
-        last = started(nn.Conv2d(channels, 2 * latent_dim, 1, bias=False))
+        last = started(nn.Conv2d(channels, 2 * latent_dim, 1, bias=False), deviation=tables.weight_deviation)
         self.layers = nn.Sequential(*layers, last, PixelBias(channels=2 * latent_dim, size=1))
 
     def forward(self, images: Images, noise: Noise | None = None) -> Latents:
@@ -248,12 +118,16 @@ class Generator(nn.Module):
         channels = latent_dim
         for row in tables.narrowed(tables.generator_rows):
             layers += [
-                started(nn.ConvTranspose2d(channels, row.channels, row.kernel, row.stride, bias=False)),
+                started(
+                    nn.ConvTranspose2d(channels, row.channels, row.kernel, row.stride, bias=False),
+                    deviation=tables.weight_deviation,
+                ),
                 norm(row.channels),
                 nn.LeakyReLU(tables.leak),
             ]
             channels = row.channels
-        self.layers = nn.Sequential(*layers, started(nn.Conv2d(channels, image_channels, 1, bias=False)))
+        last = started(nn.Conv2d(channels, image_channels, 1, bias=False), deviation=tables.weight_deviation)
+        self.layers = nn.Sequential(*layers, last)
         self.output_bias = PixelBias(channels=image_channels, size=tables.image_size)
 
     def forward(self, latents: Latents) -> Images:
@@ -271,30 +145,45 @@ class Discriminator(nn.Module):
     def __init__(self, *, tables: Architecture, image_channels: int, latent_dim: int) -> None:
         super().__init__()
         self.tables = tables
-        image_rows = tables.narrowed(tables.image_rows)
-        code_rows = tables.narrowed((Row(1, 1, tables.code_channels),) * 2)
-        joint_rows = tables.narrowed((Row(1, 1, tables.joint_channels),) * 2)
-        self.of_image = self._branch(image_channels, image_rows, dropouts=tables.image_dropouts, normalized=True)
-        self.of_code = self._branch(latent_dim, code_rows, dropouts=tables.code_dropouts, normalized=False)
-        both = image_rows[-1].channels + code_rows[-1].channels
+        self.pieces = 2 if tables.maxout else 1
+        image_rows = tables.narrowed(tables.image_rows, pieces=self.pieces)
+        code_rows = tables.narrowed((Row(1, 1, tables.code_channels),) * 2, pieces=self.pieces)
+        joint_rows = tables.narrowed((Row(1, 1, tables.joint_channels),) * 2, pieces=self.pieces)
         dropout = tables.joint_dropout
+        self.of_image = self._branch(
+            image_channels, image_rows, dropouts=tables.image_dropouts, biases=True, normalized=not tables.maxout
+        )
+        self.of_code = self._branch(latent_dim, code_rows, dropouts=tables.code_dropouts, biases=False)
+        both = (image_rows[-1].channels + code_rows[-1].channels) // self.pieces
         self.of_both = nn.Sequential(
-            self._branch(both, joint_rows, dropouts=(dropout, dropout), normalized=False),
+            self._branch(both, joint_rows, dropouts=(dropout, dropout), biases=True),
             Dropout(dropout),
-            started(nn.Conv2d(joint_rows[-1].channels, 1, 1)),
+            started(nn.Conv2d(joint_rows[-1].channels // self.pieces, 1, 1), deviation=tables.weight_deviation),
         )
 
     def _branch(
-        self, channels: int, rows: list[Row], *, dropouts: tuple[float, float], normalized: bool
+        self,
+        channels: int,
+        rows: list[Row],
+        *,
+        dropouts: tuple[float, float],
+        biases: bool,
+        normalized: bool = False,
     ) -> nn.Sequential:
-        pieces = 2 if self.tables.maxout else 1
+        """Dropout, convolution and activation for each row, and normalization behind all but the first convolution."""
         layers: list[nn.Module] = []
-        for index, (before, row) in enumerate(zip([channels, *(row.channels for row in rows)], rows, strict=False)):
-            layers.append(Dropout(dropouts[min(index, 1)]))
-            layers.append(started(nn.Conv2d(before, pieces * row.channels, row.kernel, row.stride)))
-            if normalized and index and not self.tables.maxout:
-                layers.append(norm(row.channels))
-            layers.append(Maxout() if self.tables.maxout else nn.LeakyReLU(self.tables.leak))
+        for index, row in enumerate(rows):
+            has_norm = normalized and index > 0
+            layers += [
+                Dropout(dropouts[min(index, 1)]),
+                started(
+                    nn.Conv2d(channels, row.channels, row.kernel, row.stride, bias=biases and not has_norm),
+                    deviation=self.tables.weight_deviation,
+                ),
+                *([norm(row.channels)] if has_norm else []),
+                Maxout() if self.tables.maxout else nn.LeakyReLU(self.tables.leak),
+            ]
+            channels = row.channels // self.pieces
         return nn.Sequential(*layers)
 
     def forward(self, images: Images, codes: Latents) -> Logits:
@@ -311,13 +200,14 @@ class ALI(AdversarialInference):
     epochs on CIFAR-10, 100 on SVHN and 123 on CelebA.
 
     Args:
-        image_size: Height and width of the images in pixels; it must be that of the architecture, 64 for `CelebATables`
-            and 32 for the others.
+        image_size: Height and width of the images in pixels; it must be that of the architecture: 64 for
+            `CelebATables`, 28 for `DigitsTables`, 32 for the others.
         image_channels: Number of channels of the images.
         number_of_classes: Number of classes; it must be 0. The model does not use labels, but callbacks can.
-        latent_dim: Size of the latent z. None takes the paper's: 64 for CIFAR-10, and 256 for SVHN and CelebA.
-        architecture: The paper's tables of the three networks: `CIFAR10Tables`, `SVHNTables` or `CelebATables`. None
-            takes `CIFAR10Tables`.
+        latent_dim: Size of the latent z. None takes the architecture's: 64 for CIFAR-10, 256 for SVHN and CelebA, 16
+            for digits.
+        architecture: The tables of the three networks: the paper's `CIFAR10Tables`, `SVHNTables` or `CelebATables`, or
+            `DigitsTables`. None takes `CIFAR10Tables`.
 
     Raises:
         ValueError: for an image size other than the architecture's, a divisor that does not divide the numbers of
@@ -350,6 +240,13 @@ class ALI(AdversarialInference):
             training=training,
         )
         self.save_hyperparameters(ignore=unsaved_arguments("architecture"))
+
+    def score_both(
+        self, images: Images, codes: Latents, fake: FakeImages, latents: FakeLatents
+    ) -> tuple[Logits, FakeLogits]:
+        """Logits of real pairs and of generated pairs, from one forward pass: batch normalization sees both."""
+        logits = self.score_pairs(torch.cat([images, fake]), torch.cat([codes, latents]))
+        return logits[: len(images)], logits[len(images) :]
 
     @torch.no_grad()
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:

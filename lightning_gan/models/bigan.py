@@ -8,7 +8,8 @@ As in the authors' code:
 - latents are uniform in (-1, 1), and codes ``2 sigmoid(a) - 1`` are in (-1, 1), too;
 - z is added to every hidden layer of the generator except the first, and z or E(x) to every hidden layer of the
   discriminator except the first, through a linear map before the normalization;
-- both players' costs are means of two terms, not sums.
+- both players' costs are means of two terms, not sums;
+- weight decay leaves the gains of batch normalization alone.
 
 Different from the authors: our players alternate, where they update all networks from the same forward passes. Images
 are in [-1, 1], so that the generator ends with ``2 sigmoid(a) - 1`` where theirs, on MNIST, ends with ``sigmoid(a)``.
@@ -25,8 +26,9 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
+from torch.optim import Optimizer
 
-from lightning_gan.layers.batch_norm import BatchNorm, NoAffine
+from lightning_gan.layers.batch_norm import BatchNorm, ChannelAffine, NoAffine
 from lightning_gan.loop.hyperparameters import unsaved_arguments
 from lightning_gan.loop.settings import Training
 from lightning_gan.models.adversarial_inference import AdversarialInference, Encoder, Noise
@@ -218,9 +220,9 @@ class Perceptrons(Architecture):
 class BiGAN(AdversarialInference):
     """BiGAN, by default with the paper's perceptrons for MNIST.
 
-    The authors train with Adam at a learning rate of 0.0002, betas (0.5, 0.999), a weight decay of 2.5e-5, and batches
-    of 128. The learning rate is constant for 200 epochs, and falls exponentially to a hundredth over another 200
-    (`ExponentialDecay`).
+    The authors train with Adam at a learning rate of 0.0002, betas (0.5, 0.999), a weight decay of 2.5e-5 on all
+    parameters but the gains of batch normalization, and batches of 128. The learning rate is constant for 200 epochs,
+    and falls exponentially to a hundredth over another 200 (`ExponentialDecay`).
 
     Args:
         image_size: Height and width of the images in pixels; 28 in the paper's experiments on MNIST.
@@ -259,6 +261,18 @@ class BiGAN(AdversarialInference):
             training=training,
         )
         self.save_hyperparameters(ignore=unsaved_arguments("architecture"))
+
+    def configure_optimizers(self) -> list[Optimizer]:
+        """The optimizers of both players; each has the gains of batch normalization in a group without weight decay."""
+        optimizers = super().configure_optimizers()
+        for optimizer, network in zip(optimizers, (self.discriminator, self.generator), strict=True):
+            gains = {id(module.gain) for module in network.modules() if isinstance(module, ChannelAffine)}
+            (group,) = optimizer.param_groups
+            exempt = [parameter for parameter in group["params"] if id(parameter) in gains]
+            if exempt:
+                group["params"] = [parameter for parameter in group["params"] if id(parameter) not in gains]
+                optimizer.add_param_group({"params": exempt, "weight_decay": 0.0})
+        return optimizers
 
     def prior(self, count: int, random: torch.Generator) -> Latents:
         """Latents `count latent_dim`, uniform in [-1, 1)."""

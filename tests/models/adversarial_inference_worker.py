@@ -17,14 +17,16 @@ from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_
 from lightning_gan.callbacks import EMA, R1, EncoderEvaluation
 from lightning_gan.data import GANData, ImageSource, MemoryImages
 from lightning_gan.models.adversarial_inference import AdversarialInference
-from lightning_gan.models.ali import ALI, ENCODER_32, GENERATOR_32, Architecture, CIFAR10Tables, Row
+from lightning_gan.models.ali import ALI
+from lightning_gan.models.ali_tables import ENCODER_32, GENERATOR_32, Architecture, CIFAR10Tables, Row
 from lightning_gan.models.bigan import BiGAN, Perceptrons
+from lightning_gan.models.bigan_alexnet import AlexNet
 from lightning_gan.tensors.image_bytes import to_bytes
 from tests.equality import start_of
 from tests.toys import FAST, toy_trainer
 
 STRATEGIES = ("gan_ddp", "gan_fsdp")
-MODELS = ("bigan", "ali")
+MODELS = ("bigan", "bigan_convolutional", "ali")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,11 +70,13 @@ class Pictures(GANData):
 def untrained(model: str) -> AdversarialInference:
     torch.manual_seed(7)
     training = replace(FAST, generator_batch_multiple=2)
-    if model == "bigan":
+    if model.startswith("bigan"):
+        # The convolutional networks have gains, which are a group of their own in the optimizers.
+        convolutional = AlexNet(generator_width=2, discriminator_width=2)
         return BiGAN(
             image_size=32,
             latent_dim=3,
-            architecture=Perceptrons(width=8),
+            architecture=convolutional if model == "bigan_convolutional" else Perceptrons(width=8),
             training=training,
         )
     module = ALI(

@@ -1,5 +1,6 @@
 """BiGAN: the size of the published networks, every layer and gradient written anew, both architectures."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -137,24 +138,25 @@ def test_initial_weights_are_as_in_the_authors_code() -> None:
     assert not perceptrons.discriminator(torch.randn(3, 1, 28, 28), torch.randn(3, 50)).any()
 
     convolutions = BiGAN(image_size=64, image_channels=3, latent_dim=200, architecture=AlexNet())
-    taps = {"hidden.": 25, "conv2": 25, "conv3": 9, "conv4": 9, "conv5": 9}
-    injections = {n: w for n, w in convolutions.named_parameters() if n.endswith("injection.weight")}
-    assert len(injections) == 2 * 3 + 4  # 3 of the generator and of its average, 4 of the critic
-    for name, weight in injections.items():
-        factor = next(count for layer, count in taps.items() if layer in name)
-        assert weight.std().item() == pytest.approx(0.02 * factor, rel=0.05)
+    injections = [w for n, w in convolutions.named_parameters() if n.endswith("injection.weight")]
+    assert len(injections) == 3 * 3  # of the generator, of its average, and of the critic
+    for weight in injections:
+        assert weight.std().item() == pytest.approx(0.02 * 25, rel=0.05)
 
 
 @torch.no_grad()
 def test_the_convolutional_networks_compute_what_their_layers_say() -> None:
+    """`deconvnet_64`, `alexnet_group_padpool` and `convnet_64` of `net.py` (github.com/jeffdonahue/bigan)."""
     torch.manual_seed(0)
-    module = BiGAN(image_size=32, image_channels=2, latent_dim=3, architecture=AlexNet(generator_width=2)).double()
+    module = BiGAN(
+        image_size=32, image_channels=2, latent_dim=3, architecture=AlexNet(generator_width=2, discriminator_width=2)
+    ).double()
     nn.init.normal_(module.discriminator.to_logit.weight)
     latents, images = torch.randn(4, 3).double(), torch.randn(4, 2, 32, 32).double()
 
     weights = weights_by_name(module.generator.generator)
-    features = conv_transpose2d(latents[:, :, None, None], weights["first.layer.weight"])
-    features = normalized(features, weights, "first.norm").relu()
+    features = normalized(linear(latents, weights["first.layer.weight"]), weights, "first.norm").relu()
+    features = features.reshape(4, 8, 4, 4)
     settings: dict[str, Any] = {"stride": 2, "padding": 2, "output_padding": 1}
     for layer in ("hidden.0", "hidden.1"):
         features = conv_transpose2d(features, weights[f"{layer}.layer.weight"], **settings)
@@ -164,34 +166,80 @@ def test_the_convolutional_networks_compute_what_their_layers_say() -> None:
     assert expected.shape == (4, 2, 32, 32)
     torch.testing.assert_close(module.generator(latents), expected)
 
-    def alexnet(weights: dict[str, Tensor], codes: Tensor | None) -> Tensor:
-        features = conv2d(images, weights["conv1.layer.weight"], weights["conv1.layer.bias"], stride=4, padding=5)
-        features = max_pool2d(leaky_relu(features, 0.2), 3, stride=2, padding=1)
-        for number, (padding, groups) in {2: (2, 2), 3: (1, 1), 4: (1, 2), 5: (1, 2)}.items():
-            name = f"conv{number}"
-            features = conv2d(features, weights[f"{name}.layer.weight"], padding=padding, groups=groups)
-            if codes is not None:
-                features = features + linear(codes, weights[f"{name}.injection.weight"])[:, :, None, None]
-            features = leaky_relu(normalized(features, weights, f"{name}.norm"), 0.2)
-            if number in (2, 5):
-                features = max_pool2d(features, 3, stride=2, padding=1)
-        return features.flatten(1)
-
-    encoder, critic = module.generator.encoder, module.discriminator
-    codes = 2 * linear(alexnet(weights_by_name(encoder.features), None), encoder.to_code.weight).sigmoid() - 1
+    weights = weights_by_name(module.generator.encoder)
+    features = conv2d(images, weights["conv1.layer.weight"], stride=4, padding=5)
+    features = max_pool2d(leaky_relu(features, 0.2), 3, stride=2, padding=1)
+    for number, (padding, groups) in {2: (2, 2), 3: (1, 1), 4: (1, 2), 5: (1, 2)}.items():
+        features = conv2d(features, weights[f"conv{number}.layer.weight"], padding=padding, groups=groups)
+        features = leaky_relu(normalized(features, weights, f"conv{number}.norm"), 0.2)
+        if number == 2:
+            features = max_pool2d(features, 3, stride=2, padding=1)
+    codes = 2 * linear(features.flatten(1), weights["to_code.weight"]).sigmoid() - 1
     torch.testing.assert_close(module.generator.encode(images), codes)
-    logits = linear(alexnet(weights_by_name(critic.features), latents), critic.to_logit.weight)
-    torch.testing.assert_close(critic(images, latents), logits)
+
+    weights = weights_by_name(module.discriminator)
+    features = leaky_relu(conv2d(images, weights["first.layer.weight"], stride=2, padding=2), 0.2)
+    for name in ("hidden.0", "hidden.1", "hidden.2"):
+        features = conv2d(features, weights[f"{name}.layer.weight"], stride=2, padding=2)
+        features = features + linear(latents, weights[f"{name}.injection.weight"])[:, :, None, None]
+        features = leaky_relu(normalized(features, weights, f"{name}.norm"), 0.2)
+    logits = linear(features.flatten(1), weights["to_logit.weight"])
+    torch.testing.assert_close(module.discriminator(images, latents), logits)
 
 
-def test_sixty_four_pixels_become_two() -> None:
-    """Where the counts come from: 2 x 2 x 256 features, 200 codes."""
+def test_parameter_counts_for_imagenet_are_the_authors() -> None:
+    """Counted in `net.py` of github.com/jeffdonahue/bigan, layer by layer, with the settings of `train_imagenet.sh`.
+
+    These are the networks `deconvnet_64`, `alexnet_group_padpool` and `convnet_64` with 200 latents and
+    `--gen_net_size 64 --feat_net_size 64`. The classifier of `--classifier` is no part of the game.
+    """
     with torch.device("meta"):
         module = BiGAN(image_size=64, image_channels=3, latent_dim=200, architecture=AlexNet())
-    assert module.generator.encoder.to_code.weight.shape == (200, 4 * 256)
-    alexnet = 121 * 3 * 96 + 96 + 25 * 48 * 256 + 9 * (256 * 384 + 192 * 384 + 192 * 256) + 2 * (256 + 384 + 384 + 256)
-    assert parameters_of(module.generator.encoder) == alexnet + 200 * 1024
-    assert parameters_of(module.discriminator) == alexnet + 200 * (256 + 384 + 384 + 256) + 1024
+    fives = 25 * (3 * 64 + 64 * 128 + 128 * 256 + 256 * 512)
+    start = 200 * 8192 + 2 * 8192  # each of the 8192 values has its own gain and bias
+    generator = start + fives + (200 + 2) * (256 + 128 + 64)
+    assert parameters_of(module.generator.generator) == generator == 6_050_880
+    assert module.generator.encoder.to_code.weight.shape == (200, 4096)  # 256 feature maps of 4x4
+    alexnet = 121 * 3 * 96 + 25 * 48 * 256 + 9 * (256 * 384 + 192 * 384 + 192 * 256) + 2 * (256 + 384 + 384 + 256)
+    assert parameters_of(module.generator.encoder) == alexnet + 200 * 4096 == 3_154_464
+    critic = fives + (200 + 2) * (128 + 256 + 512) + 512 * 16
+    assert parameters_of(module.discriminator) == critic == 4_494_784
+
+
+def test_gains_are_outside_of_the_weight_decay_and_all_else_is_inside() -> None:
+    """`--no_decay_gain` and `--decay 2.5e-5` of `train_imagenet.sh` and `train_gan.py` (github.com/jeffdonahue/bigan).
+
+    `Regularizer` of their `lib/updates.py` adds 2.5e-5 times each parameter to its gradient, except of gains.
+    """
+    decaying = Training(
+        generator_optimizer=partial(torch.optim.SGD, lr=1.0, weight_decay=0.25),
+        discriminator_optimizer=partial(torch.optim.SGD, lr=1.0, weight_decay=0.25),
+    )
+    module = BiGAN(
+        image_size=16,
+        latent_dim=3,
+        architecture=AlexNet(generator_width=1, discriminator_width=2),
+        training=decaying,
+    )
+    networks = (module.discriminator, module.generator)
+    before = {name: weight.detach().clone() for name, weight in module.named_parameters()}
+    for optimizer, network in zip(module.configure_optimizers(), networks, strict=True):
+        owned = [weight for group in optimizer.param_groups for weight in group["params"]]
+        assert sorted(map(id, owned)) == sorted(map(id, network.parameters()))  # each once
+        for weight in owned:
+            weight.grad = torch.zeros_like(weight)
+        optimizer.step()
+    for network, name in zip(networks, ("discriminator", "generator"), strict=True):
+        gains = [key for key, _ in network.named_parameters() if key.endswith("gain")]
+        assert len(gains) == {"discriminator": 3, "generator": 2 + 4}[name]
+        for key, weight in network.named_parameters():
+            factor = 1.0 if key in gains else 0.75
+            torch.testing.assert_close(weight.detach(), factor * before[f"{name}.{key}"])
+
+
+def test_a_network_without_gains_has_one_group_of_parameters() -> None:
+    for optimizer in BiGAN(**SMALL).configure_optimizers():
+        assert len(optimizer.param_groups) == 1
 
 
 @pytest.mark.parametrize("size", [1, 7, 28])
@@ -245,8 +293,8 @@ def test_a_code_does_not_depend_on_the_other_images() -> None:
 def test_settings_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ValueError, match="number_of_classes=10: BiGAN does not use labels; set the model's"):
         BiGAN(number_of_classes=10, **SMALL)
-    with pytest.raises(ValueError, match="image_size=16 must be a multiple of 32"):
-        BiGAN(image_size=16, architecture=AlexNet())
+    with pytest.raises(ValueError, match="image_size=8 must be a multiple of 16"):
+        BiGAN(image_size=8, architecture=AlexNet())
     with pytest.raises(ValueError, match="image_size=96 must be a power of two"):
         BiGAN(image_size=96, architecture=AlexNet())
 

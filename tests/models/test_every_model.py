@@ -13,7 +13,7 @@ from torch import Tensor
 from lightning_gan import imitation, models
 from lightning_gan.imitation.imitation_gan import ImitationGAN
 from lightning_gan.loop.gan import GAN
-from lightning_gan.models.ali import CIFAR10Tables
+from lightning_gan.models.ali_tables import CIFAR10Tables
 from lightning_gan.models.bigan import Perceptrons
 from tests.imitation.imitation_rows import loader, transitions
 from tests.models.training import parameters_of, random_loader
@@ -53,7 +53,7 @@ SMALL: Mapping[str, Any] = {
 """What makes models small, by the names of their arguments; what a model has of other names keeps its default."""
 
 SMALL_OF: Mapping[type, dict[str, Any]] = {
-    models.ALI: {"architecture": CIFAR10Tables(divisor=32)},
+    models.ALI: {"architecture": CIFAR10Tables(divisor=16)},
     models.BiGAN: {"architecture": Perceptrons(width=8)},
     models.LayerNormResNetGAN: {"widths": [4, 4]},
     models.ResNetGAN: {"generator_widths": [4, 4], "discriminator_widths": [4, 4, 4]},
