@@ -242,8 +242,10 @@ class BatchNorm(nn.Module):
             self.running_variance.lerp_(unbiased.to(self.running_variance), self.momentum)
         scale = (variance + self.eps).rsqrt()
         shift = -mean * scale
-        if gain is not None and bias is not None:
-            scale, shift = scale * gain, shift * gain + bias
+        if gain is not None:
+            scale, shift = scale * gain, shift * gain
+        if bias is not None:
+            shift = shift + bias
         normalized = torch.addcmul(
             _per_channel(shift, features), full_precision(features), _per_channel(scale, features)
         )

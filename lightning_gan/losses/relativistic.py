@@ -10,6 +10,7 @@ from typing import ClassVar, final
 from torch.nn.functional import relu, softplus
 
 from lightning_gan.losses.base import AdversarialLoss
+from lightning_gan.tensors.draws_by_position import mean_over_parts
 from lightning_gan.tensors.shapes import Logits, Scalar
 
 
@@ -61,8 +62,8 @@ class RelativisticStandard(AdversarialLoss):
 class RelativisticAverageLoss(AdversarialLoss):
     """Base class of objectives that compare each logit with the mean logit of the other batch.
 
-    The means are over a rank's own batch, as the loss itself is; many ranks with small batches have noisier means than
-    one rank with all images. The paper's sums of two terms are halved, as in the author's code
+    The means are over the batches of all ranks (in compiled turns, and outside of a `GAN`, over a rank's own). The
+    paper's sums of two terms are halved, as in the author's code
     (github.com/AlexiaJM/RelativisticGAN).
     """
 
@@ -80,7 +81,7 @@ class RelativisticAverageLoss(AdversarialLoss):
 
     @final
     def discriminator(self, real_logits: Logits, fake_logits: Logits) -> Scalar:
-        return self.cost(real_logits - fake_logits.mean(), fake_logits - real_logits.mean())
+        return self.cost(real_logits - mean_over_parts(fake_logits), fake_logits - mean_over_parts(real_logits))
 
     @final
     def generator(self, real_logits: Logits | None, fake_logits: Logits) -> Scalar:

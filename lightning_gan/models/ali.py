@@ -27,6 +27,7 @@ from lightning_gan.loop.hyperparameters import unsaved_arguments
 from lightning_gan.loop.settings import Training
 from lightning_gan.models.adversarial_inference import AdversarialInference, Encoder, Noise
 from lightning_gan.models.ali_tables import Architecture, CIFAR10Tables, Row
+from lightning_gan.tensors.draws_by_position import stacked
 from lightning_gan.tensors.shapes import FakeImages, FakeLatents, FakeLogits, Images, Latents, Logits
 
 NORM_EPS = 1e-4
@@ -245,7 +246,8 @@ class ALI(AdversarialInference):
         self, images: Images, codes: Latents, fake: FakeImages, latents: FakeLatents
     ) -> tuple[Logits, FakeLogits]:
         """Logits of real pairs and of generated pairs, from one forward pass: batch normalization sees both."""
-        logits = self.score_pairs(torch.cat([images, fake]), torch.cat([codes, latents]))
+        with stacked(2):
+            logits = self.score_pairs(torch.cat([images, fake]), torch.cat([codes, latents]))
         return logits[: len(images)], logits[len(images) :]
 
     @torch.no_grad()

@@ -36,6 +36,7 @@ from lightning_gan.loop.settings import Training
 from lightning_gan.loop.turn import Player, Scores, Turn
 from lightning_gan.models.labelled_images import LabelledImages
 from lightning_gan.models.semi_supervised_networks import Discriminator, Generator
+from lightning_gan.tensors.draws_by_position import mean_over_parts
 from lightning_gan.tensors.precision import full_precision
 from lightning_gan.tensors.shapes import Features, Images, Labels, Logits, Scalar
 
@@ -95,7 +96,7 @@ def labelled_cost(class_logits: Logits, labels: Labels) -> Scalar:
     """
     targets = label_vectors(labels, number_of_classes=class_logits.shape[1]).to(class_logits)
     likelihoods = (targets * log_softmax(class_logits, dim=1)).sum(dim=1)
-    return -likelihoods.sum() / targets.sum().clamp(min=1)
+    return -likelihoods.mean() / mean_over_parts(targets.sum(dim=1)).clamp(min=1 / len(targets))
 
 
 class SemiSupervisedCTGAN(GAN):
@@ -246,7 +247,8 @@ class SemiSupervisedCTGAN(GAN):
         assert isinstance(scores, SemiSupervisedScores)
         real_features, fake_features = full_precision(scores.real_features), full_precision(scores.fake_features)
         if turn.player == "generator":
-            return {"feature_matching": (real_features.mean(dim=0) - fake_features.mean(dim=0)).abs().mean()}
+            real_mean, fake_mean = (mean_over_parts(features, dim=0) for features in (real_features, fake_features))
+            return {"feature_matching": (real_mean - fake_mean).abs().mean()}
         assert turn.real_logits is not None
         assert scores.labelled_class_logits is not None and scores.labels is not None
         assert scores.second_class_logits is not None and scores.second_features is not None

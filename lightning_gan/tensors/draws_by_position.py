@@ -38,6 +38,7 @@ class Drawing:
         self.random = _own_generator(device) if parts == 1 else torch.Generator(device).manual_seed(seed)
         self.parts = parts
         self.part = first
+        self.stacked = 1
         self._first = first
         self._start = self.random.get_state()
 
@@ -97,6 +98,24 @@ def drawing(device: torch.device, *, seed: int, first: int, parts: int) -> Itera
         yield own
     finally:
         _drawing.reset(token)
+
+
+@contextmanager
+def stacked(batches: int) -> Iterator[None]:
+    """Context manager inside of which samples are several batches, one behind the other, such as real and fake ones.
+
+    Args:
+        batches: number of batches of the same size.
+    """
+    own = _present()
+    if own is None:
+        yield
+        return
+    own.stacked, before = batches, own.stacked
+    try:
+        yield
+    finally:
+        own.stacked = before
 
 
 def with_same_draws(network: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
@@ -208,15 +227,16 @@ def dropout(features: Tensor, probability: float, *, training: bool) -> Tensor:
     return features * kept / (1 - probability)
 
 
-def mean_over_parts(values: Tensor) -> Tensor:
-    """The mean of all elements over the parts of all processes. It can be differentiated.
+def mean_over_parts(values: Tensor, dim: int | None = None) -> Tensor:
+    """The mean of all elements, or along a dimension, over the parts of all processes. It can be differentiated.
 
     Slices of one process, which are computed one after the other, have a mean each.
 
     Args:
         values: the elements of the present part.
+        dim: dimension of the mean; None takes all elements.
     """
-    mean = values.mean()
+    mean = values.mean() if dim is None else values.mean(dim=dim)
     return mean if _present() is None else mean_over_ranks(mean)
 
 
@@ -248,4 +268,6 @@ def _present() -> Drawing | None:
 
 
 def _rows(whole: Tensor, own: Drawing, samples: int) -> Tensor:
-    return whole[own.part * samples : (own.part + 1) * samples]
+    size = samples // own.stacked
+    batches = whole.reshape(own.stacked, own.parts, size, *whole.shape[1:])
+    return batches[:, own.part].reshape(samples, *whole.shape[1:])

@@ -1,4 +1,4 @@
-"""Trains every regularizer and every model on the ranks that started it, and saves the weights.
+"""Trains every regularizer, objective and model on the ranks that started it, and saves the weights.
 
 `test_draws_on_two_ranks.py` compares one process with two. Run as `python -m tests.loop.draws_worker FOLDER`.
 """
@@ -18,9 +18,10 @@ from lightning_gan.layers.dropout import Dropout
 from lightning_gan.layers.normalization import MinibatchStddev
 from lightning_gan.loop.gan import GAN
 from lightning_gan.loop.settings import Training
+from lightning_gan.losses import AdversarialLoss, NonSaturating
 from tests.equality import start_of
 from tests.models.test_every_model import small
-from tests.parts import classes_of, made, regularizers
+from tests.parts import all_losses, classes_of, made, regularizers
 from tests.test_composition import CodingCritic, StyledGenerator
 from tests.toys import FAST, SIZE, toy_trainer
 
@@ -54,13 +55,16 @@ class DroppingCritic(CodingCritic):
         self.dropout = Dropout(0.2)
 
 
-def with_regularizer(kind: type[Callback] | None, *, slices: int = 1) -> tuple[GAN, list[Callback], GANData]:
-    """Small networks that draw random numbers, with one regularizer."""
+def with_regularizer(
+    kind: type[Callback] | None, *, slices: int = 1, loss: AdversarialLoss | None = None
+) -> tuple[GAN, list[Callback], GANData]:
+    """Small networks that draw random numbers, with one regularizer or none."""
     torch.manual_seed(7)
     training = Training(
         generator_optimizer=FAST.generator_optimizer,
         discriminator_optimizer=FAST.discriminator_optimizer,
         accumulate_slices=slices,
+        loss=loss or NonSaturating(),
     )
     module = GAN(generator=StyledGenerator(), discriminator=DroppingCritic(), latent_dim=4, training=training)
     return module, [] if kind is None else [made(kind)], RandomImages(size=SIZE, channels=1, classes=0)
@@ -84,6 +88,7 @@ def model_of(kind: type[GAN]) -> tuple[GAN, list[Callback], GANData]:
 
 MODELS = {kind.__name__: kind for kind in classes_of(models, LightningModule)}
 REGULARIZERS = {kind.__name__: kind for kind in regularizers()}
+LOSSES = {f"{type(loss).__name__} {index}": loss for index, loss in enumerate(all_losses())}
 
 
 def trained(module: GAN, callbacks: list[Callback], data: GANData, *, ranks: int) -> dict[str, Tensor]:
@@ -100,6 +105,7 @@ def trained(module: GAN, callbacks: list[Callback], data: GANData, *, ranks: int
 def main(folder: Path) -> None:
     ranks = int(os.environ.get("WORLD_SIZE", "1"))
     found = {name: trained(*with_regularizer(kind), ranks=ranks) for name, kind in REGULARIZERS.items()}
+    found |= {name: trained(*with_regularizer(None, loss=loss), ranks=ranks) for name, loss in LOSSES.items()}
     found |= {name: trained(*model_of(kind), ranks=ranks) for name, kind in MODELS.items()}
     found["slices"] = trained(*with_regularizer(REGULARIZERS["GradientPenalty"], slices=2), ranks=ranks)
     if int(os.environ.get("RANK", "0")) == 0:

@@ -1,4 +1,7 @@
-"""Two ranks end with the weights of one process for every regularizer and every model, random numbers included."""
+"""Two ranks end with the weights of one process for every regularizer, objective and model, random numbers included.
+
+`TopK` is left out, because each process keeps the best of its own fakes.
+"""
 
 from pathlib import Path
 
@@ -7,7 +10,7 @@ import torch
 from torch import Tensor
 
 from tests.equality import errors
-from tests.loop.draws_worker import MODELS, REGULARIZERS
+from tests.loop.draws_worker import LOSSES, MODELS, REGULARIZERS
 from tests.two_ranks import run_on_one_and_two
 
 
@@ -19,12 +22,12 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, dict[str
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [*REGULARIZERS, *MODELS])
+@pytest.mark.parametrize("name", [name for name in (*REGULARIZERS, *LOSSES, *MODELS) if not name.startswith("TopK ")])
 def test_two_ranks_draw_the_numbers_of_one_process(weights: list[dict[str, dict[str, Tensor]]], name: str) -> None:
     one, two = (ranks[name] for ranks in weights)
     found = errors(one, two)
     # Adam enlarges the rounding of gradients that are 0, as of biases in front of normalizations.
-    tolerance = 1e-9 if name in REGULARIZERS else 1e-6
+    tolerance = 1e-6 if name in MODELS else 1e-9
     assert found and all(error < tolerance for error in found.values()), found
 
 
