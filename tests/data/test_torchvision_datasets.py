@@ -27,10 +27,10 @@ from lightning_gan.cli.configs import shipped_configs, shipped_folder
 from lightning_gan.data import GANData, box_mean
 from lightning_gan.data.celeba import ATTRIBUTES, CelebA, CelebASplit, FaceCrop
 from lightning_gan.data.cifar import CIFAR10, CIFAR100, CIFARSplit
+from lightning_gan.data.decoding import Resampling, Resize
 from lightning_gan.data.imagenet import ImageNet, ImageNetSplit
 from lightning_gan.data.lsun import LSUN
 from lightning_gan.data.stl10 import STL10, STL10Split
-from lightning_gan.data.torchvision_datasets import resized
 
 torchvision_datasets = pytest.importorskip("torchvision.datasets")
 
@@ -252,13 +252,16 @@ def celeba(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+SQUARES = [crop for crop in FaceCrop if crop is not FaceCrop.shorter_side]
+
+
 def face(number: int) -> np.ndarray:
     """Red is the column, green the row, blue the number."""
     rows, columns = np.mgrid[:218, :178]
     return np.stack([columns, rows, np.full_like(rows, number)], axis=-1).astype(np.uint8)
 
 
-@pytest.mark.parametrize("crop", FaceCrop)
+@pytest.mark.parametrize("crop", SQUARES)
 def test_a_crop_of_celeba_is_its_square(celeba: Path, crop: FaceCrop) -> None:
     left, top, right, bottom = crop.value
     assert right - left == bottom - top and 0 <= left < right <= 178 and 0 <= top < bottom <= 218
@@ -267,10 +270,31 @@ def test_a_crop_of_celeba_is_its_square(celeba: Path, crop: FaceCrop) -> None:
     assert torch.equal(all_images(data)[1], expected)
 
 
-def test_crops_of_celeba_are_central_but_for_that_of_progressive_growing() -> None:
+def test_crops_of_celeba_are_central_but_for_those_of_progressive_growing_and_of_dcgan() -> None:
+    """`crop_celebA.lua` of github.com/soumith/dcgan.torch cuts 138 pixels at (30, 40)."""
     centers = {crop: ((crop.value[0] + crop.value[2]) / 2, (crop.value[1] + crop.value[3]) / 2) for crop in FaceCrop}
     assert centers.pop(FaceCrop.square_128_low) == (89, 121)
+    assert FaceCrop.square_138.value[:2] == (30, 40) and centers.pop(FaceCrop.square_138) == (99, 109)
     assert set(centers.values()) == {(89, 109)}
+
+
+def test_celeba_resized_by_its_shorter_side_is_fuels(celeba: Path) -> None:
+    """`convert_celeba_64` of github.com/mila-iqia/fuel, ALI's data: to 64x78 by Lanczos, then rows 7 to 71."""
+    data = CelebA(root=celeba, crop=FaceCrop.shorter_side, resampling=Resampling.lanczos, image_size=64)
+    whole = Image.fromarray(face(2)).resize((64, 78), Image.Resampling.LANCZOS)
+    expected = torch.from_numpy(np.asarray(whole)[7:71].copy()).permute(2, 0, 1)
+    assert torch.equal(all_images(data)[2], expected)
+
+
+def test_celeba_is_cropped_at_random_out_of_a_larger_square(celeba: Path) -> None:
+    data = CelebA(
+        root=celeba, image_size=64, crop=FaceCrop.square_138, random_crop_from=138, mirror=False, batch_size=6
+    )
+    data.number_of_workers = 0
+    images = torch.cat([images for images, _ in islice(data.train_dataloader(), 50)])
+    lefts, tops = images[:, 0].amin(dim=(1, 2)).int(), images[:, 1].amin(dim=(1, 2)).int()
+    assert (int(lefts.min()), int(lefts.max())) == (30, 104) and (int(tops.min()), int(tops.max())) == (40, 114)
+    assert torch.equal(all_images(data)[0, 0, 0], torch.arange(67, 131, dtype=torch.uint8))
 
 
 def test_celeba_is_resized_by_means_where_the_size_divides_and_else_resampled(celeba: Path) -> None:
@@ -394,6 +418,19 @@ def test_lsun_is_the_central_squares_of_a_database(lsun: Path) -> None:
     data = LSUN(root=lsun, image_size=8)
     assert torch.equal(all_images(data), bedrooms_and_churches()[:2])
     assert data.number_of_classes == 0 and data.source.labels is None
+
+
+def test_lsun_is_cut_at_random_places_of_whole_images(lsun: Path) -> None:
+    """As DCGAN's Torch code does (`donkey_lsun.lua`): the shorter side is resized, and nothing is cut off before."""
+    data = LSUN(root=lsun, image_size=4, resize=Resize.shorter_side, random_crop_from=8, number_of_workers=0)
+    whole = data.source._whole(torch.tensor([0]))[0]  # type: ignore[attr-defined]
+    cuts = {
+        (top, left): whole[:, top : top + 4, left : left + 4].flatten().tolist()
+        for top in range(5)
+        for left in range(9)
+    }
+    seen = [image.flatten().tolist() for images, _ in islice(data.train_dataloader(), 12) for image in images]
+    assert all(cut in seen for cut in cuts)
 
 
 def test_several_categories_of_lsun_are_classes(lsun: Path) -> None:
@@ -618,11 +655,6 @@ def test_labels_and_order_are_those_of_the_exact_stream(cifar10: Path) -> None:
         return [(labels.tolist(), int(images.long().sum())) for images, labels in islice(data.train_dataloader(), 5)]
 
     assert batches(0)[2:] == batches(2)[:3]
-
-
-def test_resizing_keeps_an_image_of_the_size_wanted() -> None:
-    image = Image.fromarray(pixels(8, 8, 3))
-    assert resized(image, 8) is image and resized(image, 4).size == (4, 4) and resized(image, 5).size == (5, 5)
 
 
 @pytest.mark.parametrize("name", FRAGMENTS)
