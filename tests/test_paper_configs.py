@@ -1,8 +1,8 @@
 """Every configuration of a paper trains at its full size, on small made data in the real formats, and is as large as
 its header says.
 
-Of a configuration only the batches are made smaller (to two images, and slices to one), and what draws, evaluates or saves
-is left out. Networks, objectives, penalties, optimizers, schedules and data are as they stand in the file.
+Of a configuration only the batches are made smaller (to two images, and slices to one), and what draws, evaluates or
+saves is left out. Networks, objectives, penalties, optimizers, schedules and data are as they stand in the file.
 """
 
 import re
@@ -47,6 +47,18 @@ COUNT = re.compile(r"([\d,]{5,}) (?:parameters )?in the (generator|discriminator
 def header_of(name: str) -> str:
     """The comments in front of the settings."""
     return (shipped_folder() / name).read_text().split("\nmodel:")[0]
+
+
+def config_of(name: str) -> dict[str, Any]:
+    """A paper's configuration, by its name without folder and ending."""
+    config: dict[str, Any] = yaml.safe_load((shipped_folder() / "paper" / f"{name}.yaml").read_text())
+    return config
+
+
+def callbacks_of(name: str, kind: str) -> list[dict[str, Any]]:
+    """The arguments of a paper's callbacks of one class."""
+    callbacks = config_of(name)["trainer"]["callbacks"]
+    return [callback["init_args"] for callback in callbacks if callback["class_path"].endswith(f".{kind}")]
 
 
 def stated_counts(name: str) -> dict[str, int]:
@@ -141,6 +153,96 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_header_says_what_to_expect_and_whether_we_have_seen_it(name: str) -> None:
     header = header_of(name).replace("\n# ", " ")
     assert "Expected" in header and "eproduced by us" in header
+
+
+NOISE = 1 / 128
+TORCHVISION = {"resize": "shorter_side", "resampling": "bilinear", "mirror": True, "dequantization_noise": NOISE}
+"""`gan_training/inputs.py` of GAN_stability and of akanazawa/vgan: Resize, CenterCrop, flip, + U(0, 1) / 128."""
+DATA: dict[str, dict[str, Any]] = {
+    # fuel/converters/celeba.py: convert_celeba_64
+    "ali_celeba64": {"crop": "shorter_side", "resampling": "lanczos", "mirror": False, "split": "train"},
+    "ali_cifar10": {"number_of_images": 45_000},
+    # jeffdonahue/bigan, train_imagenet.sh: --raw_size 72 --crop_size 64; data.py: the minor side by ANTIALIAS, no flip
+    "bigan_imagenet64": {
+        **{"resize": "shorter_side", "resampling": "lanczos", "random_crop_from": 72, "image_size": 64},
+        "mirror": False,
+    },
+    # ajbrock/BigGAN-PyTorch, launch_cifar_ema.sh: no --augment
+    "biggan_cifar10": {"mirror": False},
+    # soumith/dcgan.torch: data/crop_celebA.lua, then data/donkey_folder.lua with loadSize 96 and fineSize 64, hflip
+    "dcgan_celeba64": {"crop": "square_138", "resampling": "bilinear", "random_crop_from": 96, "mirror": True},
+    "dcgan_lsun64": {"resize": "shorter_side", "resampling": "bilinear", "random_crop_from": 96, "mirror": True},
+    # rothk/Stabilizing_GANs, carpedm20_DCGAN/main.py: input_height 108; utils.py: scipy's imresize, which is bilinear
+    "roth_dcgan_celeba64": {"crop": "square_108", "resampling": "bilinear", "mirror": False},
+    # the same inputs.py: npy files are read without the transform
+    "r1_celebahq1024": {"mirror": False},
+    "vgan_celebahq1024": {"mirror": False},
+    "r1_imagenet128": TORCHVISION,
+    "r1_lsun256": TORCHVISION,
+    "vgan_lsun256": TORCHVISION,
+    "vgan_celeba128": {
+        **{"crop": "shorter_side", "resampling": "bilinear", "mirror": True},
+        "dequantization_noise": NOISE,
+    },
+    "vgan_cifar10": {"mirror": True, "dequantization_noise": NOISE},
+    "vgan_gp_cifar10": {"mirror": True, "dequantization_noise": NOISE},
+    # pfnet-research/sngan_projection, datasets/imagenet.py: central square, bilinear, + U(0, 1/128), no flip
+    "sngan_imagenet128": {"resampling": "bilinear", "mirror": False, "dequantization_noise": NOISE},
+    "sngan_imagenet64": {"resampling": "bilinear", "mirror": False, "dequantization_noise": NOISE},
+    # the same, datasets/cifar10.py
+    "sngan_cifar10": {"mirror": False, "dequantization_noise": NOISE},
+    "sngan_cifar10_conditional": {"mirror": False, "dequantization_noise": NOISE},
+    # igul222/improved_wgan_training, gan_cifar_resnet.py, and biuyq/CT-GAN, CT_gan_cifar_resnet.py: "dequantize"
+    "wgan_gp_cifar10": {"mirror": False, "dequantization_noise": NOISE},
+    "ct_gan_cifar10": {"mirror": False, "dequantization_noise": NOISE},
+}
+"""The authors' preparation of images, each with its source."""
+
+
+@pytest.mark.parametrize("name", DATA)
+def test_images_are_prepared_as_by_the_authors(name: str) -> None:
+    arguments = config_of(name)["data"]["init_args"]
+    assert {key: arguments.get(key) for key in DATA[name]} == DATA[name]
+
+
+@pytest.mark.parametrize("name", ["ct_gan_cifar10_1000", "wgan_gp_lsun64", "r1_celebahq1024", "vgan_celebahq1024"])
+def test_images_get_no_noise_where_the_authors_add_none(name: str) -> None:
+    """`CT_gan_cifar.py` and WGAN-GP's `gan_64x64.py` scale by 255 and add nothing; npy files are only scaled."""
+    assert "dequantization_noise" not in config_of(name)["data"]["init_args"]
+
+
+@pytest.mark.parametrize("name", ["vgan_celeba128", "vgan_celebahq1024", "vgan_gp_cifar10", "vgan_lsun256"])
+def test_vgan_has_its_authors_gradient_penalty(name: str) -> None:
+    """akanazawa/vgan: these are of `reg_type: vgan_real`, where `train.py` adds ``10 ||dD/dx||^2``."""
+    (penalty,) = callbacks_of(name, "R1")
+    assert penalty["gamma"] / 2 == 10
+    (bottleneck,) = callbacks_of(name, "Bottleneck")
+    assert bottleneck["information_constraint"] == (0.2 if name == "vgan_celeba128" else 0.1)  # target_kl
+
+
+@pytest.mark.parametrize(
+    ("name", "epochs", "images"),
+    [
+        ("ali_cifar10", 6475, 45_000),
+        ("introvae_celebahq1024", 500, 29_000),  # hhb072/IntroVAE, run_1024.sh: --nEpochs=500 --trainsize=29000
+        ("roth_dcgan_celeba64", 10, 202_599 // 64 * 64),  # carpedm20_DCGAN/main.py: epochs 10, whole batches
+    ],
+)
+def test_training_lasts_as_long_as_the_authors(name: str, epochs: int, images: int) -> None:
+    (stop,) = callbacks_of(name, "StopAtKimg")
+    assert stop["total_kimg"] * 1000 == pytest.approx(epochs * images)
+
+
+def test_gamma_falls_until_roths_training_ends() -> None:
+    """carpedm20_DCGAN/model.py: ``gamma * decay_factor ** (batch / (batches - 1))`` over all epochs, to a hundredth."""
+    (roth,), (stop,) = callbacks_of("roth_dcgan_celeba64", "Roth"), callbacks_of("roth_dcgan_celeba64", "StopAtKimg")
+    assert roth == {"gamma": 2.0, "annealing_kimg": stop["total_kimg"], "final_factor": 0.01}
+
+
+@pytest.mark.parametrize("name", ["sagan_imagenet128", "sngan_imagenet128"])
+def test_batch_statistics_are_of_one_device_where_the_authors_are(name: str) -> None:
+    """self-attention-gan: 64 images a tower; sngan_projection's conditional batch norm knows one process only."""
+    assert config_of(name)["model"]["init_args"]["batch_norm_across_ranks"] is False
 
 
 @pytest.mark.slow

@@ -42,6 +42,27 @@ class Grey(GANData):
         return MemoryImages(images=(10 * numbers).expand(12, 1, 4, 4), labels=None)
 
 
+class Cropped(GANData):
+    """Noisy 4x4 crops of 8x8 images that differ in every pixel."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            image_size=4,
+            image_channels=1,
+            number_of_classes=0,
+            batch_size=4,
+            seed=3,
+            mirror=True,
+            number_of_workers=0,
+            random_crop_from=8,
+            dequantization_noise=WIDTH,
+        )
+
+    def open_source(self) -> ImageSource:
+        pixels = torch.arange(3 * self.size_to_read**2, dtype=torch.uint8)
+        return MemoryImages(images=pixels.reshape(3, 1, self.size_to_read, self.size_to_read), labels=None)
+
+
 class Diary(LightningModule):
     """Keeps the images that it is given."""
 
@@ -150,6 +171,27 @@ def test_without_noise_the_modules_own_hook_is_called() -> None:
     diary = Halving()
     toy_trainer(max_steps=3, limit_val_batches=0).fit(diary, Grey(dequantization_noise=0.0))
     assert max(int(batch.max()) for batch in diary.trained) <= 55
+
+
+class DiaryOnDisk(Diary):
+    """One file per process, because processes cannot share a list."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.folder = folder
+
+    def on_train_end(self) -> None:
+        torch.save(torch.stack(self.trained), self.folder / f"{self.global_rank}.pt")
+
+
+@pytest.mark.slow
+def test_two_processes_crop_and_draw_as_one(tmp_path: Path) -> None:
+    (tmp_path / "two").mkdir()
+    toy_trainer(devices=2, strategy="ddp_fork", max_epochs=-1, max_steps=5, limit_val_batches=0).fit(
+        DiaryOnDisk(tmp_path / "two"), Cropped()
+    )
+    ranks = [torch.load(tmp_path / "two" / f"{rank}.pt") for rank in range(2)]
+    assert torch.equal(torch.cat(ranks, dim=1), torch.stack(trained(Cropped(), batches=5).trained))
 
 
 @pytest.mark.parametrize("width", [-0.1, 1.0])
