@@ -2,8 +2,9 @@
 
 from lightning_gan.data.celeba import CelebA, CelebASplit, FaceCrop
 from lightning_gan.data.cifar import CIFAR10, CIFAR100, CIFARSplit
+from lightning_gan.data.crops import RandomCrops
 from lightning_gan.data.datamodule import GANData, Pace, Pass
-from lightning_gan.data.decoding import Resize
+from lightning_gan.data.decoding import Resampling, Resize
 from lightning_gan.data.digits import Digits
 from lightning_gan.data.folder import ImageFolder
 from lightning_gan.data.image_files import ImageFiles
@@ -34,6 +35,8 @@ __all__ = [
     "MemoryImages",
     "Pace",
     "Pass",
+    "RandomCrops",
+    "Resampling",
     "Resize",
     "STL10Split",
     "Stream",

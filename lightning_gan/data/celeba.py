@@ -9,8 +9,9 @@ from typing import Any, final
 import numpy as np
 from PIL import Image
 
+from lightning_gan.data.decoding import Resampling, central_square, resized_shorter_side
 from lightning_gan.data.images import ClassLabels, ImageSource, Indices, box_mean, factor_between
-from lightning_gan.data.torchvision_datasets import FetchedData, PublicDataset, channels_first, resized
+from lightning_gan.data.torchvision_datasets import FetchedData, PublicDataset, channels_first
 from lightning_gan.tensors.shapes import ImageBytes
 
 ATTRIBUTES = (
@@ -52,10 +53,15 @@ class CelebASplit(Enum):
 
 
 class FaceCrop(Enum):
-    """Squares of the 178x218 pixels, as left, top, right and bottom in pixels."""
+    """Parts of the 178x218 pixels, as left, top, right and bottom in pixels. They are cut out before the resizing."""
 
     square_178 = (0, 20, 178, 198)
-    """The central square, as wide as the image, as the R1 paper's code resizes and crops (arXiv:1801.04406)."""
+    """The central square, as wide as the image."""
+
+    shorter_side = (0, 0, 178, 218)
+    """The whole image, which is resized first and then cut: at 64 pixels to 64x78, of which rows 7 to 71 remain. Fuel
+    does this for ALI (arXiv:1606.00704), and the code of the R1 paper (arXiv:1801.04406). It differs little from
+    square_178."""
 
     square_160 = (9, 29, 169, 189)
     """The central 160 pixels: face and hair."""
@@ -65,6 +71,9 @@ class FaceCrop(Enum):
 
     square_128_low = (25, 57, 153, 185)
     """128 pixels around (89, 121), below the centre, as for PGGAN's CelebA at 128x128 (arXiv:1710.10196)."""
+
+    square_138 = (30, 40, 168, 178)
+    """138 pixels around (99, 109), as the Torch code of DCGAN's authors cuts them (arXiv:1511.06434)."""
 
 
 @final
@@ -77,10 +86,18 @@ class Faces(ImageSource):
         labels: class of each image, 0 or 1; None for images without classes.
         crop: square to cut out of the 178x218 pixels.
         image_size: width and height in pixels to which the square is resized.
+        resampling: how the square is resized.
     """
 
     def __init__(
-        self, *, folder: Path, names: list[str], labels: ClassLabels | None, crop: FaceCrop, image_size: int
+        self,
+        *,
+        folder: Path,
+        names: list[str],
+        labels: ClassLabels | None,
+        crop: FaceCrop,
+        image_size: int,
+        resampling: Resampling,
     ) -> None:
         self._folder = folder
         # An array of fixed-width names, because workers share it; a list would be copied name by name.
@@ -88,6 +105,7 @@ class Faces(ImageSource):
         self._labels = labels
         self._crop = crop
         self._image_size = image_size
+        self._resampling = resampling
 
     def __len__(self) -> int:
         return len(self._names)
@@ -113,7 +131,8 @@ class Faces(ImageSource):
     def _face(self, path: Path) -> Any:
         try:
             with Image.open(path) as image:
-                return np.asarray(resized(image.convert("RGB").crop(self._crop.value), self._image_size))
+                part = image.convert("RGB").crop(self._crop.value)
+                return np.asarray(central_square(resized_shorter_side(part, self._image_size, self._resampling)))
         except OSError as error:
             raise ValueError(f"{path} cannot be read ({error}); unpack img_align_celeba.zip again") from error
 
@@ -128,15 +147,20 @@ class CelebA(FetchedData):
         download: whether the data set (1.4 GB) is downloaded from Google Drive when it is missing. This needs gdown,
             and Google often refuses it.
         split: part of the data set: all, train, valid or test.
-        image_size: width and height in pixels to which the square is resized: by box means if it divides the square's
-            size, otherwise by resampling (Lanczos).
-        crop: square to cut out of the 178x218 pixels: square_178, square_160, square_108 or square_128_low.
+        image_size: width and height in pixels to which the square is resized.
+        crop: square to cut out of the 178x218 pixels: square_178, square_160, square_108, square_128_low or square_138;
+            or shorter_side, which resizes before it cuts.
         attribute: one of the 40 attributes, such as Smiling, as two classes: 0 for faces without it, 1 for faces with
             it. None trains without labels.
         mirror: whether half of the training images are flipped left to right.
         batch_size: GLOBAL batch size, over all processes.
-        seed: seed of the order of images and of mirroring.
+        seed: seed of the order of images and of all that is random in them.
         number_of_workers: number of processes that read ahead for each training process.
+        resampling: how the square is resized: box_or_lanczos, lanczos or bilinear.
+        random_crop_from: size in pixels to which the square is resized, out of which training
+            images are cut at random places, and others at the centre. None cuts nothing.
+        dequantization_noise: width of the uniform noise that is added to training images in [-1, 1] on the device;
+            1/128 = 0.0078125 in the code of several papers. 0 adds none.
 
     Raises:
         ValueError: if a number is out of range or there is no such attribute; when it is opened, if the data set is
@@ -158,6 +182,9 @@ class CelebA(FetchedData):
         batch_size: int = 64,
         seed: int = 0,
         number_of_workers: int = 4,
+        resampling: Resampling = Resampling.box_or_lanczos,
+        random_crop_from: int | None = None,
+        dequantization_noise: float = 0.0,
     ) -> None:
         if image_size < 1:
             raise ValueError(f"image_size={image_size} must be at least 1")
@@ -172,11 +199,14 @@ class CelebA(FetchedData):
             seed=seed,
             mirror=mirror,
             number_of_workers=number_of_workers,
+            random_crop_from=random_crop_from,
+            dequantization_noise=dequantization_noise,
         )
         self.root = Path(root).expanduser()
         self.download = download
         self.split = split
         self.crop = crop
+        self.resampling = resampling
         self.attribute = attribute
 
     def open_source(self) -> ImageSource:
@@ -198,7 +228,14 @@ class CelebA(FetchedData):
         labels = None
         if self.attribute is not None:
             labels = opened.attr[:, opened.attr_names.index(self.attribute)].long()
-        return Faces(folder=folder, names=names, labels=labels, crop=self.crop, image_size=self.image_size)
+        return Faces(
+            folder=folder,
+            names=names,
+            labels=labels,
+            crop=self.crop,
+            image_size=self.size_to_read,
+            resampling=self.resampling,
+        )
 
     def of_torchvision(self, datasets: Any, *, download: bool) -> Any:
         return datasets.CelebA(self.root, split=self.split.value, target_type="attr", download=download)

@@ -36,8 +36,10 @@ class CIFAR(FetchedData, ABC):
         mirror: whether half of the training images are flipped left to right. PGGAN and SNGAN do not do this, but
             BigGAN does.
         batch_size: GLOBAL batch size, over all processes.
-        seed: seed of the order of images and of mirroring.
+        seed: seed of the order of images and of all that is random in them.
         number_of_workers: number of processes that read ahead; 0 is best here, because the images are in memory.
+        dequantization_noise: width of the uniform noise that is added to training images in [-1, 1] on the device;
+            1/128 = 0.0078125 in the code of several papers. 0 adds none.
 
     Raises:
         ValueError: if a number is out of range; when it is opened, if the data set is missing.
@@ -62,6 +64,7 @@ class CIFAR(FetchedData, ABC):
         batch_size: int = 64,
         seed: int = 0,
         number_of_workers: int = 0,
+        dequantization_noise: float = 0.0,
     ) -> None:
         if number_of_images is not None and number_of_images < 1:
             raise ValueError(f"number_of_images={number_of_images} must be at least 1; leave it out to use all")
@@ -73,6 +76,7 @@ class CIFAR(FetchedData, ABC):
             seed=seed,
             mirror=mirror,
             number_of_workers=number_of_workers,
+            dequantization_noise=dequantization_noise,
         )
         self.root = Path(self.folder if root is None else root).expanduser()
         self.download = download

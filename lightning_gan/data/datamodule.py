@@ -8,8 +8,11 @@ from typing import final
 import torch
 from lightning.pytorch import LightningDataModule
 from lightning.pytorch.trainer.states import TrainerFn
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
+from lightning_gan.data.crops import RandomCrops, crops_of_squares, size_to_read
+from lightning_gan.data.dequantization import dequantized
 from lightning_gan.data.images import ImageSource
 from lightning_gan.data.position import batches_trained, rank_and_world_size
 from lightning_gan.data.stream import Batch, Stream, StreamLoader, position_after, share_of_rank, unchanged
@@ -108,8 +111,13 @@ class GANData(LightningDataModule, ABC):
     `val_check_interval=<batches>, check_val_every_n_epoch=None`. A checkpoint contains the position in the stream in
     images, and a resumed fit goes on with the next image, with any number of workers and processes.
 
+    Batches are bytes in 0..255. With `dequantization_noise`, training batches become floats in about [-1, 1] when they
+    have been copied to the device.
+
     Attributes:
         image_size: full width and height of the images in pixels.
+        size_to_read: full width and height in pixels of the images of `open_source`: `random_crop_from`, or
+            `image_size` without random crops.
         image_channels: number of channels: 1 grey, 3 RGB, 4 RGBA.
         number_of_classes: number of classes, 0 without labels.
         schedule: growth schedule of batch sizes and resolutions, or None; set it before the loaders are made.
@@ -119,10 +127,13 @@ class GANData(LightningDataModule, ABC):
         image_channels: number of channels.
         number_of_classes: number of classes, 0 without labels.
         batch_size: GLOBAL batch size, over all processes.
-        seed: seed of the order of images and of mirroring.
+        seed: seed of the order of images and of all that is random in them.
         mirror: whether half of the training images are flipped left to right.
         number_of_workers: number of processes that read ahead for each training process; 0 reads in the training
             process.
+        random_crop_from: size in pixels of larger images out of which training images are cut at random places, and
+            others at the centre; None cuts nothing.
+        dequantization_noise: width of the uniform noise that is added to training images in [-1, 1]; 0 adds none.
 
     Raises:
         ValueError: if a number is out of range.
@@ -140,6 +151,8 @@ class GANData(LightningDataModule, ABC):
         seed: int,
         mirror: bool,
         number_of_workers: int,
+        random_crop_from: int | None = None,
+        dequantization_noise: float = 0.0,
     ) -> None:
         super().__init__()
         if batch_size < 1:
@@ -148,7 +161,16 @@ class GANData(LightningDataModule, ABC):
             raise ValueError(
                 f"number_of_workers={number_of_workers} must not be negative; 0 reads in the training process"
             )
+        if not 0 <= dequantization_noise < 1:
+            raise ValueError(
+                f"dequantization_noise={dequantization_noise} must be at least 0 and below 1; 1/128 is 0.0078125"
+            )
         self.image_size = image_size
+        self.size_to_read = size_to_read(image_size=image_size, random_crop_from=random_crop_from)
+        self.dequantization_noise = dequantization_noise
+        if dequantization_noise:
+            # Not a method of the class, because Lightning would then never call the hook of the module.
+            self.on_after_batch_transfer = self._with_noise  # type: ignore[method-assign]
         self.image_channels = image_channels
         self.number_of_classes = number_of_classes
         self.batch_size = batch_size
@@ -161,13 +183,19 @@ class GANData(LightningDataModule, ABC):
 
     @abstractmethod
     def open_source(self) -> ImageSource:
-        """Returns the images. It is called once in each process, before training or evaluation begins."""
+        """Returns the images. It is called once in each process, before training or evaluation begins.
+
+        Their full size is `size_to_read`. Subclasses that cut rectangular images return `RandomCrops`.
+        """
 
     @property
     def source(self) -> ImageSource:
         """The images; the first access opens them."""
         if self._source is None:
-            self._source = self.open_source()
+            source = self.open_source()
+            if self.size_to_read != self.image_size and not isinstance(source, RandomCrops):
+                source = crops_of_squares(source, larger_size=self.size_to_read, size=self.image_size)
+            self._source = source
         return self._source
 
     @property
@@ -266,6 +294,26 @@ class GANData(LightningDataModule, ABC):
                 "so training cannot go on in the same order; give the same data, or start anew with the saved weights"
             )
         self._reached = _Reached(batches=state_dict["batches"], position=state_dict["position"])
+
+    def _with_noise(self, batch: Batch, dataloader_idx: int) -> tuple[Tensor, Tensor]:
+        """Returns a training batch as floats with noise, and every other batch as it is."""
+        images, labels = batch
+        assert self.trainer is not None
+        if not self.trainer.training:
+            return images, labels
+        position = self.position
+        batch_size = self.pace.batch_size_at(position)
+        rank, world_size = rank_and_world_size(self.trainer)
+        noisy = dequantized(
+            images,
+            width=self.dequantization_noise,
+            position=position,
+            batch_size=batch_size,
+            share=share_of_rank(batch_size, rank=rank, world_size=world_size),
+            seed=self.seed,
+        )
+        # Lightning has converted what was float on the host; these have been bytes until now.
+        return self.trainer.precision_plugin.convert_input(noisy), labels
 
     def _trains_on_cuda(self) -> bool:
         return self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"

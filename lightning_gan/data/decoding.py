@@ -25,6 +25,30 @@ class Resize(Enum):
     squash = "squash"
     """The whole image is resized, which changes its proportions."""
 
+    shorter_side = "shorter_side"
+    """The whole image is resized until its shorter side fits, and its proportions stay. Then the central square is cut
+    out, or a random one where random crops are set. torchvision's Resize and CenterCrop do this."""
+
+
+class Resampling(Enum):
+    """How an image is resized."""
+
+    box_or_lanczos = "box_or_lanczos"
+    """Each pixel is the mean of the pixels it covers, if the size divides the image's; else as lanczos."""
+
+    lanczos = "lanczos"
+    """Lanczos' windowed sinc over three lobes, once called ANTIALIAS in Pillow."""
+
+    bilinear = "bilinear"
+    """A triangle of two pixels of the result, the default of torchvision, scipy's imresize and Torch."""
+
+
+_FILTERS = {
+    Resampling.box_or_lanczos: Image.Resampling.LANCZOS,
+    Resampling.lanczos: Image.Resampling.LANCZOS,
+    Resampling.bilinear: Image.Resampling.BILINEAR,
+}
+
 
 def mode_of(image_channels: int) -> str:
     """Returns Pillow's name for images with 1, 3 or 4 channels.
@@ -61,13 +85,18 @@ def check_header(image: Image.Image, *, image_size: int, resize: Resize) -> None
 
 
 def decode(
-    contents: bytes, *, image_size: int, image_channels: int, resize: Resize, resolutions: Sequence[int]
+    contents: bytes,
+    *,
+    image_size: int,
+    image_channels: int,
+    resize: Resize,
+    resolutions: Sequence[int],
+    resampling: Resampling = Resampling.box_or_lanczos,
 ) -> list[UInt8[np.ndarray, "height width channels"]]:
     """Returns the pixels of one image file, at each of the resolutions.
 
     For RGB and grey, transparent pixels are composited onto white. RGBA keeps the alpha channel, and files without one
-    are opaque. Orientation tags of cameras are applied. If the size is a multiple of `image_size`, each pixel is the
-    mean of the pixels it covers; any other size is resampled (Lanczos).
+    are opaque. Orientation tags of cameras are applied.
 
     Every resolution is the box mean of the image at its full size, rounded once, as `box_mean` computes it. So the
     pixels are the same from this function, from memory, and from a cache. JPEG decoders could decode lower resolutions
@@ -79,20 +108,65 @@ def decode(
         image_channels: number of channels: 1 grey, 3 RGB, 4 RGBA.
         resize: treatment of other sizes.
         resolutions: sizes of the results in pixels, each `image_size` divided by a power of two.
+        resampling: how other sizes are resized.
 
     Raises:
         ValueError: if the pixels have more than 8 bits, or the size differs and `resize` is exact.
         OSError: if the file is not an image or is truncated.
     """
+    image = _opened(contents, image_size=image_size, image_channels=image_channels, resize=resize)
+    image = _in_size(image, resize, image_size, resampling)
+    return [_pixels_of(_reduced(image, (image_size // resolution,) * 2)) for resolution in resolutions]
+
+
+def decode_whole(
+    contents: bytes, *, shorter_side: int, image_channels: int, resampling: Resampling
+) -> UInt8[np.ndarray, "height width channels"]:
+    """Returns all pixels of one image file, resized until its shorter side fits.
+
+    Args:
+        contents: bytes of an image file.
+        shorter_side: width of an upright image in pixels, height of a wide one.
+        image_channels: number of channels: 1 grey, 3 RGB, 4 RGBA.
+        resampling: how the image is resized.
+
+    Raises:
+        ValueError: if the pixels have more than 8 bits.
+        OSError: if the file is not an image or is truncated.
+    """
+    image = _opened(contents, image_size=shorter_side, image_channels=image_channels, resize=Resize.shorter_side)
+    return _pixels_of(resized_shorter_side(image, shorter_side, resampling))
+
+
+def resized(image: Image.Image, size: tuple[int, int], resampling: Resampling) -> Image.Image:
+    """Returns an image resized to a width and height in pixels."""
+    divides = image.width % size[0] == 0 and image.height % size[1] == 0
+    if divides and resampling is Resampling.box_or_lanczos:
+        return _reduced(image, (image.width // size[0], image.height // size[1]))
+    return image if image.size == size else image.resize(size, _FILTERS[resampling])
+
+
+def resized_shorter_side(image: Image.Image, size: int, resampling: Resampling) -> Image.Image:
+    """Returns an image resized until its shorter side has `size` pixels; the longer one is rounded down."""
+    shorter = min(image.size)
+    return resized(image, (size * image.width // shorter, size * image.height // shorter), resampling)
+
+
+def central_square(image: Image.Image) -> Image.Image:
+    """Returns the central square, as wide as the image's shorter side."""
+    side = min(image.size)
+    left, top = (image.width - side) // 2, (image.height - side) // 2
+    return image.crop((left, top, left + side, top + side))
+
+
+def _opened(contents: bytes, *, image_size: int, image_channels: int, resize: Resize) -> Image.Image:
     mode = mode_of(image_channels)
     with Image.open(BytesIO(contents)) as opened:
         check_header(opened, image_size=image_size, resize=resize)
         # Large JPEG files need not be decoded at their full size. Twice the final size is decoded, so that the coarse
         # scaling inside the decoder is not the last filter.
         opened.draft("L" if mode == "L" else "RGB", (2 * image_size, 2 * image_size))
-        image = _in_mode(ImageOps.exif_transpose(opened), mode)
-    image = _in_size(image, resize, image_size)
-    return [_pixels_of(_reduced(image, (image_size // resolution,) * 2)) for resolution in resolutions]
+        return _in_mode(ImageOps.exif_transpose(opened), mode)
 
 
 def _in_mode(image: Image.Image, mode: str) -> Image.Image:
@@ -102,14 +176,12 @@ def _in_mode(image: Image.Image, mode: str) -> Image.Image:
     return image.convert(mode)
 
 
-def _in_size(image: Image.Image, resize: Resize, image_size: int) -> Image.Image:
+def _in_size(image: Image.Image, resize: Resize, image_size: int, resampling: Resampling) -> Image.Image:
+    if resize is Resize.shorter_side:
+        return central_square(resized_shorter_side(image, image_size, resampling))
     if resize is Resize.center_crop:
-        side = min(image.size)
-        left, top = (image.width - side) // 2, (image.height - side) // 2
-        image = image.crop((left, top, left + side, top + side))
-    if image.width % image_size or image.height % image_size:
-        return image.resize((image_size, image_size), Image.Resampling.LANCZOS)
-    return _reduced(image, (image.width // image_size, image.height // image_size))
+        image = central_square(image)
+    return resized(image, (image_size, image_size), resampling)
 
 
 def _reduced(image: Image.Image, factors: tuple[int, int]) -> Image.Image:

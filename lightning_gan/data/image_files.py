@@ -6,6 +6,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import IO, TypeAlias, TypeVar, cast, final
@@ -16,7 +17,16 @@ from einops import rearrange
 from jaxtyping import UInt8
 from PIL import Image, UnidentifiedImageError
 
-from lightning_gan.data.decoding import IMAGE_SUFFIXES, Resize, check_header, decode, mode_of
+from lightning_gan.data.crops import Whole
+from lightning_gan.data.decoding import (
+    IMAGE_SUFFIXES,
+    Resampling,
+    Resize,
+    check_header,
+    decode,
+    decode_whole,
+    mode_of,
+)
 from lightning_gan.data.images import ClassLabels, ImageSource, Indices, MemoryImages, factor_between
 from lightning_gan.data.listing import files_at, labels_of
 from lightning_gan.tensors.shapes import ImageBytes
@@ -39,13 +49,20 @@ class ImageFiles(ImageSource):
         image_size: full width and height of the images in pixels.
         image_channels: number of channels: 1 grey, 3 RGB (transparent pixels are composited onto white), 4 RGBA.
         resize: treatment of files of another size.
+        resampling: how files of another size are resized.
 
     Raises:
         ValueError: if `path` does not exist or has no image, or its labels cannot be understood.
     """
 
     def __init__(
-        self, *, path: str | Path, image_size: int, image_channels: int, resize: Resize = Resize.exact
+        self,
+        *,
+        path: str | Path,
+        image_size: int,
+        image_channels: int,
+        resize: Resize = Resize.exact,
+        resampling: Resampling = Resampling.box_or_lanczos,
     ) -> None:
         mode_of(image_channels)
         if image_size < 1:
@@ -54,6 +71,7 @@ class ImageFiles(ImageSource):
         self._image_size = image_size
         self._image_channels = image_channels
         self._resize = resize
+        self._resampling = resampling
         self._files = files_at(self._path)
         self._names = [name for name in self._files.names() if name.lower().endswith(IMAGE_SUFFIXES)]
         if not self._names:
@@ -101,12 +119,19 @@ class ImageFiles(ImageSource):
         """The treatment of files of another size."""
         return self._resize
 
+    @property
+    def resampling(self) -> Resampling:
+        """How files of another size are resized."""
+        return self._resampling
+
     def fingerprint(self) -> str:
-        """Returns 16 hexadecimal digits that change if a file, the size, the channels or `resize` changes.
+        """Returns 16 hexadecimal digits that change if a file, the size, the channels or the resizing changes.
 
         A file is identified by its name, size and time of change (in a zip: its checksum), not by the folder's path.
         """
-        making = [self._image_size, self._image_channels, self._resize.value]
+        making: list[int | str] = [self._image_size, self._image_channels, self._resize.value]
+        if self._resampling is not Resampling.box_or_lanczos:  # left out if it is, so that older caches stay valid
+            making.append(self._resampling.value)
         files = [[name, self._files.stamp(name)] for name in self._names]
         return hashlib.blake2b(json.dumps([making, files]).encode(), digest_size=8).hexdigest()
 
@@ -118,6 +143,21 @@ class ImageFiles(ImageSource):
         """
         factor_between(self._image_size, resolution)
         return _stacked([self._decoded(self._names[index], [resolution])[0] for index in indices.tolist()])
+
+    def whole(self, indices: Indices) -> list[Whole]:
+        """Reads whole images, resized until the shorter side has the full size.
+
+        Raises:
+            ValueError: naming the file, if one cannot be read.
+        """
+        decoder = partial(
+            decode_whole,
+            shorter_side=self._image_size,
+            image_channels=self._image_channels,
+            resampling=self._resampling,
+        )
+        names = [self._names[index] for index in indices.tolist()]
+        return [_stacked([self._read(name, decoder)])[0] for name in names]
 
     def check(self) -> None:
         """Checks the header of every file.
@@ -151,16 +191,21 @@ class ImageFiles(ImageSource):
         return self._for_each_file(lambda name: self._decoded(name, resolutions))
 
     def _decoded(self, name: str, resolutions: Sequence[int]) -> list[Pixels]:
+        decoder = partial(
+            decode,
+            image_size=self._image_size,
+            image_channels=self._image_channels,
+            resize=self._resize,
+            resampling=self._resampling,
+            resolutions=resolutions,
+        )
+        return self._read(name, decoder)
+
+    def _read(self, name: str, decoder: Callable[[bytes], _Result]) -> _Result:
         try:
             with self._files.open(name) as file:
                 contents = file.read()
-            return decode(
-                contents,
-                image_size=self._image_size,
-                image_channels=self._image_channels,
-                resize=self._resize,
-                resolutions=resolutions,
-            )
+            return decoder(contents)
         # Decoders raise nearly anything on broken files (OSError, SyntaxError, zlib.error, struct.error, ...).
         except Exception as error:
             raise _unreadable(name, error) from error

@@ -5,6 +5,8 @@ name that several databases may share.
 """
 
 import os
+from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any, final
@@ -12,8 +14,9 @@ from typing import Any, final
 import numpy as np
 import torch
 
+from lightning_gan.data.crops import RandomCrops, Whole
 from lightning_gan.data.datamodule import GANData
-from lightning_gan.data.decoding import Resize, decode
+from lightning_gan.data.decoding import Resampling, Resize, decode, decode_whole
 from lightning_gan.data.images import ClassLabels, ImageSource, Indices, factor_between
 from lightning_gan.data.torchvision_datasets import channels_first
 from lightning_gan.tensors.shapes import ImageBytes
@@ -25,15 +28,21 @@ class Databases(ImageSource):
 
     Args:
         paths: paths of the databases.
-        image_size: width and height in pixels to which the central square of an image is resized.
+        image_size: width and height in pixels to which images are resized.
         labels: whether the images have the numbers of their databases as classes.
+        resize: how images become squares.
+        resampling: how images are resized.
 
     Raises:
         ValueError: if lmdb is missing, or a database is missing, damaged or empty.
     """
 
-    def __init__(self, *, paths: list[Path], image_size: int, labels: bool) -> None:
+    def __init__(
+        self, *, paths: list[Path], image_size: int, labels: bool, resize: Resize, resampling: Resampling
+    ) -> None:
         self._paths = paths
+        self._resize = resize
+        self._resampling = resampling
         self._image_size = image_size
         self._opened: list[Any] = []
         self._opened_by = -1
@@ -60,25 +69,35 @@ class Databases(ImageSource):
             ValueError: naming the database and the key, if an image cannot be read.
         """
         factor_between(self._image_size, resolution)
-        return channels_first(np.stack([self._decoded(index, resolution) for index in indices.tolist()]))
+        decoder = partial(
+            decode,
+            image_size=self._image_size,
+            image_channels=3,
+            resize=self._resize,
+            resampling=self._resampling,
+            resolutions=[resolution],
+        )
+        return channels_first(np.stack([self._read(index, decoder)[0] for index in indices.tolist()]))
 
-    def _decoded(self, index: int, resolution: int) -> Any:
+    def whole(self, indices: Indices) -> list[Whole]:
+        """Reads whole images, resized until the shorter side has the full size.
+
+        Raises:
+            ValueError: naming the database and the key, if an image cannot be read.
+        """
+        decoder = partial(decode_whole, shorter_side=self._image_size, image_channels=3, resampling=self._resampling)
+        return [channels_first(np.stack([self._read(index, decoder)]))[0] for index in indices.tolist()]
+
+    def _read(self, index: int, decoder: Callable[[bytes], Any]) -> Any:
         database = int(np.searchsorted(self._ends, index, side="right"))
         key = bytes(self._keys[database][index - self._ends[database]])  # counted from the end of its database
         with self._databases()[database].begin(write=False) as transaction:
             contents = transaction.get(key)
         try:
-            (pixels,) = decode(
-                contents,
-                image_size=self._image_size,
-                image_channels=3,
-                resize=Resize.center_crop,
-                resolutions=[resolution],
-            )
+            return decoder(contents)
         # Decoders raise nearly any error for broken files.
         except Exception as error:
             raise ValueError(f"{self._paths[database]}: the image {key.decode()} cannot be read ({error})") from error
-        return pixels
 
     def _databases(self) -> list[Any]:
         # Each process opens the databases itself: lmdb forbids using a database that was opened before a fork.
@@ -123,7 +142,7 @@ def _lmdb() -> Any:
 
 @final
 class LSUN(GANData):
-    """LSUN: the central square of every image, resized, decoded from its database whenever it is read.
+    """LSUN: a square of every image, resized, decoded from its database whenever it is read.
 
     The databases keep the names that they have in their zip files: `bedroom_train_lmdb`, `church_outdoor_val_lmdb` and
     so on.
@@ -131,14 +150,20 @@ class LSUN(GANData):
     Args:
         root: folder that contains the databases.
         categories: names of one or more databases, such as `[bedroom_train]`; several are classes in this order.
-        image_size: width and height in pixels to which the central square is resized; the shorter side of the images
-            has at least 256 pixels.
+        image_size: width and height of the squares in pixels; the shorter side of the images has at least 256 pixels.
         labels: whether the networks get the categories as classes, if there are several.
         mirror: whether half of the training images are flipped left to right. PGGAN and StyleGAN do not do this, but
             the R1 paper's code does.
         batch_size: GLOBAL batch size, over all processes.
-        seed: seed of the order of images and of mirroring.
+        seed: seed of the order of images and of all that is random in them.
         number_of_workers: number of processes that read ahead for each training process.
+        resize: how images become squares: center_crop cuts and resizes, shorter_side resizes and cuts, squash changes
+            their proportions. With random crops, shorter_side lets them reach the ends of the longer side.
+        resampling: how images are resized: box_or_lanczos, lanczos or bilinear.
+        random_crop_from: size in pixels to which images are resized, out of which training
+            images are cut at random places, and others at the centre. None cuts nothing.
+        dequantization_noise: width of the uniform noise that is added to training images in [-1, 1] on the device;
+            1/128 = 0.0078125 in the code of several papers. 0 adds none.
 
     Raises:
         ValueError: if a number is out of range or a category is named twice; when it is opened, if lmdb or a database
@@ -156,6 +181,10 @@ class LSUN(GANData):
         batch_size: int = 64,
         seed: int = 0,
         number_of_workers: int = 8,
+        resize: Resize = Resize.center_crop,
+        resampling: Resampling = Resampling.box_or_lanczos,
+        random_crop_from: int | None = None,
+        dequantization_noise: float = 0.0,
     ) -> None:
         if image_size < 1:
             raise ValueError(f"image_size={image_size} must be at least 1")
@@ -169,10 +198,24 @@ class LSUN(GANData):
             seed=seed,
             mirror=mirror,
             number_of_workers=number_of_workers,
+            random_crop_from=random_crop_from,
+            dequantization_noise=dequantization_noise,
         )
         self.root = Path(root).expanduser()
         self.categories = tuple(categories)
+        self.resize = resize
+        self.resampling = resampling
+        self.random_crop_from = random_crop_from
 
     def open_source(self) -> ImageSource:
         paths = [self.root / f"{category.removesuffix('_lmdb')}_lmdb" for category in self.categories]
-        return Databases(paths=paths, image_size=self.image_size, labels=self.number_of_classes > 0)
+        databases = Databases(
+            paths=paths,
+            image_size=self.size_to_read,
+            labels=self.number_of_classes > 0,
+            resize=self.resize,
+            resampling=self.resampling,
+        )
+        if self.resize is Resize.shorter_side and self.random_crop_from is not None:
+            return RandomCrops(source=databases, whole=databases.whole, size=self.image_size)
+        return databases

@@ -22,6 +22,7 @@ from jaxtyping import UInt8
 from lightning.pytorch.utilities import rank_zero_info
 
 from lightning_gan.atomic_files import written_whole
+from lightning_gan.data.decoding import Resize
 from lightning_gan.data.image_files import ImageFiles
 from lightning_gan.data.images import ClassLabels, ImageSource, Indices
 from lightning_gan.tensors.shapes import ImageBytes
@@ -200,6 +201,7 @@ class CachedImages(ImageSource):
             "image_size": self._files.image_size,
             "image_channels": self._files.image_channels,
             "resize": self._files.resize.value,
+            "resampling": self._files.resampling.value,
         }
         with written_whole(self.directory / _MANIFEST) as file:
             file.write((json.dumps(manifest, indent=2) + "\n").encode())
@@ -252,6 +254,19 @@ def _waiting_for(path: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def check_cache_of_crops(*, resize: Resize, random_crop_from: int | None, cache_directory: str | Path | None) -> None:
+    """Checks that what is cut at random can be cached: caches hold squares.
+
+    Raises:
+        ValueError: for random crops of whole images, with a cache on the disk.
+    """
+    if cache_directory is not None and random_crop_from is not None and resize is Resize.shorter_side:
+        raise ValueError(
+            f"cache_directory={cache_directory} keeps squares, and random crops with resize shorter_side need whole "
+            "images; set resize to center_crop, or leave cache_directory out"
+        )
 
 
 def _halvings(resolution: int) -> list[int]:

@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from PIL import Image
 
+from lightning_gan.data.decoding import Resampling, resized
 from lightning_gan.data.images import ImageSource, MemoryImages
-from lightning_gan.data.torchvision_datasets import FetchedData, PublicDataset, channels_first, resized
+from lightning_gan.data.torchvision_datasets import FetchedData, PublicDataset, channels_first
 
 _FULL_SIZE = 96
 _CLASSES = 10
@@ -52,8 +53,11 @@ class STL10(FetchedData):
         labels: whether the networks get the ten classes; only train and test have labels.
         mirror: whether half of the training images are flipped left to right; SNGAN does not do this.
         batch_size: GLOBAL batch size, over all processes.
-        seed: seed of the order of images and of mirroring.
+        seed: seed of the order of images and of all that is random in them.
         number_of_workers: number of processes that read ahead; 0 is best here, because the images are in memory.
+        resampling: how images are resized: box_or_lanczos, lanczos or bilinear.
+        dequantization_noise: width of the uniform noise that is added to training images in [-1, 1] on the device;
+            1/128 = 0.0078125 in the code of several papers. 0 adds none.
 
     Raises:
         ValueError: if a number is out of range or the split has no labels; when it is opened, if the data set is
@@ -74,6 +78,8 @@ class STL10(FetchedData):
         batch_size: int = 64,
         seed: int = 0,
         number_of_workers: int = 0,
+        resampling: Resampling = Resampling.box_or_lanczos,
+        dequantization_noise: float = 0.0,
     ) -> None:
         if not 1 <= image_size <= _FULL_SIZE:
             raise ValueError(f"image_size={image_size}: STL-10 has 96x96 pixels; give 96, 48 or another size below")
@@ -87,16 +93,19 @@ class STL10(FetchedData):
             seed=seed,
             mirror=mirror,
             number_of_workers=number_of_workers,
+            dequantization_noise=dequantization_noise,
         )
         self.root = Path(root).expanduser()
         self.download = download
         self.split = split
+        self.resampling = resampling
 
     def open_source(self) -> ImageSource:
         opened = self.opened()
         images = opened.data.transpose(0, 2, 3, 1)  # image height width channels
         if self.image_size != _FULL_SIZE:
-            images = np.stack([np.asarray(resized(Image.fromarray(image), self.image_size)) for image in images])
+            size = (self.image_size, self.image_size)
+            images = np.stack([np.asarray(resized(Image.fromarray(image), size, self.resampling)) for image in images])
         labels = torch.from_numpy(opened.labels).long() if self.split in _LABELLED else None
         return MemoryImages(
             images=channels_first(images), labels=labels, number_of_classes=0 if labels is None else _CLASSES

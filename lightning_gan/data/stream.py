@@ -14,6 +14,7 @@ from jaxtyping import Bool
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
+from lightning_gan.data.crops import RandomCrops, places_at
 from lightning_gan.data.images import ClassLabels, ImageSource, Indices
 from lightning_gan.tensors.seeds import derived_seed
 from lightning_gan.tensors.shapes import ImageBytes
@@ -121,8 +122,8 @@ class Stream(IterableDataset[Batch]):
     """Endless ready batches for one process; iterate it through `StreamLoader`.
 
     Args:
-        source: the images.
-        seed: seed of the order and of mirroring.
+        source: the images; `RandomCrops` are cut at random places, other images are read as they are.
+        seed: seed of the order, of mirroring and of random crops.
         batch_size_at: global batch size as a function of the position.
         resolution_at: resolution in pixels as a function of the position.
         mirror: whether half of the images are flipped left to right.
@@ -165,9 +166,14 @@ class Stream(IterableDataset[Batch]):
         """Returns this process's share of the global batch of `batch_size` images at `position`."""
         share = share_of_rank(batch_size, rank=self.rank, world_size=self.world_size)
         indices = indices_at(position, count=batch_size, length=len(self.source), seed=self.seed)[share]
-        images = self.source.read(indices, resolution=self.resolution_at(position))
+        resolution = self.resolution_at(position)
+        # Drawn for the global batch and then cut, so that the result does not depend on the number of processes.
+        if isinstance(self.source, RandomCrops):
+            places = places_at(position, count=batch_size, seed=self.seed)[share]
+            images = self.source.cut(indices, places=places, resolution=resolution)
+        else:
+            images = self.source.read(indices, resolution=resolution)
         if self.mirror:
-            # Drawn for the global batch and then cut, so that the result does not depend on the number of processes.
             mirrored = mirrored_at(position, count=batch_size, seed=self.seed)[share]
             images = torch.where(mirrored[:, None, None, None], images.flip(-1), images)
         labels = torch.zeros(len(indices), dtype=torch.long) if self._labels is None else self._labels[indices]

@@ -14,7 +14,6 @@ from typing import Any, ClassVar, final
 import torch
 from einops import rearrange
 from filelock import FileLock
-from PIL import Image
 
 from lightning_gan.data.datamodule import GANData
 from lightning_gan.tensors.shapes import ImageBytes
@@ -133,14 +132,6 @@ def torchvision_datasets(name: str) -> Any:
             f"{name} needs torchvision, which cannot be imported ({error}); "
             "pip install 'lightning-gan[datasets]' brings the one that belongs to the installed torch"
         ) from error
-
-
-def resized(image: Image.Image, size: int) -> Image.Image:
-    """Resizes a square RGB image: by box means if `size` divides its width, otherwise by resampling (Lanczos)."""
-    factor, remainder = divmod(image.width, size)
-    if remainder:
-        return image.resize((size, size), Image.Resampling.LANCZOS)
-    return image if factor == 1 else image.reduce(factor)
 
 
 def channels_first(pixels: Any) -> ImageBytes:

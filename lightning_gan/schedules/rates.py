@@ -32,7 +32,7 @@ class Constant(LearningRateSchedule):
 @final
 @dataclass(frozen=True, kw_only=True)
 class RampUp(LearningRateSchedule):
-    """A factor that grows linearly from 0 to 1; in the PGGAN authors' first code it grew for 40 thousand images.
+    """A factor that grows linearly from 0 to 1.
 
     Args:
         kimg: thousands of images after which the factor is 1.
@@ -53,6 +53,36 @@ class RampUp(LearningRateSchedule):
 
     def at(self, images_seen: int) -> float:
         return min(images_seen / (1000 * self.kimg), 1.0)
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class GaussianRampUp(LearningRateSchedule):
+    """A factor that grows from ``exp(-5)`` to 1 along half a bell curve: ``exp(-5 (1 - t)^2)``.
+
+    PGGAN's authors use it in their Theano code, for their first 40 thousand images (Karras et al. 2018,
+    arXiv:1710.10196).
+
+    Args:
+        kimg: thousands of images after which the factor is 1 (``t = 1``).
+
+    Raises:
+        ValueError: if `kimg` is not positive.
+
+    Example:
+        >>> round(GaussianRampUp(kimg=40.0).at(20_000), 4)
+        0.2865
+    """
+
+    kimg: float
+
+    def __post_init__(self) -> None:
+        if self.kimg <= 0:
+            raise ValueError(f"GaussianRampUp: kimg={self.kimg} must be positive; leave it out for no ramp-up")
+
+    def at(self, images_seen: int) -> float:
+        left = max(1.0 - images_seen / (1000 * self.kimg), 0.0)
+        return math.exp(-5.0 * left**2)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -233,6 +233,7 @@ def test_a_manifest_tells_people_what_the_folder_holds(folder: Path) -> None:
         "image_size": 16,
         "image_channels": 3,
         "resize": "exact",
+        "resampling": "box_or_lanczos",
     }
 
 

@@ -7,8 +7,7 @@ import hashlib
 import pickle
 import sys
 import tarfile
-from collections.abc import Callable, Iterator
-from io import BytesIO
+from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 from types import ModuleType
@@ -27,10 +26,21 @@ from lightning_gan.cli.configs import shipped_configs, shipped_folder
 from lightning_gan.data import GANData, box_mean
 from lightning_gan.data.celeba import ATTRIBUTES, CelebA, CelebASplit, FaceCrop
 from lightning_gan.data.cifar import CIFAR10, CIFAR100, CIFARSplit
+from lightning_gan.data.decoding import Resampling, Resize
 from lightning_gan.data.imagenet import ImageNet, ImageNetSplit
 from lightning_gan.data.lsun import LSUN
 from lightning_gan.data.stl10 import STL10, STL10Split
-from lightning_gan.data.torchvision_datasets import resized
+from tests.data.public_formats import (
+    face,
+    pixels,
+    write,
+    write_celeba,
+    write_cifar10,
+    write_cifar100,
+    write_imagenet,
+    write_lsun,
+    write_stl10,
+)
 
 torchvision_datasets = pytest.importorskip("torchvision.datasets")
 
@@ -53,15 +63,29 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torchvision.datasets.celeba.download_file_from_google_drive", refused)
 
 
-def pixels(*shape: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+@pytest.fixture
+def cifar10(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    return write_cifar10(tmp_path, monkeypatch)
 
 
-def write(path: Path, contents: bytes) -> str:
-    """Writes a file; gives its checksum."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(contents)
-    return hashlib.md5(contents).hexdigest()
+@pytest.fixture
+def cifar100(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    return write_cifar100(tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def stl10(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    return write_stl10(tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def celeba(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    return write_celeba(tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def lsun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    return write_lsun(tmp_path, monkeypatch)
 
 
 def all_images(data: GANData) -> torch.Tensor:
@@ -74,36 +98,6 @@ def labels_of(data: GANData) -> list[int]:
 
 
 # ---------------------------------------------------------------------- CIFAR
-
-
-@pytest.fixture
-def cifar10(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Two training files of three images each, and a test file with one; torchvision is told their checksums."""
-    folder = tmp_path / "cifar-10-batches-py"
-    batches = {"data_batch_1": [3, 0, 9], "data_batch_2": [1, 1, 2], "test_batch": [7]}
-    checksums = {}
-    for seed, (name, labels) in enumerate(batches.items()):
-        entry = {"data": pixels(len(labels), 3072, seed=seed), "labels": labels}
-        checksums[name] = write(folder / name, pickle.dumps(entry))
-    meta = write(folder / "batches.meta", pickle.dumps({"label_names": [str(number) for number in range(10)]}))
-    described = torchvision_datasets.CIFAR10
-    monkeypatch.setattr(described, "train_list", [[name, checksums[name]] for name in ("data_batch_1", "data_batch_2")])
-    monkeypatch.setattr(described, "test_list", [["test_batch", checksums["test_batch"]]])
-    monkeypatch.setattr(described, "meta", {**described.meta, "md5": meta})
-    return tmp_path
-
-
-@pytest.fixture
-def cifar100(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Two training images and one for tests, with coarse and fine classes."""
-    folder = tmp_path / "cifar-100-python"
-    described = torchvision_datasets.CIFAR100
-    for name, fine in {"train": [99, 5], "test": [42]}.items():
-        entry = {"data": pixels(len(fine), 3072), "fine_labels": fine, "coarse_labels": [0] * len(fine)}
-        monkeypatch.setattr(described, f"{name}_list", [[name, write(folder / name, pickle.dumps(entry))]])
-    meta = write(folder / "meta", pickle.dumps({"fine_label_names": [str(number) for number in range(100)]}))
-    monkeypatch.setattr(described, "meta", {**described.meta, "md5": meta})
-    return tmp_path
 
 
 def test_cifar10_is_its_files_one_after_the_other(cifar10: Path) -> None:
@@ -168,23 +162,6 @@ def test_an_archive_put_there_by_hand_is_unpacked_without_a_network(
 # ---------------------------------------------------------------------- STL-10
 
 
-@pytest.fixture
-def stl10(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Two images of each split in STL-10's binary layout: columns first, classes from 1."""
-    folder, described = tmp_path / "stl10_binary", torchvision_datasets.STL10
-    images = [
-        [f"{name}_X.bin", write(folder / f"{name}_X.bin", pixels(2, 3, 96, 96, seed=seed).tobytes())]
-        for seed, name in enumerate(("train", "unlabeled", "test"))
-    ]
-    classes = [
-        [f"{name}_y.bin", write(folder / f"{name}_y.bin", bytes(numbers))]
-        for name, numbers in {"train": (1, 10), "test": (4, 2)}.items()
-    ]
-    monkeypatch.setattr(described, "train_list", [images[0], classes[0], images[1]])
-    monkeypatch.setattr(described, "test_list", [images[2], classes[1]])
-    return tmp_path
-
-
 def stl10_pixels(seed: int) -> torch.Tensor:
     return torch.from_numpy(pixels(2, 3, 96, 96, seed=seed)).transpose(2, 3)
 
@@ -220,45 +197,10 @@ def test_stl10_refuses_labels_it_has_not_and_sizes_beyond_its_own() -> None:
 # ---------------------------------------------------------------------- CelebA
 
 
-@pytest.fixture
-def celeba(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Six faces whose pixels tell their place, two of each split; only the checksums of the annotations are new."""
-    folder = tmp_path / "celeba"
-    names = [f"{number:06}.png" for number in range(1, 7)]  # lossless in place of JPEG, which no name decides
-    for number, name in enumerate(names):
-        path = folder / "img_align_celeba" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(face(number)).save(path)
-    smiles = [[1 if (attribute == "Smiling") == (row == 1) else -1 for attribute in ATTRIBUTES] for row in range(6)]
-
-    def table(header: str, rows: list[list[int]]) -> str:
-        lines = [" ".join([name, *map(str, row)]) for name, row in zip(names, rows, strict=True)]
-        return header + "\n".join(lines) + "\n"
-
-    texts = {
-        "list_eval_partition.txt": table("", [[0], [1], [2]] * 2),
-        "identity_CelebA.txt": table("", [[1], [2], [3]] * 2),
-        "list_bbox_celeba.txt": table("3\nimage_id x_1 y_1 width height\n", [[0] * 4] * 6),
-        "list_landmarks_align_celeba.txt": table(
-            "3\n" + " ".join(f"mark_{number}" for number in range(10)) + "\n", [[0] * 10] * 6
-        ),
-        "list_attr_celeba.txt": table("3\n" + " ".join(ATTRIBUTES) + "\n", smiles),
-    }
-    checksums = {name: write(folder / name, text.encode()) for name, text in texts.items()}
-    described = torchvision_datasets.CelebA
-    monkeypatch.setattr(
-        described, "file_list", [(file, checksums.get(name, md5), name) for file, md5, name in described.file_list]
-    )
-    return tmp_path
+SQUARES = [crop for crop in FaceCrop if crop is not FaceCrop.shorter_side]
 
 
-def face(number: int) -> np.ndarray:
-    """Red is the column, green the row, blue the number."""
-    rows, columns = np.mgrid[:218, :178]
-    return np.stack([columns, rows, np.full_like(rows, number)], axis=-1).astype(np.uint8)
-
-
-@pytest.mark.parametrize("crop", FaceCrop)
+@pytest.mark.parametrize("crop", SQUARES)
 def test_a_crop_of_celeba_is_its_square(celeba: Path, crop: FaceCrop) -> None:
     left, top, right, bottom = crop.value
     assert right - left == bottom - top and 0 <= left < right <= 178 and 0 <= top < bottom <= 218
@@ -267,10 +209,31 @@ def test_a_crop_of_celeba_is_its_square(celeba: Path, crop: FaceCrop) -> None:
     assert torch.equal(all_images(data)[1], expected)
 
 
-def test_crops_of_celeba_are_central_but_for_that_of_progressive_growing() -> None:
+def test_crops_of_celeba_are_central_but_for_those_of_progressive_growing_and_of_dcgan() -> None:
+    """`crop_celebA.lua` of github.com/soumith/dcgan.torch cuts 138 pixels at (30, 40)."""
     centers = {crop: ((crop.value[0] + crop.value[2]) / 2, (crop.value[1] + crop.value[3]) / 2) for crop in FaceCrop}
     assert centers.pop(FaceCrop.square_128_low) == (89, 121)
+    assert FaceCrop.square_138.value[:2] == (30, 40) and centers.pop(FaceCrop.square_138) == (99, 109)
     assert set(centers.values()) == {(89, 109)}
+
+
+def test_celeba_resized_by_its_shorter_side_is_fuels(celeba: Path) -> None:
+    """`convert_celeba_64` of github.com/mila-iqia/fuel, ALI's data: to 64x78 by Lanczos, then rows 7 to 71."""
+    data = CelebA(root=celeba, crop=FaceCrop.shorter_side, resampling=Resampling.lanczos, image_size=64)
+    whole = Image.fromarray(face(2)).resize((64, 78), Image.Resampling.LANCZOS)
+    expected = torch.from_numpy(np.asarray(whole)[7:71].copy()).permute(2, 0, 1)
+    assert torch.equal(all_images(data)[2], expected)
+
+
+def test_celeba_is_cropped_at_random_out_of_a_larger_square(celeba: Path) -> None:
+    data = CelebA(
+        root=celeba, image_size=64, crop=FaceCrop.square_138, random_crop_from=138, mirror=False, batch_size=6
+    )
+    data.number_of_workers = 0
+    images = torch.cat([images for images, _ in islice(data.train_dataloader(), 50)])
+    lefts, tops = images[:, 0].amin(dim=(1, 2)).int(), images[:, 1].amin(dim=(1, 2)).int()
+    assert (int(lefts.min()), int(lefts.max())) == (30, 104) and (int(tops.min()), int(tops.max())) == (40, 114)
+    assert torch.equal(all_images(data)[0, 0, 0], torch.arange(67, 131, dtype=torch.uint8))
 
 
 def test_celeba_is_resized_by_means_where_the_size_divides_and_else_resampled(celeba: Path) -> None:
@@ -324,63 +287,6 @@ def test_a_broken_face_is_named(celeba: Path) -> None:
 # ---------------------------------------------------------------------- LSUN
 
 
-class FakeDatabase:
-    """What lmdb gives of a database, from a pickled dictionary."""
-
-    def __init__(self, path: str) -> None:
-        self._contents: dict[bytes, bytes] = pickle.loads((Path(path) / "data.mdb").read_bytes())
-
-    def begin(self, *, write: bool) -> "FakeDatabase":
-        assert not write
-        return self
-
-    def __enter__(self) -> "FakeDatabase":
-        return self
-
-    def __exit__(self, *reason: object) -> None: ...
-
-    def cursor(self) -> "FakeDatabase":
-        return self
-
-    def iternext(self, *, keys: bool, values: bool) -> Iterator[bytes]:
-        assert keys and not values
-        return iter(sorted(self._contents))
-
-    def get(self, key: bytes) -> bytes | None:
-        return self._contents.get(key)
-
-    def close(self) -> None: ...
-
-    def __reduce__(self) -> Any:
-        raise TypeError("a database cannot be pickled")
-
-
-@pytest.fixture
-def lsun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Two bedrooms and three churches of 12x8 pixels, read by a stand-in for lmdb."""
-    library = ModuleType("lmdb")
-
-    def opened(path: str, *, readonly: bool, lock: bool, readahead: bool, meminit: bool) -> FakeDatabase:
-        assert readonly and not lock
-        return FakeDatabase(path)
-
-    monkeypatch.setattr(library, "open", opened, raising=False)
-    monkeypatch.setattr(library, "Error", OSError, raising=False)
-    monkeypatch.setitem(sys.modules, "lmdb", library)
-    for name, seeds in {"bedroom_train": (0, 1), "church_outdoor_train": (2, 3, 4)}.items():
-        contents = {
-            hashlib.sha1(bytes([9 - seed])).hexdigest().encode(): png(pixels(8, 12, 3, seed=seed)) for seed in seeds
-        }
-        write(tmp_path / f"{name}_lmdb" / "data.mdb", pickle.dumps(contents))
-    return tmp_path
-
-
-def png(array: np.ndarray) -> bytes:
-    file = BytesIO()
-    Image.fromarray(array).save(file, "PNG")
-    return file.getvalue()
-
-
 def bedrooms_and_churches() -> torch.Tensor:
     """The central squares in the order of their keys."""
     in_order = [
@@ -394,6 +300,16 @@ def test_lsun_is_the_central_squares_of_a_database(lsun: Path) -> None:
     data = LSUN(root=lsun, image_size=8)
     assert torch.equal(all_images(data), bedrooms_and_churches()[:2])
     assert data.number_of_classes == 0 and data.source.labels is None
+
+
+def test_lsun_is_cut_at_random_places_of_whole_images(lsun: Path) -> None:
+    """As DCGAN's Torch code does (`donkey_lsun.lua`): the shorter side is resized, and nothing is cut off before."""
+    data = LSUN(root=lsun, image_size=4, resize=Resize.shorter_side, random_crop_from=8, number_of_workers=0)
+    whole = data.source._whole(torch.tensor([0]))[0]  # type: ignore[attr-defined]
+    places = [(top, left) for top in range(5) for left in range(9)]
+    cuts = {tuple(whole[:, top : top + 4, left : left + 4].flatten().tolist()) for top, left in places}
+    batches = islice(data.train_dataloader(), 25)
+    assert cuts <= {tuple(image.flatten().tolist()) for images, _ in batches for image in images}
 
 
 def test_several_categories_of_lsun_are_classes(lsun: Path) -> None:
@@ -440,18 +356,8 @@ def test_lsun_without_lmdb_says_what_to_install(lsun: Path, monkeypatch: pytest.
 # ---------------------------------------------------------------------- ImageNet
 
 
-def imagenet(root: Path, *, classes: int = 1000) -> Path:
-    """One grey 4x6 image of each class, as bright as the class's number modulo 256; two of the first class."""
-    for number in range(classes):
-        folder = root / "train" / f"n{number:08}"
-        folder.mkdir(parents=True)
-        (folder / "one.PNG").write_bytes(png(np.full((4, 6, 3), number % 256, dtype=np.uint8)))
-    (root / "train" / "n00000000" / "two.PNG").write_bytes(png(pixels(4, 6, 3)))
-    return root
-
-
 def test_imagenet_is_central_squares_with_the_class_of_their_folder(tmp_path: Path) -> None:
-    data = ImageNet(root=imagenet(tmp_path), image_size=4)
+    data = ImageNet(root=write_imagenet(tmp_path), image_size=4)
     assert labels_of(data) == [0, *range(1000)]
     images = data.source.read(torch.tensor([1, 801]), resolution=4)
     assert torch.equal(images[0], torch.from_numpy(pixels(4, 6, 3)[:, 1:5].copy()).permute(2, 0, 1))
@@ -459,7 +365,7 @@ def test_imagenet_is_central_squares_with_the_class_of_their_folder(tmp_path: Pa
 
 
 def test_imagenet_from_a_cache_is_the_same(tmp_path: Path) -> None:
-    read = ImageNet(root=imagenet(tmp_path), image_size=4)
+    read = ImageNet(root=write_imagenet(tmp_path), image_size=4)
     cached = ImageNet(root=tmp_path, image_size=4, cache_directory=tmp_path / "cache", cache_resolution=2)
     cached.prepare_data()
     some = torch.tensor([1, 7, 500])
@@ -472,12 +378,12 @@ def test_imagenet_from_a_cache_is_the_same(tmp_path: Path) -> None:
 
 def test_a_part_of_imagenet_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"has 3 class folders with images in them, not 1000; .*use ImageFolder"):
-        ImageNet(root=imagenet(tmp_path, classes=3), image_size=4).setup("fit")
+        ImageNet(root=write_imagenet(tmp_path, classes=3), image_size=4).setup("fit")
 
 
 def training_archive(folder: Path) -> Path:
     """ImageNet's training archive: a tar of one tar for each class; here of three."""
-    imagenet(folder / "made", classes=3)
+    write_imagenet(folder / "made", classes=3)
     archive = folder / "ILSVRC2012_img_train.tar"
     with tarfile.open(archive, "w") as outer:
         for path in sorted((folder / "made" / "train").iterdir()):
@@ -618,11 +524,6 @@ def test_labels_and_order_are_those_of_the_exact_stream(cifar10: Path) -> None:
         return [(labels.tolist(), int(images.long().sum())) for images, labels in islice(data.train_dataloader(), 5)]
 
     assert batches(0)[2:] == batches(2)[:3]
-
-
-def test_resizing_keeps_an_image_of_the_size_wanted() -> None:
-    image = Image.fromarray(pixels(8, 8, 3))
-    assert resized(image, 8) is image and resized(image, 4).size == (4, 4) and resized(image, 5).size == (5, 5)
 
 
 @pytest.mark.parametrize("name", FRAGMENTS)

@@ -8,6 +8,7 @@ from lightning_gan.schedules.rates import (
     Constant,
     CosineDecay,
     ExponentialDecay,
+    GaussianRampUp,
     LearningRateSchedule,
     LinearDecay,
     RampUp,
@@ -22,6 +23,19 @@ def test_a_constant_is_constant() -> None:
 def test_a_ramp_rises_from_zero_to_one_and_stays() -> None:
     ramp = RampUp(kimg=40.0)
     assert [ramp.at(seen) for seen in (0, 10_000, 40_000, 10**7)] == [0, 0.25, 1, 1]
+
+
+def test_a_gaussian_ramp_rises_along_half_a_bell_curve_and_stays() -> None:
+    """``exp(-5 (1 - t)^2)``, by hand at t = 0, 1/2 and 1; the ramp of PGGAN's Theano code."""
+    ramp = GaussianRampUp(kimg=40.0)
+    factors = [ramp.at(seen) for seen in (0, 20_000, 40_000, 10**7)]
+    assert factors == pytest.approx([0.006737947, 0.286504797, 1, 1])
+    rising = [ramp.at(seen) for seen in range(0, 40_001, 1000)]
+    assert rising == sorted(set(rising))
+    # A bell curve's logarithm is a parabola: its second differences are equal.
+    logarithms = [math.log(factor) for factor in rising]
+    second = [a - 2 * b + c for a, b, c in zip(logarithms, logarithms[1:], logarithms[2:], strict=False)]
+    assert second == pytest.approx([-10 / 40**2] * len(second))
 
 
 def test_a_linear_decay_holds_falls_and_ends() -> None:
@@ -63,3 +77,5 @@ def test_impossible_spans_are_refused() -> None:
         ExponentialDecay(end_kimg=1.0, final_factor=0.0)
     with pytest.raises(ValueError, match=r"RampUp: kimg=0"):
         RampUp(kimg=0.0)
+    with pytest.raises(ValueError, match=r"GaussianRampUp: kimg=0"):
+        GaussianRampUp(kimg=0.0)

@@ -1,0 +1,128 @@
+"""Random squares out of larger images, as pure functions of (seed, position)."""
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import TypeAlias, final
+
+import torch
+from jaxtyping import Float64, UInt8
+from torch import Tensor
+
+from lightning_gan.data.images import ClassLabels, ImageSource, Indices, box_mean
+from lightning_gan.tensors.seeds import derived_seed
+from lightning_gan.tensors.shapes import ImageBytes
+
+Places: TypeAlias = Float64[Tensor, "batch 2"]
+"""Where squares are cut out, down and to the right: shares in [0, 1) of the possible places. 0.5 is the centre."""
+
+Whole: TypeAlias = UInt8[Tensor, "channels height width"]
+"""One image from which a square is cut."""
+
+
+def places_at(position: int, *, count: int, seed: int) -> Places:
+    """Returns where the images of the global batch at `position` are cut, uniformly distributed.
+
+    Args:
+        position: number of images seen before the batch.
+        count: number of images in the batch.
+        seed: seed of the crops.
+    """
+    generator = torch.Generator().manual_seed(derived_seed(seed, "crop", position))
+    return torch.rand(count, 2, generator=generator, dtype=torch.float64)
+
+
+def offset_at(place: float, *, length: int, size: int) -> int:
+    """Returns the first row (or column) of a square: ``floor(place (length - size + 1))``.
+
+    Uniform places in [0, 1) give each of the ``length - size + 1`` offsets with the same probability.
+
+    Args:
+        place: share of the possible places, in [0, 1).
+        length: height (or width) of the image in pixels.
+        size: height and width of the square in pixels, at most `length`.
+
+    Example:
+        >>> [offset_at(place, length=72, size=64) for place in (0.0, 0.5, 0.999)]
+        [0, 4, 8]
+    """
+    return int(place * (length - size + 1))
+
+
+def size_to_read(*, image_size: int, random_crop_from: int | None) -> int:
+    """Returns the size in pixels at which images are read before squares of `image_size` are cut out.
+
+    Args:
+        image_size: width and height of the squares in pixels.
+        random_crop_from: size in pixels of the larger images; None cuts nothing.
+
+    Raises:
+        ValueError: if the larger images are smaller than the squares.
+    """
+    if random_crop_from is None:
+        return image_size
+    if random_crop_from < image_size:
+        raise ValueError(
+            f"random_crop_from={random_crop_from} is smaller than image_size={image_size}; "
+            f"give at least {image_size}, or leave it out for no random crops"
+        )
+    return random_crop_from
+
+
+@final
+class RandomCrops(ImageSource):
+    """Squares out of larger images. A training stream chooses their places; `read` cuts the central ones.
+
+    Args:
+        source: the images, for their number and their labels.
+        whole: function from numbers of images to these images at their larger size; their sizes may differ.
+        size: width and height of the squares in pixels.
+    """
+
+    def __init__(self, *, source: ImageSource, whole: Callable[[Indices], Iterable[Whole]], size: int) -> None:
+        self._source = source
+        self._whole = whole
+        self._size = size
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    @property
+    def labels(self) -> ClassLabels | None:
+        return self._source.labels
+
+    @property
+    def number_of_classes(self) -> int:
+        return self._source.number_of_classes
+
+    def read(self, indices: Indices, *, resolution: int) -> ImageBytes:
+        return self.cut(indices, places=torch.full((len(indices), 2), 0.5, dtype=torch.float64), resolution=resolution)
+
+    def cut(self, indices: Indices, *, places: Places, resolution: int) -> ImageBytes:
+        """Reads the images at `indices` and cuts a square out of each.
+
+        Args:
+            indices: numbers of images, 0..len-1.
+            places: where each square is cut.
+            resolution: width and height of the result in pixels, the squares' size divided by a power of two.
+        """
+        pairs = zip(self._whole(indices), places.tolist(), strict=True)
+        squares = [self._square(image, down=down, right=right) for image, (down, right) in pairs]
+        return box_mean(torch.stack(squares), resolution=resolution)
+
+    def _square(
+        self, image: Whole, *, down: float, right: float
+    ) -> UInt8[Tensor, "channels {self._size} {self._size}"]:
+        top = offset_at(down, length=image.shape[1], size=self._size)
+        left = offset_at(right, length=image.shape[2], size=self._size)
+        return image[:, top : top + self._size, left : left + self._size]
+
+
+def crops_of_squares(source: ImageSource, *, larger_size: int, size: int) -> RandomCrops:
+    """Returns squares out of the larger squares of a source.
+
+    Args:
+        source: images of `larger_size`.
+        larger_size: full width and height of these images in pixels.
+        size: width and height of the squares in pixels.
+    """
+    return RandomCrops(source=source, whole=partial(source.read, resolution=larger_size), size=size)
