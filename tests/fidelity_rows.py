@@ -145,7 +145,7 @@ COMPARISONS: Mapping[str, list[Comparison]] = {
             ("logits_and_image_gradients_equal_the_authors",),
         ),
         Comparison(
-            "layers, all sizes",
+            "layers at 32, 64 and 128 pixels",
             "interop/test_sngan_official.py",
             ("every_network_of_theirs_is_imported_from_its_weights",),
         ),
