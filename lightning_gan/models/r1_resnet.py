@@ -7,7 +7,7 @@ are multiplied by 0.1. The generator gets the label's embedding, divided by its 
 discriminator computes one logit per class and returns that of the label. Without classes the networks have one class,
 whose embedding is learned like a bias, as in the authors' code.
 
-The authors add uniform noise of width 1/128 to real images; we do not.
+The authors add uniform noise of width 1/128 to real images: `dequantization_noise` of the data modules.
 """
 
 import math

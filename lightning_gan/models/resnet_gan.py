@@ -8,7 +8,8 @@ These are the networks for CIFAR-10, without normalization in the critic; those 
 networks of CT-GAN (Wei et al. 2018, arXiv:1803.01541).
 
 As in the authors' code, batch normalization uses the statistics of the batch for sampling, too, so that an image
-depends on the other images of its batch. The authors add uniform noise of width 1/128 to CIFAR images; we do not.
+depends on the other images of its batch. The authors add uniform noise of width 1/128 to CIFAR images:
+`dequantization_noise` of the data modules.
 """
 
 import math

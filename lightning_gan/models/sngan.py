@@ -8,8 +8,8 @@ The weights of every layer of the discriminator are divided by their largest sin
 Lipschitz constant. With classes the generator has one gain and bias of batch normalization per class, and the
 discriminator adds the inner product of its features and a learned vector of the class.
 
-Different from the authors: their loop has the generator's turn first, and adds uniform noise of width 1/128 to real
-images.
+Different from the authors: their loop has the generator's turn first. The uniform noise of width 1/128 that they add to
+real images is `dequantization_noise` of the data modules.
 """
 
 import math
