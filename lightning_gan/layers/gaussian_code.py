@@ -84,6 +84,7 @@ class Bottlenecked(nn.Module):
         ValueError: if the layer is not and does not contain a linear layer or a convolution.
 
     Example:
+        >>> import torch
         >>> head = Bottlenecked(nn.Linear(6, 1), code_features=2)
         >>> head.eval()(torch.zeros(4, 6)).shape
         torch.Size([4, 1])

@@ -60,6 +60,7 @@ def distance_to_target(norms: PerSample, *, target: float) -> PerSample:
         target: target t of the norms; positive.
 
     Example:
+        >>> import torch
         >>> distance_to_target(torch.tensor([5.0, 1.0, 0.5]), target=1.0).tolist()
         [16.0, 0.0, 0.25]
     """
@@ -70,6 +71,7 @@ def excess_over_one(norms: PerSample) -> PerSample:
     """Returns ``max(0, ||g|| - 1)^2``, which is 0 for 1-Lipschitz critics (Petzka et al. 2018, arXiv:1709.08894).
 
     Example:
+        >>> import torch
         >>> excess_over_one(torch.tensor([5.0, 1.0, 0.5])).tolist()
         [16.0, 0.0, 0.0]
     """

@@ -11,7 +11,6 @@ from torch.nn.functional import batch_norm, conv2d, conv_transpose2d, leaky_relu
 
 from lightning_gan.callbacks import EMA
 from lightning_gan.cli.configs import shipped_folder
-from lightning_gan.data.celeba import FaceCrop
 from lightning_gan.loop.settings import Training
 from lightning_gan.models.adversarial_inference import InferenceDraws
 from lightning_gan.models.ali import ALI, Maxout
@@ -390,10 +389,10 @@ def test_the_configuration_for_cifar10_trains_as_long_as_the_authors_on_their_im
 def test_the_configuration_for_celeba_cuts_out_the_authors_rows_and_trains_as_long() -> None:
     """`NUM_EPOCHS` of `experiments/ali_celeba.py`, and Fuel's `celeba_64` (`fuel/converters/celeba.py`, mila-iqia).
 
-    Fuel resizes 178x218 pixels to 64x78 and crops rows 7 to 71. Our square differs by half a row at each edge.
+    Fuel resizes 178x218 pixels to 64x78 by Lanczos and crops rows 7 to 71, the central square
+    (`tests/data/test_crops.py`).
     """
     settings = configuration("paper/ali_celeba64.yaml")
-    left, top, right, bottom = FaceCrop[settings["data"]["init_args"]["crop"]].value
-    assert (left, right) == (0, 178)
-    assert (top, bottom) == (pytest.approx(7 / 78 * 218, abs=0.5), pytest.approx(71 / 78 * 218, abs=0.5))
+    data = settings["data"]["init_args"]
+    assert (data["crop"], data["resampling"], data["image_size"]) == ("shorter_side", "lanczos", 64)
     assert total_images(settings) == pytest.approx(123 * 162_770, abs=100)

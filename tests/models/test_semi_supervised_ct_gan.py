@@ -20,9 +20,10 @@ from lightning_gan.models.semi_supervised_ct_gan import (
     labelled_cost,
     score_of,
 )
+from lightning_gan.optimizers import GANAdam
 from lightning_gan.tensors.image_bytes import from_bytes
 from tests.models.training import moved_by_one_step
-from tests.toys import fast_adam, toy_trainer
+from tests.toys import toy_trainer
 
 SMALL: dict[str, Any] = {
     "image_size": 16,
@@ -121,7 +122,10 @@ def error(trainer: Trainer, module: SemiSupervisedCTGAN) -> float:
 
 
 def test_it_learns_the_classes_of_few_labels_and_reports_its_error() -> None:
-    settings = {"discriminator_width": 8, "average_decay": 0.5, "training": Training(discriminator_optimizer=fast_adam)}
+    def adam(parameters: Any) -> GANAdam:
+        return GANAdam(parameters, lr=0.005)
+
+    settings = {"discriminator_width": 8, "average_decay": 0.5, "training": Training(discriminator_optimizer=adam)}
     module = small(**settings)
     assert error(fitted(module, labelled=0.25), module) < 0.1
     blind = small(**settings)
