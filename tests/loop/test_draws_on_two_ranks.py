@@ -27,7 +27,7 @@ def test_two_ranks_draw_the_numbers_of_one_process(weights: list[dict[str, dict[
     one, two = (ranks[name] for ranks in weights)
     found = errors(one, two)
     # Adam enlarges the rounding of gradients that are 0, as of biases in front of normalizations.
-    tolerance = 1e-6 if name in MODELS else 1e-9
+    tolerance = 1e-6 if name in MODELS else 1e-8
     assert found and all(error < tolerance for error in found.values()), found
 
 
