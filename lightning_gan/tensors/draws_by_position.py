@@ -8,7 +8,8 @@ which cannot use a generator of their own, the functions draw as PyTorch's funct
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import ParamSpec, TypeVar
+from functools import partial
+from typing import Any, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
@@ -127,14 +128,16 @@ def with_same_draws(network: Callable[Arguments, Result]) -> Callable[Arguments,
         network: function that draws random numbers.
     """
 
-    def repeated(*arguments: Arguments.args, **keywords: Arguments.kwargs) -> Result:
-        own = _present()
-        if own is None:
-            return network(*arguments, **keywords)
-        with own.from_the_beginning():
-            return network(*arguments, **keywords)
+    # No function is defined here: a compiled turn would guard its annotations, which are new objects in every call.
+    return partial(_repeated, network)
 
-    return repeated
+
+def _repeated(network: Callable[..., Result], *arguments: Any, **keywords: Any) -> Result:
+    own = _present()
+    if own is None:
+        return network(*arguments, **keywords)
+    with own.from_the_beginning():
+        return network(*arguments, **keywords)
 
 
 def normal(shape: Sequence[int], *, dtype: torch.dtype | None = None, device: torch.device | None = None) -> Tensor:
