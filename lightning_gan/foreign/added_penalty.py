@@ -139,21 +139,21 @@ class Progress:
     """What happened to a penalty in the present fit.
 
     Attributes:
-        past: notices steps that Lightning does not tell callbacks about.
         earlier: notices gradients of earlier batches, by the paths of the regularized networks.
         found: where the images of the user's functions are, by the paths of the discriminators.
         steps: number of steps of the regularized networks' optimizers.
         batches: number of batches.
+        past: notices steps that Lightning does not tell callbacks about; None before the first batch.
         stepped: paths of the regularized networks that have stepped in this batch.
         is_due: whether the penalty is due in this batch; the first of several networks decides it.
         is_checked: whether the inputs of a penalty that has not begun yet have been identified once.
     """
 
-    past: StepsPastLightning
     earlier: dict[str, GradientsOfEarlierBatches]
     found: dict[str, FoundInputs]
     steps: int = 0
     batches: int = 0
+    past: StepsPastLightning | None = None
     stepped: set[str] = field(default_factory=set)
     is_due: bool = False
     is_checked: bool = False
@@ -171,43 +171,32 @@ class AddedPenalties(PenaltySteps):
 
     def begin_fit(self, placed: PlacedPenalty, trainer: Trainer) -> None:
         for path in placed.discriminators:
-            self._watch(placed, path, setting="discriminator")
+            network_of(self.module, path, setting=f"{placed.name}(discriminator=...)")
+            self._observer.watch_discriminator(self.module, path)
         if placed.generator is not None:
-            self._watch(placed, placed.generator, setting="generator")
-        networks = {path: self.module.get_submodule(path) for path in placed.paths}
+            network_of(self.module, placed.generator, setting=f"{placed.name}(generator=...)")
+            self._observer.watch_generator(self.module, placed.generator)
         opponent = placed.generator if placed.term.player == "discriminator" else placed.discriminators[0]
-        for path, network in networks.items():
+        for path in placed.paths:
             try:
                 check_owner(
-                    network,
+                    self.module,
                     path,
-                    opponent=None if opponent is None else self.module.get_submodule(opponent),
-                    opponent_path=opponent,
+                    opponent=opponent,
                     optimizers=trainer.optimizers,
+                    setting=f"{placed.name}({placed.term.player}=...)",
                 )
             except ValueError as error:
-                remedy = f"name the network that is trained: {placed.name}({placed.term.player}=...)"
-                raise ValueError(
-                    f"{placed.name}: {error} of {type(self.module).__name__}; {remedy}"
-                    if str(error).startswith("no optimizer")
-                    else f"{placed.name}: {error}"
-                ) from error
-        parameters = {path: list(network.parameters()) for path, network in networks.items()}
+                raise ValueError(f"{placed.name}: {error}") from error
         _progress[placed.term] = Progress(
-            past=StepsPastLightning([p for own in parameters.values() for p in own]),
-            earlier={path: GradientsOfEarlierBatches(own) for path, own in parameters.items()},
+            earlier={path: GradientsOfEarlierBatches(self._parameters(path)) for path in placed.paths},
             found={path: FoundInputs() for path in placed.discriminators},
         )
-
-    def _watch(self, placed: PlacedPenalty, path: str, *, setting: str) -> None:
-        network_of(self.module, path, setting=f"{placed.name}({setting}=...)")
-        critic, generator = (path, None) if setting == "discriminator" else (None, path)
-        self._observer.watch(self.module, critic=critic, generator=generator)
 
     def begin_batch(self, placed: PlacedPenalty, batch: Any) -> None:
         self._observer.begin_batch(batch, accumulates=self.module.automatic_optimization)
         progress = _progress[placed.term]
-        if not progress.batches:  # since fit began, weights may have been loaded
+        if progress.past is None:  # not when fit starts, because weights may be loaded after that
             progress.past = StepsPastLightning([p for path in placed.paths for p in self._parameters(path)])
         progress.batches += 1
         progress.stepped.clear()
@@ -341,7 +330,7 @@ class AddedPenalties(PenaltySteps):
             for path in placed.paths:
                 self._note_unfinished(placed, path, progress)
         self._observer.end_batch(accumulates=is_automatic)
-        if not progress.steps and progress.past.happened:
+        if not progress.steps and progress.past is not None and progress.past.happened:
             raise ValueError(
                 f"{placed.name}: it has no effect, because Lightning did not see a step of the optimizer of "
                 f"{' and '.join(map(repr, placed.paths))}, although it was stepped; call step() of what "

@@ -45,8 +45,7 @@ def overlap(first: str, second: str) -> bool:
 
 def averaged_paths(callback: AveragesGenerator) -> list[str]:
     """The attribute paths of all networks whose weights a callback averages: its `generator` is a path or a list."""
-    generator: str | list[str] = callback.generator
-    return [generator] if isinstance(generator, str) else list(generator)
+    return [callback.generator] if isinstance(callback.generator, str) else callback.generator
 
 
 def averages(callback: AveragesGenerator, path: str) -> bool:

@@ -120,7 +120,9 @@ class FoundInputs:
         self._places: dict[MarkKind, tuple[int, bool]] = {}  # number of the call, and whether they are its last rows
         self._differs: dict[MarkKind, Tensor] = {}
 
-    def located(self, which: MarkKind, images: Any, *, asker: str, inputs: Sequence[Input], seen: str) -> Input:
+    def located(
+        self, which: MarkKind, images: Any, *, asker: str, inputs: Sequence[Input], seen: Callable[[], str]
+    ) -> Input:
         """The input that a user's function has taken out of the batch.
 
         Args:
@@ -128,7 +130,7 @@ class FoundInputs:
             images: what the function has returned.
             asker: name of the penalty, for error messages.
             inputs: inputs of the discriminator in this turn.
-            seen: description of the inputs, for error messages.
+            seen: function that describes the inputs, for error messages.
 
         Raises:
             ValueError: if the discriminator was not called with these images.
@@ -138,7 +140,7 @@ class FoundInputs:
         shapes = [own.images.shape[1:] for own in inputs]
         if images.shape[1:] not in shapes:
             raise ValueError(
-                f"the function {which}=... returns {shape_text(images)}, but {seen}; return the images in the shape "
+                f"the function {which}=... returns {shape_text(images)}, but {seen()}; return the images in the shape "
                 "and layout in which the discriminator gets them"
             )
         images = images.detach()
@@ -155,9 +157,9 @@ class FoundInputs:
                     self._places[which] = number, is_end
                     return part
         raise ValueError(
-            f"the function {which}=... returns images that the discriminator was not called with in this turn: {seen}; "
-            "return them as it gets them, with the same normalization, or, if the step draws random numbers for them, "
-            f"say by these numbers which call has them, {asker}({which}=...), or mark them in the step: `from "
+            f"the function {which}=... returns images that the discriminator was not called with in this turn: "
+            f"{seen()}; return them as it gets them, with the same normalization, or, if the step draws random numbers "
+            f"for them, say by these numbers which call has them, {asker}({which}=...), or mark them in the step: `from "
             f"lightning_gan import {which}`, then discriminator({which}(x))"
         )
 

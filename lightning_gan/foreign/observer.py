@@ -23,6 +23,9 @@ from lightning_gan.foreign.structures import tensors_of
 MarkKind: TypeAlias = Literal["real", "fake"]
 """What a training step says of a tensor that it marks."""
 
+CallHook: TypeAlias = Callable[..., None]
+"""A hook of a network: a function of (network, arguments, keywords), and of the output if it runs after the call."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Mark:
@@ -92,24 +95,17 @@ class Observer:
     def __deepcopy__(self, memo: dict[int, Any]) -> "Observer":
         return self  # a copy of a network has the same hooks, which use this observer
 
-    def watch(self, pl_module: LightningModule, *, critic: str | None, generator: str | None) -> None:
-        """Record the calls of the networks at these attribute paths from now on. Each network is watched once.
+    def watch_discriminator(self, pl_module: LightningModule, path: str) -> None:
+        """Record the calls of the discriminator at an attribute path from now on. A second call has no effect.
 
         Args:
-            pl_module: module that contains the networks.
-            critic: attribute path of a discriminator; None for none.
-            generator: attribute path of a generator; None for none.
+            pl_module: module that contains the network.
+            path: attribute path of the network.
         """
-        if critic is not None and critic not in self._critics:
-            self._critics.append(critic)
-            self._observe_critic(pl_module.get_submodule(critic), critic)
-        if generator is not None and generator not in self._generators:
-            self._generators.append(generator)
-            network = pl_module.get_submodule(generator)
-            self._generated_by |= {id(parameter) for parameter in network.parameters()}
-            self._observe_generator(network, generator)
-
-    def _observe_critic(self, network: nn.Module, path: str) -> None:
+        if path in self._critics:
+            return
+        self._critics.append(path)
+        network = pl_module.get_submodule(path)
         names = names_of_arguments(network)
 
         def note(module: nn.Module, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> None:
@@ -119,21 +115,22 @@ class Observer:
                 call = Call.of(network, arguments, keywords, names=names, turn=self.turn)
                 self.records[-1].critics[path].append(call)
                 if path not in self.image_places and len(call.floating) > 1:
-                    self._learn_image_place(path, network, arguments, keywords, call)
+                    self._learn_image_place(path, arguments, keywords, call)
 
-        def wrap(compiled: Callable[..., Any]) -> Callable[..., Any]:
-            @wraps(compiled)
-            def noted(*arguments: Any, **keywords: Any) -> Any:
-                note(network, arguments, keywords)
-                return compiled(*arguments, **keywords)
+        self._observe(network, before=note)
 
-            return noted
+    def watch_generator(self, pl_module: LightningModule, path: str) -> None:
+        """Record the calls of the generator at an attribute path from now on. A second call has no effect.
 
-        restore = wrap_compiled_call(network, wrap)
-        # The hook runs before that of FSDP2, which may cast the input and thus change its memory.
-        self._removals.append(restore or network.register_forward_pre_hook(note, prepend=True, with_kwargs=True).remove)
-
-    def _observe_generator(self, network: nn.Module, path: str) -> None:
+        Args:
+            pl_module: module that contains the network.
+            path: attribute path of the network.
+        """
+        if path in self._generators:
+            return
+        self._generators.append(path)
+        network = pl_module.get_submodule(path)
+        self._generated_by |= {id(parameter) for parameter in network.parameters()}
         names = names_of_arguments(network)
 
         def note(module: nn.Module, arguments: tuple[Any, ...], keywords: dict[str, Any], output: Any) -> None:
@@ -141,17 +138,32 @@ class Observer:
                 call = Call.of(network, arguments, keywords, names=names, turn=self.turn, output=output)
                 self.records[-1].generators[path].append(call)
 
+        self._observe(network, after=note)
+
+    def _observe(self, network: nn.Module, *, before: CallHook | None = None, after: CallHook | None = None) -> None:
+        """Call a function before or after every call of a network, around the compiled call if there is one."""
+
         def wrap(compiled: Callable[..., Any]) -> Callable[..., Any]:
             @wraps(compiled)
             def noted(*arguments: Any, **keywords: Any) -> Any:
+                if before is not None:
+                    before(network, arguments, keywords)
                 output = compiled(*arguments, **keywords)
-                note(network, arguments, keywords, output)
+                if after is not None:
+                    after(network, arguments, keywords, output)
                 return output
 
             return noted
 
         restore = wrap_compiled_call(network, wrap)
-        self._removals.append(restore or network.register_forward_hook(note, with_kwargs=True).remove)
+        if restore is not None:
+            self._removals.append(restore)
+            return
+        if before is not None:
+            # The hook runs before that of FSDP2, which may cast the input and thus change its memory.
+            self._removals.append(network.register_forward_pre_hook(before, prepend=True, with_kwargs=True).remove)
+        if after is not None:
+            self._removals.append(network.register_forward_hook(after, with_kwargs=True).remove)
 
     def _begin_turn(self) -> None:
         """Forget the calls of the discriminators before the last step, if this is the first call after it."""
@@ -160,9 +172,7 @@ class Observer:
             for calls in self.records[-1].critics.values():
                 calls.clear()
 
-    def _learn_image_place(
-        self, path: str, network: nn.Module, arguments: tuple[Any, ...], keywords: dict[str, Any], call: Call
-    ) -> None:
+    def _learn_image_place(self, path: str, arguments: tuple[Any, ...], keywords: dict[str, Any], call: Call) -> None:
         """Note which arguments were computed by the generator with a graph, as its images are in its own turn."""
         attached = [*zip(call.seen, tensors_of((arguments, keywords)), strict=True)]
         found = {

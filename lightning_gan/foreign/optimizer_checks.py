@@ -16,34 +16,33 @@ def owned_parameters(network: nn.Module, optimizer: Optimizer) -> list[nn.Parame
 
 
 def check_owner(
-    network: nn.Module,
-    path: str,
-    *,
-    opponent: nn.Module | None,
-    opponent_path: str | None,
-    optimizers: Sequence[Optimizer],
+    module: nn.Module, path: str, *, opponent: str | None, optimizers: Sequence[Optimizer], setting: str
 ) -> None:
     """Check that exactly one optimizer updates a network, and that it does not update the opponent.
 
     The steps of this optimizer are then the turns of the network's player.
 
     Args:
-        network: network that a penalty regularizes.
-        path: attribute path of the network, for error messages.
-        opponent: network of the other player; None if there is none.
-        opponent_path: attribute path of the opponent, for error messages.
+        module: module that contains the networks.
+        path: attribute path of the network that a penalty regularizes.
+        opponent: attribute path of the network of the other player; None if there is none.
         optimizers: optimizers of the module.
+        setting: argument of the penalty that names the network, for the error message.
 
     Raises:
         ValueError: if there is no such optimizer, or more than one, or it updates the opponent too.
     """
+    network = module.get_submodule(path)
     owners = [
         number
         for number, optimizer in enumerate(optimizers)
         if any(parameter.requires_grad for parameter in owned_parameters(network, optimizer))
     ]
     if not owners:
-        raise ValueError(f"no optimizer updates a parameter of {path!r}")
+        raise ValueError(
+            f"no optimizer updates a parameter of {path!r} of {type(module).__name__}; name the network that is "
+            f"trained: {setting}"
+        )
     if len(owners) > 1:
         raise ValueError(
             f"the parameters of {path!r} are in {len(owners)} optimizers (numbers {', '.join(map(str, owners))} of "
@@ -55,12 +54,12 @@ def check_owner(
     own = {id(parameter) for parameter in network.parameters()}
     also = [
         parameter
-        for parameter in owned_parameters(opponent, optimizers[owners[0]])
+        for parameter in owned_parameters(module.get_submodule(opponent), optimizers[owners[0]])
         if id(parameter) not in own and parameter.requires_grad
     ]
     if also:
         raise ValueError(
-            f"the parameters of {path!r} and of {opponent_path!r} are in one optimizer, so that the turns of the two "
+            f"the parameters of {path!r} and of {opponent!r} are in one optimizer, so that the turns of the two "
             "players are not known; give each network an optimizer of its own in configure_optimizers"
         )
 

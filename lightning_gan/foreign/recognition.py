@@ -116,7 +116,10 @@ class CriticInputs:
         if choice is not None:
             self._check_called()
             images = choice(self._record.batch)
-            return [self._found.located(which, images, asker=self.asker, inputs=self._inputs, seen=self._seen_text)]
+            located = self._found.located(
+                which, images, asker=self.asker, inputs=self._inputs, seen=lambda: self._seen_text
+            )
+            return [located]
         return self._marked(which)
 
     def _marked(self, which: MarkKind) -> list[Input]:
@@ -167,8 +170,7 @@ class CriticInputs:
             # One unknown input is that of the fakes, if these are not among the others.
             there = bool(fakes or kinds["attached"])
             self._check_left("real", unknown, allowed=0 if there else 1, beside=kinds["real"][0])
-            attached = kinds["attached"]
-            self._check_left("real", attached, allowed=len(attached), beside=kinds["real"][0])
+            self._check_left("real", kinds["attached"], allowed=None, beside=kinds["real"][0])
             return self._one_or_mean("real", kinds["real"])
         # Augmented or scaled: there must be real images, and nothing else can be them.
         if not fakes or not unknown or kinds["attached"] or kinds["differentiated"]:
@@ -192,17 +194,18 @@ class CriticInputs:
         self._check_left("fake", left, allowed=1, beside=real[0])
         return left
 
-    def _check_left(self, which: MarkKind, left: Sequence[Input], *, allowed: int, beside: Input) -> None:
+    def _check_left(self, which: MarkKind, left: Sequence[Input], *, allowed: int | None, beside: Input) -> None:
         """Refuse inputs that could be real or fake too.
 
         Args:
             which: kind of the images that are asked for.
             left: inputs whose kind is not known.
-            allowed: number of inputs whose kind follows from that of the others.
+            allowed: number of inputs whose kind follows from that of the others; None for any number.
             beside: known input. An unknown one with another number of samples may be real and fake images that were
                 concatenated.
         """
-        if len(left) > allowed or any(len(own.images) != len(beside.images) for own in left):
+        too_many = allowed is not None and len(left) > allowed
+        if too_many or any(len(own.images) != len(beside.images) for own in left):
             raise ValueError(self._cannot_tell(which))
 
     def _one_or_mean(self, which: MarkKind, inputs: list[Input]) -> list[Input]:
@@ -336,6 +339,4 @@ class CriticInputs:
 
 def _is_one_of(own: Input, others: Sequence[Input]) -> bool:
     """Whether images are the same memory as one of the others, with or without a graph."""
-    return any(
-        own.call.seen[own.place].is_same(other.call.seen[other.place]) for other in others if other.marked is None
-    )
+    return any(own.call.seen[own.place].is_same(other.call.seen[other.place]) for other in others)

@@ -42,7 +42,7 @@ from lightning_gan.loop.gan import GAN
 from lightning_gan.loop.hyperparameters import plain_data, unsaved_arguments
 from lightning_gan.loop.sampling import evaluation_mode
 from lightning_gan.loop.settings import Training
-from lightning_gan.tensors.draws_by_position import integer_for_all, normal, normal_like, uniform_for_all
+from lightning_gan.tensors.draws_by_position import integer_for_all, normal_like, uniform_for_all
 from lightning_gan.tensors.precision import full_precision
 from lightning_gan.tensors.shapes import Images, Labels, Latents, Logits
 
@@ -95,11 +95,10 @@ class Epilogue(nn.Module):
 
     def forward(self, features: Tensor, style: Tensor, noise: Tensor | None) -> Tensor:
         """Features `batch channels height width`, style `batch style_dim`, and noise (None draws it), to features."""
-        batch, _, height, width = features.shape
         bias = self.bias[:, None, None]
         if self.noise_weight is not None:
             if noise is None:
-                noise = normal((batch, 1, height, width), dtype=features.dtype, device=features.device)
+                noise = normal_like(features[:, :1])
             bias = torch.addcmul(bias, noise, self.noise_weight[:, None, None])
         normalized: Tensor = self.normalization(leaky_relu(bias + features, 0.2))
         if self.style is None:

@@ -40,7 +40,7 @@ def squared_gradient_norm(logits: Logits, images: Images, *, mean_over_patches: 
     Args:
         logits: logits D(x) of the images.
         images: images x from which the logits were computed; they must require grad.
-        mean_over_patches: as for `one_per_sample`.
+        mean_over_patches: whether D(x) is the mean of a map of logits, not the sum.
     """
     scores = one_per_sample(logits, mean_over_patches=mean_over_patches)
     (gradient,) = torch.autograd.grad(scores.sum(), images, create_graph=True)
@@ -53,7 +53,7 @@ def zero_centered(logits: Logits, images: Images, *, mean_over_patches: bool = F
     Args:
         logits: logits D(x) of the images.
         images: images x from which the logits were computed; they must require grad.
-        mean_over_patches: as for `one_per_sample`.
+        mean_over_patches: whether D(x) is the mean of a map of logits, not the sum.
 
     Example:
         >>> images = torch.zeros(4, 1, 1, 2, requires_grad=True)
@@ -74,7 +74,7 @@ def gradient_at(critic: Callable[[Images], Logits], images: Images, *, mean_over
     Args:
         critic: function that returns the logits of images.
         images: images x; if they do not require grad, they are detached and do so from then on.
-        mean_over_patches: as for `one_per_sample`.
+        mean_over_patches: whether D(x) is the mean of a map of logits, not the sum.
     """
     if not images.requires_grad:
         images = images.detach().requires_grad_()
@@ -119,7 +119,7 @@ def squared_slope_along(
         images: images x, in [-1, 1].
         directions: directions u, one for each image and of its shape.
         step: step size h; a pixel changes by h where u is 1.
-        mean_over_patches: as for `one_per_sample`.
+        mean_over_patches: whether D(x) is the mean of a map of logits, not the sum.
     """
     moved = critic(images + step * directions)
     # Each patch's difference first, because a difference of sums would lose more digits.

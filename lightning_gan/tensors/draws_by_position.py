@@ -127,7 +127,6 @@ def with_same_draws(network: Callable[Arguments, Result]) -> Callable[Arguments,
     Args:
         network: function that draws random numbers.
     """
-
     # No function is defined here: a compiled turn would guard its annotations, which are new objects in every call.
     return partial(_repeated, network)
 
@@ -148,11 +147,7 @@ def normal(shape: Sequence[int], *, dtype: torch.dtype | None = None, device: to
         dtype: dtype of the result; None is the default dtype.
         device: device of the result; None is the default device.
     """
-    own = _present()
-    if own is None:
-        return torch.randn(*shape, dtype=dtype, device=device)
-    whole = torch.randn(shape[0] * own.parts, *shape[1:], dtype=dtype, device=device, generator=own.random)
-    return _rows(whole, own, shape[0])
+    return _drawn(partial(torch.randn, dtype=dtype, device=device), shape)
 
 
 def normal_like(tensor: Tensor) -> Tensor:
@@ -172,11 +167,7 @@ def uniform(shape: Sequence[int], *, dtype: torch.dtype | None = None, device: t
         dtype: dtype of the result; None is the default dtype.
         device: device of the result; None is the default device.
     """
-    own = _present()
-    if own is None:
-        return torch.rand(*shape, dtype=dtype, device=device)
-    whole = torch.rand(shape[0] * own.parts, *shape[1:], dtype=dtype, device=device, generator=own.random)
-    return _rows(whole, own, shape[0])
+    return _drawn(partial(torch.rand, dtype=dtype, device=device), shape)
 
 
 def uniform_like(tensor: Tensor) -> Tensor:
@@ -197,11 +188,7 @@ def integers(low: int, high: int, shape: Sequence[int], *, device: torch.device)
         shape: shape of the result; its first dimension is the number of samples.
         device: device of the result.
     """
-    own = _present()
-    if own is None:
-        return torch.randint(low, high, tuple(shape), device=device)
-    whole = torch.randint(low, high, (shape[0] * own.parts, *shape[1:]), device=device, generator=own.random)
-    return _rows(whole, own, shape[0])
+    return _drawn(partial(torch.randint, low, high, device=device), shape)
 
 
 def uniform_for_all(device: torch.device) -> Tensor:
@@ -270,7 +257,17 @@ def _present() -> Drawing | None:
     return None if torch.compiler.is_compiling() else _drawing.get()
 
 
-def _rows(whole: Tensor, own: Drawing, samples: int) -> Tensor:
-    size = samples // own.stacked
-    batches = whole.reshape(own.stacked, own.parts, size, *whole.shape[1:])
-    return batches[:, own.part].reshape(samples, *whole.shape[1:])
+def _drawn(draw: Callable[..., Tensor], shape: Sequence[int]) -> Tensor:
+    """Random numbers of a shape: new ones, or within `drawing` the rows of the present part.
+
+    Args:
+        draw: function of PyTorch that draws numbers of a shape.
+        shape: shape of the result; its first dimension is the number of samples.
+    """
+    own = _present()
+    if own is None:
+        return draw(tuple(shape))
+    samples, size = shape[0], shape[0] // own.stacked
+    whole = draw((samples * own.parts, *shape[1:]), generator=own.random)
+    batches = whole.reshape(own.stacked, own.parts, size, *shape[1:])
+    return batches[:, own.part].reshape(samples, *shape[1:])

@@ -84,6 +84,29 @@ def test_an_approximated_penalty_gets_the_same_time() -> None:
     assert float(module.trainer.callback_metrics["discriminator/finite_difference_r1"]) > 0
 
 
+class WithText(MatchingAware):
+    """A critic of an image and a text."""
+
+    def critic_loss(self, batch: Any) -> Tensor:
+        x, text = batch
+        fake = self.fakes(x).detach()
+        loss = self.loss(self.D(x, text), self.D(fake, text))
+        return loss + self.by_hand(lambda own: self.D(x, own), text, fake)
+
+
+def finite_difference(score: Any, real: Tensor, fake: Tensor) -> Tensor:
+    moved = score(real + 0.01 * torch.randn_like(real)) - score(real)
+    penalty: Tensor = 5.0 * (moved / 0.01).square().mean()
+    return penalty
+
+
+def test_every_argument_of_a_critic_can_be_penalized() -> None:
+    """R1 and its approximation by the text, as by the condition of a diffusion GAN."""
+    check_equal(WithText, WITH_VECTORS, R1(image="text", real=0, **NAMES), r1)
+    penalty = FiniteDifferenceR1(gamma=10.0, step=0.01, image="text", real=0, **NAMES)
+    check_equal(WithText, WITH_VECTORS, penalty, finite_difference)
+
+
 class Concatenated(Game):
     """Real and fake in one batch; `mark` says how they are marked."""
 

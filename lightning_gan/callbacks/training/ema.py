@@ -107,8 +107,6 @@ class EMA(AveragesGenerator, ImageClock):
             average the same weights.
     """
 
-    generator: str | list[str]  # type: ignore[assignment]  # the base class, which the loop knows, has one path
-
     def __init__(
         self,
         *,
