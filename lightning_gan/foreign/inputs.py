@@ -158,9 +158,9 @@ class FoundInputs:
                     return part
         raise ValueError(
             f"the function {which}=... returns images that the discriminator was not called with in this turn: "
-            f"{seen()}; return them as it gets them, with the same normalization, or, if the step draws random numbers "
-            f"for them, say by these numbers which call has them, {asker}({which}=...), or mark them in the step: `from "
-            f"lightning_gan import {which}`, then discriminator({which}(x))"
+            f"{seen()}; return them as it gets them, with the same normalization, or, if the step draws random "
+            f"numbers for them, say by these numbers which call has them, {asker}({which}=...), or mark them in the "
+            f"step: `from lightning_gan import {which}`, then discriminator({which}(x))"
         )
 
     def check(self, asker: str) -> None:
