@@ -109,9 +109,8 @@ def classes_of(files: Files, *, images: Sequence[str], top: str, labels: bool) -
                 f"{shown(file)} has {size:,} bytes, too many for {len(images)} images; remove or repair it"
             )
         found = labels_in(files.contents(file), images=inner, top=top)
-        return Classes(
-            labels=found.labels, names=found.names, origin=f"from {LABELS_FILE}", remarks=(*remarks, *found.remarks)
-        )
+        origin = f"no labels by {LABELS_FILE}" if found.labels is None else f"from {LABELS_FILE}"
+        return Classes(labels=found.labels, names=found.names, origin=origin, remarks=(*remarks, *found.remarks))
     return _classes_by_folders(inner, remarks=remarks)
 
 

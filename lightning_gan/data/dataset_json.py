@@ -14,7 +14,10 @@ from lightning_gan.data.shown import listed, shown
 from lightning_gan.tensors.shapes import Labels
 
 _REMEDY = f'write {{"labels": [["file.png", 0], ...]}} or {{"labels": null}} into {LABELS_FILE}, or remove it'
-_KIND = "labels are class indices 0, 1, 2, ..., names of classes, or lists of numbers, of one kind for all images"
+_KIND = (
+    "write class indices 0, 1, 2, ..., names of classes in quotation marks, or lists of numbers, "
+    "and the same kind for all images"
+)
 
 
 @final
@@ -71,9 +74,9 @@ def labels_in(text: bytes, *, images: Sequence[str], top: str) -> FoundLabels:
     declared = None if "classes" not in content else _declared_names(content["classes"], most=len(images))
     if all(type(value) is str for value in values):
         return _from_names(values, declared=declared, remarks=remarks)
-    wrong = [value for value in values if type(value) is not int or value < 0]
-    if wrong:
-        raise ValueError(f"{LABELS_FILE} has the label {shown(json.dumps(wrong[0]))}; {_KIND}")
+    for image, value in zip(images, values, strict=True):
+        if type(value) is not int or value < 0:
+            raise ValueError(f"{LABELS_FILE} has the label {shown(json.dumps(value))} for {shown(image)}; {_KIND}")
     return _from_indices(values, declared=declared, remarks=remarks)
 
 

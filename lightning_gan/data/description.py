@@ -23,7 +23,7 @@ def description_of(source: ImageSource, *, name: str, size: str, labels: bool, l
     parts += origin.remarks
     if largest_batch > len(source):
         parts.append(f"a batch of {largest_batch} shows images more than once")
-    return ", ".join(part for part in parts if part)
+    return f"{parts[0]}, {'; '.join(parts[1:])}"
 
 
 def _labels_of(source: ImageSource, *, labels: bool) -> str:

@@ -5,8 +5,9 @@ import json
 import os
 import unicodedata
 from collections import Counter, deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path, PurePosixPath
@@ -171,7 +172,8 @@ class ImageFiles(ImageSource):
             ValueError: naming the file, if one cannot be read.
         """
         factor_between(self._image_size, resolution)
-        return _stacked([self._decoded(self._names[index], [resolution])[0] for index in indices.tolist()])
+        with self._naming_the_place():
+            return _stacked([self._decoded(self._names[index], [resolution])[0] for index in indices.tolist()])
 
     def whole(self, indices: Indices) -> list[Whole]:
         """Reads whole images, resized until the shorter side has the full size.
@@ -186,7 +188,8 @@ class ImageFiles(ImageSource):
             resampling=self._resampling,
         )
         names = [self._names[index] for index in indices.tolist()]
-        return [_stacked([self._read(name, decoder)])[0] for name in names]
+        with self._naming_the_place():
+            return [_stacked([self._read(name, decoder)])[0] for name in names]
 
     def check(self) -> None:
         """Decodes every file, and keeps none.
@@ -237,6 +240,14 @@ class ImageFiles(ImageSource):
         )
         return self._read(name, decoder)
 
+    @contextmanager
+    def _naming_the_place(self) -> Iterator[None]:
+        """Adds the place and the remedy to the error of a single file."""
+        try:
+            yield
+        except ValueError as error:
+            raise ValueError(f"{shown(self._path)}: {error}; replace or remove the file") from error
+
     def _read(self, name: str, decoder: Callable[[bytes], _Result]) -> _Result:
         try:
             return decoder(self._files.contents(name))
@@ -278,6 +289,8 @@ def _unreadable(name: str, error: Exception) -> ValueError:
         reason = "it is not an image, or an incomplete one"
     elif isinstance(error, Image.DecompressionBombError):
         reason = f"it has more pixels than can be decoded safely ({error})"
+    elif isinstance(error, OSError) and error.strerror:  # the error's own text has the path once more
+        reason = error.strerror
     return ValueError(f"{shown(name)}: {reason}")
 
 

@@ -152,11 +152,12 @@ class Folder(Files):
                 else:
                     self._refuse_if_image(name)
         self._places = names.places
+        folders -= set(links_left_out)
         remarks = []
         if links_left_out:
             remarks.append(f"links to folders that are listed already were left out: {listed(sorted(links_left_out))}")
         if copies:
-            remarks.append(f"{len(copies)} files under a second name: {listed(sorted(copies))}")
+            remarks.append(f"files under a second name: {listed(sorted(copies))}")
         return Listing(names=names.sorted(), folders=folders, remarks=[*remarks, *_about_hidden(hidden)])
 
     def _entries(self, folder: str) -> list[os.DirEntry[str]]:
@@ -376,4 +377,4 @@ def _is_known(entry: os.DirEntry[str], seen: set[tuple[int, int]], *, device: in
 
 def _about_hidden(hidden: Iterable[str]) -> list[str]:
     images = [name for name in hidden if name.lower().endswith(IMAGE_SUFFIXES) and "__MACOSX" not in name.split("/")]
-    return [f"{len(images)} hidden images: {listed(sorted(images))}"] if images else []
+    return [f"hidden images were left out: {listed(sorted(images))}"] if images else []

@@ -375,6 +375,11 @@ class GAN(GeneratorSampling, AveragesGradients):
         if reals.labels is None:
             return draws
         if self.settings.uniform_labels:
+            if reals.labels.dim() == 2:
+                raise ValueError(
+                    "uniform_labels=true draws one class for each image, and the data's labels are rows of numbers; "
+                    "set it to false (--model.training.uniform_labels=false)"
+                )
             drawn = torch.randint(self.number_of_classes, (count * ranks,), generator=random, device=self.device)
             return replace(draws, labels=drawn[start : start + count])
         return replace(draws, labels=torch.cat([reals.labels] * multiple))
