@@ -108,7 +108,12 @@ def classes_of(files: Files, *, images: Sequence[str], top: str, labels: bool) -
             raise ValueError(
                 f"{shown(file)} has {size:,} bytes, too many for {len(images)} images; remove or repair it"
             )
-        found = labels_in(files.contents(file), images=inner, top=top)
+        try:
+            text = files.contents(file)
+        # From a folder an OSError, from a zip nearly anything: BadZipFile, zlib.error, EOFError.
+        except Exception as error:
+            raise ValueError(f"{shown(file)} cannot be read ({shown(error)}); repair or remove it") from error
+        found = labels_in(text, images=inner, top=top)
         origin = f"no labels by {LABELS_FILE}" if found.labels is None else f"from {LABELS_FILE}"
         return Classes(labels=found.labels, names=found.names, origin=origin, remarks=(*remarks, *found.remarks))
     return _classes_by_folders(inner, remarks=remarks)

@@ -6,7 +6,8 @@ import stat
 import zipfile
 from abc import ABC, abstractmethod
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BufferedIOBase
 from pathlib import Path
@@ -132,7 +133,7 @@ class Folder(Files):
         waiting, links = deque([""]), deque[str]()
         while waiting or links:
             folder = waiting.popleft() if waiting else links.popleft()
-            status = (self._path / folder).stat()
+            status = self._folder_status(folder)
             if (status.st_dev, status.st_ino) in folders_seen:
                 links_left_out.append(folder)
                 continue
@@ -142,10 +143,10 @@ class Folder(Files):
                 name = names.checked(place)
                 if is_hidden(name):
                     hidden.append(name)
-                elif entry.is_dir():
+                elif os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir():
                     folders.add(name)
                     (links if entry.is_symlink() else waiting).append(place)
-                elif entry.is_file() or _is_broken_link(entry):
+                elif _is_broken_link(entry) or entry.is_file():
                     if _is_known(entry, files_seen, device=status.st_dev):
                         copies.append(name)
                     names.add(name, place)
@@ -160,10 +161,19 @@ class Folder(Files):
             remarks.append(f"files under a second name: {listed(sorted(copies))}")
         return Listing(names=names.sorted(), folders=folders, remarks=[*remarks, *_about_hidden(hidden)])
 
+    def _folder_status(self, folder: str) -> os.stat_result:
+        with self._telling_of(folder):
+            return (self._path / folder).stat()
+
     def _entries(self, folder: str) -> list[os.DirEntry[str]]:
+        with self._telling_of(folder), os.scandir(self._path / folder) as entries:
+            return sorted(entries, key=lambda entry: entry.name)
+
+    @contextmanager
+    def _telling_of(self, folder: str) -> Iterator[None]:
+        """Turns errors of the disk into a ValueError with a remedy."""
         try:
-            with os.scandir(self._path / folder) as entries:
-                return sorted(entries, key=lambda entry: entry.name)
+            yield
         except OSError as error:
             raise ValueError(
                 f"{shown(self._path / folder)} cannot be read ({error.strerror}); change its permissions or remove it"

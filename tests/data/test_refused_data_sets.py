@@ -252,6 +252,28 @@ def test_broken_files_are_all_named_at_once(tmp_path: Path) -> None:
         assert re.search(rf"\n  {re.escape(name)}: .*({reason})", found)
 
 
+def test_links_that_lead_nowhere_are_named(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "d", TWO)
+    (folder / "dead.png").symlink_to("nowhere.png")
+    (folder / "self.png").symlink_to("self.png")
+    assert refusal(folder).startswith("2 of 4 images in ")
+    (folder / "dataset.json").symlink_to("nowhere.json")
+    assert re.search(r"dataset\.json cannot be read \(.*No such file.*\); repair or remove it", refusal(folder))
+
+
+def test_a_folder_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = folder_of(tmp_path / "d", ("x/a.png", "y/b.png"))
+    scan = os.scandir
+
+    def forbidden(path: Path) -> object:  # for the tests' user nothing is forbidden
+        if path.name == "y":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", forbidden)
+    assert "d/y cannot be read (Permission denied); change its permissions or remove it" in refusal(folder)
+
+
 def test_names_are_shown_in_one_line_whatever_they_are(tmp_path: Path) -> None:
     folder = folder_of(tmp_path / "d", TWO, others={"new\nline.png": b"", "\udcff.png": b"", "tab\t\x1b[31m.png": b""})
     found = refusal(folder)
