@@ -2,8 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from functools import cached_property, partial
-from itertools import pairwise
+from functools import cached_property
 from typing import Any, final
 
 import torch
@@ -11,22 +10,21 @@ from lightning.pytorch import LightningDataModule
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, DistributedSampler
+from torch.utils.data import DataLoader, DistributedSampler
 
 from lightning_gan.data.crops import RandomCrops, crops_of_squares, size_to_read
 from lightning_gan.data.dequantization import dequantized
 from lightning_gan.data.description import description_of
 from lightning_gan.data.identity import Identity, identity_of
 from lightning_gan.data.images import ImageSource
+from lightning_gan.data.passes import Pass
 from lightning_gan.data.position import batches_trained, rank_and_world_size
 from lightning_gan.data.stream import (
     Batch,
     BatchLoader,
-    Refusal,
     Stream,
     StreamLoader,
     position_after,
-    read_or_refused,
     share_of_rank,
     unchanged,
 )
@@ -66,47 +64,6 @@ class Pace:
     def resolution_at(self, position: int) -> int:
         """Returns the resolution in pixels of the global batch that starts at `position`."""
         return self.image_size if self.schedule is None else self.schedule.at(position).resolution
-
-
-@final
-class Pass(Dataset[Batch | Refusal]):
-    """Every image once, in order, at one resolution, as ready batches; each process has its share without duplicates.
-
-    The share of a process is a contiguous part of the data set. All processes have the same number of batches; the
-    sizes of a process's batches differ by at most one image.
-
-    Args:
-        source: the images.
-        resolution: width and height in pixels to read the images at.
-        labels: whether to yield the source's labels; if not, or if the source has none, labels are zeros.
-        batch_size: largest number of images in a process's batch.
-        rank: number of this process, 0..world_size-1.
-        world_size: number of processes.
-    """
-
-    def __init__(
-        self, *, source: ImageSource, resolution: int, labels: bool, batch_size: int, rank: int = 0, world_size: int = 1
-    ) -> None:
-        self._source = source
-        self._resolution = resolution
-        self._labels = source.labels if labels else None
-        bounds = [len(source) * process // world_size for process in range(world_size + 1)]
-        largest_share = max(end - start for start, end in pairwise(bounds))
-        self._start, self._end = bounds[rank], bounds[rank + 1]
-        self._batches = -(-largest_share // batch_size)
-
-    def __len__(self) -> int:
-        return self._batches
-
-    def __getitem__(self, batch: int) -> Batch | Refusal:
-        return read_or_refused(partial(self._read, batch))
-
-    def _read(self, batch: int) -> Batch:
-        images = self._end - self._start
-        start, end = (self._start + images * part // self._batches for part in (batch, batch + 1))
-        indices = torch.arange(start, end)
-        labels = torch.zeros(len(indices), dtype=torch.long) if self._labels is None else self._labels[indices]
-        return self._source.read(indices, resolution=self._resolution), labels
 
 
 @final

@@ -9,7 +9,8 @@ from typing import Any, final
 
 import torch
 
-from lightning_gan.data.listing import LABELS_FILE, inner_name
+from lightning_gan.data.inner_names import inner_name
+from lightning_gan.data.listing import LABELS_FILE
 from lightning_gan.data.shown import listed, shown
 from lightning_gan.tensors.shapes import Labels
 

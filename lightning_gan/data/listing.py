@@ -1,7 +1,6 @@
 """The files of a data set in a folder or a zip: which there are, and which are refused before any is opened."""
 
 import os
-import re
 import stat
 import zipfile
 from abc import ABC, abstractmethod
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any, cast, final
 
 from lightning_gan.data.decoding import IMAGE_SUFFIXES
+from lightning_gan.data.inner_names import Names, is_hidden
 from lightning_gan.data.shown import listed, shown
 
 LABELS_FILE = "dataset.json"
@@ -126,7 +126,7 @@ class Folder(Files):
             return None
 
     def _listed(self) -> Listing:
-        names, folders, hidden = _Names(self._path), set[str](), list[str]()
+        names, folders, hidden = Names(self._path), set[str](), list[str]()
         folders_seen, files_seen = set[tuple[int, int]](), set[tuple[int, int]]()
         copies, links_left_out = list[str](), list[str]()
         # Links wait until all folders are listed, so that a file has the name of its own folder and not of a link.
@@ -223,7 +223,7 @@ class Archive(Files):
         return self._opened().getinfo(self._places.get(name, name))
 
     def _listed(self) -> Listing:
-        names, folders, hidden, faults = _Names(self._path), set[str](), list[str](), list[str]()
+        names, folders, hidden, faults = Names(self._path), set[str](), list[str](), list[str]()
         contents: Counter[tuple[int, int]] = Counter()
         try:
             members = self._opened().infolist()
@@ -292,57 +292,6 @@ def files_at(path: Path) -> Files:
     if path.name.lower().endswith(IMAGE_SUFFIXES):
         raise ValueError(f"{shown(path)} is a single file; give the folder that holds it")
     raise ValueError(f"{shown(path)} is neither a folder nor a complete zip; {remedy}")
-
-
-def inner_name(name: str) -> str:
-    """Returns a name with forward slashes and without `.` and empty parts: `.\\a\\b.png` becomes `a/b.png`.
-
-    Args:
-        name: name of a file inside of a data set, as a zip, a folder or a `dataset.json` writes it.
-
-    Raises:
-        ValueError: if the name is absolute or has the part `..`, so that it leads out of the data set.
-
-    Example:
-        >>> inner_name("./cats\\\\1.png")
-        'cats/1.png'
-    """
-    slashes = name.replace("\\", "/")
-    parts = [part for part in slashes.split("/") if part not in ("", ".")]
-    if slashes.startswith("/") or ".." in parts or re.match(r"[A-Za-z]:/", slashes):
-        raise ValueError(f"the name {shown(name)} leads out of the data set; make names relative, without ..")
-    return "/".join(parts)
-
-
-def is_hidden(name: str) -> bool:
-    """Returns whether a file belongs to the operating system (.DS_Store, __MACOSX) and not to the data."""
-    return any(part.startswith(".") or part == "__MACOSX" for part in name.split("/"))
-
-
-@final
-class _Names:
-    """Names of files, each once, with their places in the folder or zip where these are written in another way."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._names: set[str] = set()
-        self.places: dict[str, str] = {}
-
-    def checked(self, place: str) -> str:
-        try:
-            return inner_name(place)
-        except ValueError as error:
-            raise ValueError(f"{shown(self._path)}: {error}") from error
-
-    def add(self, name: str, place: str) -> None:
-        if name in self._names:
-            raise ValueError(f"{shown(self._path)} holds {shown(name)} twice; remove or rename one of them")
-        self._names.add(name)
-        if place != name:
-            self.places[name] = place
-
-    def sorted(self) -> list[str]:
-        return sorted(self._names)
 
 
 def _folders_of(name: str) -> set[str]:

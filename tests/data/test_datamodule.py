@@ -12,8 +12,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from torch import Tensor, nn
 
-from lightning_gan.data import GANData, ImageSource, MemoryImages, stream
-from lightning_gan.data.datamodule import Pass
+from lightning_gan.data import GANData, ImageSource, MemoryImages, Pass, stream
 from lightning_gan.data.images import factor_between
 from lightning_gan.data.stream import Batch
 from lightning_gan.schedules.growth import GrowthSchedule
