@@ -35,7 +35,8 @@ def _labels_of(source: ImageSource, *, labels: bool) -> str:
     if found.ndim == 2:
         return f"rows of {found.shape[1]} numbers as labels {origin.labels} (samples are drawn of one class each)"
     counts = torch.bincount(found, minlength=source.number_of_classes).tolist()
-    names = origin.class_names or tuple(map(str, range(len(counts))))
+    numbers = tuple(map(str, range(len(counts))))
+    names = origin.class_names if len(origin.class_names) == len(counts) else numbers
     shown_classes = [f"{shown(name)} {count}" for name, count in zip(names, counts, strict=True)][:_NAMED_CLASSES]
     more = f", ...; {min(counts)} to {max(counts)} images each" if len(counts) > _NAMED_CLASSES else ""
     return f"{len(counts)} classes {origin.labels} ({', '.join(shown_classes)}{more})".replace("  ", " ")
