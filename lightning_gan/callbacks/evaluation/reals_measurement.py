@@ -9,9 +9,10 @@ from typing import Any, cast
 import torch
 from jaxtyping import Int64
 from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
-from torch.utils.data import DataLoader, DistributedSampler
+from torch.utils.data import DataLoader, DistributedSampler, IterableDataset
 
 from lightning_gan.callbacks.evaluation.measurement import Measurement, skipped
 from lightning_gan.callbacks.training.progressive_growing import growing_of
@@ -66,6 +67,24 @@ class RealsMeasurement(Measurement):
         """Generates a few images to compare the shape of the real ones with; None if there are none."""
         return None
 
+    @property
+    @abstractmethod
+    def least_reals(self) -> int:
+        """The smallest number of real images, over all ranks, that the numbers can be computed from."""
+
+    @abstractmethod
+    def try_out_with(self, trainer: Trainer, module: LightningModule, batch: Any) -> None:
+        """Measures a few images before training, and before `validate` and `test`; every rank calls it.
+
+        Args:
+            trainer: trainer that runs the measurement.
+            module: module that is measured.
+            batch: this rank's first batch.
+
+        Raises:
+            ValueError: if the images cannot be measured; the message names a remedy.
+        """
+
     @abstractmethod
     def forget(self) -> None:
         """Deletes what was read in earlier loops; called when a loop of `validate` or `test` begins."""
@@ -78,18 +97,17 @@ class RealsMeasurement(Measurement):
         return evaluation_loader(trainer) is not None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        super().on_train_start(trainer, pl_module)
         # Lightning has set up the validation data only if it validates in the first epoch; otherwise do it here.
         if evaluation_loader(trainer) is None and trainer.enable_validation:
             trainer.validating = True
             trainer.fit_loop.epoch_loop.val_loop.setup_data()
             trainer.training = True
-        if skipped(trainer):
-            return
+        super().on_train_start(trainer, pl_module)
+
+    def prepare_fit(self, trainer: Trainer, module: LightningModule) -> None:
         if self.can_fit(trainer):
-            if self.real_images(pl_module).is_checked:
-                with self.measuring(trainer, pl_module):
-                    self._check_first(trainer, pl_module, next(validation_batches(trainer), None))
+            with self.measuring(trainer, module):
+                self._look_at_first(trainer, module, next(validation_batches(trainer), None))
             return
         problem = (
             f"{self.title}: there are no real images to compare with while fitting; give the module a validation_step "
@@ -103,20 +121,38 @@ class RealsMeasurement(Measurement):
         super().begin_loop(trainer, pl_module)
         self.forget()
 
+    def prepare_loop(self, trainer: Trainer, module: LightningModule) -> None:
+        """Does nothing, because the loop's first batch is looked at when it comes."""
+
     def loop_batch(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, *, index: int, batches: int | float
     ) -> None:
         super().loop_batch(trainer, pl_module, batch, index=index, batches=batches)
         if skipped(trainer):
             return
-        if index == 0 and self.real_images(pl_module).is_checked:
+        if index == 0:
             with self.measuring(trainer, pl_module):
-                self._check_first(trainer, pl_module, batch)
+                self._look_at_first(trainer, pl_module, batch)
         self.read(trainer, pl_module, batch)
 
     def real_images(self, module: LightningModule) -> RealImages:
         """The object that takes the real images out of the module's batches."""
         return host_of(module).real_images(self._real_settings)
+
+    def _look_at_first(self, trainer: Trainer, module: LightningModule, batch: Any) -> None:
+        if self.real_images(module).is_checked:
+            self._check_first(trainer, module, batch)
+        if batch is None:
+            raise ValueError(f"{self.title}: the validation data have no images to compare with; give some")
+        self._check_count(_count_of_reals(trainer))
+        self.try_out_with(trainer, module, batch)
+
+    def _check_count(self, count: int | None) -> None:
+        if count is not None and count < self.least_reals:
+            raise ValueError(
+                f"{self.title}: the validation data have {count} real images, but at least {self.least_reals} are "
+                "needed; give more images, or leave this callback out"
+            )
 
     def _check_first(self, trainer: Trainer, module: LightningModule, batch: Any) -> None:
         # Fakes are generated even without a batch, because every rank must take part in passes of sharded networks.
@@ -130,6 +166,16 @@ def validation_batches(trainer: Trainer) -> Iterator[Any]:
     """Yields this rank's batches of the validation dataloader while fitting, at most `limit_val_batches` of them."""
     limit = trainer.num_val_batches[0]
     return islice(_loader(trainer), None if limit == math.inf else int(limit))
+
+
+def _count_of_reals(trainer: Trainer) -> int | None:
+    """The number of real images that the running loop reads, over all ranks; None if it is not known."""
+    loader = _loader(trainer)
+    if not isinstance(loader, DataLoader) or isinstance(loader.dataset, IterableDataset) or loader.batch_size is None:
+        return None  # without a batch size the elements of the data set may be batches
+    count = len(cast("Sized", loader.dataset))
+    batches = (trainer.num_test_batches if trainer.state.fn == TrainerFn.TESTING else trainer.num_val_batches)[0]
+    return count if batches == math.inf else min(count, int(batches) * loader.batch_size * trainer.world_size)
 
 
 def positions_in_set(trainer: Trainer, count: int, *, after: int) -> Int64[Tensor, " batch"]:
