@@ -5,7 +5,7 @@ validations. An endless epoch has none of them, and in a finite one they would l
 at the same number twice.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Iterator, Set
 from difflib import get_close_matches
 from typing import Any
 
@@ -52,7 +52,7 @@ class Watch:
             save_if_best(self.callback, trainer)
 
 
-def watch(trainer: Trainer, *, prefixes: tuple[str, ...]) -> None:
+def watch_monitors(trainer: Trainer, *, prefixes: tuple[str, ...]) -> None:
     """Lets callbacks look only when `look` tells them to, if the names of their numbers begin with a prefix.
 
     A `ModelCheckpoint` with `every_n_train_steps`, `train_time_interval` or `every_n_epochs` above 1 keeps this
@@ -78,7 +78,7 @@ def watch(trainer: Trainer, *, prefixes: tuple[str, ...]) -> None:
         skip_own_looks(callback)
 
 
-def look(trainer: Trainer, names: Collection[str]) -> None:
+def look(trainer: Trainer, names: Set[str]) -> None:
     """Lets the watched callbacks look at numbers that were logged just now. All ranks call it with the same names.
 
     `EarlyStopping` looks at once, and `ModelCheckpoint` at the end of the batch.
@@ -137,8 +137,8 @@ def unknown_monitor(callback: Any, *, known: Iterable[str]) -> str:
     return f"{kind}: monitor={callback.monitor!r}, but nothing logs this number in this run; {remedy}{listed}"
 
 
-def monitoring(trainer: Trainer) -> list[Any]:
+def monitoring(trainer: Trainer) -> Iterator[Any]:
     """The callbacks of a trainer that monitor a number: `ModelCheckpoint` and `EarlyStopping`."""
     kinds = (*with_mirror(ModelCheckpoint), *with_mirror(EarlyStopping))
     found: list[Any] = [callback for callback in trainer.callbacks if isinstance(callback, kinds)]  # type: ignore[attr-defined]
-    return [callback for callback in found if callback.monitor is not None]
+    return (callback for callback in found if callback.monitor is not None)

@@ -54,7 +54,7 @@ class InceptionFeatures(nn.Module):
         """
         if images.shape[1] not in (1, 3):
             raise ValueError(
-                f"InceptionFeatures takes images with 1 or 3 channels, not with {images.shape[1]}; give such images"
+                f"InceptionFeatures takes 1 or 3 channels, but images have {images.shape[1]}; give grey or RGB images"
             )
         if images.shape[1] == 1:
             images = repeat(images, "batch 1 height width -> batch 3 height width")

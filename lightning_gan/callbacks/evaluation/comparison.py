@@ -12,7 +12,8 @@ from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
 from lightning_gan.callbacks.evaluation.finite_images import ImageCount
-from lightning_gan.callbacks.evaluation.measurement import Share, gathered, on_first_rank
+from lightning_gan.callbacks.evaluation.guarded import on_first_rank
+from lightning_gan.callbacks.evaluation.measurement import Share, gathered
 from lightning_gan.callbacks.evaluation.reals_measurement import RealsMeasurement, positions_in_set, validation_batches
 from lightning_gan.callbacks.training.progressive_growing import growing_of
 from lightning_gan.foreign.host import host_of

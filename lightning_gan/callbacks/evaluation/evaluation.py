@@ -12,7 +12,7 @@ from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor, nn
 
 from lightning_gan.callbacks.evaluation.comparison import Comparison, Described, Reals
-from lightning_gan.callbacks.evaluation.measurement import applied
+from lightning_gan.callbacks.evaluation.guarded import applied
 from lightning_gan.metrics import DigitFeatures, PrecisionRecall, frechet_floor
 from lightning_gan.metrics.report import Record, class_counts, compare_features, share_of_class
 from lightning_gan.tensors.seeds import derived_seed

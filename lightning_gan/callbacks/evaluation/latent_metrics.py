@@ -13,7 +13,8 @@ from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor, nn
 
 from lightning_gan.callbacks.evaluation.finite_images import ImageCount
-from lightning_gan.callbacks.evaluation.measurement import Measurement, Share, applied, gathered
+from lightning_gan.callbacks.evaluation.guarded import applied
+from lightning_gan.callbacks.evaluation.measurement import Measurement, Share, gathered
 from lightning_gan.compat import state_key_of
 from lightning_gan.foreign.host import host_of
 from lightning_gan.loop.gan import GAN

@@ -2,17 +2,17 @@
 
 import math
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Int64
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from lightning.pytorch.utilities.seed import isolate_rng
-from torch import Tensor, nn
+from torch import Tensor
 
 from lightning_gan.callbacks.evaluation.evaluation_loops import EvaluationLoops
 from lightning_gan.callbacks.evaluation.measured_weights import origin
@@ -20,15 +20,13 @@ from lightning_gan.callbacks.training.doubles import refuse_doubles
 from lightning_gan.compat import replace_callback_metrics, state_key_of
 from lightning_gan.foreign.clock import ImageClock, crosses_multiple, images_of_kimg
 from lightning_gan.foreign.host import host_of
-from lightning_gan.loop.monitors import look, monitoring, refuse_unseen, unknown_monitor, watch
+from lightning_gan.loop.monitors import look, monitoring, refuse_unseen, unknown_monitor, watch_monitors
 from lightning_gan.loop.sampling import evaluation_mode
 from lightning_gan.metrics import FeatureSet
 from lightning_gan.metrics.record_file import set_aside, write_record
 from lightning_gan.metrics.report import Record, table
 from lightning_gan.tensors.seeds import derived_seed
 from lightning_gan.tensors.shapes import Features
-
-Result = TypeVar("Result")
 
 
 class Share(NamedTuple):
@@ -130,7 +128,7 @@ class Measurement(EvaluationLoops, ImageClock):
         refuse_doubles(self, trainer, setting="name")
         self.check(pl_module)
         if stage == "fit":
-            watch(trainer, prefixes=(f"{self.name}/",))
+            watch_monitors(trainer, prefixes=(f"{self.name}/",))
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         super().on_train_start(trainer, pl_module)
@@ -141,7 +139,7 @@ class Measurement(EvaluationLoops, ImageClock):
             if kept is not None:
                 rank_zero_info(f"{self.title}: the records of an earlier run were renamed to {kept}")
         self.prepare_fit(trainer, pl_module)
-        self._check_monitors(trainer)
+        self._check_monitors(trainer, pl_module)
 
     def prepare_fit(self, trainer: Trainer, module: LightningModule) -> None:
         """Tries out the measurement before training."""
@@ -281,7 +279,7 @@ class Measurement(EvaluationLoops, ImageClock):
 
     # ------------------------------------------------------------------ callbacks that monitor the numbers
 
-    def _check_monitors(self, trainer: Trainer) -> None:
+    def _check_monitors(self, trainer: Trainer, module: LightningModule) -> None:
         """Refuses, before training, callbacks that monitor a number that is not logged, if it is known."""
         measurements = [*_measurements(trainer)]
         if self is not measurements[-1]:
@@ -292,20 +290,25 @@ class Measurement(EvaluationLoops, ImageClock):
             asked = [each for each in measurements if str(callback.monitor).startswith(f"{each.name}/")]
             # A measurement without titles may log any number.
             is_possible = any(each in logging and not each.titles() for each in asked)
-            if asked and callback.monitor not in known and not is_possible:
+            # A `GAN` logs no name without a prefix.
+            lacks_prefix = host_of(module).counts_images and any(
+                name.endswith(f"/{callback.monitor}") for name in known
+            )
+            if lacks_prefix or (asked and callback.monitor not in known and not is_possible):
                 raise ValueError(unknown_monitor(callback, known=known))
         refuse_unseen(trainer, known=known)
 
     def _tell_monitors(self, trainer: Trainer, record: Record) -> None:
         """Lets callbacks look at the numbers of a record, and refuses those whose number is in no record."""
-        look(trainer, self._logged(record).keys())
-        alike = [each for each in _measurements(trainer) if each.name == self.name]
-        if any(each._latest is None for each in alike):
-            return
-        known = {name for each in alike if each._latest is not None for name in each._logged(each._latest)}
-        for callback in monitoring(trainer):
-            if str(callback.monitor).startswith(f"{self.name}/") and callback.monitor not in known:
-                raise ValueError(unknown_monitor(callback, known=known))
+        with isolate_rng():  # whatever callbacks do, training does not notice it
+            look(trainer, self._logged(record).keys())
+            alike = [each for each in _measurements(trainer) if each.name == self.name]
+            if any(each._latest is None for each in alike):
+                return
+            known = {name for each in alike if each._latest is not None for name in each._logged(each._latest)}
+            for callback in monitoring(trainer):
+                if str(callback.monitor).startswith(f"{self.name}/") and callback.monitor not in known:
+                    raise ValueError(unknown_monitor(callback, known=known))
 
     def _logged(self, record: Record) -> dict[str, float]:
         return {f"{self.name}/{key}": value for key, value in record["metrics"].items()} | {"kimg": record["kimg"]}
@@ -317,58 +320,6 @@ class Measurement(EvaluationLoops, ImageClock):
 
 def _measurements(trainer: Trainer) -> Iterator[Measurement]:
     return (callback for callback in trainer.callbacks if isinstance(callback, Measurement))  # type: ignore[attr-defined]
-
-
-def applied(network: nn.Module, *images: Tensor, asker: str, setting: str) -> Tensor:
-    """Applies a network of the user to images, and says which network cannot take them.
-
-    Args:
-        network: network that is called.
-        *images: arguments of the network.
-        asker: name of the callback, for the error message.
-        setting: argument of the callback that is the network, such as "extractor".
-
-    Raises:
-        ValueError: if the network raises an error, or returns no tensor with one row for each image.
-    """
-    name, first = type(network).__name__, images[0]
-    taken = f"{asker}: {setting} {name} with images {list(first.shape)} (count, channels, height, width), {first.dtype}"
-    remedy = f"give another {setting}, or images that it takes"
-    try:
-        result: Any = network(*images)
-    except torch.OutOfMemoryError:
-        raise
-    except Exception as error:
-        reason = str(error).strip().partition("\n")[0] or type(error).__name__
-        raise ValueError(f"{taken}: {reason}; {remedy}") from error
-    if not isinstance(result, Tensor):
-        raise ValueError(f"{taken}: it returned a {type(result).__name__} and no tensor; {remedy}")
-    return result
-
-
-def on_first_rank(trainer: Trainer, compute: Callable[[], Result]) -> Result | None:
-    """Computes something on rank 0, and raises its `ValueError` on every rank, so that none waits for the others.
-
-    Args:
-        trainer: trainer that runs the ranks.
-        compute: function that rank 0 calls.
-
-    Returns:
-        The result on rank 0; None on the other ranks.
-    """
-    result: Result | None = None
-    problem: str | None = None
-    if trainer.is_global_zero:
-        try:
-            result = compute()
-        except ValueError as error:
-            if trainer.world_size == 1:
-                raise
-            problem = str(error)
-    problem = trainer.strategy.broadcast(problem)
-    if problem is not None:
-        raise ValueError(problem)
-    return result
 
 
 def skipped(trainer: Trainer) -> bool:
