@@ -9,10 +9,9 @@ from typing import Any, cast
 import torch
 from jaxtyping import Int64
 from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
-from torch.utils.data import DataLoader, DistributedSampler, IterableDataset
+from torch.utils.data import DataLoader, DistributedSampler
 
 from lightning_gan.callbacks.evaluation.measurement import Measurement, skipped
 from lightning_gan.callbacks.training.progressive_growing import growing_of
@@ -108,6 +107,7 @@ class RealsMeasurement(Measurement):
         if self.can_fit(trainer):
             with self.measuring(trainer, module):
                 self._look_at_first(trainer, module, next(validation_batches(trainer), None))
+                self._check_count(self._few_reals(trainer, module))
             return
         problem = (
             f"{self.title}: there are no real images to compare with while fitting; give the module a validation_step "
@@ -144,11 +144,22 @@ class RealsMeasurement(Measurement):
             self._check_first(trainer, module, batch)
         if batch is None:
             raise ValueError(f"{self.title}: the validation data have no images to compare with; give some")
-        self._check_count(_count_of_reals(trainer))
         self.try_out_with(trainer, module, batch)
 
-    def _check_count(self, count: int | None) -> None:
-        if count is not None and count < self.least_reals:
+    def _few_reals(self, trainer: Trainer, module: LightningModule) -> int:
+        """The number of real images over all ranks, of which each rank reads no more than `least_reals`."""
+        read = kept = 0
+        for batch in validation_batches(trainer):
+            count = len(self.real_images(module).images(batch))
+            kept += int((positions_in_set(trainer, count, after=read) >= 0).sum())
+            read += count
+            if kept >= self.least_reals:
+                break
+        counts = trainer.strategy.reduce(torch.tensor(kept, device=module.device), reduce_op="sum")
+        return int(counts)
+
+    def _check_count(self, count: int) -> None:
+        if count < self.least_reals:
             raise ValueError(
                 f"{self.title}: the validation data have {count} real images, but at least {self.least_reals} are "
                 "needed; give more images, or leave this callback out"
@@ -166,16 +177,6 @@ def validation_batches(trainer: Trainer) -> Iterator[Any]:
     """Yields this rank's batches of the validation dataloader while fitting, at most `limit_val_batches` of them."""
     limit = trainer.num_val_batches[0]
     return islice(_loader(trainer), None if limit == math.inf else int(limit))
-
-
-def _count_of_reals(trainer: Trainer) -> int | None:
-    """The number of real images that the running loop reads, over all ranks; None if it is not known."""
-    loader = _loader(trainer)
-    if not isinstance(loader, DataLoader) or isinstance(loader.dataset, IterableDataset) or loader.batch_size is None:
-        return None  # without a batch size the elements of the data set may be batches
-    count = len(cast("Sized", loader.dataset))
-    batches = (trainer.num_test_batches if trainer.state.fn == TrainerFn.TESTING else trainer.num_val_batches)[0]
-    return count if batches == math.inf else min(count, int(batches) * loader.batch_size * trainer.world_size)
 
 
 def positions_in_set(trainer: Trainer, count: int, *, after: int) -> Int64[Tensor, " batch"]:
