@@ -399,7 +399,8 @@ def test_callbacks_look_only_when_they_are_told_to(tmp_path: Path) -> None:
         skip_own_looks(callback)
         assert skips_own_looks(callback) and skips_own_looks(copy.deepcopy(callback))
     looks = Looks(checkpoint, stopping)
-    trainer = toy_trainer(looks, checkpoint, stopping, max_epochs=1, limit_train_batches=3, limit_val_batches=1)
+    limits = {"max_epochs": 1, "limit_train_batches": 3, "limit_val_batches": 1}
+    trainer = toy_trainer(looks, checkpoint, stopping, enable_checkpointing=True, **limits)
     trainer.fit(LogsInTraining(), BoringDataModule())
     assert {path.name for path in tmp_path.iterdir()} == {"number=1.0.ckpt", "last.ckpt"}
     assert stopping.best_score == 1.0 and stopping.wait_count == 0

@@ -75,7 +75,7 @@ def test_its_weights_are_frozen_and_small() -> None:
 
 
 def test_images_with_transparency_are_refused() -> None:
-    with pytest.raises(ValueError, match="takes uint8 images with 1 or 3 channels"):
+    with pytest.raises(ValueError, match="takes 1 or 3 channels, but the images have 4"):
         DigitFeatures(pretrained=False)(torch.zeros(1, 4, 32, 32, dtype=torch.uint8))
 
 
