@@ -3,7 +3,7 @@
 import math
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence, Sized
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, cast
 
 import torch
@@ -106,8 +106,10 @@ class RealsMeasurement(Measurement):
     def prepare_fit(self, trainer: Trainer, module: LightningModule) -> None:
         if self.can_fit(trainer):
             with self.measuring(trainer, module):
-                self._look_at_first(trainer, module, next(validation_batches(trainer), None))
-                self._check_count(self._few_reals(trainer, module))
+                batches = validation_batches(trainer)
+                first = next(batches, None)
+                self._look_at_first(trainer, module, first)
+                self._check_count(self._few_reals(trainer, module, chain([first], batches)))
             return
         problem = (
             f"{self.title}: there are no real images to compare with while fitting; give the module a validation_step "
@@ -146,10 +148,10 @@ class RealsMeasurement(Measurement):
             raise ValueError(f"{self.title}: the validation data have no images to compare with; give some")
         self.try_out_with(trainer, module, batch)
 
-    def _few_reals(self, trainer: Trainer, module: LightningModule) -> int:
+    def _few_reals(self, trainer: Trainer, module: LightningModule, batches: Iterator[Any]) -> int:
         """The number of real images over all ranks, of which each rank reads no more than `least_reals`."""
         read = kept = 0
-        for batch in validation_batches(trainer):
+        for batch in batches:
             count = len(self.real_images(module).images(batch))
             kept += int((positions_in_set(trainer, count, after=read) >= 0).sum())
             read += count

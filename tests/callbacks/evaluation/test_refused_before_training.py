@@ -375,3 +375,20 @@ def test_a_validation_before_fit_does_not_change_training(tmp_path: Path) -> Non
         weights.append(module.state_dict())
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
     assert (tmp_path / "True" / "metrics_of_earlier_run_1.json").exists()
+
+
+def sample_on_two_ranks(module: LightningModule, count: int, seed: int) -> Tensor:
+    """Images that are not finite on the second rank alone."""
+    made = images(count)
+    return made * float("nan") if torch.distributed.get_rank() == 1 else made
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_images_that_are_not_finite_on_one_rank_are_an_error_on_both(tmp_path: Path) -> None:
+    """Neither waits for the other. The second rank generates the second of three batches."""
+    callback = small(SlicedWasserstein, fake_count=24, batch_size=8, sampler=sample_on_two_ranks)
+    trainer = trainer_of(callback, folder=tmp_path, strategy="ddp_spawn", devices=2)
+    with pytest.raises(Exception, match="8 of 24 generated images of Everything are not finite"):
+        trainer.test(Everything(), loader(images()), verbose=False)
+    assert not (tmp_path / "metrics.json").exists()
