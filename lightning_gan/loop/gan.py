@@ -438,6 +438,7 @@ class GAN(GeneratorSampling, AveragesGradients):
                 self._play_cost = tracing_inner_gradients(graph)
 
     def on_train_start(self) -> None:
+        super().on_train_start()
         refuse_unseen(self.trainer, known=[f"{player}/adversarial" for player in PLAYERS])
 
     def configure_model(self) -> None:

@@ -2,7 +2,8 @@
 
 By themselves `ModelCheckpoint(monitor=...)` and `EarlyStopping(monitor=...)` look at the ends of epochs and of
 validations. An endless epoch has none of them, and in a finite one they would look at a number of earlier weights, or
-at the same number twice.
+at the same number twice. A callback that logs numbers of its own calls `watch_monitors` in its `setup`, and `look`
+after it has logged them.
 """
 
 from collections.abc import Iterable, Iterator, Set
@@ -115,15 +116,17 @@ def refuse_unseen(trainer: Trainer, *, known: Iterable[str]) -> None:
     for callback in monitoring(trainer):
         has_interval = isinstance(callback, with_mirror(ModelCheckpoint)) and not has_no_interval(callback)
         if not skips_own_looks(callback) and not has_interval:
-            raise ValueError(unknown_monitor(callback, known=known))
+            problem = "would never be looked at, because the epoch has no end and this package does not log the number"
+            raise ValueError(unknown_monitor(callback, known=known, problem=problem))
 
 
-def unknown_monitor(callback: Any, *, known: Iterable[str]) -> str:
+def unknown_monitor(callback: Any, *, known: Iterable[str], problem: str = "is a number that nothing logs") -> str:
     """The error message for a callback whose number is not logged.
 
     Args:
         callback: callback that has a `monitor`.
         known: names that are logged.
+        problem: what is wrong with the monitor, as the end of a sentence.
     """
     names = sorted(known)
     close = get_close_matches(str(callback.monitor), names, n=1) or [
@@ -134,7 +137,7 @@ def unknown_monitor(callback: Any, *, known: Iterable[str]) -> str:
         f"numbers that are logged: {', '.join(names)}" if names else "add a callback that logs it, or leave this out"
     )
     kind = type(callback).__name__
-    return f"{kind}: monitor={callback.monitor!r}, but nothing logs this number in this run; {remedy}{listed}"
+    return f"{kind}: monitor={callback.monitor!r} {problem}; {remedy}{listed}"
 
 
 def monitoring(trainer: Trainer) -> Iterator[Any]:
