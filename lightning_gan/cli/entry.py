@@ -30,7 +30,7 @@ HELP = """usage: lightning-gan COMMAND --config NAME.yaml [--config MORE.yaml ..
 commands:
   fit       train a model
   validate  evaluate a checkpoint on the validation data
-  test      evaluate a checkpoint, print a table and write metrics.json to the folder of its run
+  test      evaluate a checkpoint (the last of the run), print a table and write metrics.json to the folder of its run
   dynamics  make tables and figures of which training methods converge in small games (takes no --config)
 
 configurations (--config NAME): a file in the working directory, or one of those in the package:

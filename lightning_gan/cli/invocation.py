@@ -8,6 +8,7 @@ import yaml
 
 from lightning_gan.cli.configs import find_config, read_config
 from lightning_gan.cli.errors import CommandLineError
+from lightning_gan.cli.evaluated_checkpoint import with_last
 from lightning_gan.cli.runs import last_checkpoint
 
 
@@ -49,6 +50,7 @@ def read_invocation(command: str, arguments: list[str]) -> Invocation:
     configs = [name if _is_text(name) else str(find_config(name)) for name in names]
     settings = [_settings(config) for config in configs]
     checkpoints = [str(found["ckpt_path"]) for found in settings if found.get("ckpt_path")] + checkpoints
+    checkpoints = with_last(command, checkpoints, rest)
     keep_name = bool(run_names)
     name = run_names[-1] if run_names else _default_name(configs, settings, rest)
     if name != Path(name).name or name in ("", ".", ".."):

@@ -34,6 +34,7 @@ from lightning_gan.loop.distributed import (
 from lightning_gan.loop.draws import Draws, Leftover, Reals, joined
 from lightning_gan.loop.growable import Growable
 from lightning_gan.loop.hyperparameters import unsaved_arguments
+from lightning_gan.loop.monitors import look, refuse_unseen, watch_monitors
 from lightning_gan.loop.penalty_term import PenaltyTerm, named
 from lightning_gan.loop.sampling import GeneratorSampling
 from lightning_gan.loop.settings import Training
@@ -248,7 +249,9 @@ class GAN(GeneratorSampling, AveragesGradients):
                 f"{player}/learning_rate": own.param_groups[0]["lr"]
                 for player, own in zip(PLAYERS, self._optimizers_in_order(), strict=True)
             }
-            self.log_dict({"step": self.kimg, "kimg": self.kimg, **rates, **self._latest_terms})
+            numbers = {"step": self.kimg, "kimg": self.kimg, **rates, **self._latest_terms}
+            self.log_dict(numbers)
+            look(self.trainer, numbers.keys())
 
     @final
     def _play(self, player: Player, reals: Reals, *, batch: Reals, turn: int, left: Leftover) -> Leftover:
@@ -425,6 +428,7 @@ class GAN(GeneratorSampling, AveragesGradients):
     def setup(self, stage: str) -> None:
         fit_to_two_players(self.trainer.strategy)
         if stage == "fit":
+            watch_monitors(self.trainer, prefixes=tuple(f"{player}/" for player in PLAYERS))
             turns = self.settings.discriminator_turns
             idle = [] if turns else [p for p in self.penalties if p.player == "discriminator"]
             if idle:
@@ -437,6 +441,10 @@ class GAN(GeneratorSampling, AveragesGradients):
                 graph = torch.compile(self.cost, fullgraph=True, dynamic=False)
                 # Otherwise the inner gradient of a penalty would break the graph.
                 self._play_cost = tracing_inner_gradients(graph)
+
+    def on_train_start(self) -> None:
+        super().on_train_start()
+        refuse_unseen(self.trainer, known=[f"{player}/adversarial" for player in PLAYERS])
 
     def configure_model(self) -> None:
         if self.device_mesh is not None and not isinstance(self.generator, torch.distributed.fsdp.FSDPModule):
