@@ -34,6 +34,8 @@ from lightning_gan.loop.distributed import (
 from lightning_gan.loop.draws import Draws, Leftover, Reals, joined
 from lightning_gan.loop.growable import Growable
 from lightning_gan.loop.hyperparameters import unsaved_arguments
+from lightning_gan.loop.optimizer_settings import AppliesOptimizerSettings
+from lightning_gan.loop.other_networks import ExplainsOtherNetworks
 from lightning_gan.loop.penalty_term import PenaltyTerm, named
 from lightning_gan.loop.sampling import GeneratorSampling
 from lightning_gan.loop.settings import Training
@@ -59,7 +61,7 @@ from lightning_gan.tensors.shapes import (
 register_strategies()
 
 
-class GAN(GeneratorSampling, AveragesGradients):
+class GAN(GeneratorSampling, AppliesOptimizerSettings, ExplainsOtherNetworks, AveragesGradients):
     """A generative adversarial network (arXiv:1406.2661) of any generator and discriminator.
 
     The networks are called as `generator(latents)` and `discriminator(images)`, with labels as a second argument if
