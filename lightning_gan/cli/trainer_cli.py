@@ -17,9 +17,11 @@ import lightning_gan.data
 import lightning_gan.imitation
 import lightning_gan.models  # noqa: F401  (the parser finds imported classes without their module's name)
 from lightning_gan.cli.configs import read_config
-from lightning_gan.cli.errors import CommandLineError, explain
+from lightning_gan.cli.errors import CommandLineError, explain, short
 from lightning_gan.cli.invocation import Invocation, take_values
 from lightning_gan.cli.runs import CONFIG, new_run, run_of_checkpoint
+from lightning_gan.cli.settings_checks import check_epochs, check_settings
+from lightning_gan.cli.told import told_of_building
 from lightning_gan.cli.trainer_settings import TRAINER_DEFAULTS, silence_remarks, trainer_settings
 from lightning_gan.compat import IgnoresCheckpointSettings, option_names, split_hyperparameters, subcommand_parser
 from lightning_gan.loop.gan import GAN
@@ -81,11 +83,16 @@ class Parser(LightningArgumentParser):
 
 
 class SaveRunConfig(SaveConfigCallback):
-    """Callback that writes the settings of a run to `config.yaml` in its folder, with which `fit` repeats the run."""
+    """Callback that writes the settings of a run to `config.yaml` in its folder, with which `fit` repeats the run.
+
+    It writes when training starts, so that settings that a checkpoint refuses do not replace those of its run.
+    """
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        if stage == "fit":
-            super().setup(trainer, pl_module, stage)
+        """Do nothing, because a checkpoint has not been loaded yet."""
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        super().setup(trainer, pl_module, "fit")
 
     def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         config = self.config.clone()
@@ -160,7 +167,27 @@ class TrainerCLI(IgnoresCheckpointSettings):
             # A resumed run keeps the seed of its checkpoint, so that its images do not change. The seed of a
             # configuration is only used for new runs.
             self.config[command].seed_everything = self.saved[0]["seed_everything"]
+        check_settings(self._plain_settings(), command=command)
         self._tell_differences()
+        self._tell_replaced_callbacks()
+
+    def _plain_settings(self) -> dict[str, Any]:
+        """The parsed settings of the command as dictionaries, lists, numbers and texts."""
+        return dict(self.config[self.invocation.command].clone().as_dict())
+
+    def _tell_replaced_callbacks(self) -> None:
+        """Print which callbacks of the configurations do not run, because a later list replaces theirs."""
+        configured = [settings for settings in self.saved if "trainer" in settings] + self.invocation.settings
+        before = [name for settings in configured for name in callbacks_in(settings)]
+        now = [callback["class_path"] for callback in as_list(self._plain_settings()["trainer"]["callbacks"])]
+        left = {short(name) for name in now}
+        replaced = list(dict.fromkeys(short(name) for name in before if short(name) not in left))
+        if replaced:
+            print(
+                f"trainer.callbacks: the later list replaces {', '.join(replaced)}, which will not run "
+                "(--trainer.callbacks+=NAME adds to a list)",
+                file=sys.stderr,
+            )
 
     @property
     def _gives_seed(self) -> bool:
@@ -231,7 +258,13 @@ class TrainerCLI(IgnoresCheckpointSettings):
     # ------------------------------------------------------------------ building
 
     def instantiate_classes(self) -> None:
-        super().instantiate_classes()
+        try:
+            super().instantiate_classes()
+        except Exception as error:
+            message = told_of_building(error, place="a setting is not accepted")
+            if message is None:
+                raise
+            raise CommandLineError(message) from error
         # Lightning saves every link as a hyperparameter, including those that are no arguments of the model.
         taken = self.config[self.invocation.command].model.get("init_args") or {}
         for fact in FACTS_OF_DATA:
@@ -240,6 +273,8 @@ class TrainerCLI(IgnoresCheckpointSettings):
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         config: dict[str, Any] = dict(self.config_init[self.invocation.command].trainer)
+        if self.invocation.command == "fit":
+            check_epochs(config, self.datamodule)
         settings = trainer_settings(config, command=self.invocation.command, run=self._run_folder(config))
         return super().instantiate_trainer(**{**settings, **kwargs})
 
@@ -293,6 +328,25 @@ def saved_settings(invocation: Invocation) -> list[dict[str, Any]]:
     if class_path is None:
         return [settings]  # the model was not trained by this command line
     return [settings, {"model": {"class_path": class_path, "init_args": hyperparameters}}]
+
+
+def callbacks_in(settings: dict[str, Any]) -> list[str]:
+    """The class names of the callbacks that a configuration gives, also with `callbacks+`.
+
+    Example:
+        >>> callbacks_in({"trainer": {"callbacks": [{"class_path": "EMA"}], "callbacks+": "R1"}})
+        ['EMA', 'R1']
+    """
+    trainer = settings.get("trainer")
+    lists = [trainer.get(key) for key in ("callbacks", "callbacks+")] if isinstance(trainer, dict) else []
+    given = [callback for callbacks in lists for callback in as_list(callbacks)]
+    named = [callback.get("class_path") if isinstance(callback, dict) else callback for callback in given]
+    return [name for name in named if isinstance(name, str)]
+
+
+def as_list(value: Any) -> list[Any]:
+    """A list as it is, None as an empty list, and anything else as a list of it."""
+    return [] if value is None else value if isinstance(value, list) else [value]
 
 
 def flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import sys
 import warnings
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,7 +15,9 @@ from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.strategies import FSDPStrategy, ModelParallelStrategy, Strategy, StrategyRegistry
 
 from lightning_gan.callbacks import KimgCheckpoint, KimgProgressBar
+from lightning_gan.cli.errors import CommandLineError
 from lightning_gan.loop.checkpointing import AtomicCheckpointIO
+from lightning_gan.loop.endings import ends
 
 TRAINER_DEFAULTS: dict[str, Any] = {
     "num_sanity_val_steps": 0,  # validation makes samples, and those of an untrained generator are of no use
@@ -42,13 +45,47 @@ def trainer_settings(config: dict[str, Any], *, command: str, run: Path) -> dict
         settings["plugins"] = [*plugins, AtomicCheckpointIO()]
     given = config["callbacks"]
     callbacks = [given] if isinstance(given, Callback) else list(given or [])
+    if command == "fit" and not config["fast_dev_run"]:
+        check_end(config, callbacks)
     if command == "fit" and config["enable_checkpointing"] is not False:
         callbacks = with_checkpoints(callbacks, folder=run / "checkpoints")
     shows_progress = config["enable_progress_bar"] is not False
     if command == "fit" and shows_progress and not any(isinstance(callback, ProgressBar) for callback in callbacks):
         callbacks.append(KimgProgressBar())
-    settings["callbacks"] = callbacks
+    settings["callbacks"] = with_one_progress_bar(callbacks)
     return settings
+
+
+def check_end(config: dict[str, Any], callbacks: list[Callback]) -> None:
+    """Check that something ends the training.
+
+    Args:
+        config: the trainer's settings.
+        callbacks: callbacks of the trainer.
+
+    Raises:
+        CommandLineError: if nothing does.
+    """
+    counts_epochs = config["max_epochs"] not in (None, -1)
+    if not counts_epochs and not ends(max_steps=config["max_steps"], max_time=config["max_time"], callbacks=callbacks):
+        raise CommandLineError(
+            "nothing ends this training; give --trainer.callbacks+=StopAtKimg --trainer.callbacks.total_kimg=KIMG, "
+            "--trainer.max_steps=BATCHES or --trainer.max_time=DD:HH:MM:SS"
+        )
+
+
+def with_one_progress_bar(callbacks: list[Callback]) -> list[Callback]:
+    """The callbacks without `KimgProgressBar` if there is another progress bar, because Lightning accepts only one.
+
+    Args:
+        callbacks: callbacks of the trainer.
+    """
+    bars = [callback for callback in callbacks if isinstance(callback, ProgressBar)]
+    others = [bar for bar in bars if not isinstance(bar, KimgProgressBar)]
+    if not others or len(others) == len(bars):
+        return callbacks
+    print(f"{type(others[0]).__name__} takes the place of KimgProgressBar, because a run has one", file=sys.stderr)
+    return [callback for callback in callbacks if not isinstance(callback, KimgProgressBar)]
 
 
 def logger_of(run: Path) -> Logger:

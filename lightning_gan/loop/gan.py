@@ -32,6 +32,7 @@ from lightning_gan.loop.distributed import (
     shard,
 )
 from lightning_gan.loop.draws import Draws, Leftover, Reals, joined
+from lightning_gan.loop.endings import RefusesEndlessTraining
 from lightning_gan.loop.growable import Growable
 from lightning_gan.loop.hyperparameters import unsaved_arguments
 from lightning_gan.loop.optimizer_settings import AppliesOptimizerSettings
@@ -44,6 +45,7 @@ from lightning_gan.loop.turn import PLAYERS, Player, Scores, Turn
 from lightning_gan.losses import AdversarialLoss, NonSaturating
 from lightning_gan.tensors.draws_by_position import drawing, with_same_draws
 from lightning_gan.tensors.image_bytes import from_bytes
+from lightning_gan.tensors.numbers import check_at_least
 from lightning_gan.tensors.precision import full_precision
 from lightning_gan.tensors.seeds import derived_seed
 from lightning_gan.tensors.shapes import (
@@ -61,7 +63,9 @@ from lightning_gan.tensors.shapes import (
 register_strategies()
 
 
-class GAN(GeneratorSampling, AppliesOptimizerSettings, ExplainsOtherNetworks, AveragesGradients):
+class GAN(
+    GeneratorSampling, AppliesOptimizerSettings, ExplainsOtherNetworks, RefusesEndlessTraining, AveragesGradients
+):
     """A generative adversarial network (arXiv:1406.2661) of any generator and discriminator.
 
     The networks are called as `generator(latents)` and `discriminator(images)`, with labels as a second argument if
@@ -103,6 +107,7 @@ class GAN(GeneratorSampling, AppliesOptimizerSettings, ExplainsOtherNetworks, Av
         training: Training = Training(),
     ) -> None:
         super().__init__()
+        check_at_least(0, latent_dim=latent_dim, number_of_classes=number_of_classes)
         if type(self) is GAN:  # a model saves its own arguments
             self.save_hyperparameters(ignore=unsaved_arguments())
         self.automatic_optimization = False

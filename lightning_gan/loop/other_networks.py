@@ -47,10 +47,11 @@ class ExplainsOtherNetworks(LightningModule):
     """Base class of modules that name the setting by which a checkpoint's networks differ from theirs."""
 
     _hyperparameters_then: dict[str, Any] | None = None
+    _class_then: str | None = None
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_load_checkpoint(checkpoint)
-        _, self._hyperparameters_then = split_hyperparameters(checkpoint.get("hyper_parameters", {}))
+        self._class_then, self._hyperparameters_then = split_hyperparameters(checkpoint.get("hyper_parameters", {}))
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
         """Load weights and counters.
@@ -64,9 +65,15 @@ class ExplainsOtherNetworks(LightningModule):
         except RuntimeError as error:
             if then is None:
                 raise  # this is no checkpoint of a training
+            name = type(self).__name__
+            if self._class_then is not None and self._class_then.rsplit(".", 1)[-1] != name:
+                raise ValueError(
+                    f"the model is a {name}, and the checkpoint is one of {self._class_then}; give the model of the "
+                    "checkpoint, or start a new training without it"
+                ) from error
             found = differing_settings(self.hparams, then) or differing_tensors(self.state_dict(), state_dict)
             more = f" ({len(found) - 3} more)" if len(found) > 3 else ""
             raise ValueError(
-                f"{type(self).__name__} does not fit the checkpoint: {'; '.join(found[:3])}{more}; "
+                f"{name} does not fit the checkpoint: {'; '.join(found[:3])}{more}; "
                 "give the model of the checkpoint, or start a new training without it"
             ) from error
