@@ -116,7 +116,10 @@ def _wrong_type(found: re.Match[str], place: str, classes: list[str]) -> str:
 
 def _no_type_of_several(found: re.Match[str], place: str, classes: list[str]) -> str:
     kinds, _, given = found.string[found.start() :].partition("Given value: ")
-    names = [short(name) for name in re.findall(r"Expected an? <class '([\w.]+)'>", kinds.partition("Given value")[0])]
+    kinds = kinds.partition("Given value")[0]
+    if unknown := re.search(r"Expected a dot import path string: (\w+)", kinds):
+        return _unknown_class(unknown, place, classes)
+    names = [short(name) for name in re.findall(r"Expected an? <class '([\w.]+)'>", kinds)]
     return _is_no(_given_value(given), " or ".join(name for name in dict.fromkeys(names) if name != "NoneType"))
 
 

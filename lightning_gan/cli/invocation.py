@@ -119,6 +119,8 @@ def take_values(arguments: list[str], *names: str) -> tuple[list[str], list[str]
             value = next(remaining, "")
             if not value or (value.startswith("-") and not _is_text(value)):
                 raise CommandLineError(f"{option} needs a value")
+        elif not value:
+            raise CommandLineError(f"{option} needs a value")
         values.append(value)
     return values, rest
 

@@ -5,11 +5,12 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-from lightning.pytorch import LightningDataModule
+from lightning.pytorch import Callback, LightningDataModule
 
 from lightning_gan.cli.errors import CommandLineError, constructor_parameters, short
 from lightning_gan.data.datamodule import GANData
 from lightning_gan.imitation import Rollouts
+from lightning_gan.loop.endings import ends
 
 LARGEST_SEED = 2**32 - 1
 """The largest seed that NumPy takes, which `seed_everything` also seeds."""
@@ -180,3 +181,24 @@ def check_epochs(trainer: dict[str, Any], data: LightningDataModule) -> None:
                 f"trainer.{setting}={trainer[setting]}: {name} is an endless stream without epochs; give "
                 "--trainer.max_steps=BATCHES or --trainer.callbacks+=StopAtKimg --trainer.callbacks.total_kimg=KIMG"
             )
+
+
+def check_end(trainer: dict[str, Any]) -> None:
+    """Check that something ends the training.
+
+    Args:
+        trainer: the trainer's settings. Callbacks are objects.
+
+    Raises:
+        CommandLineError: if nothing does.
+    """
+    given = trainer["callbacks"]
+    callbacks = [given] if isinstance(given, Callback) else list(given or [])
+    counts_epochs = trainer["max_epochs"] not in (None, -1)
+    if trainer["fast_dev_run"] or counts_epochs:
+        return
+    if not ends(max_steps=trainer["max_steps"], max_time=trainer["max_time"], callbacks=callbacks):
+        raise CommandLineError(
+            "nothing ends this training; give --trainer.callbacks+=StopAtKimg --trainer.callbacks.total_kimg=KIMG, "
+            "--trainer.max_steps=BATCHES or --trainer.max_time=DD:HH:MM:SS"
+        )

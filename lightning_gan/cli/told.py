@@ -1,5 +1,6 @@
 """Decides which errors the user can correct, and tells them in one line. All others keep their traceback."""
 
+import errno
 import re
 import sysconfig
 import traceback
@@ -12,6 +13,7 @@ from lightning_gan.cli.errors import CommandLineError
 
 _PACKAGE = Path(__file__).parent.parent.as_posix()
 _TRAINER = "lightning/pytorch/trainer"
+_NO_GPU = "trainer.accelerator=gpu: torch finds no GPU on this machine; give --trainer.accelerator=cpu or auto"
 
 
 def told_in_one_line(error: BaseException) -> str | None:
@@ -77,8 +79,12 @@ def one_line(message: str) -> str:
 def _told(error: BaseException) -> str | None:
     """The message of one error without its causes, or None."""
     kind, text = type(error).__name__, str(error)
-    if isinstance(error, CommandLineError) or kind == "MisconfigurationException":
+    if isinstance(error, CommandLineError):
         return text
+    if kind == "MisconfigurationException":
+        return _NO_GPU if "No supported gpu backend found" in text else text
+    if found := re.search(r"Found more than one stateful callback of type `(\w+)`", text):
+        return f"trainer.callbacks: {found[1]} is given twice with the same settings; remove one of them"
     if " in DataLoader worker process " in text:
         return _told_by_worker(text)
     if isinstance(error, ImportError):
@@ -163,4 +169,6 @@ def _unusable_file(error: OSError) -> str | None:
     if error.strerror is None:
         return None
     path = f"{error.filename}: " if error.filename else ""
-    return f"{path}{error.strerror}; give another path or make room, and continue with --ckpt_path last"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"{path}{error.strerror}; make room, and continue with --ckpt_path last"
+    return f"{path}{error.strerror}; give a path that can be used"

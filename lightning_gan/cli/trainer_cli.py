@@ -20,7 +20,7 @@ from lightning_gan.cli.configs import read_config
 from lightning_gan.cli.errors import CommandLineError, explain, short
 from lightning_gan.cli.invocation import Invocation, take_values
 from lightning_gan.cli.runs import CONFIG, new_run, run_of_checkpoint
-from lightning_gan.cli.settings_checks import check_epochs, check_settings
+from lightning_gan.cli.settings_checks import check_end, check_epochs, check_settings
 from lightning_gan.cli.told import told_of_building
 from lightning_gan.cli.trainer_settings import TRAINER_DEFAULTS, silence_remarks, trainer_settings
 from lightning_gan.compat import IgnoresCheckpointSettings, option_names, split_hyperparameters, subcommand_parser
@@ -275,6 +275,7 @@ class TrainerCLI(IgnoresCheckpointSettings):
         config: dict[str, Any] = dict(self.config_init[self.invocation.command].trainer)
         if self.invocation.command == "fit":
             check_epochs(config, self.datamodule)
+            check_end(config)
         settings = trainer_settings(config, command=self.invocation.command, run=self._run_folder(config))
         return super().instantiate_trainer(**{**settings, **kwargs})
 

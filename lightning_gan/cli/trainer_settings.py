@@ -15,9 +15,7 @@ from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.strategies import FSDPStrategy, ModelParallelStrategy, Strategy, StrategyRegistry
 
 from lightning_gan.callbacks import KimgCheckpoint, KimgProgressBar
-from lightning_gan.cli.errors import CommandLineError
 from lightning_gan.loop.checkpointing import AtomicCheckpointIO
-from lightning_gan.loop.endings import ends
 
 TRAINER_DEFAULTS: dict[str, Any] = {
     "num_sanity_val_steps": 0,  # validation makes samples, and those of an untrained generator are of no use
@@ -45,8 +43,6 @@ def trainer_settings(config: dict[str, Any], *, command: str, run: Path) -> dict
         settings["plugins"] = [*plugins, AtomicCheckpointIO()]
     given = config["callbacks"]
     callbacks = [given] if isinstance(given, Callback) else list(given or [])
-    if command == "fit" and not config["fast_dev_run"]:
-        check_end(config, callbacks)
     if command == "fit" and config["enable_checkpointing"] is not False:
         callbacks = with_checkpoints(callbacks, folder=run / "checkpoints")
     shows_progress = config["enable_progress_bar"] is not False
@@ -54,24 +50,6 @@ def trainer_settings(config: dict[str, Any], *, command: str, run: Path) -> dict
         callbacks.append(KimgProgressBar())
     settings["callbacks"] = with_one_progress_bar(callbacks)
     return settings
-
-
-def check_end(config: dict[str, Any], callbacks: list[Callback]) -> None:
-    """Check that something ends the training.
-
-    Args:
-        config: the trainer's settings.
-        callbacks: callbacks of the trainer.
-
-    Raises:
-        CommandLineError: if nothing does.
-    """
-    counts_epochs = config["max_epochs"] not in (None, -1)
-    if not counts_epochs and not ends(max_steps=config["max_steps"], max_time=config["max_time"], callbacks=callbacks):
-        raise CommandLineError(
-            "nothing ends this training; give --trainer.callbacks+=StopAtKimg --trainer.callbacks.total_kimg=KIMG, "
-            "--trainer.max_steps=BATCHES or --trainer.max_time=DD:HH:MM:SS"
-        )
 
 
 def with_one_progress_bar(callbacks: list[Callback]) -> list[Callback]:

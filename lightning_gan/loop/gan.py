@@ -38,6 +38,7 @@ from lightning_gan.loop.hyperparameters import unsaved_arguments
 from lightning_gan.loop.optimizer_settings import AppliesOptimizerSettings
 from lightning_gan.loop.other_networks import ExplainsOtherNetworks
 from lightning_gan.loop.penalty_term import PenaltyTerm, named
+from lightning_gan.loop.precision import check_precision
 from lightning_gan.loop.sampling import GeneratorSampling
 from lightning_gan.loop.settings import Training
 from lightning_gan.loop.transforms import Transform
@@ -425,6 +426,7 @@ class GAN(
         return [settings.discriminator_optimizer(discriminator), settings.generator_optimizer(generator)]
 
     def setup(self, stage: str) -> None:
+        check_precision(self.trainer.precision)
         fit_to_two_players(self.trainer.strategy)
         if stage == "fit":
             turns = self.settings.discriminator_turns

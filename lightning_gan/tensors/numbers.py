@@ -3,7 +3,7 @@
 import math
 
 
-def check_at_least(least: float, **settings: float | None) -> None:
+def check_at_least(least: int | float, **settings: int | float | None) -> None:
     """Check that numbers are finite and not too small.
 
     Args:
