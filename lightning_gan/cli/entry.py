@@ -48,6 +48,10 @@ more help: lightning-gan fit --help;  lightning-gan fit --model.help StyleGAN
 """
 
 
+INTERRUPTED = 130
+"""Exit status after Ctrl-C, as shells have it."""
+
+
 def main(args: Sequence[str] | None = None) -> None:
     """Run a command line.
 
@@ -55,7 +59,8 @@ def main(args: Sequence[str] | None = None) -> None:
         args: the command and its arguments; None takes those of the process.
 
     Raises:
-        SystemExit: with status 2, if the user has to correct something. One line on stderr says what.
+        SystemExit: with status 2, if the user has to correct something, and `INTERRUPTED` after Ctrl-C. One line on
+            stderr says what.
     """
     arguments = list(sys.argv[1:] if args is None else args)
     # `class_path: my_callbacks.Mine` refers to a file in the working directory, also for the installed script.
@@ -64,6 +69,11 @@ def main(args: Sequence[str] | None = None) -> None:
     debug = "--debug" in arguments or os.environ.get("LIGHTNING_GAN_DEBUG", "0") not in ("", "0")
     try:
         run([argument for argument in arguments if argument != "--debug"])
+    except KeyboardInterrupt:
+        if debug:
+            raise
+        print("lightning-gan: interrupted", file=sys.stderr)
+        sys.exit(INTERRUPTED)
     except Exception as error:
         message = told_in_one_line(error)
         if debug or message is None:

@@ -7,7 +7,7 @@ from typing import Any
 from lightning_gan.cli.configs import find_config, read_config
 from lightning_gan.cli.errors import CommandLineError
 from lightning_gan.cli.runs import last_checkpoint
-from lightning_gan.cli.yaml_text import settings_in
+from lightning_gan.cli.yaml_text import check_value, settings_in
 
 SECTIONS = ("model", "data", "trainer")
 """The sections of a configuration. `model: DCGAN` names a class alone."""
@@ -56,6 +56,9 @@ def read_invocation(command: str, arguments: list[str]) -> Invocation:
     run_names, rest = take_values(rest, "--name")
     configs = [name if _is_text(name) else str(find_config(name)) for name in names]
     settings = [_settings(config) for config in configs]
+    for argument in rest:
+        option, equals, value = argument.partition("=")
+        check_value(value if equals else argument, name=option if equals else argument[:20])
     checkpoints = [str(found["ckpt_path"]) for found in settings if found.get("ckpt_path")] + checkpoints
     keep_name = bool(run_names)
     name = run_names[-1] if run_names else _default_name(configs, settings, rest)

@@ -163,6 +163,11 @@ class TrainerCLI(IgnoresCheckpointSettings):
             self.config = parser.parse_args(self._arguments(self.invocation.options, saved=self.saved))
         except ParserError as error:
             raise CommandLineError(explain(str(error), command=command, options=option_names(subparser))) from error
+        except Exception as error:
+            message = told_of_building(error, place="the settings cannot be read")
+            if message is None:
+                raise
+            raise CommandLineError(message) from error
         if self.saved and not self._gives_seed and "seed_everything" in self.saved[0]:
             # A resumed run keeps the seed of its checkpoint, so that its images do not change. The seed of a
             # configuration is only used for new runs.

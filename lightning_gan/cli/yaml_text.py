@@ -84,6 +84,26 @@ def settings_in(text: str, *, name: str) -> dict[str, Any]:
     return settings
 
 
+def check_value(value: str, *, name: str) -> None:
+    """Check the value of an option that holds a mapping or a list, such as `--data '{class_path: Digits}'`.
+
+    Args:
+        value: the value as text; text that is no valid YAML is left to the parser.
+        name: name of the option.
+
+    Raises:
+        CommandLineError: if a key is given twice, or the value expands to more than `MOST_VALUES` values.
+    """
+    if not value.startswith(("{", "[")):
+        return
+    try:
+        root = yaml.compose(value, Loader=yaml.SafeLoader)
+    except (yaml.YAMLError, RecursionError):
+        return
+    _refuse_many(root, name=name)
+    _refuse_doubles(root, name=name)
+
+
 def _children(node: yaml.Node) -> list[yaml.Node]:
     if isinstance(node, yaml.MappingNode):
         return [part for pair in node.value for part in pair]
