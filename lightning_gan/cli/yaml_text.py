@@ -100,6 +100,7 @@ def check_value(value: str, *, name: str) -> None:
         root = yaml.compose(value, Loader=yaml.SafeLoader)
     except (yaml.YAMLError, RecursionError):
         return
+    assert root is not None  # the value has a bracket
     _refuse_many(root, name=name)
     _refuse_doubles(root, name=name)
 

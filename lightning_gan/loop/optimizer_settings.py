@@ -106,6 +106,10 @@ class AppliesOptimizerSettings(LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_load_checkpoint(checkpoint)
+        try:
+            self.trainer  # noqa: B018
+        except RuntimeError:
+            return  # `load_from_checkpoint` restores no optimizers
         self._settings_then, self._continues = checkpoint.get(SAVED_AS), True
         if self._settings_now is not None:  # strategies that shard load a checkpoint after on_fit_start
             self._check_classes()
@@ -121,10 +125,6 @@ class AppliesOptimizerSettings(LightningModule):
         if self._continues:
             self._follow_settings()
         self._settings_then, self._continues = None, False
-
-    def on_fit_end(self) -> None:
-        super().on_fit_end()
-        self._settings_now = None
 
     def _check_classes(self) -> None:
         if self._settings_then is not None and self._settings_now is not None:

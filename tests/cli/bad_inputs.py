@@ -1,7 +1,7 @@
 """Wrong command lines and configurations, each with a part of the line that the user reads, by how far they get.
 
-Rows of `FILES` and `WORDS` are refused before torch is imported, those of `OPTIONS` by the parser and the checks of
-parsed settings, those of `BUILT` when data, model or trainer are made, and those of `STARTED` when training would start.
+Rows of `FILES` and `WORDS` are refused before torch is imported, those of `OPTIONS` by the parser and by the checks of
+parsed settings, those of `BUILT` when data, model or trainer are made, and those of `STARTED` when training starts.
 """
 
 from dataclasses import dataclass
