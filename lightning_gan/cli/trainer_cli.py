@@ -21,7 +21,7 @@ from lightning_gan.cli.errors import CommandLineError, explain, short
 from lightning_gan.cli.invocation import Invocation, take_values
 from lightning_gan.cli.runs import CONFIG, new_run, run_of_checkpoint
 from lightning_gan.cli.settings_checks import check_end, check_epochs, check_settings
-from lightning_gan.cli.told import told_of_building
+from lightning_gan.cli.told import told_in_one_line, told_of_building
 from lightning_gan.cli.trainer_settings import TRAINER_DEFAULTS, silence_remarks, trainer_settings
 from lightning_gan.compat import IgnoresCheckpointSettings, option_names, split_hyperparameters, subcommand_parser
 from lightning_gan.loop.gan import GAN
@@ -207,11 +207,15 @@ class TrainerCLI(IgnoresCheckpointSettings):
         return [invocation.command, *arguments, f"--name={invocation.name}", *options, *checkpoint]
 
     def _tell_differences(self) -> None:
-        """Print which settings of the model differ from those of the checkpoint."""
-        now = json.loads(json.dumps(self.config[self.invocation.command].model.as_dict(), default=str))
-        then: dict[str, Any] = next((found["model"] for found in reversed(self.saved) if "model" in found), {})
-        old, new = flat(then.get("init_args", {})), flat(now.get("init_args", {}))
-        changes = [f"model.{key}={new[key]} (was {old[key]})" for key in old if key in new and new[key] != old[key]]
+        """Print which settings of the model and of the data differ from those of the checkpoint."""
+        now = json.loads(json.dumps(self._plain_settings(), default=str))
+        changes: list[str] = []
+        for section in ("model", "data"):
+            then: dict[str, Any] = next((found[section] for found in reversed(self.saved) if section in found), {})
+            old, new = flat(then.get("init_args", {})), flat(now[section].get("init_args", {}))
+            changes += [
+                f"{section}.{key}={new[key]} (was {old[key]})" for key in old if key in new and new[key] != old[key]
+            ]
         if changes:
             print(f"these given settings differ from the checkpoint's: {', '.join(changes)}", file=sys.stderr)
 
@@ -267,7 +271,7 @@ class TrainerCLI(IgnoresCheckpointSettings):
             super().instantiate_classes()
         except Exception as error:
             message = told_of_building(error, place="a setting is not accepted")
-            if message is None:
+            if message is None or told_in_one_line(error) is not None:
                 raise
             raise CommandLineError(message) from error
         # Lightning saves every link as a hyperparameter, including those that are no arguments of the model.

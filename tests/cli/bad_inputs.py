@@ -225,7 +225,7 @@ BUILT = [
     (f"{T} --trainer.callbacks+=TQDMProgressBar", "TQDMProgressBar"),
     (f"{T} --data ImageFolder --data.path nowhere", "nowhere does not exist"),
     (f"{T} --model PPO", "observation_size"),
-    (f"{T} --trainer.default_root_dir /proc/none", "/proc/none: "),
+    (f"{T} --trainer.default_root_dir /proc/none", "/proc/none"),
 ]
 
 STARTED = [
