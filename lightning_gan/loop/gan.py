@@ -34,11 +34,11 @@ from lightning_gan.loop.distributed import (
 from lightning_gan.loop.draws import Draws, Leftover, Reals, joined
 from lightning_gan.loop.endings import RefusesEndlessTraining
 from lightning_gan.loop.growable import Growable
+from lightning_gan.loop.half_weights import check_precision
 from lightning_gan.loop.hyperparameters import unsaved_arguments
 from lightning_gan.loop.optimizer_settings import AppliesOptimizerSettings
 from lightning_gan.loop.other_networks import ExplainsOtherNetworks
 from lightning_gan.loop.penalty_term import PenaltyTerm, named
-from lightning_gan.loop.precision import check_precision
 from lightning_gan.loop.sampling import GeneratorSampling
 from lightning_gan.loop.settings import Training
 from lightning_gan.loop.transforms import Transform

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lightning_gan.loop.precision import HALF_WEIGHTS, check_precision
+from lightning_gan.loop.half_weights import HALF_WEIGHTS, check_precision
 from tests.toys import toy_gan, toy_loader, toy_trainer
 
 
