@@ -17,8 +17,9 @@ import lightning_gan.data
 import lightning_gan.imitation
 import lightning_gan.models  # noqa: F401  (the parser finds imported classes without their module's name)
 from lightning_gan.cli.configs import read_config
-from lightning_gan.cli.errors import CommandLineError, explain, short
+from lightning_gan.cli.errors import CommandLineError, explain
 from lightning_gan.cli.invocation import Invocation, take_values
+from lightning_gan.cli.replaced_callbacks import replaced_callbacks
 from lightning_gan.cli.runs import CONFIG, new_run, run_of_checkpoint
 from lightning_gan.cli.settings_checks import check_end, check_epochs, check_settings
 from lightning_gan.cli.told import told_in_one_line, told_of_building
@@ -183,10 +184,7 @@ class TrainerCLI(IgnoresCheckpointSettings):
     def _tell_replaced_callbacks(self) -> None:
         """Print which callbacks of the configurations do not run, because a later list replaces theirs."""
         configured = [settings for settings in self.saved if "trainer" in settings] + self.invocation.settings
-        before = [name for settings in configured for name in callbacks_in(settings)]
-        now = [callback["class_path"] for callback in as_list(self._plain_settings()["trainer"]["callbacks"])]
-        left = {short(name) for name in now}
-        replaced = list(dict.fromkeys(short(name) for name in before if short(name) not in left))
+        replaced = replaced_callbacks(configured, self._plain_settings())
         if replaced:
             print(
                 f"trainer.callbacks: the later list replaces {', '.join(replaced)}, which will not run "
@@ -338,25 +336,6 @@ def saved_settings(invocation: Invocation) -> list[dict[str, Any]]:
     if class_path is None:
         return [settings]  # the model was not trained by this command line
     return [settings, {"model": {"class_path": class_path, "init_args": hyperparameters}}]
-
-
-def callbacks_in(settings: dict[str, Any]) -> list[str]:
-    """The class names of the callbacks that a configuration gives, also with `callbacks+`.
-
-    Example:
-        >>> callbacks_in({"trainer": {"callbacks": [{"class_path": "EMA"}], "callbacks+": "R1"}})
-        ['EMA', 'R1']
-    """
-    trainer = settings.get("trainer")
-    lists = [trainer.get(key) for key in ("callbacks", "callbacks+")] if isinstance(trainer, dict) else []
-    given = [callback for callbacks in lists for callback in as_list(callbacks)]
-    named = [callback.get("class_path") if isinstance(callback, dict) else callback for callback in given]
-    return [name for name in named if isinstance(name, str)]
-
-
-def as_list(value: Any) -> list[Any]:
-    """A list as it is, None as an empty list, and anything else as a list of it."""
-    return [] if value is None else value if isinstance(value, list) else [value]
 
 
 def flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
