@@ -32,9 +32,13 @@ from lightning_gan.loop.distributed import (
     shard,
 )
 from lightning_gan.loop.draws import Draws, Leftover, Reals, joined
+from lightning_gan.loop.endings import RefusesEndlessTraining
 from lightning_gan.loop.growable import Growable
+from lightning_gan.loop.half_weights import check_precision
 from lightning_gan.loop.hyperparameters import unsaved_arguments
 from lightning_gan.loop.monitors import look, refuse_unseen, watch_monitors
+from lightning_gan.loop.optimizer_settings import AppliesOptimizerSettings
+from lightning_gan.loop.other_networks import ExplainsOtherNetworks
 from lightning_gan.loop.penalty_term import PenaltyTerm, named
 from lightning_gan.loop.sampling import GeneratorSampling
 from lightning_gan.loop.settings import Training
@@ -43,6 +47,7 @@ from lightning_gan.loop.turn import PLAYERS, Player, Scores, Turn
 from lightning_gan.losses import AdversarialLoss, NonSaturating
 from lightning_gan.tensors.draws_by_position import drawing, with_same_draws
 from lightning_gan.tensors.image_bytes import from_bytes
+from lightning_gan.tensors.numbers import check_at_least
 from lightning_gan.tensors.precision import full_precision
 from lightning_gan.tensors.seeds import derived_seed
 from lightning_gan.tensors.shapes import (
@@ -60,7 +65,9 @@ from lightning_gan.tensors.shapes import (
 register_strategies()
 
 
-class GAN(GeneratorSampling, AveragesGradients):
+class GAN(
+    GeneratorSampling, AppliesOptimizerSettings, ExplainsOtherNetworks, RefusesEndlessTraining, AveragesGradients
+):
     """A generative adversarial network (arXiv:1406.2661) of any generator and discriminator.
 
     The networks are called as `generator(latents)` and `discriminator(images)`, with labels as a second argument if
@@ -102,6 +109,7 @@ class GAN(GeneratorSampling, AveragesGradients):
         training: Training = Training(),
     ) -> None:
         super().__init__()
+        check_at_least(0, latent_dim=latent_dim, number_of_classes=number_of_classes)
         if type(self) is GAN:  # a model saves its own arguments
             self.save_hyperparameters(ignore=unsaved_arguments())
         self.automatic_optimization = False
@@ -426,6 +434,7 @@ class GAN(GeneratorSampling, AveragesGradients):
         return [settings.discriminator_optimizer(discriminator), settings.generator_optimizer(generator)]
 
     def setup(self, stage: str) -> None:
+        check_precision(self.trainer.precision)
         fit_to_two_players(self.trainer.strategy)
         if stage == "fit":
             watch_monitors(self.trainer, prefixes=tuple(f"{player}/" for player in PLAYERS))
