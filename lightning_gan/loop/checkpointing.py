@@ -5,6 +5,7 @@ file is copied, and a process that is killed during the copy leaves an incomplet
 """
 
 import re
+import shutil
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +16,11 @@ import torch
 from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 from lightning.fabric.plugins import TorchCheckpointIO
+from lightning.pytorch import Trainer
+from torch.distributed.checkpoint.api import CheckpointException
 
-from lightning_gan.atomic_files import written_whole
+from lightning_gan.atomic_files import cause_of, put_in_place, written_whole
+from lightning_gan.compat import checkpoint_of
 from lightning_gan.loop.checkpoint_hash import hash_matches, save_with_hash
 
 LAST = "last.ckpt"
@@ -116,38 +120,67 @@ class FoundCheckpoint:
 def newest_whole_checkpoint(folder: Path) -> FoundCheckpoint:
     """Find the newest checkpoint in a folder from which training can go on.
 
-    The newest is the one with the largest `global_step`. `last.ckpt`, `previous.ckpt` and `kimg_*.ckpt` come first.
-    Other checkpoints, such as those of Lightning's `ModelCheckpoint`, are used if none of these is whole. Checkpoints
-    of earlier runs (`earlier_run_*.ckpt`) are not used.
+    `last.ckpt` is taken if it is whole. Otherwise it is the file that was written last among `previous.ckpt` and
+    `kimg_*.ckpt`, and if none of these is whole, among all others, such as those of Lightning's `ModelCheckpoint`.
+    Checkpoints of earlier runs (`earlier_run_*.ckpt`) are not used.
 
     Args:
         folder: folder of checkpoints, on a local file system. It need not exist.
     """
     paths = [path for path in folder.glob("*.ckpt") if not path.name.startswith(EARLIER_RUN)]
-    own = [path for path in paths if path.name in (LAST, PREVIOUS) or path.name.startswith("kimg_")]
-    others = [path for path in paths if path not in own]
     skipped: list[str] = []
-    for group in (own, others):
-        for path in sorted(group, key=_age):
-            try:
-                read_checkpoint(path, for_training=True)
-            except CheckpointError as error:
-                skipped.append(str(error))
-            else:
-                return FoundCheckpoint(path=path, skipped=tuple(skipped))
+    for path in sorted(paths, key=_order):
+        try:
+            read_checkpoint(path, for_training=True)
+        except CheckpointError as error:
+            skipped.append(str(error))
+        else:
+            return FoundCheckpoint(path=path, skipped=tuple(skipped))
     return FoundCheckpoint(path=None, skipped=tuple(skipped))
 
 
-def _age(path: Path) -> tuple[float, int, float]:
-    """A key that sorts checkpoints from the newest to the oldest. Those that cannot be read come first."""
-    place = [LAST, PREVIOUS].index(path.name) if path.name in (LAST, PREVIOUS) else 2
+def _order(path: Path) -> tuple[bool, bool, int, bool]:
+    """A key that sorts the checkpoints of a folder into the order in which they are tried."""
+    is_own = path.name in (LAST, PREVIOUS) or path.name.startswith("kimg_")
+    return path.name != LAST, not is_own, -path.stat().st_mtime_ns, path.name != PREVIOUS
+
+
+def save_together(trainer: Trainer, path: str, *, previous: str | None, weights_only: bool) -> str | None:
+    """Write a checkpoint of the trainer's present state. Every rank has to call it.
+
+    On a local file system the checkpoint is written under another name, `<path>.new`, and then renamed, so that
+    an earlier one stays until the new one is complete. This holds for the folders of sharded checkpoints, too.
+
+    Args:
+        trainer: trainer whose state is saved.
+        path: local path or URL of the checkpoint.
+        previous: path that an earlier checkpoint at `path` gets; None deletes it. Not used for URLs.
+        weights_only: True leaves out the states of callbacks and optimizers.
+
+    Returns:
+        The cause if the file cannot be written, the same on every rank; None if it was written.
+    """
+    checkpoint = checkpoint_of(trainer, weights_only=weights_only)
+    filesystem, local_path = url_to_fs(path)
+    is_local, first = isinstance(filesystem, LocalFileSystem), trainer.is_global_zero
+    draft = f"{path}.new" if is_local else path
+    if is_local and first:
+        shutil.rmtree(f"{local_path}.new", ignore_errors=True)  # the folder of a sharded save that was interrupted
+    cause: str | None = None
     try:
-        file = path / "meta.pt" if path.is_dir() else path
-        steps = torch.load(file, map_location="cpu", weights_only=True, mmap=True)["global_step"]
-        return -float(steps), place, -path.stat().st_mtime
-    # What `torch.load` raises for a damaged file depends on the place of the damage.
-    except Exception:
-        return -float("inf"), place, 0.0
+        trainer.strategy.save_checkpoint(checkpoint, draft)
+    except OSError as error:
+        cause = cause_of(error)
+    except CheckpointException as error:  # a rank could not write its part; raised on every rank
+        cause = " ".join(str(error).split())
+    if is_local and first and cause is None:
+        try:
+            kept = None if previous is None else Path(url_to_fs(previous)[1])
+            put_in_place(Path(f"{local_path}.new"), Path(local_path), previous=kept)
+        except OSError as error:
+            cause = cause_of(error)
+    agreed: str | None = trainer.strategy.broadcast(cause)
+    return agreed
 
 
 def _with_parts(content: Any, path: Path, *, needed: tuple[str, ...]) -> dict[str, Any]:

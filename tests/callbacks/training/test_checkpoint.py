@@ -59,7 +59,8 @@ def test_it_saves_every_so_many_images_and_at_the_end(tmp_path: Path) -> None:
     saves = Saves()
     train(tmp_path, growing_gan(), saves, KimgCheckpoint(every_kimg=0.01), images=28)
     assert saves.at == [12, 20, 28]
-    assert files(tmp_path) == ["last.ckpt"] and kimg_of(tmp_path / "checkpoints" / "last.ckpt") == 28
+    assert files(tmp_path) == ["last.ckpt", "previous.ckpt"]
+    assert [kimg_of(tmp_path / "checkpoints" / name) for name in files(tmp_path)] == [28, 20]
 
 
 def test_some_files_stay_under_names_that_sort_by_images(tmp_path: Path) -> None:
@@ -85,7 +86,7 @@ def test_last_continues_bit_for_bit_with_all_callbacks(cut: int, tmp_path: Path)
     train(tmp_path / "cut", growing_gan(), *callbacks(), images=cut)
     again = train(tmp_path / "cut", growing_gan(), *callbacks(), images=32, resume="last")
     assert_same_state(whole, again)
-    assert files(tmp_path / "cut") == ["last.ckpt"]
+    assert files(tmp_path / "cut") == ["last.ckpt", "previous.ckpt"]
 
 
 @pytest.mark.parametrize("batches", [1, 3, 4])
@@ -137,7 +138,8 @@ def test_a_second_fit_of_one_trainer_is_no_new_run(tmp_path: Path) -> None:
     trainer.fit(module, datamodule=ToyData())
     trainer.fit_loop.epoch_loop.max_steps = 4
     trainer.fit(module, datamodule=ToyData())
-    assert files(tmp_path) == ["last.ckpt"] and kimg_of(tmp_path / "checkpoints" / "last.ckpt") == 16
+    assert files(tmp_path) == ["last.ckpt", "previous.ckpt"]
+    assert [kimg_of(tmp_path / "checkpoints" / name) for name in files(tmp_path)] == [16, 8]
 
 
 def test_max_steps_ends_with_a_checkpoint_as_well(tmp_path: Path) -> None:
