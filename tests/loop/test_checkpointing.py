@@ -82,7 +82,7 @@ class Foreign:
 def test_pickled_code_is_run_only_on_request(tmp_path: Path) -> None:
     path = tmp_path / "a.ckpt"
     AtomicCheckpointIO().save_checkpoint({"thing": Foreign()}, path)
-    with pytest.raises(CheckpointError, match="contains a pickled .*Foreign, which could run any code"):
+    with pytest.raises(CheckpointError, match=r"contains a pickled .*Foreign, which could run any code"):
         AtomicCheckpointIO().load_checkpoint(path)
     assert isinstance(AtomicCheckpointIO().load_checkpoint(path, weights_only=False)["thing"], Foreign)
 
