@@ -160,9 +160,7 @@ def _trainer(settings: dict[str, Any]) -> dict[str, Any]:
 def _check_named(checkpoint: str, *, is_named: bool) -> None:
     if checkpoint in ("last", "auto") and not is_named:
         option = "--resume" if checkpoint == "auto" else "--ckpt_path last"
-        raise CommandLineError(
-            f"{option}: the run is not known; give its --config or --name, or the checkpoint's path with --ckpt_path"
-        )
+        raise CommandLineError(f"{option}: the run is not known; give its --config or --name, or the checkpoint's path")
 
 
 def _existing(checkpoint: str) -> Path:
