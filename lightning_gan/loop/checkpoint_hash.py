@@ -25,10 +25,15 @@ class _HashedFile:
     def __init__(self, file: IO[bytes]) -> None:
         self.file = file
         self.hash = hashlib.sha256()
+        self.failure: OSError | None = None
 
     def write(self, data: Any) -> int:
         self.hash.update(data)
-        return self.file.write(data)
+        try:
+            return self.file.write(data)
+        except OSError as error:
+            self.failure = error
+            raise
 
     def flush(self) -> None:
         self.file.flush()
@@ -40,9 +45,18 @@ def save_with_hash(content: dict[str, Any], file: IO[bytes]) -> None:
     Args:
         content: what is saved.
         file: file that is open for writing, at its beginning.
+
+    Raises:
+        OSError: if the file cannot be written.
     """
     hashed = _HashedFile(file)
-    torch.save(content, hashed)  # type: ignore[arg-type]  # torch calls only `write` and `flush`
+    try:
+        torch.save(content, hashed)  # type: ignore[arg-type]  # torch calls only `write` and `flush`
+    except RuntimeError:
+        # In place of a full disk, torch reports that its position in the file is not what it should be.
+        if hashed.failure is not None:
+            raise hashed.failure from None
+        raise
     file.seek(-len(_NO_COMMENT), 1)
     file.write(_comment_of(hashed.hash.hexdigest()))
 

@@ -171,6 +171,10 @@ def save_together(trainer: Trainer, path: str, *, previous: str | None, weights_
         trainer.strategy.save_checkpoint(checkpoint, draft)
     except OSError as error:
         cause = cause_of(error)
+    except RuntimeError as error:  # what `torch.save` raises for a full disk, in strategies that write by themselves
+        if "inline_container" not in str(error) and "PytorchStreamWriter" not in str(error):
+            raise
+        cause = "torch.save could not write all of it"
     except CheckpointException as error:  # a rank could not write its part; raised on every rank
         cause = " ".join(str(error).split())
     if is_local and first and cause is None:

@@ -35,9 +35,11 @@ def flip_a_bit(path: Path) -> None:
 
 
 def flip_a_bit_without_a_hash(path: Path) -> None:
-    torch.save(torch.load(path, weights_only=True), path)
+    checkpoint = torch.load(path, weights_only=True)
+    torch.save(checkpoint, path)
+    weight = max(checkpoint["state_dict"].values(), key=torch.numel)
     content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
+    content[content.index(weight.numpy().tobytes()) + 5] ^= 1
     path.write_bytes(content)
 
 

@@ -80,7 +80,6 @@ class StopOnSignal(Callback):
         self._received = 0
         self._received_at = self._started_at = 0.0
         self._process = 0
-        self._between_batches = False
         self._replaced: dict[signal.Signals, Any] = {}
 
     # ------------------------------------------------------------------ beginning
@@ -91,7 +90,7 @@ class StopOnSignal(Callback):
             self._exchange = None if self._watch is None else FlagExchange()
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._received, self._started_at, self._between_batches = 0, time.monotonic(), False
+        self._received, self._started_at = 0, time.monotonic()
         # Last of all, so that the other callbacks have finished the batch when this one saves. A new list, because
         # the trainer is going through the old one.
         trainer.callbacks = [*(other for other in trainer.callbacks if other is not self), self]  # type: ignore[attr-defined]
@@ -122,9 +121,6 @@ class StopOnSignal(Callback):
 
     # ------------------------------------------------------------------ every batch
 
-    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        self._between_batches = False
-
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
@@ -133,7 +129,6 @@ class StopOnSignal(Callback):
             wish = _TIME_LIMIT if time.monotonic() - self._started_at >= 60 * self.limit_minutes else 0
         if agreed := wish if self._exchange is None else self._exchange.exchange(wish):
             self._stop(trainer, agreed)
-        self._between_batches = True
 
     def _stop(self, trainer: Trainer, wish: int) -> None:
         """Save, say so, and raise the error that ends training. All ranks are here after the same batch."""
@@ -176,8 +171,7 @@ class StopOnSignal(Callback):
             return
         if self._watch is not None:
             self._end_with_others(trainer, self._watch, exception)
-        elif self._between_batches and (checkpoint := _checkpoint_of(trainer)) is not None:
-            self._between_batches = False
+        elif _is_between_batches(trainer) and (checkpoint := _checkpoint_of(trainer)) is not None:
             checkpoint.save_now(trainer)
             say(f"{type(exception).__name__} between two batches: {self._way_on(checkpoint.last_model_path or None)}")
 
@@ -209,6 +203,12 @@ class StopOnSignal(Callback):
 
 def _checkpoint_of(trainer: Trainer) -> KimgCheckpoint | None:
     return next((one for one in trainer.callbacks if isinstance(one, KimgCheckpoint)), None)  # type: ignore[attr-defined]
+
+
+def _is_between_batches(trainer: Trainer) -> bool:
+    """Whether training has completed a batch and has not begun the next one, so that its state can be saved."""
+    batches = trainer.fit_loop.epoch_loop.batch_progress.current
+    return trainer.training and 0 < batches.completed == batches.ready
 
 
 def _is_a_child(trainer: Trainer) -> bool:
