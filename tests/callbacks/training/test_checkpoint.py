@@ -201,6 +201,7 @@ def poison(module: Any) -> None:
         next(module.generator.parameters()).fill_(float("nan"))
 
 
+@pytest.mark.filterwarnings("ignore:Using ModelCheckpoint with manual optimization")
 def test_a_checkpoint_that_is_not_finite_replaces_nothing(tmp_path: Path) -> None:
     """Neither ours, nor that of another callback."""
     theirs = ModelCheckpoint(dirpath=tmp_path / "checkpoints", filename="theirs", every_n_train_steps=1)
@@ -220,11 +221,10 @@ def full(*arguments: Any) -> None:
 def test_training_goes_on_after_a_failed_save_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fail = FromBatch(1, lambda _: monkeypatch.setattr(checkpointing, "save_with_hash", full))
     mend = FromBatch(3, lambda _: monkeypatch.undo())
-    with pytest.warns(
-        UserWarning, match=r"last.ckpt could not be written at kimg 0.008: No space left on device"
-    ) as all_:
+    words = r"last.ckpt could not be written at kimg 0.0\d\d: No space left on device.* training goes on, and the next"
+    with pytest.warns(UserWarning, match=words) as warned:
         train(tmp_path, growing_gan(), fail, mend, KimgCheckpoint(every_kimg=0.004), images=28)
-    assert len([one for one in all_ if "training goes on, and the next save tries again" in str(one.message)]) == 2
+    assert len(warned) == 2
     assert files(tmp_path) == ["last.ckpt", "previous.ckpt"] and kimg_of(tmp_path / "checkpoints" / "last.ckpt") == 28
 
 
