@@ -224,7 +224,7 @@ def test_training_goes_on_after_a_failed_save_and_says_so(tmp_path: Path, monkey
     words = r"last.ckpt could not be written at kimg 0.0\d\d: No space left on device.* training goes on, and the next"
     with pytest.warns(UserWarning, match=words) as warned:
         train(tmp_path, growing_gan(), fail, mend, KimgCheckpoint(every_kimg=0.004), images=28)
-    assert len(warned) == 2
+    assert len([one for one in warned if "training goes on" in str(one.message)]) == 2
     assert files(tmp_path) == ["last.ckpt", "previous.ckpt"] and kimg_of(tmp_path / "checkpoints" / "last.ckpt") == 28
 
 
