@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any, ParamSpec, TypeVar
+from weakref import proxy
 
 import torch
 from lightning.pytorch import Callback, Trainer
@@ -156,7 +157,7 @@ def do_not_count_steps(optimizer: LightningOptimizer) -> None:
 
 
 def _do_nothing() -> None:
-    """Replace an optimizer's hook that counts a global step."""
+    """Replace a private hook."""
 
 
 def evaluation_loader(trainer: Trainer) -> CombinedLoader | None:
@@ -235,17 +236,45 @@ def settings_of_state_key(state_key: str) -> dict[str, Any]:
     return settings if isinstance(settings, dict) else {}
 
 
-def save_as_checkpoint_of(callback: ModelCheckpoint, trainer: Trainer, path: str) -> None:
-    """Save a checkpoint as a `ModelCheckpoint` does: the callback records that it was saved and notifies the loggers.
+def checkpoint_of(trainer: Trainer, *, weights_only: bool) -> dict[str, Any]:
+    """What a checkpoint of the trainer's present state contains. Every rank has to call it.
+
+    The public `trainer.save_checkpoint` also writes the file and then waits for all ranks. If the first rank cannot
+    write, the others wait for ever.
+
+    Args:
+        trainer: trainer whose state is returned.
+        weights_only: True leaves out the states of callbacks and optimizers.
+    """
+    return trainer._checkpoint_connector.dump_checkpoint(weights_only)
+
+
+def record_checkpoint_of(callback: ModelCheckpoint, trainer: Trainer, path: str) -> None:
+    """Record that a `ModelCheckpoint` has saved, as Lightning does, and notify the loggers.
 
     The public `trainer.save_checkpoint` does neither.
 
     Args:
         callback: callback that the checkpoint belongs to.
-        trainer: trainer whose state is saved.
-        path: path of the file that is written.
+        trainer: trainer whose state was saved.
+        path: path of the file that was written.
     """
-    callback._save_checkpoint(trainer, path)
+    callback._last_global_step_saved = trainer.global_step
+    callback._last_checkpoint_saved = path
+    if trainer.is_global_zero:
+        for logger in trainer.loggers:
+            logger.after_save_checkpoint(proxy(callback))
+
+
+def skip_exchange_of_signals(trainer: Trainer) -> None:
+    """Stop Lightning from telling all ranks before every batch whether the first one has received SIGTERM.
+
+    It waits for the device each time. It has no public setting to turn this off.
+
+    Args:
+        trainer: trainer that trains on several ranks.
+    """
+    trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = _do_nothing  # type: ignore[method-assign]
 
 
 def has_no_interval(callback: ModelCheckpoint) -> bool:
@@ -334,9 +363,17 @@ class ChoosesDirectoryEarly(ModelCheckpoint):
     def choose_directory(self, trainer: Trainer) -> None:
         """Set `dirpath` if it is None. Subclasses override it; it may be called several times."""
 
+    def last_checkpoints(self, found: set[str]) -> set[str]:
+        """The checkpoints of which `ckpt_path="last"` takes the newest. Subclasses override it.
+
+        Args:
+            found: paths that Lightning finds by their names.
+        """
+        return found
+
     def _find_last_checkpoints(self, trainer: Trainer) -> set[str]:
         self.choose_directory(trainer)
-        return super()._find_last_checkpoints(trainer)
+        return self.last_checkpoints(super()._find_last_checkpoints(trainer))
 
 
 def made_by_the_command_line() -> bool:

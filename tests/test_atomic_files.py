@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lightning_gan.atomic_files import written_whole
+from lightning_gan.atomic_files import put_in_place, why_not_writable, written_whole
 
 
 def names(folder: Path) -> list[str]:
@@ -81,3 +81,42 @@ with runpy.run_path({str(module)!r})["written_whole"](Path({str(path)!r})) as fi
     with written_whole(path) as file:
         file.write(b"new")
     assert path.read_bytes() == b"new" and names(tmp_path) == ["a.txt"]
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_what_is_put_in_place_keeps_the_earlier_one_as_previous(
+    links: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_links(*names: object) -> None:
+        raise OSError("not supported")
+
+    if not links:
+        monkeypatch.setattr(os, "link", no_links)
+    path, previous = tmp_path / "a", tmp_path / "b"
+    for text in ("1", "2", "3"):
+        (tmp_path / "new").write_text(text)
+        put_in_place(tmp_path / "new", path, previous=previous)
+    assert (path.read_text(), previous.read_text()) == ("3", "2") and names(tmp_path) == ["a", "b"]
+    (tmp_path / "new").write_text("4")
+    put_in_place(tmp_path / "new", path, previous=None)
+    assert (path.read_text(), previous.read_text()) == ("4", "2") and names(tmp_path) == ["a", "b"]
+
+
+def test_folders_are_put_in_place_as_files_are(tmp_path: Path) -> None:
+    path, previous = tmp_path / "a", tmp_path / "b"
+    for text in ("1", "2", "3"):
+        (tmp_path / "new").mkdir()
+        (tmp_path / "new" / "part").write_text(text)
+        put_in_place(tmp_path / "new", path, previous=previous)
+    assert ((path / "part").read_text(), (previous / "part").read_text()) == ("3", "2")
+    (tmp_path / "new").mkdir()
+    put_in_place(tmp_path / "new", path, previous=None)
+    assert names(path) == [] and names(tmp_path) == ["a", "b"]
+
+
+def test_why_a_folder_cannot_be_written_to_is_said(tmp_path: Path) -> None:
+    assert why_not_writable(tmp_path / "new" / "folder") is None and names(tmp_path / "new" / "folder") == []
+    (tmp_path / "file").touch()
+    assert why_not_writable(tmp_path / "file") == f"File exists: {tmp_path / 'file'}"
+    assert why_not_writable(tmp_path / "file" / "inside") == f"Not a directory: {tmp_path / 'file' / 'inside'}"
+    assert str(why_not_writable(tmp_path / ("a" * 300))).startswith("File name too long: ")

@@ -1,6 +1,7 @@
 """Each function of `compat.py` does to real objects what it says. A test fails when a release takes a name away."""
 
 import copy
+import inspect
 import pickle
 import sys
 from datetime import timedelta
@@ -22,6 +23,7 @@ from torch import Tensor, nn
 from lightning_gan.compat import (
     ChoosesDirectoryEarly,
     IgnoresCheckpointSettings,
+    checkpoint_of,
     clamp_all,
     copy_all,
     do_not_count_steps,
@@ -33,12 +35,13 @@ from lightning_gan.compat import (
     look_now,
     made_by_the_command_line,
     option_names,
+    record_checkpoint_of,
     replace_callback_metrics,
-    save_as_checkpoint_of,
     save_if_best,
     send_weights_from_first_rank,
     settings_of_state_key,
     shard_over,
+    skip_exchange_of_signals,
     skip_own_looks,
     skips_own_looks,
     split_hyperparameters,
@@ -264,7 +267,9 @@ class OwnCheckpoint(ChoosesDirectoryEarly):
         super().setup(trainer, pl_module, stage)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        save_as_checkpoint_of(self, trainer, f"{self.dirpath}/last.ckpt")
+        path = f"{self.dirpath}/last.ckpt"
+        trainer.strategy.save_checkpoint(checkpoint_of(trainer, weights_only=False), path)
+        record_checkpoint_of(self, trainer, path)
 
 
 def one_batch(*callbacks: Any, **settings: Any) -> Trainer:
@@ -275,6 +280,15 @@ def test_a_checkpoint_is_written_and_loggers_hear_of_it(tmp_path: Path) -> None:
     logger = Remembers(tmp_path)
     one_batch(OwnCheckpoint(tmp_path / "own"), logger=logger).fit(BoringModel(), BoringDataModule())
     assert (tmp_path / "own" / "last.ckpt").is_file() and logger.told == [7]
+
+
+def test_lightning_exchanges_no_signals_before_a_batch(tmp_path: Path) -> None:
+    trainer = one_batch()
+    loop = trainer.fit_loop.epoch_loop
+    before = loop._broadcast_sigterm_tensor
+    skip_exchange_of_signals(trainer)
+    assert "_broadcast_sigterm_tensor" in inspect.getsource(type(loop).advance)
+    assert loop._broadcast_sigterm_tensor is not before and loop._broadcast_sigterm_tensor() is None
 
 
 def test_last_is_looked_for_in_a_directory_that_the_callback_chooses_by_itself(tmp_path: Path) -> None:

@@ -44,6 +44,7 @@ from lightning_gan.callbacks.training.learning_rate import LearningRate
 from lightning_gan.callbacks.training.progress import KimgProgressBar
 from lightning_gan.callbacks.training.progressive_growing import ProgressiveGrowing
 from lightning_gan.callbacks.training.standing_statistics import StandingStatistics
+from lightning_gan.callbacks.training.stop_on_signal import StopOnSignal
 from lightning_gan.callbacks.training.stopping import StopAtKimg
 from lightning_gan.callbacks.training.top_k_schedule import TopKSchedule
 from lightning_gan.foreign.clock import ImageClock, SampleCount
@@ -97,6 +98,7 @@ __all__ = [
     "SpectralNorm",
     "StandingStatistics",
     "StopAtKimg",
+    "StopOnSignal",
     "StyleMixingGrid",
     "StyleRange",
     "SymplecticGradientAdjustment",

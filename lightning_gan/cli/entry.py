@@ -37,6 +37,7 @@ configurations (--config NAME): a file in the working directory, or one of those
 
 most important options:
   --name NAME               set the name of the run, which writes to runs/NAME/
+  --resume                  continue the run if it has a checkpoint, and else begin it (for jobs that are restarted)
   --ckpt_path last          continue from (or evaluate) the run's last checkpoint; a path selects another checkpoint
   --model.X, --data.X       set any argument X of the model or of the data
   --trainer.X               set any argument X of Lightning's Trainer, for example --trainer.devices 2

@@ -7,15 +7,11 @@ from typing import Any
 from lightning_gan.cli.configs import find_config, read_config
 from lightning_gan.cli.errors import CommandLineError
 from lightning_gan.cli.evaluated_checkpoint import with_last
-from lightning_gan.cli.runs import last_checkpoint
+from lightning_gan.cli.runs import CONFIG, check_name, last_checkpoint, resumed
 from lightning_gan.cli.yaml_text import check_value, settings_in
 
 SECTIONS = ("model", "data", "trainer")
 """The sections of a configuration. `model: DCGAN` names a class alone."""
-
-
-LONGEST_NAME_BYTES = 200
-"""File systems allow 255 bytes. A number may follow the name, and loggers and editors add suffixes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +26,7 @@ class Invocation:
         checkpoint: path of the checkpoint to continue from or to evaluate; None without one.
         name: name of the run.
         keep_name: whether the user gave `name` on the command line, so that no number may be added to it.
+        begins_in: folder of the run that `--resume` begins, because it has no checkpoint yet; None otherwise.
     """
 
     command: str
@@ -39,6 +36,7 @@ class Invocation:
     checkpoint: Path | None
     name: str
     keep_name: bool
+    begins_in: Path | None = None
 
 
 def read_invocation(command: str, arguments: list[str]) -> Invocation:
@@ -65,10 +63,33 @@ def read_invocation(command: str, arguments: list[str]) -> Invocation:
     keep_name = bool(run_names)
     name = run_names[-1] if run_names else _default_name(configs, settings, rest)
     check_name(name)
+    roots = [trainer["default_root_dir"] for found in settings if (trainer := _trainer(found)).get("default_root_dir")]
+    roots += take_values(rest, "--trainer.default_root_dir")[0]
+    root = Path(roots[-1]) if roots else None
+    is_named, begins_in = bool(run_names or configs), None
     checkpoint = None
+    wanted = [path for path in checkpoints if path not in ("null", "None", "")][-1:]
+    if "--resume" in rest:
+        if command != "fit":
+            raise CommandLineError(f"--resume is no option of {command}; --ckpt_path last takes the newest checkpoint")
+        if wanted and wanted != ["auto"]:
+            raise CommandLineError(f"--resume and --ckpt_path {wanted[0]} contradict each other; give one of them")
+        rest, wanted = [argument for argument in rest if argument != "--resume"], ["auto"]
     # A request for help does not fail because a checkpoint does not exist.
-    if checkpoints and checkpoints[-1] not in ("null", "None", "") and not asks_for_help(rest):
-        checkpoint = _existing(checkpoints[-1], name=name, keep_name=keep_name, is_named=bool(run_names or configs))
+    if wanted and not asks_for_help(rest):
+        _check_named(wanted[0], is_named=is_named)
+        if wanted == ["auto"]:
+            if command != "fit":
+                raise CommandLineError(f"--ckpt_path auto is for fit alone; give {command} --ckpt_path last")
+            folder, checkpoint = resumed(name, keep_name=keep_name, root=root)
+            begins_in = folder if checkpoint is None else None
+            if begins_in is not None and not configs and (folder / CONFIG).is_file():
+                configs = [str(folder / CONFIG)]  # of a run that ended before its first checkpoint
+                settings = [_settings(configs[0])]
+        elif wanted == ["last"]:
+            checkpoint = last_checkpoint(name, keep_name=keep_name, root=root)
+        else:
+            checkpoint = _existing(wanted[0])
     return Invocation(
         command=command,
         configs=configs,
@@ -77,25 +98,8 @@ def read_invocation(command: str, arguments: list[str]) -> Invocation:
         checkpoint=checkpoint,
         name=name,
         keep_name=keep_name,
+        begins_in=begins_in,
     )
-
-
-def check_name(name: str) -> None:
-    """Check that a name of a run can be the name of a folder on every file system, and be printed in one line.
-
-    Raises:
-        CommandLineError: if it cannot.
-    """
-    if name != Path(name).name or "\\" in name or name in ("", ".", ".."):
-        raise CommandLineError(f"--name {name}: the name of a run is the name of a folder in runs/, without slashes")
-    if not name.isprintable():
-        raise CommandLineError(f"--name {name!r}: the name has a character that cannot be printed; leave it out")
-    if name != name.strip() or name.startswith("-"):
-        raise CommandLineError(f"--name {name!r}: the name must not begin or end with a space, nor begin with a dash")
-    if len(name.encode()) > LONGEST_NAME_BYTES:
-        raise CommandLineError(
-            f"--name {name[:20]}...: the name has {len(name.encode())} bytes; give at most {LONGEST_NAME_BYTES}"
-        )
 
 
 def take_values(arguments: list[str], *names: str) -> tuple[list[str], list[str]]:
@@ -167,14 +171,23 @@ def _default_name(configs: list[str], settings: list[dict[str, Any]], options: l
     return models[0].rsplit(".", 1)[-1].lower() if models else "run"
 
 
-def _existing(checkpoint: str, *, name: str, keep_name: bool, is_named: bool) -> Path:
-    if checkpoint == "last":
-        if not is_named:
-            raise CommandLineError(
-                "--ckpt_path last: the run is not known; give its --config or --name, or the checkpoint's path"
-            )
-        return last_checkpoint(name, keep_name=keep_name)
+def _trainer(settings: dict[str, Any]) -> dict[str, Any]:
+    trainer = settings.get("trainer")
+    return trainer if isinstance(trainer, dict) else {}
+
+
+def _check_named(checkpoint: str, *, is_named: bool) -> None:
+    if checkpoint in ("last", "auto") and not is_named:
+        option = "--resume" if checkpoint == "auto" else "--ckpt_path last"
+        raise CommandLineError(f"{option}: the run is not known; give its --config or --name, or the checkpoint's path")
+
+
+def _existing(checkpoint: str) -> Path:
     path = Path(checkpoint)
-    if not path.exists():
+    try:
+        exists = path.exists()
+    except OSError as error:
+        raise CommandLineError(f"--ckpt_path {checkpoint[:60]}: {error.strerror}; give an existing file") from error
+    if not exists:
         raise CommandLineError(f"there is no checkpoint {checkpoint}")
     return path

@@ -1,16 +1,51 @@
 """Folders of training runs: each run writes to its own folder `runs/<name>/` and never overwrites an earlier run."""
 
+import os
+import sys
 from pathlib import Path
 
+from lightning_gan.atomic_files import PROBE, why_not_writable
 from lightning_gan.cli.errors import CommandLineError
 
 RUNS = Path("runs")
 CONFIG = "config.yaml"
 _CHECKPOINTS = "checkpoints"
 _LAST = "last.ckpt"
+_LONGEST_NAME_BYTES = 200  # file systems allow 255; a number may follow, and loggers and editors add suffixes
 
 # Names of the files that every `fit` writes before training. A folder with only these is of a run that did not train.
-_WRITTEN_AT_START = (CONFIG, "hparams.yaml", "events.out.tfevents.")
+_WRITTEN_AT_START = (CONFIG, "hparams.yaml", "events.out.tfevents.", PROBE)
+
+
+def check_name(name: str) -> None:
+    """Check that a name of a run can be the name of a folder on every file system, and be printed in one line.
+
+    Raises:
+        CommandLineError: if it cannot.
+    """
+    if name != Path(name).name or "\\" in name or name in ("", ".", ".."):
+        raise CommandLineError(f"--name {name}: the name of a run is the name of a folder in runs/, without slashes")
+    if not name.isprintable():
+        raise CommandLineError(f"--name {name!r}: the name has a character that cannot be printed; leave it out")
+    if name != name.strip() or name.startswith("-"):
+        raise CommandLineError(f"--name {name!r}: the name must not begin or end with a space, nor begin with a dash")
+    if len(name.encode()) > _LONGEST_NAME_BYTES:
+        raise CommandLineError(
+            f"--name {name[:20]}...: the name has {len(name.encode())} bytes; give at most {_LONGEST_NAME_BYTES}"
+        )
+
+
+def check_writable(run: Path) -> None:
+    """Check that the folder of a run can be written to, by writing and deleting a small file. The folder is created.
+
+    Raises:
+        CommandLineError: if it cannot be written to.
+    """
+    if cause := why_not_writable(run):
+        raise CommandLineError(
+            f"this run cannot write to its folder {run}: {cause}; make this possible, or choose another folder with "
+            "--name or --trainer.default_root_dir"
+        )
 
 
 def holds_a_run(folder: Path) -> bool:
@@ -46,32 +81,98 @@ def new_run(name: str, *, keep_name: bool) -> Path:
     if not holds_a_run(folder):
         return folder
     if keep_name:
-        raise CommandLineError(
-            f"{folder} holds an earlier run; continue it with --ckpt_path last, or give another --name to start anew"
-        )
+        begun = "" if _has_checkpoints(folder) else " that ended before its first checkpoint"
+        way = "continue it with --resume" if not begun else "begin it again with --resume"
+        raise CommandLineError(f"{folder} holds an earlier run{begun}; {way}, or give another --name to start anew")
     number = 2
     while holds_a_run(RUNS / f"{name}-{number}"):
         number += 1
     return RUNS / f"{name}-{number}"
 
 
-def last_checkpoint(name: str, *, keep_name: bool) -> Path:
-    """The newest `last.ckpt` of the runs with this name.
+def last_checkpoint(name: str, *, keep_name: bool, root: Path | None = None) -> Path:
+    """The newest whole checkpoint of the run with this name that was saved last. Skipped ones are printed.
 
     Args:
         name: name of the run.
         keep_name: True takes only the folder `runs/<name>`. False also takes `runs/<name>-2` and so on.
+        root: folder of the run, in place of a folder in `runs/`.
 
     Raises:
         CommandLineError: if there is no such checkpoint.
     """
-    folders = [RUNS / name] if keep_name else runs_named(name)
-    found = [path for folder in folders if (path := folder / _CHECKPOINTS / _LAST).exists()]
+    folders = _folders(name, keep_name=keep_name, root=root)
+    found = [folder for folder in folders if _has_checkpoints(folder)]
     if not found:
         raise CommandLineError(
-            f"there is no checkpoint {RUNS / name / _CHECKPOINTS / _LAST}; train first, or name the run with --name"
+            f"there is no checkpoint {(root or RUNS / name) / _CHECKPOINTS / _LAST}; train first (`fit --resume` "
+            "begins or goes on), or name the run with --name"
         )
-    return max(found, key=lambda path: path.stat().st_mtime)
+    return _whole_checkpoint(max(found, key=_saved_at))
+
+
+def resumed(name: str, *, keep_name: bool, root: Path | None = None) -> tuple[Path, Path | None]:
+    """The folder of the run that `--resume` continues or begins, and its newest whole checkpoint, or None.
+
+    Args:
+        name: name of the run.
+        keep_name: True takes only the folder `runs/<name>`. False takes the one of `runs/<name>`, `runs/<name>-2` ...
+            that was begun last.
+        root: folder of the run, in place of a folder in `runs/`.
+
+    Raises:
+        CommandLineError: if there are checkpoints and none is whole.
+    """
+    folders = _folders(name, keep_name=keep_name, root=root)
+    folder = folders[-1] if folders else RUNS / name
+    if _has_checkpoints(folder):
+        checkpoint = _whole_checkpoint(folder)
+        tell(f"--resume: training goes on from {checkpoint}")
+        return folder, checkpoint
+    tell(f"--resume: {folder} has no checkpoint yet, so that training begins")
+    return folder, None
+
+
+def tell(line: str) -> None:
+    """Print a line to the standard error, in the first process of a training alone."""
+    if os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0")) == "0":
+        print(line, file=sys.stderr)
+
+
+def _folders(name: str, *, keep_name: bool, root: Path | None) -> list[Path]:
+    if root is not None:
+        return [root]
+    return [RUNS / name] if keep_name else runs_named(name)
+
+
+def _has_checkpoints(run: Path) -> bool:
+    return any((run / _CHECKPOINTS).glob("*.ckpt"))
+
+
+def _saved_at(run: Path) -> float:
+    return max(path.stat().st_mtime for path in (run / _CHECKPOINTS).glob("*.ckpt"))
+
+
+def _whole_checkpoint(run: Path) -> Path:
+    """The newest whole checkpoint in a folder with checkpoints.
+
+    Raises:
+        CommandLineError: if none is whole.
+    """
+    from lightning_gan.loop.checkpointing import newest_whole_checkpoint  # imports torch, which takes seconds
+
+    found = newest_whole_checkpoint(run / _CHECKPOINTS)
+    if found.path is None:
+        reason = found.skipped[0] if found.skipped else "they are all of earlier runs (earlier_run_*.ckpt)"
+        raise CommandLineError(
+            f"{run / _CHECKPOINTS} has no checkpoint from which training can go on: {reason}; move the files away to "
+            "begin anew, or give another --name"
+        )
+    for skipped in found.skipped:
+        tell(f"skipped: {skipped}")
+    if found.skipped:
+        tell(f"the newest whole checkpoint is {found.path}")
+    return found.path
 
 
 def run_of_checkpoint(checkpoint: Path) -> Path | None:

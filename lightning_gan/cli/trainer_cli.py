@@ -3,10 +3,8 @@
 import json
 import sys
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any, NoReturn
 
-import torch
 import yaml
 from jsonargparse import Namespace
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
@@ -20,11 +18,12 @@ from lightning_gan.cli.configs import read_config
 from lightning_gan.cli.errors import CommandLineError, explain
 from lightning_gan.cli.invocation import Invocation, take_values
 from lightning_gan.cli.replaced_callbacks import replaced_callbacks
-from lightning_gan.cli.runs import CONFIG, new_run, run_of_checkpoint
+from lightning_gan.cli.runs import CONFIG, check_writable, new_run, run_of_checkpoint
 from lightning_gan.cli.settings_checks import check_end, check_epochs, check_settings
 from lightning_gan.cli.told import told_in_one_line, told_of_building
 from lightning_gan.cli.trainer_settings import TRAINER_DEFAULTS, silence_remarks, trainer_settings
 from lightning_gan.compat import IgnoresCheckpointSettings, option_names, split_hyperparameters, subcommand_parser
+from lightning_gan.loop.checkpointing import read_checkpoint
 from lightning_gan.loop.gan import GAN
 
 FACTS_OF_DATA = (
@@ -280,10 +279,14 @@ class TrainerCLI(IgnoresCheckpointSettings):
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         config: dict[str, Any] = dict(self.config_init[self.invocation.command].trainer)
-        if self.invocation.command == "fit":
+        command = self.invocation.command
+        if command == "fit":
             check_epochs(config, self.datamodule)
             check_end(config)
-        settings = trainer_settings(config, command=self.invocation.command, run=self._run_folder(config))
+        run = self._run_folder(config)
+        if command == "fit" and not config["fast_dev_run"]:
+            check_writable(run)
+        settings = trainer_settings(config, command=command, run=run)
         return super().instantiate_trainer(**{**settings, **kwargs})
 
     def _run_folder(self, trainer: dict[str, Any]) -> Path:
@@ -291,6 +294,8 @@ class TrainerCLI(IgnoresCheckpointSettings):
         invocation = self.invocation
         if trainer["default_root_dir"] is not None:
             return Path(trainer["default_root_dir"])
+        if invocation.begins_in is not None:
+            return invocation.begins_in
         continued = run_of_checkpoint(invocation.checkpoint) if invocation.checkpoint else None
         if continued is not None and not (invocation.keep_name and continued.name != invocation.name):
             return continued
@@ -300,7 +305,7 @@ class TrainerCLI(IgnoresCheckpointSettings):
         if run.name != invocation.name:
             print(
                 f"runs/{invocation.name} holds an earlier run; this one writes to {run} "
-                "(--ckpt_path last continues the earlier one)",
+                f"(--name {invocation.name} --resume continues the earlier one)",
                 file=sys.stderr,
             )
         return run
@@ -316,7 +321,7 @@ def saved_settings(invocation: Invocation) -> list[dict[str, Any]]:
         invocation: the command line; without a checkpoint the result is empty.
 
     Raises:
-        CommandLineError: if the checkpoint cannot be read.
+        CheckpointError: if the checkpoint is damaged, or is not the checkpoint of a training.
     """
     if invocation.checkpoint is None:
         return []
@@ -326,12 +331,8 @@ def saved_settings(invocation: Invocation) -> list[dict[str, Any]]:
         {"seed_everything", "model", "data"} if invocation.configs else {"seed_everything", "model", "data", "trainer"}
     )
     settings = {key: value for key, value in settings.items() if key in wanted}
-    # A sharded checkpoint is a folder.
-    path = invocation.checkpoint / "meta.pt" if invocation.checkpoint.is_dir() else invocation.checkpoint
-    try:
-        saved = torch.load(path, weights_only=True, map_location="cpu", mmap=True).get("hyper_parameters", {})
-    except (RuntimeError, UnpicklingError, EOFError, OSError) as error:
-        raise CommandLineError(f"{invocation.checkpoint} is no checkpoint that can be read: {error}") from error
+    content = read_checkpoint(invocation.checkpoint, for_training=invocation.command == "fit")
+    saved = content.get("hyper_parameters", {})
     class_path, hyperparameters = split_hyperparameters(saved)
     if class_path is None:
         return [settings]  # the model was not trained by this command line

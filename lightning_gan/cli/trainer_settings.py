@@ -10,11 +10,11 @@ from typing import Any
 
 import torch
 from lightning.fabric.plugins import CheckpointIO
-from lightning.pytorch.callbacks import Callback, Checkpoint, ModelCheckpoint, ProgressBar
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint, ProgressBar
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.strategies import FSDPStrategy, ModelParallelStrategy, Strategy, StrategyRegistry
 
-from lightning_gan.callbacks import KimgCheckpoint, KimgProgressBar
+from lightning_gan.callbacks import KimgCheckpoint, KimgProgressBar, StopOnSignal
 from lightning_gan.loop.checkpointing import AtomicCheckpointIO
 
 TRAINER_DEFAULTS: dict[str, Any] = {
@@ -45,6 +45,11 @@ def trainer_settings(config: dict[str, Any], *, command: str, run: Path) -> dict
     callbacks = [given] if isinstance(given, Callback) else list(given or [])
     if command == "fit" and config["enable_checkpointing"] is not False:
         callbacks = with_checkpoints(callbacks, folder=run / "checkpoints")
+    if command == "fit" and not any(isinstance(callback, StopOnSignal) for callback in callbacks):
+        callbacks.append(StopOnSignal())
+    for callback in callbacks:
+        if isinstance(callback, StopOnSignal):
+            callback.how_to_go_on = f"{program()} fit --ckpt_path {{checkpoint}}"
     shows_progress = config["enable_progress_bar"] is not False
     if command == "fit" and shows_progress and not any(isinstance(callback, ProgressBar) for callback in callbacks):
         callbacks.append(KimgProgressBar())
@@ -109,18 +114,26 @@ def writes_its_own_checkpoints(strategy: str | Strategy) -> bool:
 
 
 def with_checkpoints(callbacks: list[Callback], *, folder: Path) -> list[Callback]:
-    """Add a `KimgCheckpoint` to the callbacks unless they contain a checkpoint callback, and set their folders.
+    """Add a `KimgCheckpoint` to the callbacks unless they contain one, and set the folders of all checkpoint callbacks.
+
+    Other checkpoint callbacks stay beside it: without it there would be no `last.ckpt` to go on from.
 
     Args:
         callbacks: callbacks of the trainer.
         folder: folder for every `ModelCheckpoint` among them that has none.
     """
-    if not any(isinstance(callback, Checkpoint) for callback in callbacks):
+    if not any(isinstance(callback, KimgCheckpoint) for callback in callbacks):
         callbacks = [*callbacks, KimgCheckpoint()]
     for callback in callbacks:
         if isinstance(callback, ModelCheckpoint) and callback.dirpath is None:
             callback.dirpath = str(folder)
     return callbacks
+
+
+def program() -> str:
+    """How this command line was called, such as `lightning-gan` or `python cli.py`."""
+    called = sys.argv[0]
+    return f"python {called}" if called.endswith(".py") and not called.endswith("__main__.py") else "lightning-gan"
 
 
 def silence_remarks() -> None:

@@ -83,7 +83,8 @@ from tests.cli.command_line import message_of, run, write
         ("fit --config tiny.yaml --ckpt_path none.ckpt", "there is no checkpoint none.ckpt"),
         (
             "test --config tiny.yaml --ckpt_path last",
-            "there is no checkpoint runs/tiny/checkpoints/last.ckpt; train first, or name the run with --name",
+            "there is no checkpoint runs/tiny/checkpoints/last.ckpt; train first (`fit --resume` begins or goes on), "
+            "or name the run with --name",
         ),
         (
             "test --ckpt_path last",

@@ -38,7 +38,7 @@ def test_a_second_fit_does_not_touch_what_the_first_has_saved() -> None:
 def test_a_name_that_was_asked_for_is_not_numbered(capsys: pytest.CaptureFixture[str]) -> None:
     run("fit --config tiny.yaml --name mine")
     message = message_of("fit --config tiny.yaml --name mine", capsys)
-    assert message.startswith("runs/mine holds an earlier run") and "--ckpt_path last" in message
+    assert message.startswith("runs/mine holds an earlier run") and "continue it with --resume" in message
 
 
 def test_a_folder_in_which_training_never_began_is_used_again() -> None:
@@ -47,11 +47,14 @@ def test_a_folder_in_which_training_never_began_is_used_again() -> None:
     assert new_run("a", keep_name=True) == Path("runs/a")
 
 
+WHOLE = {"state_dict": {}, "loops": {}, "optimizer_states": [], "lr_schedulers": []}
+
+
 def test_last_is_the_newest_of_the_runs_with_a_name(folder: Path) -> None:
     for name, age in (("a", 3), ("a-2", 1), ("a-10", 2), ("a-b", 0)):
         path = Path("runs") / name / "checkpoints" / "last.ckpt"
         path.parent.mkdir(parents=True)
-        path.touch()
+        torch.save(WHOLE, path)
         os.utime(path, (1_000_000 - age, 1_000_000 - age))
     assert last_checkpoint("a", keep_name=False) == Path("runs/a-2/checkpoints/last.ckpt")
     assert last_checkpoint("a", keep_name=True) == Path("runs/a/checkpoints/last.ckpt")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from lightning.pytorch.callbacks import ModelCheckpoint
 
-from lightning_gan.callbacks import KimgCheckpoint
+from lightning_gan.callbacks import KimgCheckpoint, StopOnSignal
 from lightning_gan.cli.trainer_settings import trainer_settings
 from lightning_gan.loop.checkpointing import AtomicCheckpointIO
 from tests.cli.command_line import TRAINER
@@ -26,10 +26,23 @@ def test_checkpoints_are_written_atomically_unless_the_strategy_writes_them_itse
 def test_every_checkpoint_goes_to_the_folder_of_the_run(tmp_path: Path) -> None:
     elsewhere, here = ModelCheckpoint(dirpath="elsewhere"), ModelCheckpoint()
     config = {**TRAINER, "callbacks": [elsewhere, here]}
-    callbacks = trainer_settings(config, command="fit", run=tmp_path)["callbacks"]
+    trainer_settings(config, command="fit", run=tmp_path)
     assert here.dirpath == str(tmp_path / "checkpoints")
     assert str(elsewhere.dirpath).endswith("elsewhere")
-    assert not any(isinstance(callback, KimgCheckpoint) for callback in callbacks)
+
+
+def test_last_ckpt_is_written_beside_the_checkpoints_of_others(tmp_path: Path) -> None:
+    config = {**TRAINER, "callbacks": [ModelCheckpoint(), StopOnSignal(silence_seconds=7.0)]}
+    callbacks = trainer_settings(config, command="fit", run=tmp_path)["callbacks"]
+    assert [type(one) for one in callbacks if isinstance(one, ModelCheckpoint)] == [ModelCheckpoint, KimgCheckpoint]
+    (stop,) = (one for one in callbacks if isinstance(one, StopOnSignal))
+    assert stop.silence_seconds == 7.0 and "fit --ckpt_path {checkpoint}" in stop.how_to_go_on
+    config = {**TRAINER, "enable_checkpointing": False}
+    callbacks = trainer_settings(config, command="fit", run=tmp_path)["callbacks"]
+    assert not any(isinstance(one, KimgCheckpoint) for one in callbacks)
+    assert not any(
+        isinstance(one, StopOnSignal) for one in trainer_settings(TRAINER, command="test", run=tmp_path)["callbacks"]
+    )
 
 
 def test_only_training_keeps_logs(tmp_path: Path) -> None:

@@ -1,16 +1,25 @@
 """Checkpoint files are whole or not there."""
 
 import os
+import resource
 import signal
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from lightning.fabric.plugins import TorchCheckpointIO
 
-from lightning_gan.loop.checkpointing import AtomicCheckpointIO
+from lightning_gan.loop.checkpointing import (
+    AtomicCheckpointIO,
+    CheckpointError,
+    FoundCheckpoint,
+    newest_whole_checkpoint,
+    read_checkpoint,
+)
 from tests.callbacks.training.growing_toys import growing_gan
 from tests.toys import equal, toy_gan, toy_loader, toy_trainer, weights_of
 
@@ -57,13 +66,88 @@ def test_a_failed_save_leaves_the_old_file_and_nothing_else(tmp_path: Path, monk
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.ckpt"]
 
 
+def test_a_full_disk_is_named_as_the_cause(tmp_path: Path) -> None:
+    """torch reports a wrong position in its place."""
+    path = tmp_path / "a.ckpt"
+    AtomicCheckpointIO().save_checkpoint({"weights": torch.zeros(10)}, path)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            AtomicCheckpointIO().save_checkpoint({"weights": torch.zeros(10_000)}, path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert AtomicCheckpointIO().load_checkpoint(path)["weights"].tolist() == [0.0] * 10
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a.ckpt"]
+
+
+WHOLE: dict[str, Any] = {
+    "state_dict": {"a": torch.arange(20.0)},
+    "loops": {},
+    "optimizer_states": [],
+    "lr_schedulers": [],
+}
+
+
+def test_every_flipped_bit_and_every_missing_end_is_detected(tmp_path: Path) -> None:
+    path, damaged = tmp_path / "a.ckpt", tmp_path / "b.ckpt"
+    AtomicCheckpointIO().save_checkpoint(WHOLE, path)
+    content = path.read_bytes()
+    places = [*range(0, len(content), 37), *range(len(content) - 120, len(content))]
+    for place in places:
+        damaged.write_bytes(content[:place] + bytes([content[place] ^ 4]) + content[place + 1 :])
+        with pytest.raises(CheckpointError, match=r"b\.ckpt is "):
+            read_checkpoint(damaged, for_training=True)
+        damaged.write_bytes(content[:place])
+        with pytest.raises(CheckpointError, match=r"b\.ckpt is "):
+            read_checkpoint(damaged, for_training=True)
+
+
+def test_a_file_with_a_hash_is_a_file_of_torch_and_of_zip(tmp_path: Path) -> None:
+    path = tmp_path / "a.ckpt"
+    AtomicCheckpointIO().save_checkpoint(WHOLE, path)
+    for mmap in (False, True):
+        assert torch.equal(torch.load(path, weights_only=True, mmap=mmap)["state_dict"]["a"], torch.arange(20.0))
+    assert torch.equal(TorchCheckpointIO().load_checkpoint(path)["state_dict"]["a"], torch.arange(20.0))
+    with zipfile.ZipFile(path) as archive:
+        assert archive.testzip() is None and archive.comment.startswith(b"lightning_gan sha256=")
+
+
+def test_a_file_without_a_hash_is_believed_if_its_checksums_are_right(tmp_path: Path) -> None:
+    torch.save(WHOLE, tmp_path / "a.ckpt")
+    assert read_checkpoint(tmp_path / "a.ckpt", for_training=True)["loops"] == {}
+
+
+def test_the_newest_whole_checkpoint_is_found_and_skipped_ones_are_named(tmp_path: Path) -> None:
+    assert newest_whole_checkpoint(tmp_path / "none") == FoundCheckpoint(path=None, skipped=())
+    names = ["best.ckpt", "kimg_000001.000.ckpt", "kimg_000002.000.ckpt", "previous.ckpt", "last.ckpt"]
+    for age, name in enumerate([*names, "earlier_run_1.ckpt"]):
+        AtomicCheckpointIO().save_checkpoint(WHOLE, tmp_path / name)
+        os.utime(tmp_path / name, (1000 + age, 1000 + age))
+    os.utime(tmp_path / "best.ckpt", (5000, 5000))
+    for broken, name in enumerate(["last.ckpt", "previous.ckpt", "kimg_000002.000.ckpt", *names[1::-1]]):
+        found = newest_whole_checkpoint(tmp_path)
+        assert found.path == tmp_path / name and len(found.skipped) == broken
+        content = (tmp_path / name).read_bytes()
+        (tmp_path / name).write_bytes(content[:-20])
+        os.utime(tmp_path / name, (9000 - broken, 9000 - broken))
+    found = newest_whole_checkpoint(tmp_path)
+    assert found.path is None and all("is damaged" in reason for reason in found.skipped) and len(found.skipped) == 5
+
+
 @pytest.mark.slow
 def test_a_kill_in_the_middle_of_a_save_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "a.ckpt"
     AtomicCheckpointIO().save_checkpoint({"kimg": 1}, path)
     program = f"""
 import os, signal, torch
-from lightning_gan.loop.checkpointing import AtomicCheckpointIO
+from lightning_gan.loop.checkpointing import (
+    AtomicCheckpointIO,
+    CheckpointError,
+    FoundCheckpoint,
+    newest_whole_checkpoint,
+    read_checkpoint,
+)
 def half(checkpoint, file):
     file.write(b"half"); file.flush(); os.kill(os.getpid(), signal.SIGKILL)
 torch.save = half
@@ -82,7 +166,7 @@ class Foreign:
 def test_pickled_code_is_run_only_on_request(tmp_path: Path) -> None:
     path = tmp_path / "a.ckpt"
     AtomicCheckpointIO().save_checkpoint({"thing": Foreign()}, path)
-    with pytest.raises(Exception, match="weights_only"):
+    with pytest.raises(CheckpointError, match=r"contains a pickled .*Foreign, which could run any code"):
         AtomicCheckpointIO().load_checkpoint(path)
     assert isinstance(AtomicCheckpointIO().load_checkpoint(path, weights_only=False)["thing"], Foreign)
 

@@ -1,5 +1,8 @@
 """Checkpoints by images seen: when, under which names, and how a run finds them again."""
 
+import errno
+import os
+import shutil
 import warnings
 from pathlib import Path
 from typing import Any
@@ -7,9 +10,11 @@ from typing import Any
 import pytest
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
 
 from lightning_gan.callbacks import EMA, KimgCheckpoint, ProgressiveGrowing, SampleGrid, StopAtKimg
-from lightning_gan.loop.checkpointing import AtomicCheckpointIO
+from lightning_gan.loop import checkpointing
+from lightning_gan.loop.checkpointing import AtomicCheckpointIO, CheckpointError
 from tests.callbacks.training.growing_toys import ForeignGAN, ToyData, assert_same_state, growing_gan
 from tests.toys import toy_trainer
 
@@ -59,7 +64,8 @@ def test_it_saves_every_so_many_images_and_at_the_end(tmp_path: Path) -> None:
     saves = Saves()
     train(tmp_path, growing_gan(), saves, KimgCheckpoint(every_kimg=0.01), images=28)
     assert saves.at == [12, 20, 28]
-    assert files(tmp_path) == ["last.ckpt"] and kimg_of(tmp_path / "checkpoints" / "last.ckpt") == 28
+    assert files(tmp_path) == ["last.ckpt", "previous.ckpt"]
+    assert [kimg_of(tmp_path / "checkpoints" / name) for name in files(tmp_path)] == [28, 20]
 
 
 def test_some_files_stay_under_names_that_sort_by_images(tmp_path: Path) -> None:
@@ -85,7 +91,7 @@ def test_last_continues_bit_for_bit_with_all_callbacks(cut: int, tmp_path: Path)
     train(tmp_path / "cut", growing_gan(), *callbacks(), images=cut)
     again = train(tmp_path / "cut", growing_gan(), *callbacks(), images=32, resume="last")
     assert_same_state(whole, again)
-    assert files(tmp_path / "cut") == ["last.ckpt"]
+    assert files(tmp_path / "cut") == ["last.ckpt", "previous.ckpt"]
 
 
 @pytest.mark.parametrize("batches", [1, 3, 4])
@@ -137,7 +143,8 @@ def test_a_second_fit_of_one_trainer_is_no_new_run(tmp_path: Path) -> None:
     trainer.fit(module, datamodule=ToyData())
     trainer.fit_loop.epoch_loop.max_steps = 4
     trainer.fit(module, datamodule=ToyData())
-    assert files(tmp_path) == ["last.ckpt"] and kimg_of(tmp_path / "checkpoints" / "last.ckpt") == 16
+    assert files(tmp_path) == ["last.ckpt", "previous.ckpt"]
+    assert [kimg_of(tmp_path / "checkpoints" / name) for name in files(tmp_path)] == [16, 8]
 
 
 def test_max_steps_ends_with_a_checkpoint_as_well(tmp_path: Path) -> None:
@@ -171,3 +178,88 @@ def test_intervals_of_nothing_are_refused() -> None:
         KimgCheckpoint(every_kimg=0.0)
     with pytest.raises(ValueError, match=r"keep_every_kimg=-1\.0"):
         KimgCheckpoint(keep_every_kimg=-1.0)
+
+
+def test_without_previous_there_is_one_file(tmp_path: Path) -> None:
+    train(tmp_path, growing_gan(), KimgCheckpoint(every_kimg=0.01, keep_previous=False), images=28)
+    assert files(tmp_path) == ["last.ckpt"]
+
+
+class FromBatch(Callback):
+    """Calls a function with the module at the start of a batch."""
+
+    def __init__(self, batch: int, act: Any) -> None:
+        self.batch, self.act = batch, act
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        if batch_idx == self.batch:
+            self.act(pl_module)
+
+
+def poison(module: Any) -> None:
+    with torch.no_grad():
+        next(module.generator.parameters()).fill_(float("nan"))
+
+
+@pytest.mark.filterwarnings("ignore:Using ModelCheckpoint with manual optimization")
+def test_a_checkpoint_that_is_not_finite_replaces_nothing(tmp_path: Path) -> None:
+    """Neither ours, nor that of another callback."""
+    theirs = ModelCheckpoint(dirpath=tmp_path / "checkpoints", filename="theirs", every_n_train_steps=1)
+    with pytest.raises(
+        CheckpointError, match=r"KimgCheckpoint: (generator|discriminator)\S+ is not finite at kimg 0.012"
+    ):
+        train(tmp_path, growing_gan(), FromBatch(2, poison), theirs, KimgCheckpoint(every_kimg=0.004), images=28)
+    for path in (tmp_path / "checkpoints").iterdir():
+        assert all(tensor.isfinite().all() for tensor in torch.load(path, weights_only=True)["state_dict"].values())
+    assert kimg_of(tmp_path / "checkpoints" / "last.ckpt") == 8
+
+
+def full(*arguments: Any) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "last.ckpt.new.unfinished")
+
+
+def test_training_goes_on_after_a_failed_save_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fail = FromBatch(1, lambda _: monkeypatch.setattr(checkpointing, "save_with_hash", full))
+    mend = FromBatch(3, lambda _: monkeypatch.undo())
+    words = r"last.ckpt could not be written at kimg 0.0\d\d: No space left on device.* training goes on, and the next"
+    with pytest.warns(UserWarning, match=words) as warned:
+        train(tmp_path, growing_gan(), fail, mend, KimgCheckpoint(every_kimg=0.004), images=28)
+    assert len([one for one in warned if "training goes on" in str(one.message)]) == 2
+    assert files(tmp_path) == ["last.ckpt", "previous.ckpt"] and kimg_of(tmp_path / "checkpoints" / "last.ckpt") == 28
+
+
+@pytest.mark.parametrize("stops", [False, True], ids=["at_the_end", "by_its_setting"])
+def test_a_failed_save_is_an_error_at_the_end_or_by_a_setting(
+    stops: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fail = FromBatch(2, lambda _: monkeypatch.setattr(checkpointing, "save_with_hash", full))
+    every = 0.004 if stops else 0.02
+    words = "at kimg 0.012" if stops else "at kimg 0.016"
+    with pytest.raises(CheckpointError, match=rf"could not be written {words}: No space left.*go on with --resume"):
+        train(tmp_path, growing_gan(), fail, KimgCheckpoint(every_kimg=every, stop_on_failed_save=stops), images=16)
+    assert files(tmp_path) == (["last.ckpt", "previous.ckpt"] if stops else [])
+
+
+def test_a_folder_that_vanishes_is_made_again_and_said(tmp_path: Path) -> None:
+    vanish = FromBatch(3, lambda _: shutil.rmtree(tmp_path / "checkpoints"))
+    with pytest.warns(UserWarning, match="checkpoints has vanished in training; it is made again"):
+        train(tmp_path, growing_gan(), vanish, KimgCheckpoint(every_kimg=0.008), images=28)
+    assert kimg_of(tmp_path / "checkpoints" / "last.ckpt") == 28
+
+
+def test_a_file_in_the_place_of_the_folder_is_refused_before_training(tmp_path: Path) -> None:
+    (tmp_path / "checkpoints").touch()
+    module = growing_gan()
+    with pytest.raises(CheckpointError, match=r"checkpoints cannot be written to .*: File exists: .*make the folder"):
+        train(tmp_path, module, KimgCheckpoint(), images=12)
+    assert module.images_seen == 0
+
+
+def test_last_skips_a_damaged_file_and_keeps_it_apart(tmp_path: Path) -> None:
+    train(tmp_path, growing_gan(), KimgCheckpoint(every_kimg=0.004), images=12)
+    last = tmp_path / "checkpoints" / "last.ckpt"
+    last.write_bytes(last.read_bytes()[:-1])
+    with pytest.warns(UserWarning, match=r"skipped a checkpoint: .*last.ckpt is damaged"):
+        train(tmp_path, growing_gan(), KimgCheckpoint(every_kimg=0.008), images=16, resume="last")
+    assert files(tmp_path) == ["earlier_run_1.ckpt", "last.ckpt", "previous.ckpt"]
+    assert [kimg_of(tmp_path / "checkpoints" / name) for name in ("last.ckpt", "previous.ckpt")] == [16, 8]
