@@ -148,7 +148,7 @@ OPTIONS = [
     (f"{T} --trainer.num_nodes 0", "trainer.num_nodes=0 must be at least 1"),
     (f"{T} --trainer.devices 99999", "trainer.devices=99999: on CPU it is the number of processes"),
     (f"{T} --trainer.devices 0", "trainer.devices=0 is no device to run on"),
-    (f"{T} --trainer.devices x", "trainer.devices=x: give a number, a list such as [0,1], or auto"),
+    (f"{T} --trainer.devices x", "trainer.devices=x: give a number, a list of numbers such as [0,1]"),
     (
         f"{T} --trainer.devices=[0]",
         "trainer.devices=[0]: on CPU it is the number of processes; give --trainer.devices=1",

@@ -109,5 +109,5 @@ def test_a_constructor_of_the_user_keeps_its_traceback(tmp_path: Path) -> None:
         "import torch\nfrom lightning.pytorch import Callback\n"
         "class Mine(Callback):\n    def __init__(self) -> None:\n        torch.zeros(-1)\n"
     )
-    with pytest.raises((RuntimeError, ValueError), match="negative dimension"):
+    with pytest.raises((RuntimeError, ValueError), match="Dimension size must be non-negative"):
         main(["fit", "--config", "tiny.yaml", "--trainer.callbacks+=my_broken.Mine"])
