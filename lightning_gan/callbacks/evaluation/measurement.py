@@ -153,11 +153,12 @@ class Measurement(EvaluationLoops, ImageClock):
         if self._every_images is None or skipped(trainer):
             return
         if crosses_multiple(self.images_before, self.images_seen, every_images=self._every_images):
-            record = self._evaluate_fit(trainer, pl_module)
-            # For callbacks that monitor them. `_evaluate_fit` has given them to the loggers already, because Lightning
-            # gives loggers the numbers of every log_every_n_steps-th step only.
-            pl_module.log_dict(self._logged(record), logger=False, rank_zero_only=False)
-            self._tell_monitors(trainer, record)
+            with isolate_rng():  # whatever callbacks do with the numbers, training does not notice it
+                record = self._evaluate_fit(trainer, pl_module)
+                # For callbacks that monitor them. `_evaluate_fit` has given them to the loggers already, because
+                # Lightning gives loggers the numbers of every log_every_n_steps-th step only.
+                pl_module.log_dict(self._logged(record), logger=False, rank_zero_only=False)
+                self._tell_monitors(trainer, record)
             trainer.print(f"{record['kimg']:.1f} {host_of(pl_module).clock_unit}: {self.headline(record['metrics'])}")
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -300,15 +301,14 @@ class Measurement(EvaluationLoops, ImageClock):
 
     def _tell_monitors(self, trainer: Trainer, record: Record) -> None:
         """Lets callbacks look at the numbers of a record, and refuses those whose number is in no record."""
-        with isolate_rng():  # whatever callbacks do, training does not notice it
-            look(trainer, self._logged(record).keys())
-            alike = [each for each in _measurements(trainer) if each.name == self.name]
-            if any(each._latest is None for each in alike):
-                return
-            known = {name for each in alike if each._latest is not None for name in each._logged(each._latest)}
-            for callback in monitoring(trainer):
-                if str(callback.monitor).startswith(f"{self.name}/") and callback.monitor not in known:
-                    raise ValueError(unknown_monitor(callback, known=known))
+        look(trainer, self._logged(record).keys())
+        alike = [each for each in _measurements(trainer) if each.name == self.name]
+        if any(each._latest is None for each in alike):
+            return
+        known = {name for each in alike if each._latest is not None for name in each._logged(each._latest)}
+        for callback in monitoring(trainer):
+            if str(callback.monitor).startswith(f"{self.name}/") and callback.monitor not in known:
+                raise ValueError(unknown_monitor(callback, known=known))
 
     def _logged(self, record: Record) -> dict[str, float]:
         return {f"{self.name}/{key}": value for key, value in record["metrics"].items()} | {"kimg": record["kimg"]}
