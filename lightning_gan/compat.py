@@ -9,14 +9,14 @@ these packages. `tests/test_private_names.py` checks that no other file of the p
 import ast
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any, ParamSpec, TypeVar
 from weakref import proxy
 
 import torch
 from lightning.pytorch import Callback, Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.core.mixins.hparams_mixin import _given_hyperparameters
 from lightning.pytorch.core.optimizer import LightningOptimizer
@@ -290,6 +290,82 @@ def skip_exchange_of_signals(trainer: Trainer) -> None:
         trainer: trainer that trains on several ranks.
     """
     trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = _do_nothing  # type: ignore[method-assign]
+
+
+def has_no_interval(callback: ModelCheckpoint) -> bool:
+    """Whether a `ModelCheckpoint` was constructed without an interval of steps, of time or of several epochs.
+
+    It then looks at the end of every epoch or validation. Publicly only the number of epochs can be read.
+    """
+    steps, time = callback._every_n_train_steps, callback._train_time_interval
+    return steps == 0 and time is None and callback.every_n_epochs == 1
+
+
+def skip_own_looks(callback: ModelCheckpoint | EarlyStopping) -> None:
+    """Stop a callback from looking at its monitored number at the ends of epochs and of validations.
+
+    Both callbacks ask a private method whether to skip a look. Publicly there is no moment at which they never look.
+
+    Args:
+        callback: callback that is changed, as long as it exists.
+    """
+    if isinstance(callback, with_mirror(ModelCheckpoint)):
+        callback._should_skip_saving_checkpoint = _skip  # type: ignore[method-assign]
+    else:
+        callback._should_skip_check = _skip  # type: ignore[method-assign, union-attr]
+
+
+def skips_own_looks(callback: ModelCheckpoint | EarlyStopping) -> bool:
+    """Whether `skip_own_looks` was called for a callback."""
+    return _skip in (vars(callback).get("_should_skip_saving_checkpoint"), vars(callback).get("_should_skip_check"))
+
+
+def _skip(trainer: Trainer) -> bool:
+    """Skip every look of a callback's own."""
+    return True
+
+
+def save_if_best(callback: ModelCheckpoint, trainer: Trainer) -> None:
+    """Let a `ModelCheckpoint` look at its monitored number now, and save a checkpoint if it is one of the best.
+
+    With `save_last` it then also saves the last checkpoint. Publicly a callback looks only inside of Lightning's hooks.
+
+    Args:
+        callback: callback that looks.
+        trainer: trainer whose state is saved.
+    """
+    candidates = callback._monitor_candidates(trainer)
+    before = callback._last_checkpoint_saved
+    callback._save_topk_checkpoint(trainer, candidates)
+    if callback._last_checkpoint_saved != before:
+        callback._save_last_checkpoint(trainer, candidates)
+
+
+def look_now(callback: EarlyStopping, trainer: Trainer) -> None:
+    """Let an `EarlyStopping` look at its monitored number now. It sets `trainer.should_stop`, the same on all ranks.
+
+    Publicly a callback looks only inside of Lightning's hooks.
+
+    Args:
+        callback: callback that looks.
+        trainer: trainer that is told to stop.
+    """
+    callback._run_early_stopping_check(trainer)
+
+
+def replace_callback_metrics(trainer: Trainer, numbers: Mapping[str, float]) -> None:
+    """Set numbers in `trainer.callback_metrics` where a module cannot log, as in the hook `on_train_end`.
+
+    `callback_metrics` would overwrite them with values that were logged before, which only have a private name.
+
+    Args:
+        trainer: trainer that is changed.
+        numbers: new values by name.
+    """
+    if (results := trainer._results) is not None:
+        for key in [key for key in results if key.partition(".")[2] in numbers]:
+            del results[key]
+    trainer.callback_metrics.update({name: torch.tensor(value) for name, value in numbers.items()})
 
 
 class ChoosesDirectoryEarly(ModelCheckpoint):

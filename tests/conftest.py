@@ -31,6 +31,13 @@ MOST_WORKERS = 8
 """Every worker imports and collects everything, which takes longer than what a ninth would take off the others."""
 
 
+@pytest.fixture(autouse=True)
+def cache_of_this_session(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is written to the user's cache folder, and nothing read from it."""
+    folder = tmp_path_factory.getbasetemp() / "user_cache"
+    monkeypatch.setattr("lightning_gan.data.checked_files.user_cache", lambda: folder)
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--seed", type=int, default=0, help="of every test's draws, and of the order of the tests")
 

@@ -5,6 +5,7 @@ import inspect
 import os
 import pickle
 import sys
+from datetime import timedelta
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 import torch
 import torch.distributed
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint, Timer
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, Timer
 from lightning.pytorch.cli import LightningCLI
 from lightning.pytorch.demos.boring_classes import BoringDataModule, BoringModel
 from lightning.pytorch.loggers import CSVLogger
@@ -29,16 +30,22 @@ from lightning_gan.compat import (
     do_not_count_steps,
     end_process_at_once,
     evaluation_loader,
+    has_no_interval,
     is_torch_batch_norm,
     join_mirror,
     lerp_all,
+    look_now,
     made_by_the_command_line,
     option_names,
     record_checkpoint_of,
+    replace_callback_metrics,
+    save_if_best,
     send_weights_from_first_rank,
     settings_of_state_key,
     shard_over,
     skip_exchange_of_signals,
+    skip_own_looks,
+    skips_own_looks,
     split_hyperparameters,
     state_key_of,
     subcommand_parser,
@@ -376,6 +383,62 @@ def test_a_commands_parser_lists_its_options(tmp_path: Path) -> None:
     assert "ckpt_path" in options and "ckpt_path" in option_names(subcommand_parser(made, "test"))
     assert not any("==" in option for option in options)
     assert "trainer.max_epochs" not in option_names(made.parser)  # of all commands: why the command's own is needed
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [({}, True), ({"every_n_epochs": 2}, False), ({"every_n_train_steps": 5}, False)],
+)
+def test_a_checkpoint_callback_without_an_interval_is_known(settings: dict[str, Any], expected: bool) -> None:
+    assert has_no_interval(ModelCheckpoint(**settings)) == expected
+    assert not has_no_interval(ModelCheckpoint(train_time_interval=timedelta(seconds=1)))
+
+
+class LogsInTraining(BoringModel):
+    """Logs the number of each batch."""
+
+    def training_step(self, batch: Tensor, batch_idx: int) -> Any:
+        self.log("number", float(batch_idx))
+        return super().training_step(batch, batch_idx)
+
+
+class Looks(Callback):
+    """Lets other callbacks look after the second batch."""
+
+    def __init__(self, checkpoint: ModelCheckpoint, stopping: EarlyStopping) -> None:
+        self.checkpoint, self.stopping = checkpoint, stopping
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *arguments: Any) -> None:
+        if arguments[-1] == 1:
+            save_if_best(self.checkpoint, trainer)
+            look_now(self.stopping, trainer)
+
+
+def test_callbacks_look_only_when_they_are_told_to(tmp_path: Path) -> None:
+    checkpoint = ModelCheckpoint(dirpath=tmp_path, monitor="number", filename="{number}", save_last=True)
+    stopping = EarlyStopping(monitor="number", patience=1, mode="max")
+    for callback in (checkpoint, stopping):
+        assert not skips_own_looks(callback)
+        skip_own_looks(callback)
+        assert skips_own_looks(callback) and skips_own_looks(copy.deepcopy(callback))
+    looks = Looks(checkpoint, stopping)
+    limits = {"max_epochs": 1, "limit_train_batches": 3, "limit_val_batches": 1}
+    trainer = toy_trainer(looks, checkpoint, stopping, enable_checkpointing=True, **limits)
+    trainer.fit(LogsInTraining(), BoringDataModule())
+    assert {path.name for path in tmp_path.iterdir()} == {"number=1.0.ckpt", "last.ckpt"}
+    assert stopping.best_score == 1.0 and stopping.wait_count == 0
+
+
+def test_numbers_that_were_logged_do_not_come_back(tmp_path: Path) -> None:
+    class Replaces(Callback):
+        def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+            replace_callback_metrics(trainer, {"number": 7.0})
+            self.seen = float(trainer.callback_metrics["number"])
+
+    replaces = Replaces()
+    trainer = toy_trainer(replaces, max_epochs=1, limit_train_batches=2, limit_val_batches=0)
+    trainer.fit(LogsInTraining(), BoringDataModule())
+    assert replaces.seen == trainer.callback_metrics["number"] == 7.0
 
 
 # ---------------------------------------------------------------------- the package pytorch_lightning

@@ -4,9 +4,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from lightning_gan.cli.errors import CommandLineError
+from lightning_gan.cli.yaml_text import read_text, settings_in
 
 
 def shipped_folder() -> Path:
@@ -30,6 +29,10 @@ def find_config(name: str) -> Path:
     Raises:
         CommandLineError: if there is no such file. The message lists configurations with similar names.
     """
+    if Path(name).is_dir():
+        raise CommandLineError(f"--config {name}: this is a folder; give a file of settings in it")
+    if Path(name).exists() and not Path(name).is_file():
+        raise CommandLineError(f"--config {name}: this is no regular file; write the settings to a file")
     file_name = name if name.endswith((".yaml", ".yml", ".json")) else f"{name}.yaml"
     shipped = file_name.removeprefix("./").removeprefix("configs/")
     for candidate in (Path(name), Path(file_name), shipped_folder() / shipped):
@@ -50,17 +53,6 @@ def read_config(path: Path) -> dict[str, Any]:
     """Read the settings in a file. An empty file has none.
 
     Raises:
-        CommandLineError: if the file is not valid YAML, or does not contain a mapping.
+        CommandLineError: if the file cannot be read, or `settings_in` cannot take its text.
     """
-    try:
-        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.MarkedYAMLError as error:
-        line = "" if error.problem_mark is None else f" in line {error.problem_mark.line + 1}"
-        raise CommandLineError(f"{path} is not valid YAML: {error.problem}{line}") from error
-    if settings is None:
-        return {}
-    if not isinstance(settings, dict):
-        raise CommandLineError(
-            f"{path} must hold settings such as `model:` and `data:`, and holds a {type(settings).__name__}"
-        )
-    return settings
+    return settings_in(read_text(path), name=str(path))

@@ -2,14 +2,13 @@
 
 import os
 import sys
-import traceback
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
-from pathlib import Path
 
 from lightning_gan.cli.configs import shipped_configs
 from lightning_gan.cli.errors import CommandLineError, did_you_mean
 from lightning_gan.cli.invocation import read_invocation
+from lightning_gan.cli.told import told_in_one_line
 
 TRAINER_COMMANDS = ("fit", "validate", "test")
 
@@ -30,7 +29,7 @@ HELP = """usage: lightning-gan COMMAND --config NAME.yaml [--config MORE.yaml ..
 commands:
   fit       train a model
   validate  evaluate a checkpoint on the validation data
-  test      evaluate a checkpoint, print a table and write metrics.json to the folder of its run
+  test      evaluate a checkpoint (the last of the run), print a table and write metrics.json to the folder of its run
   dynamics  make tables and figures of which training methods converge in small games (takes no --config)
 
 configurations (--config NAME): a file in the working directory, or one of those in the package:
@@ -50,6 +49,10 @@ more help: lightning-gan fit --help;  lightning-gan fit --model.help StyleGAN
 """
 
 
+INTERRUPTED = 130
+"""Exit status after Ctrl-C, as shells have it."""
+
+
 def main(args: Sequence[str] | None = None) -> None:
     """Run a command line.
 
@@ -57,7 +60,8 @@ def main(args: Sequence[str] | None = None) -> None:
         args: the command and its arguments; None takes those of the process.
 
     Raises:
-        SystemExit: with status 2, if the user has to correct something. One line on stderr says what.
+        SystemExit: with status 2, if the user has to correct something, and `INTERRUPTED` after Ctrl-C. One line on
+            stderr says what.
     """
     arguments = list(sys.argv[1:] if args is None else args)
     # `class_path: my_callbacks.Mine` refers to a file in the working directory, also for the installed script.
@@ -66,6 +70,11 @@ def main(args: Sequence[str] | None = None) -> None:
     debug = "--debug" in arguments or os.environ.get("LIGHTNING_GAN_DEBUG", "0") not in ("", "0")
     try:
         run([argument for argument in arguments if argument != "--debug"])
+    except KeyboardInterrupt:
+        if debug:
+            raise
+        print("lightning-gan: interrupted", file=sys.stderr)
+        sys.exit(INTERRUPTED)
     except Exception as error:
         message = told_in_one_line(error)
         if debug or message is None:
@@ -104,27 +113,3 @@ def run(arguments: list[str]) -> None:
     from lightning_gan.cli.trainer_cli import TrainerCLI  # imported here, because it imports torch, which takes seconds
 
     TrainerCLI(invocation)
-
-
-def told_in_one_line(error: BaseException) -> str | None:
-    """The message of an error that the user can correct, or None for an error that needs its traceback.
-
-    The user can correct a `CommandLineError`, a `ValueError` that this package or Lightning's trainer raises, and a
-    `MisconfigurationException`.
-    """
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, CommandLineError) or type(cause).__name__ == "MisconfigurationException":
-            return str(cause)
-        # The parser puts an error that a constructor raises into a list of all attempts, as its cause.
-        if isinstance(cause, ValueError) and _raised_in(cause, "lightning_gan", "lightning/pytorch/trainer"):
-            return str(cause)
-        cause = cause.__cause__
-    return None
-
-
-def _raised_in(error: BaseException, *folders: str) -> bool:
-    """Whether the innermost frame of an error's traceback is in a file in one of these folders."""
-    frames = traceback.extract_tb(error.__traceback__)
-    path = Path(frames[-1].filename).as_posix() if frames else ""
-    return any(f"/{folder}/" in path for folder in folders)

@@ -4,11 +4,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from lightning_gan.cli.configs import find_config, read_config
 from lightning_gan.cli.errors import CommandLineError
-from lightning_gan.cli.runs import CONFIG, check_name, last_checkpoint, resumed
+from lightning_gan.cli.evaluated_checkpoint import with_last
+from lightning_gan.cli.runs import CONFIG, last_checkpoint, resumed
+from lightning_gan.cli.yaml_text import check_value, settings_in
+
+SECTIONS = ("model", "data", "trainer")
+"""The sections of a configuration. `model: DCGAN` names a class alone."""
+
+
+LONGEST_NAME_BYTES = 200
+"""File systems allow 255 bytes. A number may follow the name, and loggers and editors add suffixes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,6 +25,7 @@ class Invocation:
     Attributes:
         command: name of the command: `fit`, `validate` or `test`.
         configs: paths of configurations, or configurations as text. Later ones override earlier ones.
+        settings: the settings of each of `configs`.
         options: all other arguments, unchanged. They override configurations.
         checkpoint: path of the checkpoint to continue from or to evaluate; None without one.
         name: name of the run.
@@ -27,6 +35,7 @@ class Invocation:
 
     command: str
     configs: list[str]
+    settings: list[dict[str, Any]]
     options: list[str]
     checkpoint: Path | None
     name: str
@@ -50,7 +59,11 @@ def read_invocation(command: str, arguments: list[str]) -> Invocation:
     run_names, rest = take_values(rest, "--name")
     configs = [name if _is_text(name) else str(find_config(name)) for name in names]
     settings = [_settings(config) for config in configs]
+    for argument in rest:
+        option, equals, value = argument.partition("=")
+        check_value(value if equals else argument, name=option if equals else argument[:20])
     checkpoints = [str(found["ckpt_path"]) for found in settings if found.get("ckpt_path")] + checkpoints
+    checkpoints = with_last(command, checkpoints, rest)
     keep_name = bool(run_names)
     name = run_names[-1] if run_names else _default_name(configs, settings, rest)
     check_name(name)
@@ -59,7 +72,7 @@ def read_invocation(command: str, arguments: list[str]) -> Invocation:
     root = Path(roots[-1]) if roots else None
     is_named, begins_in = bool(run_names or configs), None
     checkpoint = None
-    wanted = [path for path in checkpoints if path not in ("null", "None", "")][-1:]
+    wanted = [path for path in checkpoints[-1:] if path not in ("null", "None", "")]
     if "--resume" in rest:
         if command != "fit":
             raise CommandLineError(f"--resume is no option of {command}; --ckpt_path last takes the newest checkpoint")
@@ -76,6 +89,7 @@ def read_invocation(command: str, arguments: list[str]) -> Invocation:
             begins_in = folder if checkpoint is None else None
             if begins_in is not None and not configs and (folder / CONFIG).is_file():
                 configs = [str(folder / CONFIG)]  # of a run that ended before its first checkpoint
+                settings = [_settings(configs[0])]
         elif wanted == ["last"]:
             checkpoint = last_checkpoint(name, keep_name=keep_name, root=root)
         else:
@@ -83,12 +97,31 @@ def read_invocation(command: str, arguments: list[str]) -> Invocation:
     return Invocation(
         command=command,
         configs=configs,
+        settings=settings,
         options=rest,
         checkpoint=checkpoint,
         name=name,
         keep_name=keep_name,
         begins_in=begins_in,
     )
+
+
+def check_name(name: str) -> None:
+    """Check that a name of a run can be the name of a folder on every file system, and be printed in one line.
+
+    Raises:
+        CommandLineError: if it cannot.
+    """
+    if name != Path(name).name or "\\" in name or name in ("", ".", ".."):
+        raise CommandLineError(f"--name {name}: the name of a run is the name of a folder in runs/, without slashes")
+    if not name.isprintable():
+        raise CommandLineError(f"--name {name!r}: the name has a character that cannot be printed; leave it out")
+    if name != name.strip() or name.startswith("-"):
+        raise CommandLineError(f"--name {name!r}: the name must not begin or end with a space, nor begin with a dash")
+    if len(name.encode()) > LONGEST_NAME_BYTES:
+        raise CommandLineError(
+            f"--name {name[:20]}...: the name has {len(name.encode())} bytes; give at most {LONGEST_NAME_BYTES}"
+        )
 
 
 def take_values(arguments: list[str], *names: str) -> tuple[list[str], list[str]]:
@@ -117,6 +150,8 @@ def take_values(arguments: list[str], *names: str) -> tuple[list[str], list[str]
             value = next(remaining, "")
             if not value or (value.startswith("-") and not _is_text(value)):
                 raise CommandLineError(f"{option} needs a value")
+        elif not value:
+            raise CommandLineError(f"{option} needs a value")
         values.append(value)
     return values, rest
 
@@ -132,10 +167,16 @@ def _is_text(config: str) -> bool:
 
 
 def _settings(config: str) -> dict[str, Any]:
-    if not _is_text(config):
-        return read_config(Path(config))
-    settings = yaml.safe_load(config)
-    return settings if isinstance(settings, dict) else {}
+    settings = settings_in(config, name="--config") if _is_text(config) else read_config(Path(config))
+    name = "--config" if _is_text(config) else config
+    if not settings:
+        raise CommandLineError(f"{name} is empty; write settings such as `model:` and `data:` to it, or leave it out")
+    for section in SECTIONS:
+        if section in settings and not isinstance(settings[section], dict | str):
+            raise CommandLineError(
+                f"{name}: `{section}:` holds no settings but {settings[section]!r}; give it settings, or leave it out"
+            )
+    return settings
 
 
 def _default_name(configs: list[str], settings: list[dict[str, Any]], options: list[str]) -> str:

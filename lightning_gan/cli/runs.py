@@ -11,24 +11,9 @@ RUNS = Path("runs")
 CONFIG = "config.yaml"
 _CHECKPOINTS = "checkpoints"
 _LAST = "last.ckpt"
-_LONGEST_NAME = 240  # bytes; file systems allow 255, and a number may follow
 
 # Names of the files that every `fit` writes before training. A folder with only these is of a run that did not train.
 _WRITTEN_AT_START = (CONFIG, "hparams.yaml", "events.out.tfevents.", PROBE)
-
-
-def check_name(name: str) -> None:
-    """Check that a name can be the name of a folder.
-
-    Raises:
-        CommandLineError: if it cannot.
-    """
-    if name != Path(name).name or name in ("", ".", ".."):
-        raise CommandLineError(f"--name {name}: the name of a run is the name of a folder in runs/, without slashes")
-    if (length := len(os.fsencode(name))) > _LONGEST_NAME:
-        raise CommandLineError(
-            f"--name {name[:20]}...: this name has {length} bytes, and at most {_LONGEST_NAME} are possible; shorten it"
-        )
 
 
 def check_writable(run: Path) -> None:

@@ -17,7 +17,10 @@ import lightning_gan.models  # noqa: F401  (the parser finds imported classes wi
 from lightning_gan.cli.configs import read_config
 from lightning_gan.cli.errors import CommandLineError, explain
 from lightning_gan.cli.invocation import Invocation, take_values
+from lightning_gan.cli.replaced_callbacks import replaced_callbacks
 from lightning_gan.cli.runs import CONFIG, check_writable, new_run, run_of_checkpoint
+from lightning_gan.cli.settings_checks import check_end, check_epochs, check_settings
+from lightning_gan.cli.told import told_in_one_line, told_of_building
 from lightning_gan.cli.trainer_settings import TRAINER_DEFAULTS, silence_remarks, trainer_settings
 from lightning_gan.compat import IgnoresCheckpointSettings, option_names, split_hyperparameters, subcommand_parser
 from lightning_gan.loop.checkpointing import read_checkpoint
@@ -80,11 +83,16 @@ class Parser(LightningArgumentParser):
 
 
 class SaveRunConfig(SaveConfigCallback):
-    """Callback that writes the settings of a run to `config.yaml` in its folder, with which `fit` repeats the run."""
+    """Callback that writes the settings of a run to `config.yaml` in its folder, with which `fit` repeats the run.
+
+    It writes when training starts, so that settings that a checkpoint refuses do not replace those of its run.
+    """
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        if stage == "fit":
-            super().setup(trainer, pl_module, stage)
+        """Do nothing, because a checkpoint has not been loaded yet."""
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        super().setup(trainer, pl_module, "fit")
 
     def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         config = self.config.clone()
@@ -155,11 +163,33 @@ class TrainerCLI(IgnoresCheckpointSettings):
             self.config = parser.parse_args(self._arguments(self.invocation.options, saved=self.saved))
         except ParserError as error:
             raise CommandLineError(explain(str(error), command=command, options=option_names(subparser))) from error
+        except Exception as error:
+            message = told_of_building(error, place="the settings cannot be read")
+            if message is None:
+                raise
+            raise CommandLineError(message) from error
         if self.saved and not self._gives_seed and "seed_everything" in self.saved[0]:
             # A resumed run keeps the seed of its checkpoint, so that its images do not change. The seed of a
             # configuration is only used for new runs.
             self.config[command].seed_everything = self.saved[0]["seed_everything"]
+        check_settings(self._plain_settings(), command=command)
         self._tell_differences()
+        self._tell_replaced_callbacks()
+
+    def _plain_settings(self) -> dict[str, Any]:
+        """The parsed settings of the command as dictionaries, lists, numbers and texts."""
+        return dict(self.config[self.invocation.command].clone().as_dict())
+
+    def _tell_replaced_callbacks(self) -> None:
+        """Print which callbacks of the configurations do not run, because a later list replaces theirs."""
+        configured = [settings for settings in self.saved if "trainer" in settings] + self.invocation.settings
+        replaced = replaced_callbacks(configured, self._plain_settings())
+        if replaced:
+            print(
+                f"trainer.callbacks: the later list replaces {', '.join(replaced)}, which will not run "
+                "(--trainer.callbacks+=NAME adds to a list)",
+                file=sys.stderr,
+            )
 
     @property
     def _gives_seed(self) -> bool:
@@ -174,11 +204,15 @@ class TrainerCLI(IgnoresCheckpointSettings):
         return [invocation.command, *arguments, f"--name={invocation.name}", *options, *checkpoint]
 
     def _tell_differences(self) -> None:
-        """Print which settings of the model differ from those of the checkpoint."""
-        now = json.loads(json.dumps(self.config[self.invocation.command].model.as_dict(), default=str))
-        then: dict[str, Any] = next((found["model"] for found in reversed(self.saved) if "model" in found), {})
-        old, new = flat(then.get("init_args", {})), flat(now.get("init_args", {}))
-        changes = [f"model.{key}={new[key]} (was {old[key]})" for key in old if key in new and new[key] != old[key]]
+        """Print which settings of the model and of the data differ from those of the checkpoint."""
+        now = json.loads(json.dumps(self._plain_settings(), default=str))
+        changes: list[str] = []
+        for section in ("model", "data"):
+            then: dict[str, Any] = next((found[section] for found in reversed(self.saved) if section in found), {})
+            old, new = flat(then.get("init_args", {})), flat(now[section].get("init_args", {}))
+            changes += [
+                f"{section}.{key}={new[key]} (was {old[key]})" for key in old if key in new and new[key] != old[key]
+            ]
         if changes:
             print(f"these given settings differ from the checkpoint's: {', '.join(changes)}", file=sys.stderr)
 
@@ -230,7 +264,13 @@ class TrainerCLI(IgnoresCheckpointSettings):
     # ------------------------------------------------------------------ building
 
     def instantiate_classes(self) -> None:
-        super().instantiate_classes()
+        try:
+            super().instantiate_classes()
+        except Exception as error:
+            message = told_of_building(error, place="a setting is not accepted")
+            if message is None or told_in_one_line(error) is not None:
+                raise
+            raise CommandLineError(message) from error
         # Lightning saves every link as a hyperparameter, including those that are no arguments of the model.
         taken = self.config[self.invocation.command].model.get("init_args") or {}
         for fact in FACTS_OF_DATA:
@@ -240,8 +280,11 @@ class TrainerCLI(IgnoresCheckpointSettings):
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         config: dict[str, Any] = dict(self.config_init[self.invocation.command].trainer)
         run = self._run_folder(config)
-        if self.invocation.command == "fit" and not config["fast_dev_run"]:
-            check_writable(run)
+        if self.invocation.command == "fit":
+            check_epochs(config, self.datamodule)
+            check_end(config)
+            if not config["fast_dev_run"]:
+                check_writable(run)
         settings = trainer_settings(config, command=self.invocation.command, run=run)
         return super().instantiate_trainer(**{**settings, **kwargs})
 

@@ -53,8 +53,22 @@ def trainer_settings(config: dict[str, Any], *, command: str, run: Path) -> dict
     shows_progress = config["enable_progress_bar"] is not False
     if command == "fit" and shows_progress and not any(isinstance(callback, ProgressBar) for callback in callbacks):
         callbacks.append(KimgProgressBar())
-    settings["callbacks"] = callbacks
+    settings["callbacks"] = with_one_progress_bar(callbacks)
     return settings
+
+
+def with_one_progress_bar(callbacks: list[Callback]) -> list[Callback]:
+    """The callbacks without `KimgProgressBar` if there is another progress bar, because Lightning accepts only one.
+
+    Args:
+        callbacks: callbacks of the trainer.
+    """
+    bars = [callback for callback in callbacks if isinstance(callback, ProgressBar)]
+    others = [bar for bar in bars if not isinstance(bar, KimgProgressBar)]
+    if not others or len(others) == len(bars):
+        return callbacks
+    print(f"{type(others[0]).__name__} takes the place of KimgProgressBar, because a run has one", file=sys.stderr)
+    return [callback for callback in callbacks if not isinstance(callback, KimgProgressBar)]
 
 
 def logger_of(run: Path) -> Logger:

@@ -10,7 +10,15 @@ import numpy as np
 from PIL import Image
 
 from lightning_gan.data.decoding import Resampling, central_square, resized_shorter_side
-from lightning_gan.data.images import ClassLabels, ImageSource, Indices, box_mean, factor_between
+from lightning_gan.data.images import (
+    ClassLabels,
+    ImageSource,
+    Indices,
+    Origin,
+    box_mean,
+    factor_between,
+    fingerprint_of,
+)
 from lightning_gan.data.torchvision_datasets import FetchedData, PublicDataset, channels_first
 from lightning_gan.tensors.shapes import ImageBytes
 
@@ -84,6 +92,7 @@ class Faces(ImageSource):
         folder: folder that contains the files.
         names: names of the files, in the order of the images.
         labels: class of each image, 0 or 1; None for images without classes.
+        class_names: names of the two classes; empty without classes.
         crop: square to cut out of the 178x218 pixels.
         image_size: width and height in pixels to which the square is resized.
         resampling: how the square is resized.
@@ -95,6 +104,7 @@ class Faces(ImageSource):
         folder: Path,
         names: list[str],
         labels: ClassLabels | None,
+        class_names: tuple[str, ...],
         crop: FaceCrop,
         image_size: int,
         resampling: Resampling,
@@ -103,6 +113,7 @@ class Faces(ImageSource):
         # An array of fixed-width names, because workers share it; a list would be copied name by name.
         self._names = np.array(names)
         self._labels = labels
+        self._class_names = class_names
         self._crop = crop
         self._image_size = image_size
         self._resampling = resampling
@@ -117,6 +128,11 @@ class Faces(ImageSource):
     @property
     def number_of_classes(self) -> int:
         return 0 if self._labels is None else 2
+
+    @property
+    def origin(self) -> Origin:
+        names = fingerprint_of("\n".join(self._names.tolist()).encode())
+        return Origin(class_names=self._class_names, fingerprints={"names of files": names})
 
     def read(self, indices: Indices, *, resolution: int) -> ImageBytes:
         """Reads the faces at `indices`.
@@ -232,6 +248,7 @@ class CelebA(FetchedData):
             folder=folder,
             names=names,
             labels=labels,
+            class_names=() if self.attribute is None else (f"not {self.attribute}", self.attribute),
             crop=self.crop,
             image_size=self.size_to_read,
             resampling=self.resampling,

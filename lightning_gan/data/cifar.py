@@ -7,7 +7,7 @@ from typing import Any, ClassVar, final
 
 import torch
 
-from lightning_gan.data.images import ImageSource, MemoryImages
+from lightning_gan.data.images import ImageSource, MemoryImages, Origin
 from lightning_gan.data.torchvision_datasets import FetchedData, PublicDataset, channels_first
 
 _IMAGE_SIZE = 32
@@ -91,6 +91,7 @@ class CIFAR(FetchedData, ABC):
             images=channels_first(opened.data[: self.number_of_images]),
             labels=labels[: self.number_of_images],
             number_of_classes=max(self.number_of_classes, int(labels.max()) + 1),
+            origin=Origin(class_names=tuple(opened.classes)),
         )
 
 

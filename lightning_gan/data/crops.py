@@ -8,9 +8,9 @@ import torch
 from jaxtyping import Float64, UInt8
 from torch import Tensor
 
-from lightning_gan.data.images import ClassLabels, ImageSource, Indices, box_mean
+from lightning_gan.data.images import ImageSource, Indices, Origin, box_mean
 from lightning_gan.tensors.seeds import derived_seed
-from lightning_gan.tensors.shapes import ImageBytes
+from lightning_gan.tensors.shapes import ImageBytes, Labels
 
 Places: TypeAlias = Float64[Tensor, "batch 2"]
 """Where squares are cut out, down and to the right: shares in [0, 1) of the possible places. 0.5 is the centre."""
@@ -87,8 +87,12 @@ class RandomCrops(ImageSource):
         return len(self._source)
 
     @property
-    def labels(self) -> ClassLabels | None:
+    def labels(self) -> Labels | None:
         return self._source.labels
+
+    @property
+    def origin(self) -> Origin:
+        return self._source.origin
 
     @property
     def number_of_classes(self) -> int:

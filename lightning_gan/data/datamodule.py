@@ -2,20 +2,32 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import final
+from functools import cached_property
+from typing import Any, final
 
 import torch
 from lightning.pytorch import LightningDataModule
 from lightning.pytorch.trainer.states import TrainerFn
+from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, DistributedSampler
+from torch.utils.data import DataLoader, DistributedSampler
 
 from lightning_gan.data.crops import RandomCrops, crops_of_squares, size_to_read
 from lightning_gan.data.dequantization import dequantized
+from lightning_gan.data.description import description_of
+from lightning_gan.data.identity import Identity, identity_of
 from lightning_gan.data.images import ImageSource
+from lightning_gan.data.passes import Pass
 from lightning_gan.data.position import batches_trained, rank_and_world_size
-from lightning_gan.data.stream import Batch, Stream, StreamLoader, position_after, share_of_rank, unchanged
+from lightning_gan.data.stream import (
+    Batch,
+    BatchLoader,
+    Stream,
+    StreamLoader,
+    position_after,
+    share_of_rank,
+    unchanged,
+)
 from lightning_gan.schedules.growth import GrowthSchedule
 
 
@@ -55,44 +67,6 @@ class Pace:
 
 
 @final
-class Pass(Dataset[Batch]):
-    """Every image once, in order, at one resolution, as ready batches; each process has its share without duplicates.
-
-    The share of a process is a contiguous part of the data set. All processes have the same number of batches; the
-    sizes of a process's batches differ by at most one image.
-
-    Args:
-        source: the images.
-        resolution: width and height in pixels to read the images at.
-        labels: whether to yield the source's labels; if not, or if the source has none, labels are zeros.
-        batch_size: largest number of images in a process's batch.
-        rank: number of this process, 0..world_size-1.
-        world_size: number of processes.
-    """
-
-    def __init__(
-        self, *, source: ImageSource, resolution: int, labels: bool, batch_size: int, rank: int = 0, world_size: int = 1
-    ) -> None:
-        self._source = source
-        self._resolution = resolution
-        self._labels = source.labels if labels else None
-        bounds = [len(source) * process // world_size for process in range(world_size + 1)]
-        largest_share = max(end - start for start, end in pairwise(bounds))
-        self._start, self._end = bounds[rank], bounds[rank + 1]
-        self._batches = -(-largest_share // batch_size)
-
-    def __len__(self) -> int:
-        return self._batches
-
-    def __getitem__(self, batch: int) -> Batch:
-        images = self._end - self._start
-        start, end = (self._start + images * part // self._batches for part in (batch, batch + 1))
-        indices = torch.arange(start, end)
-        labels = torch.zeros(len(indices), dtype=torch.long) if self._labels is None else self._labels[indices]
-        return self._source.read(indices, resolution=self._resolution), labels
-
-
-@final
 @dataclass(frozen=True, kw_only=True)
 class _Reached:
     """A number of training batches, and the position in images after them."""
@@ -109,7 +83,11 @@ class GANData(LightningDataModule, ABC):
 
     Training batches are an endless stream: one Lightning epoch lasts as long as the training, so that validation needs
     `val_check_interval=<batches>, check_val_every_n_epoch=None`. A checkpoint contains the position in the stream in
-    images, and a resumed fit goes on with the next image, with any number of workers and processes.
+    images, and a resumed fit goes on with the next image, with any number of workers and processes. It also contains
+    the names of the classes and what identifies the images and labels (`ImageSource.origin`), and a resumed fit with
+    other ones is refused. What the data became is printed in one line before training begins.
+
+    A batch that is larger than the data set goes on with the images of the next epoch, so that images repeat in it.
 
     Batches are bytes in 0..255. With `dequantization_noise`, training batches become floats in about [-1, 1] when they
     have been copied to the device.
@@ -119,7 +97,7 @@ class GANData(LightningDataModule, ABC):
         size_to_read: full width and height in pixels of the images of `open_source`: `random_crop_from`, or
             `image_size` without random crops.
         image_channels: number of channels: 1 grey, 3 RGB, 4 RGBA.
-        number_of_classes: number of classes, 0 without labels.
+        number_of_classes: number of classes, or of numbers in a row of labels; 0 without labels.
         schedule: growth schedule of batch sizes and resolutions, or None; set it before the loaders are made.
 
     Args:
@@ -180,6 +158,7 @@ class GANData(LightningDataModule, ABC):
         self.schedule = None
         self._source: ImageSource | None = None
         self._reached = _BEGINNING
+        self._is_told = False
 
     @abstractmethod
     def open_source(self) -> ImageSource:
@@ -220,6 +199,7 @@ class GANData(LightningDataModule, ABC):
         if stage == "fit" and batches_trained(self.trainer) < self._reached.batches:
             self._reached = _BEGINNING  # a new training starts; a checkpoint would be loaded after this hook
         assert len(self.source) > 0
+        self._tell()
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Returns a loader of the endless stream.
@@ -259,7 +239,7 @@ class GANData(LightningDataModule, ABC):
             rank=rank,
             world_size=world_size,
         )
-        return DataLoader(
+        return BatchLoader(
             images,
             batch_size=None,
             collate_fn=unchanged,
@@ -275,16 +255,43 @@ class GANData(LightningDataModule, ABC):
         """Returns the validation loader."""
         return self.val_dataloader()
 
-    def state_dict(self) -> dict[str, int]:
-        """Returns the position, the number of batches, and the number of images in the data set."""
-        position = self.position
-        return {"batches": self._reached.batches, "position": position, "length": len(self.source)}
+    @cached_property
+    def identity(self) -> Identity:
+        """What identifies the images, their labels and classes; checkpoints contain it."""
+        return identity_of(self.source, labels=self.number_of_classes > 0)
 
-    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+    def describe(self) -> str:
+        """Returns what the data became, in one line: images, sizes, classes with their origin, what was left out."""
+        scheduled = [] if self.schedule is None else self.schedule.batch_sizes.values()
+        return description_of(
+            self.source,
+            name=type(self).__name__,
+            size=f"{self.image_size}x{self.image_size}x{self.image_channels}",
+            labels=self.number_of_classes > 0,
+            largest_batch=max(self.batch_size, *scheduled, 0),
+        )
+
+    def _tell(self) -> None:
+        """Prints, once, what the data became."""
+        if not self._is_told:
+            self._is_told = True
+            rank_zero_info(f"data: {self.describe()}")
+
+    def state_dict(self) -> dict[str, Any]:
+        """Returns the position, the number of batches, and what identifies the data set."""
+        position = self.position
+        return {
+            "batches": self._reached.batches,
+            "position": position,
+            "length": len(self.source),
+            **self.identity.state_dict(),
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restores the saved position, so that training goes on from there.
 
         Raises:
-            ValueError: if the checkpoint was trained on another number of images, unless it is only being evaluated.
+            ValueError: if the checkpoint was trained on other images or classes, unless it is only being evaluated.
         """
         if self.trainer is not None and self.trainer.state.fn not in (None, TrainerFn.FITTING):
             return
@@ -293,6 +300,7 @@ class GANData(LightningDataModule, ABC):
                 f"the checkpoint was trained on {state_dict['length']} images and the data now has {len(self.source)}, "
                 "so training cannot go on in the same order; give the same data, or start anew with the saved weights"
             )
+        self.identity.check_against(state_dict)
         self._reached = _Reached(batches=state_dict["batches"], position=state_dict["position"])
 
     def _with_noise(self, batch: Batch, dataloader_idx: int) -> tuple[Tensor, Tensor]:

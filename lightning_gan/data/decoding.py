@@ -1,14 +1,24 @@
 """Decoding of one image file to pixels: colour mode, cropping and size, at several resolutions at once."""
 
+import re
 from collections.abc import Sequence
 from enum import Enum
 from io import BytesIO
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, ImageOps
+from PIL import Image, ImageFile, ImageOps
 
-IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".webp")
+_HAS_AVIF = ".avif" in Image.registered_extensions()  # Pillow may be built without it
+
+IMAGE_SUFFIXES = (
+    *(".avif",) * _HAS_AVIF,
+    *(".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"),
+)
+"""Endings of the names of image files; the contents may be any of these formats, whatever the ending says."""
+
+# Pillow knows more formats, of which some start other programs.
+_FORMATS = (*("AVIF",) * _HAS_AVIF, "BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
 
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
@@ -63,7 +73,7 @@ def mode_of(image_channels: int) -> str:
     return _MODES[image_channels]
 
 
-def check_header(image: Image.Image, *, image_size: int, resize: Resize) -> None:
+def _check_header(image: ImageFile.ImageFile, *, image_size: int, resize: Resize) -> None:
     """Checks an image file by its header alone.
 
     Args:
@@ -72,9 +82,11 @@ def check_header(image: Image.Image, *, image_size: int, resize: Resize) -> None
         resize: treatment of other sizes.
 
     Raises:
-        ValueError: if the pixels have more than 8 bits, or the size differs and `resize` is exact.
+        ValueError: if the pixels have more than 8 bits per channel, or the size differs and `resize` is exact.
     """
-    if image.mode.startswith(("I", "F")):
+    # Pillow would cut 16 bits per channel of colours to 8, which only the way it reads them tells.
+    cuts = any(re.search(";16[BLN]", str(tile.args)) for tile in image.tile)
+    if image.mode.startswith(("I", "F")) or cuts:
         raise ValueError(f"its pixels ({image.mode}) have more than 8 bits; convert it to 8 bits per channel")
     if resize is Resize.exact and image.size != (image_size, image_size):
         width, height = image.size
@@ -96,7 +108,8 @@ def decode(
     """Returns the pixels of one image file, at each of the resolutions.
 
     For RGB and grey, transparent pixels are composited onto white. RGBA keeps the alpha channel, and files without one
-    are opaque. Orientation tags of cameras are applied.
+    are opaque. Orientation tags of cameras are applied. Of animations and of files with several pages, the first image
+    is read.
 
     Every resolution is the box mean of the image at its full size, rounded once, as `box_mean` computes it. So the
     pixels are the same from this function, from memory, and from a cache. JPEG decoders could decode lower resolutions
@@ -161,8 +174,8 @@ def central_square(image: Image.Image) -> Image.Image:
 
 def _opened(contents: bytes, *, image_size: int, image_channels: int, resize: Resize) -> Image.Image:
     mode = mode_of(image_channels)
-    with Image.open(BytesIO(contents)) as opened:
-        check_header(opened, image_size=image_size, resize=resize)
+    with Image.open(BytesIO(contents), formats=_FORMATS) as opened:
+        _check_header(opened, image_size=image_size, resize=resize)
         # Large JPEG files need not be decoded at their full size. Twice the final size is decoded, so that the coarse
         # scaling inside the decoder is not the last filter.
         opened.draft("L" if mode == "L" else "RGB", (2 * image_size, 2 * image_size))

@@ -3,13 +3,15 @@
 import hashlib
 import json
 import os
-from collections import deque
-from collections.abc import Callable, Generator, Sequence
+import unicodedata
+from collections import Counter, deque
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partial
+from contextlib import contextmanager
+from functools import cached_property, partial
 from itertools import islice
-from pathlib import Path
-from typing import IO, TypeAlias, TypeVar, cast, final
+from pathlib import Path, PurePosixPath
+from typing import TypeAlias, TypeVar, final
 
 import numpy as np
 import torch
@@ -17,19 +19,14 @@ from einops import rearrange
 from jaxtyping import UInt8
 from PIL import Image, UnidentifiedImageError
 
+from lightning_gan.data.classes import classes_of, top_of
 from lightning_gan.data.crops import Whole
-from lightning_gan.data.decoding import (
-    IMAGE_SUFFIXES,
-    Resampling,
-    Resize,
-    check_header,
-    decode,
-    decode_whole,
-    mode_of,
-)
-from lightning_gan.data.images import ClassLabels, ImageSource, Indices, MemoryImages, factor_between
-from lightning_gan.data.listing import files_at, labels_of
-from lightning_gan.tensors.shapes import ImageBytes
+from lightning_gan.data.decoding import IMAGE_SUFFIXES, Resampling, Resize, decode, decode_whole, mode_of
+from lightning_gan.data.images import ImageSource, Indices, MemoryImages, Origin, factor_between, fingerprint_of
+from lightning_gan.data.listing import LABELS_FILE, files_at
+from lightning_gan.data.progress_report import ProgressReport
+from lightning_gan.data.shown import shown
+from lightning_gan.tensors.shapes import ImageBytes, Labels
 
 Pixels: TypeAlias = UInt8[np.ndarray, "height width channels"]
 """One decoded image."""
@@ -42,7 +39,7 @@ _THREADS = min(16, 2 * (os.cpu_count() or 1))
 
 @final
 class ImageFiles(ImageSource):
-    """PNG, JPEG, WebP and BMP files below a folder or in a zip, sorted by name, with labels if there are any.
+    """Image files below a folder or in a zip, sorted by name, with labels if there are any.
 
     Args:
         path: path of a folder or a zip.
@@ -50,9 +47,11 @@ class ImageFiles(ImageSource):
         image_channels: number of channels: 1 grey, 3 RGB (transparent pixels are composited onto white), 4 RGBA.
         resize: treatment of files of another size.
         resampling: how files of another size are resized.
+        labels: whether labels are looked for, in a `dataset.json` or in the names of folders.
 
     Raises:
-        ValueError: if `path` does not exist or has no image, or its labels cannot be understood.
+        ValueError: if `path` does not exist or has no image, what it holds is refused, or its labels cannot be
+            understood.
     """
 
     def __init__(
@@ -63,6 +62,7 @@ class ImageFiles(ImageSource):
         image_channels: int,
         resize: Resize = Resize.exact,
         resampling: Resampling = Resampling.box_or_lanczos,
+        labels: bool = True,
     ) -> None:
         mode_of(image_channels)
         if image_size < 1:
@@ -73,10 +73,16 @@ class ImageFiles(ImageSource):
         self._resize = resize
         self._resampling = resampling
         self._files = files_at(self._path)
-        self._names = [name for name in self._files.names() if name.lower().endswith(IMAGE_SUFFIXES)]
+        names = self._files.listing.names
+        self._names = [name for name in names if name.lower().endswith(IMAGE_SUFFIXES)]
         if not self._names:
-            raise ValueError(f"{self._path} holds no image; images end in {', '.join(IMAGE_SUFFIXES)}")
-        self._labels = labels_of(self._files, images=self._names)
+            found = f" but {_counted_by_suffix(names)}" if names else ""
+            raise ValueError(f"{shown(self._path)} holds no image{found}; images end in {', '.join(IMAGE_SUFFIXES)}")
+        try:
+            self._top = top_of(self._files, images=self._names)
+            self._classes = classes_of(self._files, images=self._names, top=self._top, labels=labels)
+        except ValueError as error:
+            raise ValueError(f"{shown(self._path)}: {error}") from error
 
     def __len__(self) -> int:
         return len(self._names)
@@ -87,12 +93,36 @@ class ImageFiles(ImageSource):
         return list(self._names)
 
     @property
-    def labels(self) -> ClassLabels | None:
-        return self._labels
+    def labels(self) -> Labels | None:
+        return self._classes.labels
 
     @property
     def number_of_classes(self) -> int:
-        return 0 if self._labels is None else int(self._labels.max()) + 1
+        return self._classes.number_of_classes
+
+    @cached_property
+    def origin(self) -> Origin:
+        """Where the images come from; a copy of the same files elsewhere has the same fingerprints."""
+        images = set(self._names)
+        others = [
+            name for name in self._files.listing.names if name not in images and name != f"{self._top}{LABELS_FILE}"
+        ]
+        left_out = [f"left out {_counted_by_suffix(others)}"] if others else []
+        names = [unicodedata.normalize("NFC", name[len(self._top) :]) for name in self._names]
+        fingerprints = {
+            "names of files": _fingerprint(names),
+            "sizes of files": _fingerprint([self._files.size(name) for name in self._names]),
+        }
+        checksums = [self._files.checksum(name) for name in self._names]
+        if None not in checksums:
+            fingerprints["checksums of files"] = _fingerprint(checksums)
+        return Origin(
+            place=shown(self._path.name or self._path.absolute()),
+            class_names=self._classes.names,
+            labels=self._classes.origin,
+            remarks=(*left_out, *self._files.listing.remarks, *self._classes.remarks),
+            fingerprints=fingerprints,
+        )
 
     @property
     def decoded_bytes(self) -> int:
@@ -142,7 +172,8 @@ class ImageFiles(ImageSource):
             ValueError: naming the file, if one cannot be read.
         """
         factor_between(self._image_size, resolution)
-        return _stacked([self._decoded(self._names[index], [resolution])[0] for index in indices.tolist()])
+        with self._naming_the_place():
+            return _stacked([self._decoded(self._names[index], [resolution])[0] for index in indices.tolist()])
 
     def whole(self, indices: Indices) -> list[Whole]:
         """Reads whole images, resized until the shorter side has the full size.
@@ -157,15 +188,18 @@ class ImageFiles(ImageSource):
             resampling=self._resampling,
         )
         names = [self._names[index] for index in indices.tolist()]
-        return [_stacked([self._read(name, decoder)])[0] for name in names]
+        with self._naming_the_place():
+            return [_stacked([self._read(name, decoder)])[0] for name in names]
 
     def check(self) -> None:
-        """Checks the header of every file.
+        """Decodes every file, and keeps none.
 
         Raises:
-            ValueError: if files are not images or their size is refused; one error names them.
+            ValueError: if files cannot be read or their size is refused; one error names them.
         """
-        deque(self._for_each_file(self._check_header), maxlen=0)
+        progress = ProgressReport(images=len(self), what=f"checking the files of {shown(self._path)} once, by decoding")
+        for done, _ in enumerate(self.decoded([self._image_size])):
+            progress.report(done)
 
     def in_memory(self) -> MemoryImages:
         """Decodes all images at their full size.
@@ -174,7 +208,12 @@ class ImageFiles(ImageSource):
             ValueError: if files cannot be read; one error names them.
         """
         pixels = [levels[0] for levels in self.decoded([self._image_size])]
-        return MemoryImages(images=_stacked(pixels), labels=self._labels)
+        return MemoryImages(
+            images=_stacked(pixels),
+            labels=self.labels,
+            number_of_classes=self.number_of_classes,
+            origin=self.origin,
+        )
 
     def decoded(self, resolutions: Sequence[int]) -> Generator[list[Pixels], None, None]:
         """Yields every image in order, decoded once, at each of the resolutions.
@@ -201,19 +240,18 @@ class ImageFiles(ImageSource):
         )
         return self._read(name, decoder)
 
+    @contextmanager
+    def _naming_the_place(self) -> Iterator[None]:
+        """Adds the place and the remedy to the error of a single file."""
+        try:
+            yield
+        except ValueError as error:
+            raise ValueError(f"{shown(self._path)}: {error}; replace or remove the file") from error
+
     def _read(self, name: str, decoder: Callable[[bytes], _Result]) -> _Result:
         try:
-            with self._files.open(name) as file:
-                contents = file.read()
-            return decoder(contents)
+            return decoder(self._files.contents(name))
         # Decoders raise nearly anything on broken files (OSError, SyntaxError, zlib.error, struct.error, ...).
-        except Exception as error:
-            raise _unreadable(name, error) from error
-
-    def _check_header(self, name: str) -> None:
-        try:
-            with self._files.open(name) as file, Image.open(cast(IO[bytes], file)) as image:
-                check_header(image, image_size=self._image_size, resize=self._resize)
         except Exception as error:
             raise _unreadable(name, error) from error
 
@@ -233,10 +271,10 @@ class ImageFiles(ImageSource):
                     yield result
                 ahead.extend(threads.submit(work, name) for name in islice(names, 1))
         if faults:
-            shown = faults[:_NAMED_FAULTS] + ["..."] * (len(faults) > _NAMED_FAULTS)
+            named = faults[:_NAMED_FAULTS] + ["..."] * (len(faults) > _NAMED_FAULTS)
             raise ValueError(
-                f"{len(faults)} of {len(self)} images in {self._path} cannot be used; replace or remove them:\n  "
-                + "\n  ".join(shown)
+                f"{len(faults)} of {len(self)} images in {shown(self._path)} cannot be used; replace or remove them:"
+                + "".join(f"\n  {fault}" for fault in named)
             )
 
 
@@ -246,6 +284,21 @@ def _stacked(pixels: list[Pixels]) -> ImageBytes:
 
 
 def _unreadable(name: str, error: Exception) -> ValueError:
-    # Pillow's message for these names an object in memory, which does not help a user.
-    reason = "it is not an image, or an incomplete one" if isinstance(error, UnidentifiedImageError) else error
-    return ValueError(f"{name}: {reason}")
+    reason: object = error
+    if isinstance(error, UnidentifiedImageError):  # Pillow's message names an object in memory
+        reason = "it is not an image, or an incomplete one"
+    elif isinstance(error, Image.DecompressionBombError):
+        reason = f"it has more pixels than can be decoded safely ({error})"
+    elif isinstance(error, OSError) and error.strerror:  # the error's own text has the path once more
+        reason = error.strerror
+    return ValueError(f"{shown(name)}: {reason}")
+
+
+def _counted_by_suffix(names: Sequence[str]) -> str:
+    counts = Counter(PurePosixPath(name).suffix.lower() or "without an ending" for name in names)
+    parts = [f"{count} {shown(suffix)}" for suffix, count in counts.most_common(6)]
+    return ", ".join(parts) + ", ..." * (len(counts) > len(parts))
+
+
+def _fingerprint(values: Sequence[object]) -> str:
+    return fingerprint_of(json.dumps(values).encode())

@@ -1,7 +1,11 @@
 """The interface by which streams read images, and images in memory."""
 
+import hashlib
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TypeAlias, final
 
 import torch
@@ -9,7 +13,7 @@ from einops import rearrange, reduce
 from jaxtyping import Int, UInt8
 from torch import Tensor
 
-from lightning_gan.tensors.shapes import ImageBytes
+from lightning_gan.tensors.shapes import ImageBytes, Labels
 
 ClassLabels: TypeAlias = Int[Tensor, " batch"]
 """One class index 0..K-1 per image, int64."""
@@ -18,6 +22,46 @@ Indices: TypeAlias = Int[Tensor, " batch"]
 """Numbers 0..N-1 of images in a data set."""
 
 _PIXELS_POOLED_AT_ONCE = 2**24  # bounds the float copy that pooling needs to 64 MiB
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """What a source of images knows of where they come from: it is told before training and saved in checkpoints.
+
+    Args:
+        place: where the images come from, such as the name of a folder; empty if it is unknown.
+        class_names: names of the classes; empty without classes, and if they are unknown.
+        labels: where the labels come from, such as "from folders"; empty if it is unknown.
+        remarks: what was left out or is unusual and is no error, for a person to read.
+        fingerprints: what identifies the images, by what it is made of, such as "names of files". A resumed training
+            compares those that the checkpoint has, too.
+    """
+
+    place: str = ""
+    class_names: tuple[str, ...] = ()
+    labels: str = ""
+    remarks: tuple[str, ...] = ()
+    fingerprints: Mapping[str, str] = field(default_factory=dict)
+
+
+NOWHERE = Origin()
+"""The origin of images of which nothing is known."""
+
+
+def fingerprint_of(*parts: bytes | memoryview) -> str:
+    """Returns 16 hexadecimal digits that change if one of the parts changes."""
+    digest = hashlib.blake2b(digest_size=8)
+    for part in parts:
+        digest.update(len(part).to_bytes(8, "big"))
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def fingerprint_of_tensor(tensor: Tensor) -> str:
+    """Returns 16 hexadecimal digits that change if a value or the shape of a tensor on the CPU changes."""
+    kind = str((tensor.dtype, tuple(tensor.shape))).encode()
+    return fingerprint_of(kind, tensor.contiguous().flatten().view(torch.uint8).numpy().data)
 
 
 class ImageSource(ABC):
@@ -32,13 +76,18 @@ class ImageSource(ABC):
 
     @property
     @abstractmethod
-    def labels(self) -> ClassLabels | None:
-        """The class of every image, int64, or None if the images have no classes."""
+    def labels(self) -> Labels | None:
+        """The class of every image, int64, or one row of numbers for each, float32; None if they have no labels."""
 
     @property
     @abstractmethod
     def number_of_classes(self) -> int:
-        """The number of classes, 0 without labels."""
+        """The number of classes, or of numbers in a row; 0 without labels."""
+
+    @property
+    def origin(self) -> Origin:
+        """Where the images come from. A source that knows nothing of it leaves this out."""
+        return NOWHERE
 
     @abstractmethod
     def read(self, indices: Indices, *, resolution: int) -> ImageBytes:
@@ -106,38 +155,51 @@ class MemoryImages(ImageSource):
 
     Args:
         images: uint8 images, `[image channels size size]`.
-        labels: class index of every image, `[image]`; None for images without classes.
-        number_of_classes: number of classes; None means the highest label plus 1.
+        labels: class index of every image, `[image]`, or a row of numbers for each, `[image numbers]`; None for images
+            without labels.
+        number_of_classes: number of classes; None means the highest label plus 1, or the length of a row.
+        origin: where the images come from. If it has no fingerprints, the images are identified by their pixels.
 
     Raises:
         ValueError: if the tensor is not uint8, not square or empty, or labels do not fit the images.
     """
 
-    def __init__(self, *, images: Tensor, labels: Tensor | None, number_of_classes: int | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        images: Tensor,
+        labels: Tensor | None,
+        number_of_classes: int | None = None,
+        origin: Origin = NOWHERE,
+    ) -> None:
         if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[2] != images.shape[3] or len(images) == 0:
             raise ValueError(
                 f"images are {images.dtype} {tuple(images.shape)}; give uint8 [image channels size size], at least one"
             )
         if labels is not None and len(labels) != len(images):
             raise ValueError(f"{len(labels)} labels for {len(images)} images; give one class index per image")
-        highest = -1 if labels is None else int(labels.max())
-        if number_of_classes is not None and highest >= number_of_classes:
-            raise ValueError(f"label {highest} is outside 0..{number_of_classes - 1}; raise number_of_classes")
-        self._labels = None if labels is None else labels.long()
-        self._number_of_classes = highest + 1 if number_of_classes is None else number_of_classes
+        self._labels, found = _checked_labels(labels, number_of_classes=number_of_classes)
+        self._number_of_classes = found if number_of_classes is None else number_of_classes
         self._pooled = {images.shape[-1]: images.contiguous()}
         self._size = images.shape[-1]
+        self._origin = origin
 
     def __len__(self) -> int:
         return len(self._pooled[self._size])
 
     @property
-    def labels(self) -> ClassLabels | None:
+    def labels(self) -> Labels | None:
         return self._labels
 
     @property
     def number_of_classes(self) -> int:
         return self._number_of_classes
+
+    @cached_property
+    def origin(self) -> Origin:
+        if self._origin.fingerprints:
+            return self._origin
+        return replace(self._origin, fingerprints={"pixels": fingerprint_of_tensor(self._pooled[self._size])})
 
     def read(self, indices: Indices, *, resolution: int) -> ImageBytes:
         if resolution not in self._pooled:
@@ -145,6 +207,24 @@ class MemoryImages(ImageSource):
             chunks = torch.split(images, max(_PIXELS_POOLED_AT_ONCE // images[0].numel(), 1))
             self._pooled[resolution] = torch.cat([box_mean(chunk, resolution=resolution) for chunk in chunks])
         return self._pooled[resolution][indices]
+
+
+def _checked_labels(labels: Tensor | None, *, number_of_classes: int | None) -> tuple[Labels | None, int]:
+    """Returns labels in their types, and how many classes they have at least.
+
+    Raises:
+        ValueError: if they do not fit the number of classes.
+    """
+    if labels is None:
+        return None, 0
+    if labels.ndim == 2:
+        if number_of_classes not in (None, labels.shape[1]):
+            raise ValueError(f"labels have {labels.shape[1]} columns for number_of_classes={number_of_classes}")
+        return labels.float(), labels.shape[1]
+    highest = int(labels.max())
+    if number_of_classes is not None and highest >= number_of_classes:
+        raise ValueError(f"label {highest} is outside 0..{number_of_classes - 1}; raise number_of_classes")
+    return labels.long(), highest + 1
 
 
 def grey_to_channels(

@@ -17,7 +17,7 @@ import torch
 from lightning_gan.data.crops import RandomCrops, Whole
 from lightning_gan.data.datamodule import GANData
 from lightning_gan.data.decoding import Resampling, Resize, decode, decode_whole
-from lightning_gan.data.images import ClassLabels, ImageSource, Indices, factor_between
+from lightning_gan.data.images import ClassLabels, ImageSource, Indices, Origin, factor_between, fingerprint_of
 from lightning_gan.data.torchvision_datasets import channels_first
 from lightning_gan.tensors.shapes import ImageBytes
 
@@ -61,6 +61,16 @@ class Databases(ImageSource):
     @property
     def number_of_classes(self) -> int:
         return 0 if self._labels is None else len(self._paths)
+
+    @property
+    def origin(self) -> Origin:
+        names = tuple(path.name.removesuffix("_lmdb") for path in self._paths)
+        keys = fingerprint_of(*(keys.tobytes() for keys in self._keys))
+        return Origin(
+            place=", ".join(names),
+            class_names=() if self._labels is None else names,
+            fingerprints={"keys of images": keys},
+        )
 
     def read(self, indices: Indices, *, resolution: int) -> ImageBytes:
         """Reads the images at `indices`.

@@ -8,7 +8,6 @@ which numpy reads, too: `np.load("r0064.npy", mmap_mode="r")` is `[image channel
 import json
 import shutil
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from functools import cached_property
@@ -24,12 +23,12 @@ from lightning.pytorch.utilities import rank_zero_info
 from lightning_gan.atomic_files import written_whole
 from lightning_gan.data.decoding import Resize
 from lightning_gan.data.image_files import ImageFiles
-from lightning_gan.data.images import ClassLabels, ImageSource, Indices
-from lightning_gan.tensors.shapes import ImageBytes
+from lightning_gan.data.images import ImageSource, Indices, Origin
+from lightning_gan.data.progress_report import ProgressReport
+from lightning_gan.tensors.shapes import ImageBytes, Labels
 
 _UNFINISHED = "unfinished-"
 _MANIFEST = "manifest.json"
-_SECONDS_BETWEEN_REPORTS = 10.0
 
 
 @final
@@ -71,8 +70,12 @@ class CachedImages(ImageSource):
         return len(self._files)
 
     @property
-    def labels(self) -> ClassLabels | None:
+    def labels(self) -> Labels | None:
         return self._files.labels
+
+    @property
+    def origin(self) -> Origin:
+        return self._files.origin
 
     @property
     def number_of_classes(self) -> int:
@@ -135,7 +138,7 @@ class CachedImages(ImageSource):
                 # Plain writes and not a memory map, because a full disk would then kill the process.
                 for file, resolution in zip(arrays, resolutions, strict=True):
                     _write_header(file, shape=self._shape(resolution))
-                progress = _Progress(images=len(self), what=f"decoding {self._files.path} into {self.directory}")
+                progress = ProgressReport(images=len(self), what=f"decoding {self._files.path} into {self.directory}")
                 images = stack.enter_context(closing(self._files.decoded(resolutions)))
                 for done, levels in enumerate(images, start=1):
                     for file, pixels in zip(arrays, levels, strict=True):
@@ -219,26 +222,6 @@ class CachedImages(ImageSource):
     def __getstate__(self) -> dict[str, Any]:
         # A memory map would be pickled with all of its pixels; each worker opens its own instead.
         return {**self.__dict__, "_arrays": {}}
-
-
-@final
-class _Progress:
-    """Reports every few seconds how many images are done."""
-
-    def __init__(self, *, images: int, what: str) -> None:
-        self._images = images
-        self._what = what
-        self._started = self._reported = time.monotonic()
-
-    def report(self, done: int) -> None:
-        """Reports that `done` images are done, if the last report was some seconds ago or all are done."""
-        now = time.monotonic()
-        if now - self._reported < _SECONDS_BETWEEN_REPORTS and done < self._images:
-            return
-        self._reported = now
-        rate = done / max(now - self._started, 1e-6)
-        minutes = (self._images - done) / rate / 60
-        rank_zero_info(f"{self._what}: {done:,} of {self._images:,} images, {rate:.0f}/s, {minutes:.1f} minutes left")
 
 
 @contextmanager

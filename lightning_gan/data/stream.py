@@ -4,9 +4,12 @@ The position is the number of images seen. It is an index into an infinite seque
 the data set per epoch. An exact resume needs only this number, and the sequence does not depend on workers or ranks.
 """
 
+import traceback
 from collections.abc import Callable, Iterator
-from functools import lru_cache
+from dataclasses import dataclass
+from functools import lru_cache, partial
 from itertools import islice
+from pathlib import Path
 from typing import Any, TypeAlias, TypeVar, final
 
 import torch
@@ -15,14 +18,45 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from lightning_gan.data.crops import RandomCrops, places_at
-from lightning_gan.data.images import ClassLabels, ImageSource, Indices
+from lightning_gan.data.images import ImageSource, Indices
 from lightning_gan.tensors.seeds import derived_seed
-from lightning_gan.tensors.shapes import ImageBytes
+from lightning_gan.tensors.shapes import ImageBytes, Labels
 
-Batch: TypeAlias = tuple[ImageBytes, ClassLabels]
-"""uint8 images, `batch channels height width`, and int64 class indices (zeros if there are no classes)."""
+Batch: TypeAlias = tuple[ImageBytes, Labels]
+"""uint8 images, `batch channels height width`, and class indices (zeros without labels) or float rows of numbers."""
 
 _Anything = TypeVar("_Anything")
+
+_PACKAGE = Path(__file__).parents[1]
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Refusal:
+    """What a process that reads ahead sends in place of a batch that it cannot read.
+
+    An error that it raised would reach the user with the traceback of that process, in another form.
+
+    Args:
+        reason: the message of the error.
+    """
+
+    reason: str
+
+
+def read_or_refused(read: Callable[[], Batch]) -> Batch | Refusal:
+    """Returns a batch; in a process that reads ahead, a `Refusal` in place of a ValueError of this package.
+
+    Args:
+        read: reads the batch.
+    """
+    try:
+        return read()
+    except ValueError as error:
+        raised_in = traceback.extract_tb(error.__traceback__)[-1].filename
+        if get_worker_info() is None or not Path(raised_in).is_relative_to(_PACKAGE):
+            raise
+        return Refusal(reason=str(error))
 
 
 @lru_cache(maxsize=2)  # two epochs, because a batch may touch both
@@ -118,7 +152,7 @@ def position_after(batches: int, *, start: int, batch_size_at: Callable[[int], i
 
 
 @final
-class Stream(IterableDataset[Batch]):
+class Stream(IterableDataset[Batch | Refusal]):
     """Endless ready batches for one process; iterate it through `StreamLoader`.
 
     Args:
@@ -179,18 +213,45 @@ class Stream(IterableDataset[Batch]):
         labels = torch.zeros(len(indices), dtype=torch.long) if self._labels is None else self._labels[indices]
         return images, labels
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[Batch | Refusal]:
         # The loader asks worker 0 for the first batch, worker 1 for the second, and so on: taking every W-th batch
         # keeps the order. The start is read now and not at the first batch, when the loader may have moved on.
         worker = get_worker_info()
         first, step = (0, 1) if worker is None else (worker.id, worker.num_workers)
         batches = global_batches(int(self._start), batch_size_at=self.batch_size_at)
         mine = islice(batches, first, None, step)
-        return (self.batch_at(position, batch_size=batch_size) for position, batch_size in mine)
+        return (
+            read_or_refused(partial(self.batch_at, position, batch_size=batch_size)) for position, batch_size in mine
+        )
+
+
+class BatchLoader(DataLoader[Any]):
+    """A DataLoader of ready batches that raises in this process what a process that reads ahead refused."""
+
+    def __iter__(self) -> Any:
+        return _without_refusals(super().__iter__())
+
+
+def _without_refusals(batches: Iterator[Any]) -> Iterator[Batch]:
+    while True:
+        try:
+            batch = next(batches)
+        except StopIteration:
+            return
+        except RuntimeError as error:
+            if not str(error).startswith("DataLoader worker (pid"):
+                raise
+            raise ValueError(
+                f"a process that reads images ahead was ended ({str(error).splitlines()[0]}); lower number_of_workers "
+                "(--data.number_of_workers), 0 reads in the training process, or make more memory free"
+            ) from error
+        if isinstance(batch, Refusal):
+            raise ValueError(batch.reason)
+        yield batch
 
 
 @final
-class StreamLoader(DataLoader[Batch]):
+class StreamLoader(BatchLoader):
     """A DataLoader that reads the current position whenever an iteration begins.
 
     Lightning begins a new iteration for every epoch (`limit_train_batches` ends one). With a position fixed when the

@@ -5,6 +5,7 @@ differs between modules: with two optimizers, each batch may count as two steps.
 batch's tensors is the number of images, or the function of the callback `SampleCount` tells it.
 """
 
+import math
 import operator
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -30,6 +31,8 @@ def images_of_kimg(name: str, kimg: float) -> int:
         >>> images_of_kimg("every_kimg", 0.25)
         250
     """
+    if not math.isfinite(kimg):
+        raise ValueError(f"{name}={kimg} must be a finite number of thousands of images")
     images = round(1000 * kimg)
     if images < 1:
         raise ValueError(f"{name}={kimg} is less than one image; it counts thousands of images and must be positive")

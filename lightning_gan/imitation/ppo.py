@@ -22,6 +22,7 @@ from lightning_gan.imitation.transitions import Rollout, Transitions
 from lightning_gan.imitation.vairl import VAIRL
 from lightning_gan.loop.hyperparameters import unsaved_arguments
 from lightning_gan.loop.settings import Training
+from lightning_gan.tensors.numbers import check_at_least
 
 
 class Reward(nn.Module, ABC):
@@ -141,6 +142,8 @@ class PPO(ImitationGAN):
         proximal: ProximalObjective = ProximalObjective(),
         training: Training = Training(discriminator_turns=0),
     ) -> None:
+        check_at_least(1, observation_size=observation_size, action_size=action_size, policy_width=policy_width)
+        check_at_least(0, action_bound=action_bound)
         training.check_default_loss("PPO")
         if training.discriminator_turns:
             raise ValueError(

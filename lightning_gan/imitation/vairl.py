@@ -21,6 +21,7 @@ from lightning_gan.imitation.vail import Imitation, ScalesInputs, coded, feature
 from lightning_gan.layers.gaussian_code import GaussianCode
 from lightning_gan.loop.hyperparameters import unsaved_arguments
 from lightning_gan.loop.settings import Training
+from lightning_gan.tensors.numbers import check_at_least
 from lightning_gan.tensors.shapes import Images, Logits, PerSample
 
 
@@ -136,6 +137,15 @@ class VAIRL(Imitation):
         proximal: ProximalObjective = ProximalObjective(),
         training: Training = Training(),
     ) -> None:
+        check_at_least(
+            1,
+            observation_size=observation_size,
+            action_size=action_size,
+            policy_width=policy_width,
+            critic_width=critic_width,
+            code_size=code_size,
+        )
+        check_at_least(0, action_bound=action_bound)
         super().__init__(
             policy=policy_network(
                 observation_size=observation_size,

@@ -67,7 +67,8 @@ class MappingNetwork(nn.Module):
         """Styles w, `batch style_dim`, of latents z, `batch latent_dim`, and of labels if there are classes."""
         if self.number_of_classes:
             assert labels is not None
-            embedded = label_vectors(labels, number_of_classes=self.number_of_classes) @ self.label_weight
+            vectors = label_vectors(labels, number_of_classes=self.number_of_classes)
+            embedded = vectors.to(self.label_weight.dtype) @ self.label_weight
             latents = torch.cat([latents, embedded], dim=1)
         styles: Tensor = self.layers(self.normalization(latents))  # batch style_dim
         return styles

@@ -32,8 +32,13 @@ from lightning_gan.loop.distributed import (
     shard,
 )
 from lightning_gan.loop.draws import Draws, Leftover, Reals, joined
+from lightning_gan.loop.endings import RefusesEndlessTraining
 from lightning_gan.loop.growable import Growable
+from lightning_gan.loop.half_weights import check_precision
 from lightning_gan.loop.hyperparameters import unsaved_arguments
+from lightning_gan.loop.monitors import look, refuse_unseen, watch_monitors
+from lightning_gan.loop.optimizer_settings import AppliesOptimizerSettings
+from lightning_gan.loop.other_networks import ExplainsOtherNetworks
 from lightning_gan.loop.penalty_term import PenaltyTerm, named
 from lightning_gan.loop.sampling import GeneratorSampling
 from lightning_gan.loop.settings import Training
@@ -42,6 +47,7 @@ from lightning_gan.loop.turn import PLAYERS, Player, Scores, Turn
 from lightning_gan.losses import AdversarialLoss, NonSaturating
 from lightning_gan.tensors.draws_by_position import drawing, with_same_draws
 from lightning_gan.tensors.image_bytes import from_bytes
+from lightning_gan.tensors.numbers import check_at_least
 from lightning_gan.tensors.precision import full_precision
 from lightning_gan.tensors.seeds import derived_seed
 from lightning_gan.tensors.shapes import (
@@ -59,7 +65,9 @@ from lightning_gan.tensors.shapes import (
 register_strategies()
 
 
-class GAN(GeneratorSampling, AveragesGradients):
+class GAN(
+    GeneratorSampling, AppliesOptimizerSettings, ExplainsOtherNetworks, RefusesEndlessTraining, AveragesGradients
+):
     """A generative adversarial network (arXiv:1406.2661) of any generator and discriminator.
 
     The networks are called as `generator(latents)` and `discriminator(images)`, with labels as a second argument if
@@ -101,6 +109,7 @@ class GAN(GeneratorSampling, AveragesGradients):
         training: Training = Training(),
     ) -> None:
         super().__init__()
+        check_at_least(0, latent_dim=latent_dim, number_of_classes=number_of_classes)
         if type(self) is GAN:  # a model saves its own arguments
             self.save_hyperparameters(ignore=unsaved_arguments())
         self.automatic_optimization = False
@@ -248,7 +257,9 @@ class GAN(GeneratorSampling, AveragesGradients):
                 f"{player}/learning_rate": own.param_groups[0]["lr"]
                 for player, own in zip(PLAYERS, self._optimizers_in_order(), strict=True)
             }
-            self.log_dict({"step": self.kimg, "kimg": self.kimg, **rates, **self._latest_terms})
+            numbers = {"step": self.kimg, "kimg": self.kimg, **rates, **self._latest_terms}
+            self.log_dict(numbers)
+            look(self.trainer, numbers.keys())
 
     @final
     def _play(self, player: Player, reals: Reals, *, batch: Reals, turn: int, left: Leftover) -> Leftover:
@@ -375,6 +386,11 @@ class GAN(GeneratorSampling, AveragesGradients):
         if reals.labels is None:
             return draws
         if self.settings.uniform_labels:
+            if reals.labels.dim() == 2:
+                raise ValueError(
+                    "uniform_labels=true draws one class for each image, and the data's labels are rows of numbers; "
+                    "set it to false (--model.training.uniform_labels=false)"
+                )
             drawn = torch.randint(self.number_of_classes, (count * ranks,), generator=random, device=self.device)
             return replace(draws, labels=drawn[start : start + count])
         return replace(draws, labels=torch.cat([reals.labels] * multiple))
@@ -418,8 +434,10 @@ class GAN(GeneratorSampling, AveragesGradients):
         return [settings.discriminator_optimizer(discriminator), settings.generator_optimizer(generator)]
 
     def setup(self, stage: str) -> None:
+        check_precision(self.trainer.precision)
         fit_to_two_players(self.trainer.strategy)
         if stage == "fit":
+            watch_monitors(self.trainer, prefixes=tuple(f"{player}/" for player in PLAYERS))
             turns = self.settings.discriminator_turns
             idle = [] if turns else [p for p in self.penalties if p.player == "discriminator"]
             if idle:
@@ -432,6 +450,10 @@ class GAN(GeneratorSampling, AveragesGradients):
                 graph = torch.compile(self.cost, fullgraph=True, dynamic=False)
                 # Otherwise the inner gradient of a penalty would break the graph.
                 self._play_cost = tracing_inner_gradients(graph)
+
+    def on_train_start(self) -> None:
+        super().on_train_start()
+        refuse_unseen(self.trainer, known=[f"{player}/adversarial" for player in PLAYERS])
 
     def configure_model(self) -> None:
         if self.device_mesh is not None and not isinstance(self.generator, torch.distributed.fsdp.FSDPModule):

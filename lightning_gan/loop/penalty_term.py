@@ -1,5 +1,6 @@
 """The interface of penalties for the loop: when a penalty is due, its value, and its update after the step."""
 
+import math
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -41,7 +42,7 @@ class PenaltyTerm(Callback):
     def __post_init__(self) -> None:
         if self.every_n_turns < 1:
             raise ValueError(f"{type(self).__name__}: every_n_turns={self.every_n_turns} must be at least 1")
-        if self.weight < 0:
+        if not 0 <= self.weight < math.inf:
             raise ValueError(f"{type(self).__name__}: its weight {self.weight} must not be negative")
         self.is_asleep = False
         """Whether the penalty has not begun yet, so that its turns are not counted."""

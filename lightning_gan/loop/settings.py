@@ -1,11 +1,40 @@
 """The settings of a training as one argument: loss, optimizers, alternation of the players, and seed."""
 
+import math
 from dataclasses import dataclass
 
+import torch
 from lightning.pytorch.cli import OptimizerCallable
 
 from lightning_gan.losses import AdversarialLoss
 from lightning_gan.optimizers import GANAdam
+
+
+def try_optimizer(make: OptimizerCallable, *, name: str) -> None:
+    """Make an optimizer and let it take a step on one number, so that a wrong setting is found before training.
+
+    Args:
+        make: function that makes the optimizer from parameters.
+        name: name of the setting, for the error message.
+
+    Raises:
+        ValueError: if the optimizer does not accept its settings, or cannot take a step as the turns of a GAN do: with
+            gradients that are there, and without computing the cost again.
+    """
+    number = torch.nn.Parameter(torch.zeros(1))
+    number.grad = torch.zeros(1)
+    try:
+        optimizer = make([{"params": [number]}])
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"training.{name}: {error}; correct its settings") from error
+    try:
+        with torch.random.fork_rng(devices=[]):  # an optimizer may draw noise
+            optimizer.step()
+    except (RuntimeError, TypeError) as error:
+        raise ValueError(
+            f"training.{name}={type(optimizer).__name__} cannot take the steps of a turn; give another optimizer, such "
+            "as GANAdam"
+        ) from error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +74,8 @@ class Training:
             `seed_everything`.
 
     Raises:
-        ValueError: for negative `discriminator_turns`, other counts below 1, and limits that are not positive.
+        ValueError: for negative `discriminator_turns`, other counts below 1, limits that are not positive, and
+            optimizers that do not accept their settings.
     """
 
     loss: AdversarialLoss | None = None
@@ -80,8 +110,10 @@ class Training:
             "generator_clip_value": self.generator_clip_value,
         }
         for name, limit in clips.items():
-            if limit is not None and limit <= 0:
+            if limit is not None and not 0 < limit < math.inf:
                 raise ValueError(f"{name}={limit} must be positive; leave it out for no clipping")
+        try_optimizer(self.generator_optimizer, name="generator_optimizer")
+        try_optimizer(self.discriminator_optimizer, name="discriminator_optimizer")
 
     def check_default_loss(self, model: str) -> None:
         """Check that no loss is given. Models with their own objective call this method.

@@ -70,10 +70,14 @@ class DigitFeatures(nn.Module):
         Raises:
             ValueError: if the images are not uint8 or have another number of channels.
         """
-        if images.dtype != torch.uint8 or images.shape[1] not in (1, 3):
+        if images.dtype != torch.uint8:
             raise ValueError(
-                f"DigitFeatures takes uint8 images with 1 or 3 channels, but got {images.dtype} of shape "
-                f"{tuple(images.shape)}; convert images in [-1, 1] with lightning_gan.tensors.image_bytes.to_bytes"
+                f"DigitFeatures takes uint8 images, but got {images.dtype} of shape {tuple(images.shape)}; convert "
+                "images in [-1, 1] with lightning_gan.tensors.image_bytes.to_bytes"
+            )
+        if images.shape[1] not in (1, 3):
+            raise ValueError(
+                f"DigitFeatures takes 1 or 3 channels, but the images have {images.shape[1]}; give grey or RGB images"
             )
         grey = reduce(images.float() / 127.5 - 1.0, "batch channels height width -> batch 1 height width", "mean")
         if grey.shape[-2:] != (IMAGE_SIZE, IMAGE_SIZE):

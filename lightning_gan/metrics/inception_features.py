@@ -53,7 +53,9 @@ class InceptionFeatures(nn.Module):
             ValueError: if the images have another number of channels.
         """
         if images.shape[1] not in (1, 3):
-            raise ValueError(f"InceptionFeatures takes images with 1 or 3 channels, not of shape {tuple(images.shape)}")
+            raise ValueError(
+                f"InceptionFeatures takes 1 or 3 channels, but images have {images.shape[1]}; give grey or RGB images"
+            )
         if images.shape[1] == 1:
             images = repeat(images, "batch 1 height width -> batch 3 height width")
         features: Features = self.network(images)[0]

@@ -1,17 +1,13 @@
-"""Records of evaluations: metrics with the settings that they depend on, as a table and as a file."""
+"""Records of evaluations: metrics with the settings that they depend on, as a table."""
 
-import json
-import math
 import textwrap
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from lightning_gan.atomic_files import written_whole
 from lightning_gan.metrics.feature_set import FakeFeatures, RealFeatures
 from lightning_gan.metrics.frechet import frechet_distance, gaussian
 from lightning_gan.metrics.kernel import kernel_distances
@@ -32,7 +28,7 @@ def compare_features(
     kernel_subset_size: int,
     seed: int,
 ) -> dict[str, float]:
-    """Returns all metrics of two sets of features by name.
+    """Returns all metrics of two sets of features by name; without "frechet_to_floor" if the floor is 0.
 
     Args:
         real: features of real images.
@@ -48,7 +44,7 @@ def compare_features(
     return {
         "frechet_distance": distance,
         "frechet_floor": floor,
-        "frechet_to_floor": distance / floor if floor > 0 else math.inf,
+        **({"frechet_to_floor": distance / floor} if floor > 0 else {}),
         "kernel_distance_x1000": 1000 * kernel.mean().item(),
         **precision_recall(real, fake, neighbours=neighbours)._asdict(),
     }
@@ -96,22 +92,3 @@ def table(record: Record, *, titles: Mapping[str, str]) -> str:
     lines = [f"{title:<{left}}  {value:>{right}}" for title, value in rows]
     settings = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in record.items() if name != "metrics")
     return "\n".join([*lines, *textwrap.wrap(f"({settings})", width=80)])
-
-
-def write_record(record: Record, path: Path) -> None:
-    """Adds a record to the list in a JSON file, and removes one with equal settings.
-
-    The file is written under a temporary name and renamed, so that it is never incomplete.
-
-    Args:
-        record: the record.
-        path: path of the file, which is made if it does not exist.
-    """
-    records: list[Record] = json.loads(path.read_text()) if path.exists() else []
-
-    def settings(entry: Record) -> Record:
-        return {name: value for name, value in entry.items() if name != "metrics"}
-
-    records = [entry for entry in records if settings(entry) != settings(record)] + [record]
-    with written_whole(path) as file:
-        file.write(json.dumps(records, indent=2).encode())

@@ -28,6 +28,7 @@ from lightning_gan.loop.settings import Training
 from lightning_gan.models.adversarial_inference import AdversarialInference, Encoder, Noise
 from lightning_gan.models.ali_tables import Architecture, CIFAR10Tables, Row
 from lightning_gan.tensors.draws_by_position import stacked
+from lightning_gan.tensors.numbers import check_at_least
 from lightning_gan.tensors.shapes import FakeImages, FakeLatents, FakeLogits, Images, Latents, Logits
 
 NORM_EPS = 1e-4
@@ -225,6 +226,8 @@ class ALI(AdversarialInference):
         architecture: Architecture | None = None,
         training: Training = Training(),
     ) -> None:
+        check_at_least(1, image_size=image_size, image_channels=image_channels, latent_dim=latent_dim)
+        check_at_least(0, number_of_classes=number_of_classes)
         tables = architecture if architecture is not None else CIFAR10Tables()
         if image_size != tables.image_size:
             raise ValueError(

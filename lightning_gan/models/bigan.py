@@ -32,6 +32,7 @@ from lightning_gan.layers.batch_norm import BatchNorm, ChannelAffine, NoAffine
 from lightning_gan.loop.hyperparameters import unsaved_arguments
 from lightning_gan.loop.settings import Training
 from lightning_gan.models.adversarial_inference import AdversarialInference, Encoder, Noise
+from lightning_gan.tensors.numbers import check_at_least
 from lightning_gan.tensors.shapes import Images, Latents, Logits, PerSample
 
 WEIGHT_DEVIATION = 0.02
@@ -249,6 +250,8 @@ class BiGAN(AdversarialInference):
         architecture: Architecture | None = None,
         training: Training = Training(),
     ) -> None:
+        check_at_least(1, image_size=image_size, image_channels=image_channels, latent_dim=latent_dim)
+        check_at_least(0, number_of_classes=number_of_classes)
         networks = architecture if architecture is not None else Perceptrons()
         super().__init__(
             generator=networks.generator(image_size=image_size, image_channels=image_channels, latent_dim=latent_dim),

@@ -34,6 +34,7 @@ from lightning_gan.loop.gan import GAN
 from lightning_gan.loop.hyperparameters import unsaved_arguments
 from lightning_gan.loop.settings import Training
 from lightning_gan.losses import AdversarialLoss, Hinge
+from lightning_gan.tensors.numbers import check_at_least
 from lightning_gan.tensors.shapes import Images, Labels, Latents, Logits
 
 # The widths are those of the authors' public code. It has no discriminator for 512x512; the one here is that of
@@ -289,6 +290,16 @@ class BigGAN(GAN):
         batch_norm_across_ranks: bool = True,
         training: Training = Training(),
     ) -> None:
+        check_at_least(
+            1,
+            image_size=image_size,
+            image_channels=image_channels,
+            latent_dim=latent_dim,
+            generator_channels=generator_channels,
+            discriminator_channels=discriminator_channels,
+            embedding_dim=embedding_dim,
+        )
+        check_at_least(0, number_of_classes=number_of_classes, batch_norm_eps=batch_norm_eps)
         super().__init__(
             generator=Generator(
                 image_size=image_size,

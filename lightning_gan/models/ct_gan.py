@@ -23,6 +23,7 @@ from lightning_gan.loop.gan import GAN
 from lightning_gan.loop.hyperparameters import unsaved_arguments
 from lightning_gan.loop.settings import Training
 from lightning_gan.losses import AdversarialLoss, Wasserstein
+from lightning_gan.tensors.numbers import check_at_least
 from lightning_gan.tensors.shapes import Images, Latents, Logits
 
 
@@ -131,6 +132,8 @@ class SmallCTGAN(GAN):
         dropout: float = 0.5,
         training: Training = Training(),
     ) -> None:
+        check_at_least(1, image_size=image_size, image_channels=image_channels, latent_dim=latent_dim, width=width)
+        check_at_least(0, number_of_classes=number_of_classes, dropout=dropout)
         if number_of_classes:
             raise ValueError(
                 f"number_of_classes={number_of_classes}: CT-GAN's small networks use no labels; set labels: false in "

@@ -21,6 +21,7 @@ from lightning_gan.layers.growing import doublings
 from lightning_gan.loop.hyperparameters import unsaved_arguments
 from lightning_gan.loop.settings import Training
 from lightning_gan.models.auxiliary_classifier import AuxiliaryClassifier, AuxiliaryClassifierGAN
+from lightning_gan.tensors.numbers import check_at_least
 from lightning_gan.tensors.shapes import Images, Labels, Latents, Logits
 
 
@@ -164,6 +165,15 @@ class DCGAN(AuxiliaryClassifierGAN):
         auxiliary_classifier: AuxiliaryClassifier | None = None,
         training: Training = Training(),
     ) -> None:
+        check_at_least(
+            1,
+            image_size=image_size,
+            image_channels=image_channels,
+            latent_dim=latent_dim,
+            generator_width=generator_width,
+            discriminator_width=discriminator_width,
+        )
+        check_at_least(0, number_of_classes=number_of_classes)
         gets_labels = auxiliary_classifier is None
         super().__init__(
             generator=Generator(

@@ -28,6 +28,7 @@ from lightning_gan.models.introspective_networks import (
     mean_over_ranks,
 )
 from lightning_gan.penalties.reconstruction import margin_shortfall
+from lightning_gan.tensors.numbers import check_at_least
 from lightning_gan.tensors.shapes import PerSample, Scalar
 
 CHANNELS: Mapping[int, Sequence[int]] = {
@@ -91,6 +92,15 @@ class IntroVAE(IntrospectiveGAN):
         batch_norm_across_ranks: bool = True,
         training: Training = Training(),
     ) -> None:
+        check_at_least(1, image_size=image_size, image_channels=image_channels, latent_dim=latent_dim)
+        check_at_least(
+            0,
+            margin=margin,
+            reconstruction_weight=reconstruction_weight,
+            kl_weight=kl_weight,
+            negative_weight=negative_weight,
+            vae_warmup_kimg=vae_warmup_kimg,
+        )
         weights = {
             "margin": margin,
             "reconstruction_weight": reconstruction_weight,

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from lightning_gan.layers.labels import label_vectors
 from lightning_gan.loop.draws import Reals
-from lightning_gan.tensors.image_bytes import from_bytes, to_bytes
+from lightning_gan.tensors.image_bytes import from_bytes, nearest_bytes, to_bytes
 from lightning_gan.tensors.shapes import ImageBytes, Images
 
 UNKNOWN = -1
@@ -106,4 +106,4 @@ class LabelledImages(nn.Module):
 
     def contain(self, images: Images) -> Bool[Tensor, " batch"]:
         """Whether each image in [-1, 1] is, to the byte, one of the labelled ones, `batch`."""
-        return torch.stack([(self.pixels == image).flatten(1).all(dim=1).any() for image in to_bytes(images)])
+        return torch.stack([(self.pixels == image).flatten(1).all(dim=1).any() for image in nearest_bytes(images)])

@@ -25,6 +25,7 @@ from lightning_gan.models.resnet_gan import (
     image_convolution,
     started_as_in_wgan_gp,
 )
+from lightning_gan.tensors.numbers import check_at_least
 
 
 class LayerNorm(nn.GroupNorm):
@@ -107,6 +108,8 @@ class LayerNormResNetGAN(AuxiliaryClassifierGAN):
         auxiliary_classifier: AuxiliaryClassifier = AuxiliaryClassifier(real=1.0, fake=0.0, generator=0.1),
         training: Training = Training(),
     ) -> None:
+        check_at_least(1, image_size=image_size, image_channels=image_channels, latent_dim=latent_dim)
+        check_at_least(0, number_of_classes=number_of_classes)
         default = [min(64 * 2**halvings, 512) for halvings in reversed(range(doublings(image_size) + 1))]
         by_resolution = widths_or_default(widths, default, setting="widths", image_size=image_size)
         super().__init__(

@@ -34,6 +34,7 @@ from lightning_gan.loop.hyperparameters import unsaved_arguments
 from lightning_gan.loop.settings import Training
 from lightning_gan.losses import AdversarialLoss, Wasserstein
 from lightning_gan.models.auxiliary_classifier import AuxiliaryClassifier, AuxiliaryClassifierGAN
+from lightning_gan.tensors.numbers import check_at_least
 from lightning_gan.tensors.shapes import Images, Labels, Latents
 
 
@@ -250,6 +251,16 @@ class PGGAN(AuxiliaryClassifierGAN):
         auxiliary_classifier: AuxiliaryClassifier = AuxiliaryClassifier(),
         training: Training = Training(),
     ) -> None:
+        check_at_least(
+            1,
+            image_size=image_size,
+            image_channels=image_channels,
+            latent_dim=latent_dim,
+            channel_base=channel_base,
+            channel_max=channel_max,
+            minibatch_stddev_group=minibatch_stddev_group,
+        )
+        check_at_least(0, number_of_classes=number_of_classes)
         super().__init__(
             generator=Generator(
                 image_size=image_size,

@@ -26,6 +26,7 @@ from lightning_gan.layers.resampling import nearest_upsample
 from lightning_gan.loop.gan import GAN
 from lightning_gan.loop.hyperparameters import unsaved_arguments
 from lightning_gan.loop.settings import Training
+from lightning_gan.tensors.numbers import check_at_least
 from lightning_gan.tensors.shapes import Images, Labels, Latents, Logits
 
 
@@ -380,6 +381,16 @@ class R1ResNet(GAN):
         architecture: Architecture = ResNet(),
         training: Training = Training(),
     ) -> None:
+        check_at_least(
+            1,
+            image_size=image_size,
+            image_channels=image_channels,
+            latent_dim=latent_dim,
+            label_dim=label_dim,
+            width=width,
+            width_max=width_max,
+        )
+        check_at_least(0, number_of_classes=number_of_classes)
         super().__init__(
             generator=Generator(
                 image_size=image_size,

@@ -31,6 +31,7 @@ from lightning_gan.loop.hyperparameters import unsaved_arguments
 from lightning_gan.loop.settings import Training
 from lightning_gan.losses import AdversarialLoss, Wasserstein
 from lightning_gan.models.auxiliary_classifier import AuxiliaryClassifier, AuxiliaryClassifierGAN
+from lightning_gan.tensors.numbers import check_at_least
 from lightning_gan.tensors.shapes import Images, Labels, Latents, Logits
 
 GLOROT, HE = 1.0, math.sqrt(2.0)
@@ -205,6 +206,8 @@ class ResNetGAN(AuxiliaryClassifierGAN):
         auxiliary_classifier: AuxiliaryClassifier = AuxiliaryClassifier(real=1.0, fake=0.0, generator=0.1),
         training: Training = Training(),
     ) -> None:
+        check_at_least(1, image_size=image_size, image_channels=image_channels, latent_dim=latent_dim)
+        check_at_least(0, number_of_classes=number_of_classes)
         stages = doublings(image_size) + 1
         blocks = max(stages - 2, 1) + 2
         dropout = discriminator_dropout if discriminator_dropout is not None else []

@@ -27,6 +27,7 @@ from lightning_gan.loop.gan import GAN
 from lightning_gan.loop.hyperparameters import unsaved_arguments
 from lightning_gan.loop.settings import Training
 from lightning_gan.losses import AdversarialLoss, Hinge
+from lightning_gan.tensors.numbers import check_at_least
 from lightning_gan.tensors.shapes import Images, Labels, Latents, Logits
 
 BOTTOM = 4
@@ -200,6 +201,16 @@ class SAGAN(GAN):
         batch_norm_across_ranks: bool = True,
         training: Training = Training(),
     ) -> None:
+        check_at_least(
+            1,
+            image_size=image_size,
+            image_channels=image_channels,
+            latent_dim=latent_dim,
+            generator_channels=generator_channels,
+            discriminator_channels=discriminator_channels,
+            attention_resolution=attention_resolution,
+        )
+        check_at_least(0, number_of_classes=number_of_classes, batch_norm_momentum=batch_norm_momentum)
         super().__init__(
             generator=Generator(
                 image_size=image_size,

@@ -37,6 +37,7 @@ from lightning_gan.loop.turn import Player, Scores, Turn
 from lightning_gan.models.labelled_images import LabelledImages
 from lightning_gan.models.semi_supervised_networks import Discriminator, Generator
 from lightning_gan.tensors.draws_by_position import mean_over_parts
+from lightning_gan.tensors.numbers import check_at_least
 from lightning_gan.tensors.precision import full_precision
 from lightning_gan.tensors.shapes import Features, Images, Labels, Logits, Scalar
 
@@ -151,6 +152,22 @@ class SemiSupervisedCTGAN(GAN):
         average_decay: float = 0.9999,
         training: Training = Training(),
     ) -> None:
+        check_at_least(
+            1,
+            image_size=image_size,
+            image_channels=image_channels,
+            latent_dim=latent_dim,
+            generator_width=generator_width,
+            discriminator_width=discriminator_width,
+            labels_per_class=labels_per_class,
+        )
+        check_at_least(
+            0,
+            number_of_classes=number_of_classes,
+            class_consistency=class_consistency,
+            feature_consistency=feature_consistency,
+            average_decay=average_decay,
+        )
         training.check_default_loss("SemiSupervisedCTGAN")
         if number_of_classes < 2:
             raise ValueError(f"number_of_classes={number_of_classes} must be 2 at least; use data with labels")

@@ -30,6 +30,7 @@ from lightning_gan.loop.gan import GAN
 from lightning_gan.loop.hyperparameters import unsaved_arguments
 from lightning_gan.loop.settings import Training
 from lightning_gan.losses import AdversarialLoss, Hinge
+from lightning_gan.tensors.numbers import check_at_least
 from lightning_gan.tensors.shapes import Images, Labels, Latents, Logits
 
 BATCH_NORM_EPS = 2e-5
@@ -211,6 +212,8 @@ class SNGAN(GAN):
         batch_norm_across_ranks: bool = True,
         training: Training = Training(),
     ) -> None:
+        check_at_least(1, image_size=image_size, image_channels=image_channels, latent_dim=latent_dim)
+        check_at_least(0, number_of_classes=number_of_classes)
         super().__init__(
             generator=Generator(
                 image_size=image_size,

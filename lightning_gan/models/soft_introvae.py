@@ -26,6 +26,7 @@ from lightning_gan.models.introspective_networks import (
     channels_or_authors,
 )
 from lightning_gan.penalties.reconstruction import exponential_evidence, reconstruction_error
+from lightning_gan.tensors.numbers import check_at_least
 from lightning_gan.tensors.shapes import Images, Latents, PerSample, Scalar
 
 CHANNELS: Mapping[int, Sequence[int]] = {
@@ -88,6 +89,15 @@ class SoftIntroVAE(IntrospectiveGAN):
         batch_norm_across_ranks: bool = True,
         training: Training = Training(),
     ) -> None:
+        check_at_least(1, image_size=image_size, image_channels=image_channels, latent_dim=latent_dim)
+        check_at_least(
+            0,
+            reconstruction_weight=reconstruction_weight,
+            kl_weight=kl_weight,
+            negative_weight=negative_weight,
+            feedback_weight=feedback_weight,
+            vae_warmup_kimg=vae_warmup_kimg,
+        )
         weights = {
             "reconstruction_weight": reconstruction_weight,
             "kl_weight": kl_weight,

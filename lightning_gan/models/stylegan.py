@@ -43,6 +43,7 @@ from lightning_gan.loop.hyperparameters import plain_data, unsaved_arguments
 from lightning_gan.loop.sampling import evaluation_mode
 from lightning_gan.loop.settings import Training
 from lightning_gan.tensors.draws_by_position import integer_for_all, normal_like, uniform_for_all
+from lightning_gan.tensors.numbers import check_at_least
 from lightning_gan.tensors.precision import full_precision
 from lightning_gan.tensors.shapes import Images, Labels, Latents, Logits
 
@@ -382,6 +383,23 @@ class StyleGAN(GAN):
         minibatch_stddev_group: int = 4,
         training: Training = Training(),
     ) -> None:
+        check_at_least(
+            1,
+            image_size=image_size,
+            image_channels=image_channels,
+            latent_dim=latent_dim,
+            style_dim=style_dim,
+            mapping_width=mapping_width,
+            channel_base=channel_base,
+            channel_max=channel_max,
+            minibatch_stddev_group=minibatch_stddev_group,
+        )
+        check_at_least(
+            0,
+            number_of_classes=number_of_classes,
+            mapping_learning_rate_multiplier=mapping_learning_rate_multiplier,
+            truncation_layers=truncation_layers,
+        )
         sizes = GrowingSizes(
             image_size=image_size, image_channels=image_channels, channel_base=channel_base, channel_max=channel_max
         )

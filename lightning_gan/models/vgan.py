@@ -25,6 +25,7 @@ from lightning_gan.loop.hyperparameters import unsaved_arguments
 from lightning_gan.loop.settings import Training
 from lightning_gan.loop.turn import Player, Scores
 from lightning_gan.models.r1_resnet import Critic, Generator, ResNet
+from lightning_gan.tensors.numbers import check_at_least
 from lightning_gan.tensors.precision import full_precision
 from lightning_gan.tensors.shapes import FakeImages, Images, Labels, Logits
 
@@ -161,6 +162,17 @@ class VGAN(GAN):
         width_max: int = 1024,
         training: Training = Training(),
     ) -> None:
+        check_at_least(
+            1,
+            image_size=image_size,
+            image_channels=image_channels,
+            latent_dim=latent_dim,
+            label_dim=label_dim,
+            code_features=code_features,
+            width=width,
+            width_max=width_max,
+        )
+        check_at_least(0, number_of_classes=number_of_classes)
         if code_features < 1:
             raise ValueError(f"code_features={code_features} must be at least 1")
         super().__init__(

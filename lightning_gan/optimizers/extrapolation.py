@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lightning_gan.optimizers.adam import check_adam
+
 
 def _called(closure: Callable[[], Any] | None) -> Any:
     """What the closure of an optimizer's step returns, called with gradients enabled; None without a closure."""
@@ -49,6 +51,7 @@ class ExtraAdam(torch.optim.Adam):
         eps: float = 1e-8,
         fused: bool = True,
     ) -> None:
+        check_adam(lr=lr, betas=betas, eps=eps)
         super().__init__(params, lr=lr, betas=(float(betas[0]), float(betas[1])), eps=eps, fused=fused)
         for group in self.param_groups:
             group["extrapolated"] = False  # part of the group's settings, because those are saved
@@ -103,6 +106,7 @@ class OptimisticAdam(torch.optim.Adam):
         eps: float = 1e-8,
         fused: bool = True,
     ) -> None:
+        check_adam(lr=lr, betas=betas, eps=eps)
         super().__init__(params, lr=lr, betas=(float(betas[0]), float(betas[1])), eps=eps, fused=fused)
 
     @torch.no_grad()

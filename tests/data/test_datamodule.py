@@ -1,6 +1,8 @@
 """Under a real trainer: a resumed fit goes on with the next image, and a pass shows every image once."""
 
-from itertools import chain
+import traceback
+from collections.abc import Iterator
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +12,8 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from torch import Tensor, nn
 
-from lightning_gan.data import GANData, ImageSource, MemoryImages
-from lightning_gan.data.datamodule import Pass
+from lightning_gan.data import GANData, ImageSource, MemoryImages, Pass, stream
+from lightning_gan.data.images import factor_between
 from lightning_gan.data.stream import Batch
 from lightning_gan.schedules.growth import GrowthSchedule
 
@@ -179,10 +181,13 @@ def test_another_batch_size_goes_on_at_the_same_image(tmp_path: Path) -> None:
     assert [*chain(*first), *chain(*second)] == uninterrupted[12:34]
 
 
-def test_the_saved_state_is_three_whole_numbers() -> None:
+def test_the_saved_state_is_the_position_and_what_identifies_the_images() -> None:
     data = Numbers()
     fit(data, steps=5)
-    assert data.state_dict() == {"batches": 5, "position": 20, "length": 10}
+    state = data.state_dict()
+    assert (state["batches"], state["position"], state["length"]) == (5, 20, 10)
+    assert state["classes"] == [] and sorted(state["fingerprints"]) == ["labels", "pixels"]
+    assert data.state_dict() == state == {**Numbers().state_dict(), "batches": 5, "position": 20}
 
 
 def test_a_saved_position_holds_without_a_trainer() -> None:
@@ -196,6 +201,88 @@ def test_a_checkpoint_of_another_data_set_is_refused(tmp_path: Path) -> None:
     fit(Numbers(), steps=2, callbacks=(SaveAfter(2, tmp_path / "a.ckpt"),))
     with pytest.raises(ValueError, match="trained on 10 images and the data now has 11"):
         fit(Numbers(length=11), steps=4, resume=tmp_path / "a.ckpt")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"fingerprints": {"pixels": "0"}}, "as many images, but the pixels of the data differ from then"),
+        ({"fingerprints": {"pixels": "0", "labels": "1"}}, "but the pixels and the labels of the data differ"),
+        ({"classes": ["cat", "dog"]}, r"trained on 2 classes \(cat, dog\), and those of the data lack cat, dog; give"),
+    ],
+)
+def test_a_checkpoint_of_as_many_other_images_is_refused(change: dict[str, Any], message: str) -> None:
+    data = Numbers()
+    with pytest.raises(ValueError, match=message):
+        data.load_state_dict({**data.state_dict(), **change})
+
+
+def test_what_a_checkpoint_does_not_know_is_not_compared() -> None:
+    data = Numbers()
+    state = data.state_dict()
+    data.load_state_dict({**state, "fingerprints": {"pixels": state["fingerprints"]["pixels"], "other": "1"}})
+    data.load_state_dict({"batches": 5, "position": 20, "length": 10})  # of an earlier version
+    assert data.position == 20
+
+
+def test_what_the_data_became_is_said_once_before_training(caplog: pytest.LogCaptureFixture) -> None:
+    data = Numbers()
+    with caplog.at_level("INFO"):
+        fit(data, steps=2)
+        fit(data, steps=2)
+    told = [message for message in caplog.messages if message.startswith("data:")]
+    assert told == ["data: 10 images of 8x8x1 in Numbers, 3 classes (0 4, 1 3, 2 3)"]
+
+
+class BrokenAt(ImageSource):
+    """Images of which one cannot be read."""
+
+    def __init__(self, number: int, error: type[Exception]) -> None:
+        self.number, self.error = number, error
+
+    def __len__(self) -> int:
+        return LENGTH
+
+    @property
+    def labels(self) -> None:
+        return None
+
+    @property
+    def number_of_classes(self) -> int:
+        return 0
+
+    def read(self, indices: Tensor, *, resolution: int) -> Tensor:
+        if self.error is ValueError and self.number in indices.tolist():
+            factor_between(3, 2)  # an error that this package raises
+        if self.number in indices.tolist():
+            raise self.error("a mistake in a program")
+        return torch.zeros(len(indices), 1, 8, 8, dtype=torch.uint8)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_error_of_a_process_that_reads_ahead_arrives_as_it_was(workers: int) -> None:
+    data = Numbers(number_of_workers=workers)
+    data._source = BrokenAt(7, ValueError)
+    for loader in (data.train_dataloader(), data.val_dataloader()):
+        with pytest.raises(ValueError, match=r"^cannot read 3x3 images at resolution 2; .*$") as caught:
+            list(islice(loader, 20))
+        assert Path(traceback.extract_tb(caught.value.__traceback__)[-1].filename).parent.name == "data"
+
+
+def test_a_mistake_in_a_process_that_reads_ahead_keeps_its_traceback() -> None:
+    data = Numbers(number_of_workers=1)
+    data._source = BrokenAt(7, TypeError)
+    with pytest.raises(TypeError, match="Original Traceback"):
+        list(islice(data.train_dataloader(), 20))
+
+
+def test_a_process_that_was_killed_is_told_in_one_line() -> None:
+    def batches() -> Iterator[Any]:
+        yield "batch"
+        raise RuntimeError("DataLoader worker (pid 12) is killed by signal: Killed. \nmore")
+
+    with pytest.raises(ValueError, match=r"ahead was ended \(DataLoader worker .*Killed\. \); lower number_of_workers"):
+        list(stream._without_refusals(batches()))
 
 
 def test_a_checkpoint_can_be_evaluated_on_another_data_set(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from torch.nn.functional import avg_pool2d, pad
 from lightning_gan.data.digits import load_digits
 from lightning_gan.metrics import DigitFeatures, frechet_distance, frechet_floor, gaussian
 from lightning_gan.metrics.digit_features import WEIGHTS
-from lightning_gan.tensors.image_bytes import to_bytes
+from lightning_gan.tensors.image_bytes import NotFiniteImagesError, nearest_bytes, to_bytes
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,7 @@ def test_its_weights_are_frozen_and_small() -> None:
 
 
 def test_images_with_transparency_are_refused() -> None:
-    with pytest.raises(ValueError, match="takes uint8 images with 1 or 3 channels"):
+    with pytest.raises(ValueError, match="takes 1 or 3 channels, but the images have 4"):
         DigitFeatures(pretrained=False)(torch.zeros(1, 4, 32, 32, dtype=torch.uint8))
 
 
@@ -83,3 +83,13 @@ def test_bytes_survive_the_way_to_floats_and_back() -> None:
     every_byte = torch.arange(256, dtype=torch.uint8).reshape(1, 1, 16, 16)
     assert torch.equal(to_bytes(every_byte.float() / 127.5 - 1), every_byte)
     assert to_bytes(torch.tensor([-9.0, 9.0]).reshape(1, 1, 1, 2)).flatten().tolist() == [0, 255]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_images_that_are_not_finite_have_no_bytes(value: float, dtype: torch.dtype) -> None:
+    images = torch.zeros(3, 1, 2, 2, dtype=dtype)
+    images[1, 0, 0, 1] = value
+    with pytest.raises(NotFiniteImagesError, match="1 of 3 images have values that are not finite"):
+        to_bytes(images)
+    assert torch.equal(to_bytes(images[::2]), nearest_bytes(images[::2]))

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from lightning_gan.metrics.report import Record, class_counts, compare_features, table, write_record
+from lightning_gan.metrics.record_file import write_record
+from lightning_gan.metrics.report import Record, class_counts, compare_features, table
 
 
 def _record(*, kimg: float, precision: float) -> Record:

@@ -11,16 +11,23 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
+from lightning_gan.callbacks.evaluation.finite_images import ImageCount
+from lightning_gan.callbacks.evaluation.guarded import on_first_rank
 from lightning_gan.callbacks.evaluation.measurement import Share, gathered
 from lightning_gan.callbacks.evaluation.reals_measurement import RealsMeasurement, positions_in_set, validation_batches
+from lightning_gan.callbacks.training.progressive_growing import growing_of
 from lightning_gan.foreign.host import host_of
 from lightning_gan.foreign.sampler import Sampler, sampled_images
+from lightning_gan.layers.resampling import nearest_upsample
 from lightning_gan.loop.gan import GAN
 from lightning_gan.metrics import FeatureSet
 from lightning_gan.metrics.report import Record
-from lightning_gan.tensors.image_bytes import to_bytes
+from lightning_gan.tensors.image_bytes import nearest_bytes
 from lightning_gan.tensors.seeds import derived_seed
 from lightning_gan.tensors.shapes import Features, ImageBytes, Labels, Latents
+
+TRIED = 2
+"""Number of real and of generated images that are described before training, to refuse those that cannot be."""
 
 
 class Described(NamedTuple):
@@ -39,20 +46,42 @@ class Described(NamedTuple):
 class Gathering:
     """The rows that a rank has collected so far.
 
+    Args:
+        asker: name of the callback, for error messages.
+        what: what the images are, such as "generated images".
+
     Attributes:
         parts: one set of rows for each part that `Comparison.describe` returns.
         images: number of images that the rank has read.
+        pixels: count of the images that are not finite.
+        numbers: count of the images whose rows are not finite.
     """
 
+    asker: str
+    what: str
     parts: list[FeatureSet] = field(default_factory=list)
     images: int = 0
+
+    def __post_init__(self) -> None:
+        self.pixels = ImageCount(asker=self.asker, what=self.what)
+        self.numbers = ImageCount(asker=self.asker, what=f"features of {self.what}")
 
     def add(self, images: int, described: list[Described]) -> None:
         """Adds the rows of a batch of `images` images, one `Described` for each part."""
         self.parts = self.parts or [FeatureSet() for _ in described]
         for part, (rows, positions) in zip(self.parts, described, strict=True):
-            part.update(rows, positions)
+            part.update(self.numbers.read(rows, counted=positions >= 0), positions)
         self.images += images
+
+    def check(self, trainer: Trainer, module: LightningModule, *, kimg: float) -> int:
+        """Raises an error on all ranks if images or rows are not finite; returns the number of images of all ranks.
+
+        Raises:
+            ValueError: if images or rows are not finite.
+        """
+        count = self.pixels.check(trainer, module, kimg=kimg)
+        self.numbers.check(trainer, module, kimg=kimg)
+        return count
 
 
 class Reals(NamedTuple):
@@ -160,7 +189,7 @@ class Comparison(RealsMeasurement):
         self.ema = ema
         self.sampler = sampler
         self._validation_reals: Reals | None = None
-        self._loop_reals = Gathering()
+        self._loop_reals = self._new_reals()
 
     # ------------------------------------------------------------------ for subclasses
 
@@ -211,7 +240,38 @@ class Comparison(RealsMeasurement):
             return sampled_images(self.sampler, module, count=2, seed=seed, asker=self.title)
 
     def forget(self) -> None:
-        self._loop_reals = Gathering()
+        self._loop_reals = self._new_reals()
+
+    def try_out_with(self, trainer: Trainer, module: LightningModule, batch: Any) -> None:
+        images = self.real_images(module).images(batch)[:TRIED].to(module.device)
+        reals, fakes = self._new_reals(), self._new_fakes()
+        described = self._described(reals, images, torch.arange(len(images)))
+        source, factor = self._source(module, count=TRIED), self._growth_until_measured(trainer)
+        for share in self.shares(trainer, TRIED):
+            with trainer.precision_plugin.forward_context():
+                generated = nearest_upsample(source.images(share), factor=factor)
+            fakes.add(len(generated), self._described(fakes, generated, share.filed))
+        for gathering in (reals, fakes):
+            gathering.check(trainer, module, kimg=self.kimg)
+        if not all(len(rows) for rows, _ in described):
+            raise ValueError(f"{self.title}: a batch of {len(images)} real images is too small; give larger batches")
+        widths = [[rows.features[0].shape[1] for rows in fakes.parts], [rows.shape[1] for rows, _ in described]]
+        if images.shape[1] != generated.shape[1] or widths[0] != widths[1]:
+            raise ValueError(
+                f"{self.title}: real images {list(images.shape[1:])} cannot be compared with generated images "
+                f"{list(generated.shape[1:])} (channels, height, width); give images of the same shape, and with "
+                "progressive growing set every_kimg to null, which measures at the end"
+            )
+
+    def _growth_until_measured(self, trainer: Trainer) -> int:
+        """The factor by which generated images will be larger at the first measurement while fitting."""
+        growing = growing_of(trainer)
+        if growing is None or trainer.state.fn != TrainerFn.FITTING:
+            return 1
+        schedule, resolution = growing.schedule, growing.schedule.final_resolution
+        if self._every_images is not None:
+            resolution = schedule.resolution_at((self.images_seen // self._every_images + 1) * self._every_images)
+        return resolution // schedule.resolution_at(self.images_seen)
 
     def read(self, trainer: Trainer, module: LightningModule, batch: Any) -> None:
         self._add_reals(trainer, module, self._loop_reals, batch)
@@ -221,51 +281,52 @@ class Comparison(RealsMeasurement):
     def measured(self, trainer: Trainer, module: LightningModule) -> Record:
         reals = self._reals(trainer, module)
         fakes, asked = self._fakes(trainer, module)
-        if not trainer.is_global_zero:
-            return {}
         drawn = {
             "fake_count": self.fake_count,
             "seed": self.seed,
             "truncation": self.truncation if self.sampler is None else None,
             "ema": host_of(module).uses_average(trainer, ema=self.ema),
         }
-        return self.compare(reals, fakes, asked=asked, drawn=drawn)
+        return on_first_rank(trainer, lambda: self.compare(reals, fakes, asked=asked, drawn=drawn)) or {}
 
     def _reals(self, trainer: Trainer, module: LightningModule) -> Reals:
         if trainer.state.fn != TrainerFn.FITTING:
-            gathering, self._loop_reals = self._loop_reals, Gathering()
+            gathering, self._loop_reals = self._loop_reals, self._new_reals()
             return self._finished(trainer, module, gathering)
         if self._validation_reals is None:
-            gathering = Gathering()
+            gathering = self._new_reals()
             for batch in validation_batches(trainer):
                 self._add_reals(trainer, module, gathering, batch)
             self._validation_reals = self._finished(trainer, module, gathering)
         return self._validation_reals
 
     def _finished(self, trainer: Trainer, module: LightningModule, gathering: Gathering) -> Reals:
+        self._check_count(gathering.check(trainer, module, kimg=self.kimg))
         parts = [gathered(trainer, module, part) for part in gathering.parts]
-        return Reals(parts=parts, floors=self.floors(parts) if trainer.is_global_zero else {})
+        floors = on_first_rank(trainer, lambda: self.floors(parts))
+        return Reals(parts=parts, floors=floors or {})
 
     def _add_reals(self, trainer: Trainer, module: LightningModule, gathering: Gathering, batch: Any) -> None:
         """Adds the rows of this rank's batch, with the positions of its images in the data set."""
         images = self.real_images(module).images(batch).to(module.device)
         positions = positions_in_set(trainer, len(images), after=gathering.images)
-        gathering.add(len(images), self._described(images, positions))
+        gathering.add(len(images), self._described(gathering, images, positions))
 
     def _fakes(self, trainer: Trainer, module: LightningModule) -> tuple[list[Features], Tensor | None]:
-        source = self._source(module)
-        gathering = Gathering()
+        source = self._source(module, count=self.fake_count)
+        gathering = self._new_fakes()
         for share in self.shares(trainer, self.fake_count):
             with trainer.precision_plugin.forward_context():
                 images = source.images(share)
-            gathering.add(len(images), self._described(images, share.filed))
+            gathering.add(len(images), self._described(gathering, images, share.filed))
+        gathering.check(trainer, module, kimg=self.kimg)
         return [gathered(trainer, module, part) for part in gathering.parts], source.asked
 
-    def _source(self, module: LightningModule) -> _Fakes:
+    def _source(self, module: LightningModule, *, count: int) -> _Fakes:
         if self.sampler is not None:
             return _SampledFakes(module, self.sampler, asker=self.title)
         gan = self._gan(module)
-        latents, labels = gan.draw_latents(self.fake_count, seed=self.seed)
+        latents, labels = gan.draw_latents(count, seed=self.seed)
         return _LatentFakes(gan, latents, labels, truncation=self.truncation, ema=self.ema)
 
     def _gan(self, module: LightningModule) -> GAN:
@@ -275,5 +336,12 @@ class Comparison(RealsMeasurement):
             remedy="give sampler=, a function of (module, count, seed) that returns images in [-1, 1]",
         )
 
-    def _described(self, images: Tensor, positions: Int64[Tensor, " batch"]) -> list[Described]:
-        return self.describe(images if images.dtype == torch.uint8 else to_bytes(images), positions)
+    def _described(self, gathering: Gathering, images: Tensor, positions: Int64[Tensor, " batch"]) -> list[Described]:
+        images = gathering.pixels.read(images, counted=positions >= 0)
+        return self.describe(images if images.dtype == torch.uint8 else nearest_bytes(images), positions)
+
+    def _new_reals(self) -> Gathering:
+        return Gathering(self.title, "real images")
+
+    def _new_fakes(self) -> Gathering:
+        return Gathering(self.title, "generated images")

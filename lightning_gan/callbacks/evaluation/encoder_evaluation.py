@@ -70,14 +70,23 @@ class EncoderEvaluation(RealsMeasurement):
             raise ValueError(f"EncoderEvaluation: image_count={image_count} must be at least 2, to have neighbours")
         self.image_count = image_count
         self.ema = ema
-        self._loop_reals = Gathering()
+        self._loop_reals = self._new_gathering()
         self._pixel_accuracy: float | None = None
 
     def check(self, module: LightningModule) -> None:
         autoencoder_of(module, asker=self.title)
 
+    @property
+    def least_reals(self) -> int:
+        return 2
+
+    def try_out_with(self, trainer: Trainer, module: LightningModule, batch: Any) -> None:
+        gathering = self._new_gathering()
+        self._add(trainer, module, gathering, batch)
+        gathering.check(trainer, module, kimg=self.kimg)
+
     def forget(self) -> None:
-        self._loop_reals = Gathering()
+        self._loop_reals = self._new_gathering()
 
     def read(self, trainer: Trainer, module: LightningModule, batch: Any) -> None:
         if not self._is_complete(trainer, self._loop_reals):
@@ -85,13 +94,14 @@ class EncoderEvaluation(RealsMeasurement):
 
     def measured(self, trainer: Trainer, module: LightningModule) -> Record:
         is_fitting = trainer.state.fn == TrainerFn.FITTING
-        gathering, self._loop_reals = self._loop_reals, Gathering()
+        gathering, self._loop_reals = self._loop_reals, self._new_gathering()
         if is_fitting:
-            gathering = Gathering()
+            gathering = self._new_gathering()
             for batch in validation_batches(trainer):
                 if self._is_complete(trainer, gathering):
                     break
                 self._add(trainer, module, gathering, batch)
+        self._check_count(gathering.check(trainer, module, kimg=self.kimg))
         parts = [gathered(trainer, module, part)[: self.image_count] for part in gathering.parts]
         if not trainer.is_global_zero:
             return {}
@@ -140,6 +150,7 @@ class EncoderEvaluation(RealsMeasurement):
         with trainer.precision_plugin.forward_context():
             is_bytes = images.dtype == torch.uint8
             images = from_bytes(images) if is_bytes else trainer.precision_plugin.convert_input(images)
+            images = gathering.pixels.read(images)
             codes = autoencoder.encode(images, ema=self.ema)
             reconstructions = autoencoder.decode(codes, ema=self.ema)
         # Multi-hot labels name no single class, so they are ignored.
@@ -154,6 +165,9 @@ class EncoderEvaluation(RealsMeasurement):
             reconstructions.flatten(1),
         ]
         gathering.add(len(images), [Described(part, positions) for part in rows])
+
+    def _new_gathering(self) -> Gathering:
+        return Gathering(self.title, "real images")
 
 
 def _labels_of(batch: Any) -> Any:

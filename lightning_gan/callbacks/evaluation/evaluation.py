@@ -6,17 +6,24 @@ Each image passes the feature extractor once; `lightning_gan.metrics` computes a
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import torch
 from jaxtyping import Int64
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor, nn
 
 from lightning_gan.callbacks.evaluation.comparison import Comparison, Described, Reals
-from lightning_gan.metrics import DigitFeatures, frechet_floor
+from lightning_gan.callbacks.evaluation.guarded import applied
+from lightning_gan.metrics import DigitFeatures, PrecisionRecall, frechet_floor
 from lightning_gan.metrics.report import Record, class_counts, compare_features, share_of_class
 from lightning_gan.tensors.seeds import derived_seed
 from lightning_gan.tensors.shapes import Features, ImageBytes
+
+TITLES_OF_CLASSES = {
+    "classes_present": "classes that occur",
+    "effective_classes": "effective number of classes",
+    "asked_class": "share of the class asked for",
+}
+"""Titles in the printed table of the numbers that need an extractor which classifies."""
 
 
 class Evaluation(Comparison):
@@ -26,10 +33,14 @@ class Evaluation(Comparison):
     of the validation dataloader, whose features it computes once. In `validate` and `test` it compares with the images
     of the loop's own batches. If there are several dataloaders, it reads the first.
 
-    Results are logged as `metrics/...` in the loggers and in `trainer.callback_metrics` (a checkpoint may monitor
-    `metrics/frechet_distance`), written to `metrics.json` in `trainer.default_root_dir`, and printed as a table. The
+    Results are logged as `metrics/...` in the loggers and in `trainer.callback_metrics`, also those of the end of fit.
+    A `ModelCheckpoint` or `EarlyStopping` that monitors `metrics/frechet_distance` looks after each evaluation, and
+    only then. Results are written to `metrics.json` in `trainer.default_root_dir`, and printed as a table. The
     evaluation does not change training: it restores the random state and the modes of the networks. In a
     `fast_dev_run` nothing is evaluated.
+
+    Before the first training batch a few images are tried: an extractor that cannot take them, and too few real images,
+    are refused before time is lost. Images and numbers that are not finite are errors, and are never written.
 
     The callback works on a `GAN`, and with `sampler` on any LightningModule. The real images of a batch are its only
     tensor with four dimensions, uint8, or float in [-1, 1]; `real` and `value_range` say otherwise. Real images that do
@@ -101,21 +112,32 @@ class Evaluation(Comparison):
         if kernel_subset_size < 2:
             raise ValueError(f"Evaluation: kernel_subset_size={kernel_subset_size} must be at least 2")
         self.extractor = extractor.requires_grad_(False).eval()
+        self._features = 0  # known when the extractor has been tried
         self.neighbours = neighbours
         self.kernel_subsets = kernel_subsets
         self.kernel_subset_size = kernel_subset_size
 
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        super().setup(trainer, pl_module, stage)
-        features = self.extractor.cpu()(torch.zeros(1, 3, 32, 32, dtype=torch.uint8)).shape[1]
-        if self.fake_count <= features:
+    @property
+    def least_reals(self) -> int:
+        return max(4, self.neighbours + 1)  # each half of the reals needs two for a covariance
+
+    def try_out_with(self, trainer: Trainer, module: LightningModule, batch: Any) -> None:
+        super().try_out_with(trainer, module, batch)
+        if self.fake_count <= self._features:
             rank_zero_warn(
-                f"Evaluation: the covariance of {features} features needs more than fake_count={self.fake_count} "
-                f"images; Frechet distances will be far too large. Set fake_count to several times {features}"
+                f"Evaluation: the covariance of {self._features} features needs more than fake_count={self.fake_count} "
+                f"images; Frechet distances will be far too large. Set fake_count to several times {self._features}"
             )
 
     def describe(self, images: ImageBytes, positions: Int64[Tensor, " batch"]) -> list[Described]:
-        return [Described(self.extractor.to(images.device)(images), positions)]
+        features = applied(self.extractor.to(images.device), images, asker=self.title, setting="extractor")
+        if features.dim() != 2 or len(features) != len(images) or not features.is_floating_point():
+            raise ValueError(
+                f"{self.title}: extractor {type(self.extractor).__name__} returned {list(features.shape)} of "
+                f"{features.dtype} for {len(images)} images; it must return features [batch, features] as floats"
+            )
+        self._features = features.shape[1]
+        return [Described(features, positions)]
 
     def floors(self, reals: list[Features]) -> dict[str, float]:
         return {"frechet": frechet_floor(reals[0], seed=derived_seed(self.seed, "halves")).item()}
@@ -154,13 +176,13 @@ class Evaluation(Comparison):
             "frechet_floor": "  its floor: two halves of the reals",
             "frechet_to_floor": "  times the floor",
             "kernel_distance_x1000": "kernel distance x 1000",
-            "classes_present": "classes that occur",
-            "effective_classes": "effective number of classes",
-            "asked_class": "share of the class asked for",
+            **{name: name for name in PrecisionRecall._fields},
+            **(TITLES_OF_CLASSES if isinstance(self.extractor, DigitFeatures) else {}),
         }
 
     def headline(self, numbers: dict[str, float]) -> str:
+        times = f", {numbers['frechet_to_floor']:.1f} times the floor" if "frechet_to_floor" in numbers else ""
         return (
-            f"Frechet distance {numbers['frechet_distance']:.2f}, {numbers['frechet_to_floor']:.1f} times the floor; "
+            f"Frechet distance {numbers['frechet_distance']:.2f}{times}; "
             f"precision {numbers['precision']:.3f}, recall {numbers['recall']:.3f}"
         )

@@ -10,8 +10,10 @@ from typing import Literal
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
-from torch import nn
+from torch import Tensor, nn
 
+from lightning_gan.callbacks.evaluation.finite_images import ImageCount
+from lightning_gan.callbacks.evaluation.guarded import applied
 from lightning_gan.callbacks.evaluation.measurement import Measurement, Share, gathered
 from lightning_gan.compat import state_key_of
 from lightning_gan.foreign.host import host_of
@@ -23,6 +25,9 @@ from lightning_gan.metrics.perceptual_path import mean_without_extremes, path_le
 from lightning_gan.metrics.report import Record
 from lightning_gan.tensors.seeds import derived_seed
 from lightning_gan.tensors.shapes import Images, Labels, Latents, PerSample
+
+TRIED = 2
+"""Number of samples that are measured before training, to refuse what cannot be measured."""
 
 
 @contextmanager
@@ -163,27 +168,14 @@ class PerceptualPathLength(Measurement):
         if self.space == "w":
             style_based_of(module, asker=self.title, remedy="they are the space w; set space: z")
 
+    def try_out(self, trainer: Trainer, module: LightningModule) -> None:
+        self._all_lengths(trainer, module, count=TRIED)
+
     def measured(self, trainer: Trainer, module: LightningModule) -> Record:
-        gan = _gan(module, asker=self.title)
-        first, labels = gan.draw_latents(self.pair_count, seed=self.seed)
-        second, _ = gan.draw_latents(self.pair_count, seed=derived_seed(self.seed, "second ends"))
-        places = torch.zeros(self.pair_count)
-        if self.sampling == "full":
-            generator = torch.Generator().manual_seed(derived_seed(self.seed, "places"))
-            places = torch.rand(self.pair_count, generator=generator)
-        path = _StylePath if self.space == "w" else _LatentPath
-        features = FeatureSet().to(module.device)
-        with exact_convolutions():
-            for share in self.shares(trainer, self.pair_count):
-                here = share.positions
-                ends = first[here], second[here]
-                steps = path(gan, *ends, None if labels is None else labels[here], ema=self.ema)
-                lengths = self._lengths(steps, places[here].to(module.device), share)
-                features.update(lengths[:, None], share.filed)
-        lengths = gathered(trainer, module, features)
+        lengths = self._all_lengths(trainer, module, count=self.pair_count)
         if not trainer.is_global_zero:
             return {}
-        length = mean_without_extremes(lengths[:, 0], share=self.discarded_share).item()
+        length = mean_without_extremes(lengths, share=self.discarded_share).item()
         return {
             "space": self.space,
             "sampling": self.sampling,
@@ -197,15 +189,39 @@ class PerceptualPathLength(Measurement):
             "metrics": {f"path_length_{self.space}_{self.sampling}": length},
         }
 
-    def _lengths(self, path: _Path, places: PerSample, share: Share) -> PerSample:
-        images = []
+    def _all_lengths(self, trainer: Trainer, module: LightningModule, *, count: int) -> PerSample:
+        """The lengths of `count` paths on rank 0; none on other ranks."""
+        gan = _gan(module, asker=self.title)
+        first, labels = gan.draw_latents(count, seed=self.seed)
+        second, _ = gan.draw_latents(count, seed=derived_seed(self.seed, "second ends"))
+        places = torch.zeros(count)
+        if self.sampling == "full":
+            generator = torch.Generator().manual_seed(derived_seed(self.seed, "places"))
+            places = torch.rand(count, generator=generator)
+        path = _StylePath if self.space == "w" else _LatentPath
+        features = FeatureSet().to(module.device)
+        images = ImageCount(asker=self.title, what="generated images")
+        with exact_convolutions():
+            for share in self.shares(trainer, count):
+                here = share.positions
+                ends = first[here], second[here]
+                steps = path(gan, *ends, None if labels is None else labels[here], ema=self.ema)
+                lengths = self._lengths(steps, places[here].to(module.device), share, images=images)
+                features.update(lengths[:, None], share.filed)
+        images.check(trainer, module, kimg=self.kimg)
+        return gathered(trainer, module, features)[:, 0]
+
+    def _lengths(self, path: _Path, places: PerSample, share: Share, *, images: ImageCount) -> PerSample:
+        ends = []
         for where in (places, places + self.epsilon):
             torch.manual_seed(share.seed)  # the same noise at both ends
-            images.append(path.at(where).float())
-        start, end = images
-        return path_lengths(
-            start, end, distance=self.distance.to(start.device), epsilon=self.epsilon, crop_faces=self.crop_faces
-        )
+            ends.append(images.read(path.at(where).float(), counted=share.filed >= 0))
+        distance = self.distance.to(ends[0].device)
+
+        def apart(first: Images, second: Images) -> PerSample:
+            return applied(distance, first, second, asker=self.title, setting="distance")
+
+        return path_lengths(*ends, distance=apart, epsilon=self.epsilon, crop_faces=self.crop_faces)
 
     def titles(self) -> dict[str, str]:
         name = f"path_length_{self.space}_{self.sampling}"
@@ -268,27 +284,11 @@ class LinearSeparability(Measurement):
     def check(self, module: LightningModule) -> None:
         _gan(module, asker=self.title)
 
+    def try_out(self, trainer: Trainer, module: LightningModule) -> None:
+        self._classified(trainer, module, count=TRIED)
+
     def measured(self, trainer: Trainer, module: LightningModule) -> Record:
-        gan = _gan(module, asker=self.title)
-        latents, labels = gan.draw_latents(self.sample_count, seed=self.seed)
-        points = {"z": FeatureSet().to(module.device)}
-        if isinstance(module, StyleBased):
-            points["w"] = FeatureSet().to(module.device)
-        answers = FeatureSet().to(module.device)
-        classifier = self.classifier.to(module.device)
-        for share in self.shares(trainer, self.sample_count):
-            here = latents[share.positions]
-            classes = None if labels is None else labels[share.positions]
-            points["z"].update(here, share.filed)
-            with trainer.precision_plugin.forward_context():
-                images = gan.sample(here, classes, ema=self.ema)
-                if isinstance(module, StyleBased):
-                    # All layers have the same style, so that of the first layer is enough.
-                    points["w"].update(module.styles(here, classes, ema=self.ema)[:, 0], share.filed)
-            logits = classifier(images.float())
-            answers.update(logits.reshape(len(images), -1), share.filed)
-        logits = gathered(trainer, module, answers)
-        found = {space: gathered(trainer, module, features) for space, features in points.items()}
+        found, logits = self._classified(trainer, module, count=self.sample_count)
         if not trainer.is_global_zero:
             return {}
         scores = {
@@ -304,6 +304,40 @@ class LinearSeparability(Measurement):
             "ema": host_of(module).uses_average(trainer, ema=self.ema),
             "metrics": scores,
         }
+
+    def _classified(self, trainer: Trainer, module: LightningModule, *, count: int) -> tuple[dict[str, Tensor], Tensor]:
+        """The latents of `count` images in each space, and the images' logits, on rank 0; none on other ranks."""
+        gan = _gan(module, asker=self.title)
+        latents, labels = gan.draw_latents(count, seed=self.seed)
+        generated = ImageCount(asker=self.title, what="generated images")
+        described = ImageCount(asker=self.title, what="logits of generated images")
+        points = {"z": FeatureSet().to(module.device)}
+        if isinstance(module, StyleBased):
+            points["w"] = FeatureSet().to(module.device)
+        answers = FeatureSet().to(module.device)
+        classifier = self.classifier.to(module.device)
+        for share in self.shares(trainer, count):
+            here = latents[share.positions]
+            classes = None if labels is None else labels[share.positions]
+            points["z"].update(here, share.filed)
+            with trainer.precision_plugin.forward_context():
+                images = gan.sample(here, classes, ema=self.ema)
+                if isinstance(module, StyleBased):
+                    # All layers have the same style, so that of the first layer is enough.
+                    points["w"].update(module.styles(here, classes, ema=self.ema)[:, 0], share.filed)
+            images = generated.read(images.float(), counted=share.filed >= 0)
+            logits = applied(classifier, images, asker=self.title, setting="classifier")
+            if logits.dim() == 0 or len(logits) != len(images):
+                raise ValueError(
+                    f"{self.title}: classifier {type(classifier).__name__} returned {list(logits.shape)} for "
+                    f"{len(images)} images; it must return logits [batch, attributes]"
+                )
+            logits = described.read(logits.reshape(len(images), -1), counted=share.filed >= 0)
+            answers.update(logits, share.filed)
+        for images_or_logits in (generated, described):
+            images_or_logits.check(trainer, module, kimg=self.kimg)
+        found = {space: gathered(trainer, module, features) for space, features in points.items()}
+        return found, gathered(trainer, module, answers)
 
     def titles(self) -> dict[str, str]:
         return {f"separability_{space}": f"linear separability in {space}" for space in ("z", "w")}

@@ -10,17 +10,21 @@ from typing import Any, NamedTuple
 import torch
 from jaxtyping import Int64
 from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor
 
 from lightning_gan.callbacks.evaluation.evaluation_loops import EvaluationLoops
+from lightning_gan.callbacks.evaluation.measured_weights import origin
 from lightning_gan.callbacks.training.doubles import refuse_doubles
-from lightning_gan.compat import state_key_of
+from lightning_gan.compat import replace_callback_metrics, state_key_of
 from lightning_gan.foreign.clock import ImageClock, crosses_multiple, images_of_kimg
 from lightning_gan.foreign.host import host_of
+from lightning_gan.loop.monitors import look, monitoring, refuse_unseen, unknown_monitor, watch_monitors
 from lightning_gan.loop.sampling import evaluation_mode
 from lightning_gan.metrics import FeatureSet
-from lightning_gan.metrics.report import Record, table, write_record
+from lightning_gan.metrics.record_file import set_aside, write_record
+from lightning_gan.metrics.report import Record, table
 from lightning_gan.tensors.seeds import derived_seed
 from lightning_gan.tensors.shapes import Features
 
@@ -46,7 +50,14 @@ class Measurement(EvaluationLoops, ImageClock):
     `trainer.default_root_dir`, and printed as a table. A measurement does not change training: it restores the random
     state and the modes of the networks. In a `fast_dev_run` nothing is measured.
 
-    A subclass computes its numbers in `measured`, on every rank, and refuses modules it cannot measure in `check`.
+    A `ModelCheckpoint` or an `EarlyStopping` that monitors one of the numbers looks at it after each measurement, and
+    at no other time (`lightning_gan.loop.monitors`). A number that is NaN or infinite is an error, and is not written.
+    Each record names the checkpoint of the weights and has their fingerprint. The file belongs to the weights of one
+    run: a run that begins renames the file of an earlier one to `metrics_of_earlier_run_1.json`, and records of other
+    weights, such as those of a checkpoint in another folder, are written to `metrics_of_other_weights.json`.
+
+    A subclass computes its numbers in `measured`, on every rank, refuses modules it cannot measure in `check`, and
+    measures a few samples before training in `try_out`, to refuse what cannot be measured before time is lost.
 
     Args:
         every_kimg: thousands of real images between measurements while fitting; None measures only at the end of fit.
@@ -98,6 +109,15 @@ class Measurement(EvaluationLoops, ImageClock):
             ValueError: if the module cannot be measured; the message names a remedy.
         """
 
+    def try_out(self, trainer: Trainer, module: LightningModule) -> None:
+        """Measures a few samples before training, and before `validate` and `test`; every rank calls it.
+
+        It is called without gradients, with networks in evaluation mode and averaged weights.
+
+        Raises:
+            ValueError: if samples cannot be measured; the message names a remedy.
+        """
+
     def can_fit(self, trainer: Trainer) -> bool:
         """Whether the trainer has the data that a measurement while fitting needs."""
         return True
@@ -107,6 +127,24 @@ class Measurement(EvaluationLoops, ImageClock):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         refuse_doubles(self, trainer, setting="name")
         self.check(pl_module)
+        if stage == "fit":
+            watch_monitors(trainer, prefixes=(f"{self.name}/",))
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        super().on_train_start(trainer, pl_module)
+        if skipped(trainer):
+            return
+        if self.images_seen == 0 and trainer.is_global_zero:
+            kept = set_aside(self._path(trainer), reason="of_earlier_run")
+            if kept is not None:
+                rank_zero_info(f"{self.title}: the records of an earlier run were renamed to {kept}")
+        self.prepare_fit(trainer, pl_module)
+        self._check_monitors(trainer, pl_module)
+
+    def prepare_fit(self, trainer: Trainer, module: LightningModule) -> None:
+        """Tries out the measurement before training."""
+        with self.measuring(trainer, module):
+            self.try_out(trainer, module)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -119,13 +157,16 @@ class Measurement(EvaluationLoops, ImageClock):
             # For callbacks that monitor them. `_evaluate_fit` has given them to the loggers already, because Lightning
             # gives loggers the numbers of every log_every_n_steps-th step only.
             pl_module.log_dict(self._logged(record), logger=False, rank_zero_only=False)
+            self._tell_monitors(trainer, record)
             trainer.print(f"{record['kimg']:.1f} {host_of(pl_module).clock_unit}: {self.headline(record['metrics'])}")
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if skipped(trainer) or not self.can_fit(trainer):
             return
         if self._evaluated_at != self.images_seen:
-            self._evaluate_fit(trainer, pl_module)
+            record = self._evaluate_fit(trainer, pl_module)
+            replace_callback_metrics(trainer, self._logged(record))
+            self._tell_monitors(trainer, record)
         assert self._latest is not None
         trainer.print(self.report(self._latest))
 
@@ -142,6 +183,13 @@ class Measurement(EvaluationLoops, ImageClock):
     def begin_loop(self, trainer: Trainer, pl_module: LightningModule) -> None:
         super().begin_loop(trainer, pl_module)
         self._read(pl_module)
+        if not skipped(trainer):
+            self.prepare_loop(trainer, pl_module)
+
+    def prepare_loop(self, trainer: Trainer, module: LightningModule) -> None:
+        """Tries out the measurement when a loop of `validate` or `test` begins."""
+        with self.measuring(trainer, module):
+            self.try_out(trainer, module)
 
     def end_loop(self, trainer: Trainer, pl_module: LightningModule) -> None:
         super().end_loop(trainer, pl_module)
@@ -152,6 +200,11 @@ class Measurement(EvaluationLoops, ImageClock):
         axis = host_of(pl_module).logged_axis(images_seen=self.images_seen)
         pl_module.log_dict(self._logged(record) | axis, rank_zero_only=False)
         trainer.print(self.report(record))
+        if record["checkpoint"] is None and record["kimg"] == 0:
+            trainer.print(
+                f"{self.title}: {host_of(pl_module).clock_unit} 0: the weights are untrained, or were trained "
+                "elsewhere; give ckpt_path to measure those of a checkpoint"
+            )
 
     # ------------------------------------------------------------------ for subclasses
 
@@ -200,11 +253,62 @@ class Measurement(EvaluationLoops, ImageClock):
     def _evaluate(self, trainer: Trainer, module: LightningModule, *, stage: str) -> Record:
         """Measures, and returns the record on every rank; rank 0 also writes it."""
         with self.measuring(trainer, module):
-            measured = self.measured(trainer, module)
-        record: Record = trainer.strategy.broadcast({"stage": stage, "kimg": self.kimg, **measured})
+            measured, weights = self.measured(trainer, module), origin(trainer, module)
+        record: Record = trainer.strategy.broadcast({"stage": stage, "kimg": self.kimg, **weights, **measured})
+        self._check_numbers(record)
         if trainer.is_global_zero:
-            write_record(record, Path(trainer.default_root_dir) / f"{self.name}.json")
+            expected = self._path(trainer)
+            path, broken = write_record(record, expected)
+            if broken is not None:
+                rank_zero_warn(f"{self.title}: a file was no list of records and was renamed to {broken}")
+            if path != expected:
+                trainer.print(f"{self.title}: {expected} is of other weights, so that this record is in {path}")
         return record
+
+    def _check_numbers(self, record: Record) -> None:
+        broken = [f"{name}={value}" for name, value in record["metrics"].items() if not math.isfinite(value)]
+        if broken:
+            raise ValueError(
+                f"{self.title}: {', '.join(broken)} at {record['kimg']:g} kimg; a number that is not finite is not "
+                "written. If training has diverged, continue from an earlier checkpoint with lower learning rates; "
+                "otherwise measure more images, or with other settings"
+            )
+
+    def _path(self, trainer: Trainer) -> Path:
+        return Path(trainer.default_root_dir) / f"{self.name}.json"
+
+    # ------------------------------------------------------------------ callbacks that monitor the numbers
+
+    def _check_monitors(self, trainer: Trainer, module: LightningModule) -> None:
+        """Refuses, before training, callbacks that monitor a number that is not logged, if it is known."""
+        measurements = [*_measurements(trainer)]
+        if self is not measurements[-1]:
+            return  # the titles of the others may not be known yet
+        logging = [measurement for measurement in measurements if measurement.can_fit(trainer)]
+        known = {f"{each.name}/{number}" for each in logging for number in each.titles()}
+        for callback in monitoring(trainer):
+            asked = [each for each in measurements if str(callback.monitor).startswith(f"{each.name}/")]
+            # A measurement without titles may log any number.
+            is_possible = any(each in logging and not each.titles() for each in asked)
+            # A `GAN` logs no name without a prefix.
+            lacks_prefix = host_of(module).counts_images and any(
+                name.endswith(f"/{callback.monitor}") for name in known
+            )
+            if lacks_prefix or (asked and callback.monitor not in known and not is_possible):
+                raise ValueError(unknown_monitor(callback, known=known))
+        refuse_unseen(trainer, known=known)
+
+    def _tell_monitors(self, trainer: Trainer, record: Record) -> None:
+        """Lets callbacks look at the numbers of a record, and refuses those whose number is in no record."""
+        with isolate_rng():  # whatever callbacks do, training does not notice it
+            look(trainer, self._logged(record).keys())
+            alike = [each for each in _measurements(trainer) if each.name == self.name]
+            if any(each._latest is None for each in alike):
+                return
+            known = {name for each in alike if each._latest is not None for name in each._logged(each._latest)}
+            for callback in monitoring(trainer):
+                if str(callback.monitor).startswith(f"{self.name}/") and callback.monitor not in known:
+                    raise ValueError(unknown_monitor(callback, known=known))
 
     def _logged(self, record: Record) -> dict[str, float]:
         return {f"{self.name}/{key}": value for key, value in record["metrics"].items()} | {"kimg": record["kimg"]}
@@ -212,6 +316,10 @@ class Measurement(EvaluationLoops, ImageClock):
     @property
     def state_key(self) -> str:
         return state_key_of(self, name=self.name)
+
+
+def _measurements(trainer: Trainer) -> Iterator[Measurement]:
+    return (callback for callback in trainer.callbacks if isinstance(callback, Measurement))  # type: ignore[attr-defined]
 
 
 def skipped(trainer: Trainer) -> bool:

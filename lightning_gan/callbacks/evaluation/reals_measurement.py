@@ -3,7 +3,7 @@
 import math
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence, Sized
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, cast
 
 import torch
@@ -66,6 +66,24 @@ class RealsMeasurement(Measurement):
         """Generates a few images to compare the shape of the real ones with; None if there are none."""
         return None
 
+    @property
+    @abstractmethod
+    def least_reals(self) -> int:
+        """The smallest number of real images, over all ranks, that the numbers can be computed from."""
+
+    @abstractmethod
+    def try_out_with(self, trainer: Trainer, module: LightningModule, batch: Any) -> None:
+        """Measures a few images before training, and before `validate` and `test`; every rank calls it.
+
+        Args:
+            trainer: trainer that runs the measurement.
+            module: module that is measured.
+            batch: this rank's first batch.
+
+        Raises:
+            ValueError: if the images cannot be measured; the message names a remedy.
+        """
+
     @abstractmethod
     def forget(self) -> None:
         """Deletes what was read in earlier loops; called when a loop of `validate` or `test` begins."""
@@ -78,18 +96,20 @@ class RealsMeasurement(Measurement):
         return evaluation_loader(trainer) is not None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        super().on_train_start(trainer, pl_module)
         # Lightning has set up the validation data only if it validates in the first epoch; otherwise do it here.
         if evaluation_loader(trainer) is None and trainer.enable_validation:
             trainer.validating = True
             trainer.fit_loop.epoch_loop.val_loop.setup_data()
             trainer.training = True
-        if skipped(trainer):
-            return
+        super().on_train_start(trainer, pl_module)
+
+    def prepare_fit(self, trainer: Trainer, module: LightningModule) -> None:
         if self.can_fit(trainer):
-            if self.real_images(pl_module).is_checked:
-                with self.measuring(trainer, pl_module):
-                    self._check_first(trainer, pl_module, next(validation_batches(trainer), None))
+            with self.measuring(trainer, module):
+                batches = validation_batches(trainer)
+                first = next(batches, None)
+                self._look_at_first(trainer, module, first)
+                self._check_count(self._few_reals(trainer, module, chain([first], batches)))
             return
         problem = (
             f"{self.title}: there are no real images to compare with while fitting; give the module a validation_step "
@@ -103,20 +123,49 @@ class RealsMeasurement(Measurement):
         super().begin_loop(trainer, pl_module)
         self.forget()
 
+    def prepare_loop(self, trainer: Trainer, module: LightningModule) -> None:
+        """Does nothing, because the loop's first batch is looked at when it comes."""
+
     def loop_batch(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, *, index: int, batches: int | float
     ) -> None:
         super().loop_batch(trainer, pl_module, batch, index=index, batches=batches)
         if skipped(trainer):
             return
-        if index == 0 and self.real_images(pl_module).is_checked:
+        if index == 0:
             with self.measuring(trainer, pl_module):
-                self._check_first(trainer, pl_module, batch)
+                self._look_at_first(trainer, pl_module, batch)
         self.read(trainer, pl_module, batch)
 
     def real_images(self, module: LightningModule) -> RealImages:
         """The object that takes the real images out of the module's batches."""
         return host_of(module).real_images(self._real_settings)
+
+    def _look_at_first(self, trainer: Trainer, module: LightningModule, batch: Any) -> None:
+        if self.real_images(module).is_checked:
+            self._check_first(trainer, module, batch)
+        if batch is None:
+            raise ValueError(f"{self.title}: the validation data have no images to compare with; give some")
+        self.try_out_with(trainer, module, batch)
+
+    def _few_reals(self, trainer: Trainer, module: LightningModule, batches: Iterator[Any]) -> int:
+        """The number of real images over all ranks, of which each rank reads no more than `least_reals`."""
+        read = kept = 0
+        for batch in batches:
+            count = len(self.real_images(module).images(batch))
+            kept += int((positions_in_set(trainer, count, after=read) >= 0).sum())
+            read += count
+            if kept >= self.least_reals:
+                break
+        counts = trainer.strategy.reduce(torch.tensor(kept, device=module.device), reduce_op="sum")
+        return int(counts)
+
+    def _check_count(self, count: int) -> None:
+        if count < self.least_reals:
+            raise ValueError(
+                f"{self.title}: the validation data have {count} real images, but at least {self.least_reals} are "
+                "needed; give more images, or leave this callback out"
+            )
 
     def _check_first(self, trainer: Trainer, module: LightningModule, batch: Any) -> None:
         # Fakes are generated even without a batch, because every rank must take part in passes of sharded networks.

@@ -96,6 +96,10 @@ class SlicedWasserstein(Comparison):
         self._device = torch.device("cpu")
         self._sides: list[int] = []
 
+    @property
+    def least_reals(self) -> int:
+        return 2
+
     def describe(self, images: ImageBytes, positions: Int64[Tensor, " batch"]) -> list[Described]:
         # Patches are kept in main memory; distances are computed on the device of the images.
         self._device, self._sides = images.device, level_sides(*images.shape[-2:])
@@ -105,10 +109,6 @@ class SlicedWasserstein(Comparison):
     def floors(self, reals: list[Features]) -> dict[str, float]:
         order = self._order(reals[0])
         count = self._floor_count(len(order))
-        if not count:
-            raise ValueError(
-                f"SlicedWasserstein: {len(order)} real images are too few to compare; at least 2 are needed"
-            )
         pairs = ((level[order[:count]], level[order[count : 2 * count]]) for level in reals)
         return self._distances(pairs, name="sliced_wasserstein_floor_x1000")
 
@@ -223,6 +223,10 @@ class MultiScaleSimilarity(Comparison):
                 f"MultiScaleSimilarity: fake_count={fake_count} and batch_size={batch_size} must be even, because "
                 "images are compared in pairs"
             )
+
+    @property
+    def least_reals(self) -> int:
+        return 2
 
     def describe(self, images: ImageBytes, positions: Int64[Tensor, " batch"]) -> list[Described]:
         paired = len(images) // 2 * 2

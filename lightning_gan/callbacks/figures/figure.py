@@ -8,6 +8,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 from PIL import Image
 
+from lightning_gan.callbacks.evaluation.finite_images import finite_images_of
 from lightning_gan.callbacks.figures.pictures import Grid, write_png
 from lightning_gan.callbacks.training.progressive_growing import growing_of
 from lightning_gan.compat import with_mirror
@@ -18,7 +19,8 @@ from lightning_gan.foreign.host import host_of
 class Figure(ImageClock, ABC):
     """Draws pictures while fitting, every `every_kimg` thousand images and at the end.
 
-    At the end nothing is drawn if the last batch has just been drawn. A subclass samples and writes in `draw`.
+    At the end nothing is drawn if the last batch has just been drawn. A subclass samples and writes in `draw`. Images
+    that are not finite are an error, and no picture of them is written.
 
     Args:
         every_kimg: thousands of images between pictures; None draws only at the end of fit.
@@ -62,7 +64,8 @@ class Figure(ImageClock, ABC):
             self._draw_now(trainer, pl_module)
 
     def _draw_now(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.draw(trainer, pl_module)
+        with finite_images_of(pl_module, asker=type(self).__name__, kimg=self.kimg):
+            self.draw(trainer, pl_module)
         self._drawn_at = self.images_seen
 
     def _write(self, trainer: Trainer, pixels: Grid, *, file: str) -> Image.Image:

@@ -138,7 +138,7 @@ class PaperFigure(EvaluationLoops, Figure):
     def end_loop(self, trainer: Trainer, pl_module: LightningModule) -> None:
         super().end_loop(trainer, pl_module)
         self._read(pl_module)
-        self.draw(trainer, pl_module)
+        self._draw_now(trainer, pl_module)
 
     @property
     def state_key(self) -> str:

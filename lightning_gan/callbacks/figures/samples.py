@@ -8,6 +8,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor
 
+from lightning_gan.callbacks.evaluation.finite_images import finite_images_of
 from lightning_gan.callbacks.figures.figure import Figure, columns_for
 from lightning_gan.callbacks.figures.pictures import enlargement, image_grid
 from lightning_gan.callbacks.training.doubles import refuse_doubles
@@ -108,7 +109,9 @@ class SampleGrid(Figure):
         if self.images_seen == 0:
             self._draw_now(trainer, pl_module)
         elif self.sampler is not None:
-            self._sampled(trainer, pl_module)  # so that a resumed run, too, refuses a wrong sampler before it trains
+            # So that a resumed run, too, refuses a wrong sampler before it trains.
+            with finite_images_of(pl_module, asker="SampleGrid", kimg=self.kimg):
+                self._sampled(trainer, pl_module)
 
     def draw(self, trainer: Trainer, pl_module: LightningModule) -> None:
         images, columns = self._sampled(trainer, pl_module)

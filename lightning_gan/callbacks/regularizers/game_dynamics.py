@@ -5,6 +5,7 @@ With alternating steps, the generator's term therefore uses the weights of the d
 the papers' equations, which are for simultaneous steps, take both terms at the same weights.
 """
 
+import math
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -151,7 +152,7 @@ class GameRegularizer(Callback):
     """Whether the term needs the gradients of each player's cost by the other player's weights."""
 
     def __post_init__(self) -> None:
-        if self.weight < 0:
+        if not 0 <= self.weight < math.inf:
             raise ValueError(f"{type(self).__name__}: its weight {self.weight} must not be negative")
         self._batch: Batch | None = None
         self._batch_index = 0

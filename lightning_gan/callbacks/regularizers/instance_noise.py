@@ -3,6 +3,7 @@
 Sønderby et al. 2017, arXiv:1610.04490; Arjovsky and Bottou 2017, arXiv:1701.04862.
 """
 
+import math
 from typing import Any
 
 import torch
@@ -80,7 +81,7 @@ class InstanceNoise(ImageClock):
         network: str = "discriminator",
         image: str | list[str] | None = None,
     ) -> None:
-        if standard_deviation < 0:
+        if not 0 <= standard_deviation < math.inf:
             raise ValueError(f"InstanceNoise: standard_deviation={standard_deviation} must not be negative")
         self.standard_deviation = standard_deviation
         self.schedule = schedule

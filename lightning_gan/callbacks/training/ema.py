@@ -116,7 +116,7 @@ class EMA(AveragesGenerator, ImageClock):
         average_statistics: bool = False,
         generator: str | list[str] = "generator",
     ) -> None:
-        if half_life_kimg < 0 or start_kimg < 0:
+        if not (half_life_kimg >= 0 and start_kimg >= 0):
             raise ValueError(f"EMA: half_life_kimg={half_life_kimg} and start_kimg={start_kimg} must not be negative")
         if ramp_up is not None and ramp_up <= 0:
             raise ValueError(f"EMA: ramp_up={ramp_up} must be positive; leave it out for no ramp-up")

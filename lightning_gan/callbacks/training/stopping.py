@@ -5,9 +5,10 @@ from typing import Any
 from lightning.pytorch import LightningModule, Trainer
 
 from lightning_gan.foreign.clock import ImageClock, images_of_kimg
+from lightning_gan.loop.endings import EndsTraining
 
 
-class StopAtKimg(ImageClock):
+class StopAtKimg(ImageClock, EndsTraining):
     """Stops `fit` after the batch that reaches `total_kimg`. Give the trainer `max_epochs: -1`.
 
     Training ends normally: the hooks for the end of training run, and a run that is resumed from its checkpoint with a

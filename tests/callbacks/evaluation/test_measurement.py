@@ -43,13 +43,14 @@ def fit(callback: Measurement, *others: Measurement, folder: Path) -> Trainer:
 
 def test_numbers_without_titles_are_printed_by_their_names(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     fit(Brightness(every_kimg=0.008), folder=tmp_path)
+    (record,) = json.loads((tmp_path / "brightness.json").read_text())
     assert capsys.readouterr().out.splitlines() == [
         "0.0 kimg: brightness 0.25",
         "mean_brightness  0.2500",
         "largest          1.0000",
-        "(stage fit, kimg 0.008, count 4)",
+        f"(stage fit, kimg 0.008, checkpoint None, weights {record['weights']}, trained here",
+        "True, count 4)",
     ]
-    (record,) = json.loads((tmp_path / "brightness.json").read_text())
     assert record["metrics"] == {"mean_brightness": 0.25, "largest": 1.0}
 
 

@@ -83,9 +83,12 @@ def test_patches_at_every_level_and_their_floor_are_reported(
     fit(swd(seed=5), folder=tmp_path)
     (record,) = records(tmp_path)
     numbers = record.pop("metrics")
+    assert len(record.pop("weights")) == 16
     assert record == {
         "stage": "fit",
         "kimg": 0.012,
+        "checkpoint": None,
+        "trained_here": True,
         "real_count": 33,
         "fake_count": 12,
         "seed": 5,
@@ -105,7 +108,7 @@ def test_patches_at_every_level_and_their_floor_are_reported(
 
 def test_a_generator_of_the_reals_themselves_is_no_further_than_they_are(tmp_path: Path) -> None:
     copies = swd(fake_count=16, sampler=lambda module, count, seed: drawn.pop(0)[:count])
-    drawn = list(reals(16, side=32).split(4))
+    drawn = [reals(2, side=32), *reals(16, side=32).split(4)]  # it is tried with two images
     assert measure(copies, tmp_path, reals(16))["metrics"]["sliced_wasserstein_x1000"] < 200
     # Equal sets in another order of reals: sorted projections are the same, up to the patches that positions choose.
     assert records(tmp_path)[0]["truncation"] is None
