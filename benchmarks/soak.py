@@ -135,8 +135,7 @@ def differences(first: Path, second: Path) -> int:
     """The number of tensors and values in which two checkpoints differ.
 
     Lightning's counters of loops are left out. They say whether the file was written after the last batch or at the end
-    of fit, which differs if a run is killed in between: it then has nothing to train any more, and writes no other
-    file.
+    of fit. A run that was killed in between has nothing to train any more when it is resumed, and writes no other file.
     """
     one, two = (torch.load(path, weights_only=True) for path in (first, second))
     for content in (one, two):

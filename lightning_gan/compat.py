@@ -7,6 +7,7 @@ these packages. `tests/test_private_names.py` checks that no other file of the p
 """
 
 import ast
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
@@ -138,6 +139,20 @@ def wrap_compiled_call(
         network._compiled_call_impl = compiled
 
     return restore
+
+
+# ---------------------------------------------------------------------- Python
+
+
+def end_process_at_once(code: int) -> None:
+    """End this process from any thread, also while its main thread waits in a function of another language.
+
+    Python documents `os._exit` for this, although its name begins like a private one. `sys.exit` ends only a thread.
+
+    Args:
+        code: exit code of the process.
+    """
+    os._exit(code)
 
 
 # ---------------------------------------------------------------------- Lightning's trainer and strategies

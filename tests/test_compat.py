@@ -2,6 +2,7 @@
 
 import copy
 import inspect
+import os
 import pickle
 import sys
 from datetime import timedelta
@@ -27,6 +28,7 @@ from lightning_gan.compat import (
     clamp_all,
     copy_all,
     do_not_count_steps,
+    end_process_at_once,
     evaluation_loader,
     has_no_interval,
     is_torch_batch_norm,
@@ -230,6 +232,13 @@ def test_the_whole_world_is_one_mesh(monkeypatch: pytest.MonkeyPatch) -> None:
     shard_over(strategy, ranks=6)
     strategy.setup_environment()
     assert meshes[0][:2] == (6, 1)  # shares of the data, then of tensors
+
+
+def test_a_process_ends_at_once() -> None:
+    child = os.fork()
+    if not child:
+        end_process_at_once(7)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
 
 
 # ---------------------------------------------------------------------- Lightning's callbacks and checkpoints

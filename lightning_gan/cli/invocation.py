@@ -7,11 +7,15 @@ from typing import Any
 from lightning_gan.cli.configs import find_config, read_config
 from lightning_gan.cli.errors import CommandLineError
 from lightning_gan.cli.evaluated_checkpoint import with_last
-from lightning_gan.cli.runs import CONFIG, check_name, last_checkpoint, resumed
+from lightning_gan.cli.runs import CONFIG, last_checkpoint, resumed
 from lightning_gan.cli.yaml_text import check_value, settings_in
 
 SECTIONS = ("model", "data", "trainer")
 """The sections of a configuration. `model: DCGAN` names a class alone."""
+
+
+LONGEST_NAME_BYTES = 200
+"""File systems allow 255 bytes. A number may follow the name, and loggers and editors add suffixes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +72,7 @@ def read_invocation(command: str, arguments: list[str]) -> Invocation:
     root = Path(roots[-1]) if roots else None
     is_named, begins_in = bool(run_names or configs), None
     checkpoint = None
-    wanted = [path for path in checkpoints if path not in ("null", "None", "")][-1:]
+    wanted = [path for path in checkpoints[-1:] if path not in ("null", "None", "")]
     if "--resume" in rest:
         if command != "fit":
             raise CommandLineError(f"--resume is no option of {command}; --ckpt_path last takes the newest checkpoint")
@@ -100,6 +104,24 @@ def read_invocation(command: str, arguments: list[str]) -> Invocation:
         keep_name=keep_name,
         begins_in=begins_in,
     )
+
+
+def check_name(name: str) -> None:
+    """Check that a name of a run can be the name of a folder on every file system, and be printed in one line.
+
+    Raises:
+        CommandLineError: if it cannot.
+    """
+    if name != Path(name).name or "\\" in name or name in ("", ".", ".."):
+        raise CommandLineError(f"--name {name}: the name of a run is the name of a folder in runs/, without slashes")
+    if not name.isprintable():
+        raise CommandLineError(f"--name {name!r}: the name has a character that cannot be printed; leave it out")
+    if name != name.strip() or name.startswith("-"):
+        raise CommandLineError(f"--name {name!r}: the name must not begin or end with a space, nor begin with a dash")
+    if len(name.encode()) > LONGEST_NAME_BYTES:
+        raise CommandLineError(
+            f"--name {name[:20]}...: the name has {len(name.encode())} bytes; give at most {LONGEST_NAME_BYTES}"
+        )
 
 
 def take_values(arguments: list[str], *names: str) -> tuple[list[str], list[str]]:

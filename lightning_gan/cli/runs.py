@@ -11,28 +11,9 @@ RUNS = Path("runs")
 CONFIG = "config.yaml"
 _CHECKPOINTS = "checkpoints"
 _LAST = "last.ckpt"
-_LONGEST_NAME_BYTES = 200  # file systems allow 255; a number may follow, and loggers and editors add suffixes
 
 # Names of the files that every `fit` writes before training. A folder with only these is of a run that did not train.
 _WRITTEN_AT_START = (CONFIG, "hparams.yaml", "events.out.tfevents.", PROBE)
-
-
-def check_name(name: str) -> None:
-    """Check that a name of a run can be the name of a folder on every file system, and be printed in one line.
-
-    Raises:
-        CommandLineError: if it cannot.
-    """
-    if name != Path(name).name or "\\" in name or name in ("", ".", ".."):
-        raise CommandLineError(f"--name {name}: the name of a run is the name of a folder in runs/, without slashes")
-    if not name.isprintable():
-        raise CommandLineError(f"--name {name!r}: the name has a character that cannot be printed; leave it out")
-    if name != name.strip() or name.startswith("-"):
-        raise CommandLineError(f"--name {name!r}: the name must not begin or end with a space, nor begin with a dash")
-    if len(name.encode()) > _LONGEST_NAME_BYTES:
-        raise CommandLineError(
-            f"--name {name[:20]}...: the name has {len(name.encode())} bytes; give at most {_LONGEST_NAME_BYTES}"
-        )
 
 
 def check_writable(run: Path) -> None:

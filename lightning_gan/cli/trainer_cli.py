@@ -279,14 +279,13 @@ class TrainerCLI(IgnoresCheckpointSettings):
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         config: dict[str, Any] = dict(self.config_init[self.invocation.command].trainer)
-        command = self.invocation.command
-        if command == "fit":
+        run = self._run_folder(config)
+        if self.invocation.command == "fit":
             check_epochs(config, self.datamodule)
             check_end(config)
-        run = self._run_folder(config)
-        if command == "fit" and not config["fast_dev_run"]:
-            check_writable(run)
-        settings = trainer_settings(config, command=command, run=run)
+            if not config["fast_dev_run"]:
+                check_writable(run)
+        settings = trainer_settings(config, command=self.invocation.command, run=run)
         return super().instantiate_trainer(**{**settings, **kwargs})
 
     def _run_folder(self, trainer: dict[str, Any]) -> Path:

@@ -5,7 +5,6 @@ not reach it, because Python runs their handlers between two of its own instruct
 watches on every rank.
 """
 
-import os
 import sys
 import threading
 import time
@@ -17,6 +16,8 @@ import torch.distributed
 from lightning.pytorch import Trainer
 from lightning.pytorch.strategies import ParallelStrategy
 from torch.distributed import TCPStore  # type: ignore[attr-defined]  # public, but missing in its list of names
+
+from lightning_gan.compat import end_process_at_once
 
 BEAT_SECONDS = 1.0
 """Interval in which every rank tells that it is alive, and looks whether another one has failed."""
@@ -81,7 +82,7 @@ class PeerWatch:
         ranks: int,
         silence_seconds: float,
         grace_seconds: float = 4.0,
-        end: Callable[[int], object] = os._exit,
+        end: Callable[[int], object] = end_process_at_once,
     ) -> None:
         self.reason: str | None = None
         self._store, self._rank, self._ranks = store, rank, ranks

@@ -155,7 +155,7 @@ def test_a_run_in_another_folder_is_resumed_there() -> None:
         ("fit --config tiny.yaml --resume --ckpt_path a.ckpt", "--resume and --ckpt_path a.ckpt contradict each other"),
         ("test --config tiny.yaml --resume", "--resume is no option of test; --ckpt_path last takes"),
         ("test --config tiny.yaml --ckpt_path auto", "--ckpt_path auto is for fit alone"),
-        (f"fit --config tiny.yaml --name {'a' * 300}", "this name has 300 bytes, and at most 240 are possible"),
+        (f"fit --config tiny.yaml --name {'a' * 300}", "the name has 300 bytes; give at most 200"),
         (f"fit --config tiny.yaml --ckpt_path {'a' * 300}", "File name too long; give an existing file"),
         (
             "fit --config tiny.yaml --name file",
