@@ -36,6 +36,7 @@ from lightning_gan.compat import (
     lerp_all,
     look_now,
     made_by_the_command_line,
+    norms_of_all,
     option_names,
     record_checkpoint_of,
     replace_callback_metrics,
@@ -492,3 +493,11 @@ def test_settings_are_read_back_from_a_key() -> None:
     for settings in ({"generator": "net.G"}, {"generator": ["encoder", "decoder"], "seed": 1}, {}):
         assert settings_of_state_key(state_key_of(Callback(), **settings)) == settings
     assert settings_of_state_key("ModelCheckpoint{broken") == {}
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_norms_of_all_are_those_of_each_in_single_precision(dtype: torch.dtype) -> None:
+    tensors = [torch.tensor([3.0, 4.0], dtype=dtype), torch.full((4,), 5e4, dtype=dtype), torch.zeros(0, dtype=dtype)]
+    norms = norms_of_all([*tensors, torch.tensor([torch.nan, 1.0], dtype=dtype), torch.tensor(-torch.inf, dtype=dtype)])
+    assert norms.dtype == torch.float32 and norms[3].isnan() and norms[4].isinf()
+    torch.testing.assert_close(norms[:3], torch.tensor([5.0, 1e5, 0.0]), rtol=1e-2, atol=0.0)

@@ -39,8 +39,10 @@ from lightning_gan.callbacks.regularizers.spectral_norm import SpectralNorm
 from lightning_gan.callbacks.regularizers.weight_clipping import WeightClipping
 from lightning_gan.callbacks.training.averaged_weights import load_averaged_weights
 from lightning_gan.callbacks.training.checkpoint import KimgCheckpoint
+from lightning_gan.callbacks.training.divergence_signs import DivergenceSigns
 from lightning_gan.callbacks.training.ema import EMA
 from lightning_gan.callbacks.training.learning_rate import LearningRate
+from lightning_gan.callbacks.training.non_finite import NonFinite, NonFinitePolicy
 from lightning_gan.callbacks.training.progress import KimgProgressBar
 from lightning_gan.callbacks.training.progressive_growing import ProgressiveGrowing
 from lightning_gan.callbacks.training.standing_statistics import StandingStatistics
@@ -61,6 +63,7 @@ __all__ = [
     "ConsensusOptimization",
     "ConsistencyTerm",
     "DivergencePenalty",
+    "DivergenceSigns",
     "Drift",
     "EncoderEvaluation",
     "Evaluation",
@@ -80,6 +83,8 @@ __all__ = [
     "MultiScaleSimilarity",
     "NagarajanKolter",
     "NoiseComparison",
+    "NonFinite",
+    "NonFinitePolicy",
     "OrthogonalDiscriminator",
     "OrthogonalGenerator",
     "PathLength",

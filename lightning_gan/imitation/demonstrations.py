@@ -150,7 +150,8 @@ def load_demonstrations(source: str) -> Demonstrations:
         source: path of an .npz file that `Demonstrations.save` wrote, or "cartpole" or "pendulum".
 
     Raises:
-        ValueError: if there is no such file, or it is not a file of demonstrations or is damaged.
+        ValueError: if there is no such file, or it is not a file of demonstrations, is damaged, or holds a value that
+            is not finite.
     """
     if source in EMBEDDED:
         with files("lightning_gan.imitation").joinpath(f"demonstrations_{source}.npz").open("rb") as stream:
@@ -180,6 +181,14 @@ def _read(stream: Any, source: str) -> Demonstrations:
             f"{source} is damaged: it has arrays of {sorted(steps)} steps, lengths of {found['lengths'].sum()} "
             f"steps in {len(found['lengths'])} episodes, and {len(found['returns'])} returns; record it anew"
         )
+    for name, values in found.items():
+        finite = np.isfinite(values).reshape(len(values), -1).all(axis=1)
+        if not finite.all():
+            row = int(np.argmin(finite))
+            raise ValueError(
+                f"{source}: row {row} of {name} has the value {values[row][~np.isfinite(values[row])].flat[0]}; all "
+                "values must be finite: record the demonstrations anew, or leave this episode out"
+            )
     return Demonstrations(environment=environment, **found)
 
 

@@ -217,7 +217,9 @@ class Environments:
         Args:
             seeds: a seed for each environment.
         """
-        return _rows([made.reset(seed=seed)[0] for made, seed in zip(self._made, seeds, strict=True)])
+        observations = _rows([made.reset(seed=seed)[0] for made, seed in zip(self._made, seeds, strict=True)])
+        check_finite(observations, "a first observation")
+        return observations
 
     def step(self, actions: Actions) -> Step:
         """Takes one step in each environment."""
@@ -226,6 +228,8 @@ class Environments:
         ]
         shown, rewards, terminated, truncated, _ = zip(*outcomes, strict=True)
         next_observations, ends = _rows(shown), np.array(terminated, dtype=bool)
+        check_finite(next_observations, "an observation")
+        check_finite(np.array(rewards, dtype=np.float64), "a reward")
         cut = np.array(truncated, dtype=bool) & ~ends
         observations = next_observations
         if (ends | cut).any():
@@ -238,6 +242,25 @@ class Environments:
         """Closes the environments."""
         for made in self._made:
             made.close()
+
+
+def check_finite(values: ndarray, what: str) -> None:
+    """Check what environments have returned.
+
+    Args:
+        values: array with a row for each environment.
+        what: name of the values, for the error message.
+
+    Raises:
+        ValueError: if a value is not finite.
+    """
+    finite = np.isfinite(values)
+    if not finite.all():
+        row = int(np.argwhere(~finite)[0][0])
+        raise ValueError(
+            f"environment {row} has returned {what} of {values[~finite][0]}; look at its physics, its options and the "
+            "bounds of its actions, because training cannot use values that are not finite"
+        )
 
 
 def _rows(observations: Sequence[Shaped[ndarray, " observation"]]) -> Observations:
@@ -291,6 +314,8 @@ class _RunningEpisode:
             action: the same action as the environment takes it.
         """
         shown, reward, terminated, truncated, _ = self.made.step(action)
+        check_finite(np.atleast_2d(shown), "an observation")
+        check_finite(np.array([reward], dtype=np.float64), "a reward")
         self._steps.append((self.observation, decided, shown, float(reward)))
         self.observation, self.terminated, self.ended = shown, bool(terminated), bool(terminated or truncated)
 

@@ -17,9 +17,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from lightning_gan.compat import do_not_count_steps, tracing_inner_gradients
-from lightning_gan.layers.resampling import faded
 from lightning_gan.loop.averaging import AveragesGenerator
-from lightning_gan.loop.batches import Batch, check_label_range, check_label_shape, images_and_labels
+from lightning_gan.loop.batches import Batch
 from lightning_gan.loop.counters import NUMBER_OF_COUNTERS, counters_from_buffer, counters_to_buffer
 from lightning_gan.loop.distributed import (
     AveragesGradients,
@@ -40,13 +39,12 @@ from lightning_gan.loop.monitors import look, refuse_unseen, watch_monitors
 from lightning_gan.loop.optimizer_settings import AppliesOptimizerSettings
 from lightning_gan.loop.other_networks import ExplainsOtherNetworks
 from lightning_gan.loop.penalty_term import PenaltyTerm, named
-from lightning_gan.loop.sampling import GeneratorSampling
+from lightning_gan.loop.reals import TakesBatches
 from lightning_gan.loop.settings import Training
 from lightning_gan.loop.transforms import Transform
 from lightning_gan.loop.turn import PLAYERS, Player, Scores, Turn
 from lightning_gan.losses import AdversarialLoss, NonSaturating
 from lightning_gan.tensors.draws_by_position import drawing, with_same_draws
-from lightning_gan.tensors.image_bytes import from_bytes
 from lightning_gan.tensors.numbers import check_at_least
 from lightning_gan.tensors.precision import full_precision
 from lightning_gan.tensors.seeds import derived_seed
@@ -65,9 +63,7 @@ from lightning_gan.tensors.shapes import (
 register_strategies()
 
 
-class GAN(
-    GeneratorSampling, AppliesOptimizerSettings, ExplainsOtherNetworks, RefusesEndlessTraining, AveragesGradients
-):
+class GAN(TakesBatches, AppliesOptimizerSettings, ExplainsOtherNetworks, RefusesEndlessTraining, AveragesGradients):
     """A generative adversarial network (arXiv:1406.2661) of any generator and discriminator.
 
     The networks are called as `generator(latents)` and `discriminator(images)`, with labels as a second argument if
@@ -81,13 +77,12 @@ class GAN(
         training: The loss, the optimizers, the alternation of the players and the seed.
 
     Raises:
-        ValueError: in training, for labels that are missing or out of range.
+        ValueError: in training, for images and labels that do not fit the model, for labels out of range in any batch,
+            and for losses, gradients, weights and pixels that are not finite.
     """
 
     makes_images: ClassVar[bool] = True
     """False for models of other data. Callbacks that draw or evaluate images do not accept them."""
-    clock_unit: ClassVar[str] = "kimg"
-    """Name of one thousand training samples in figures and log lines."""
     turns_are_independent: ClassVar[bool] = True
     """False if a turn needs what the other player's turn passes on (`leftover`). Callbacks cannot compute the cost of
     such a turn separately."""
@@ -128,6 +123,8 @@ class GAN(
         self.discriminator_turns_taken = 0
         self.averaged = False
         self._latest_terms: dict[str, Tensor] = {}
+        self._trains_first_batch = self._looks_at_batch = self._leaves_step_out = False
+        self.watch(on=False)
         self._play_cost = self.cost
         self.image_transforms = nn.ModuleList()
         self.latent_transforms = nn.ModuleList()
@@ -227,8 +224,11 @@ class GAN(
     # ------------------------------------------------------------------ the loop
 
     @final
-    def training_step(self, batch: Batch, batch_idx: int) -> None:
+    def training_step(self, batch: Any, batch_idx: int) -> None:
         """Train on one batch: first the turn or turns of the discriminator, then the generator's turn if it is due."""
+        if self._trains_first_batch:
+            self._trains_first_batch = False
+            self.look_at_first_of_training(batch)
         reals = self.prepare(batch)
         self._count_batches_as_global_steps()
         for transform in self._transforms:
@@ -252,7 +252,9 @@ class GAN(
         average_running_statistics(self.trainer.strategy, self.generator, self.discriminator)
         self.finish_batch()
         self.images_seen += len(reals) * self.trainer.world_size
-        if (batch_idx + 1) % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
+        logs = (batch_idx + 1) % self.trainer.log_every_n_steps == 0  # type: ignore[attr-defined]
+        self.end_watched_batch(logs=logs)
+        if logs:
             rates = {
                 f"{player}/learning_rate": own.param_groups[0]["lr"]
                 for player, own in zip(PLAYERS, self._optimizers_in_order(), strict=True)
@@ -276,9 +278,13 @@ class GAN(
             self._numbers.begin_part(part)
             leftovers.append(self._play_slice(player, due, real, draws, slices=slices))
         average_gradients(self.trainer.strategy, self.discriminator if player == "discriminator" else self.generator)
+        self._leaves_step_out = False
         optimizer.step()
         for penalty in due:
-            penalty.after_step(self.trainer.strategy)
+            if self._leaves_step_out:
+                penalty.forget()
+            else:
+                penalty.after_step(self.trainer.strategy)
         return joined(leftovers)
 
     def _play_slice(
@@ -298,13 +304,17 @@ class GAN(
         with frozen(self.generator if player == "discriminator" else self.discriminator):
             with kept_gathered(self.discriminator, self.generator) if due else nullcontext():
                 terms, leftover = self._play_cost(player, due, real, draws, fake)
+            costs = torch.stack(list(terms.values()))
             with torch.autocast(self.device.type, enabled=False):  # it would round the derivatives of penalties
-                self.manual_backward(torch.stack(list(terms.values())).sum() / slices)
+                self.manual_backward(costs.sum() / slices)
         # A penalty is logged by its name among all penalties, while `terms` names it among those that are due.
         own = {name: (p.logged_name(self.penalties), p.every_n_turns) for name, p in named(due).items()}
+        titles: list[str] = []
         for name, term in terms.items():
             title, every = own.get(name, (name, 1))
-            self._latest_terms[f"{player}/{title}"] = term.detach() / every
+            titles.append(f"{player}/{title}")
+            self._latest_terms[titles[-1]] = term.detach() / every
+        self.record_terms(player, costs, names=titles)
         return leftover
 
     @property
@@ -315,6 +325,9 @@ class GAN(
         # Here gradients are unscaled and include those that callbacks have added.
         index = next(i for i, own in enumerate(self._optimizers_in_order()) if own.optimizer is optimizer)
         player = PLAYERS[index]
+        self._leaves_step_out = self.record_gradients(player, optimizer)
+        if self._leaves_step_out:
+            return
         network = self.discriminator if player == "discriminator" else self.generator
         settings, is_discriminator = self.settings, player == "discriminator"
         value = settings.discriminator_clip_value if is_discriminator else settings.generator_clip_value
@@ -348,22 +361,6 @@ class GAN(
         return self.images_seen / 1000
 
     # ------------------------------------------------------------------ data
-
-    def prepare(self, batch: Batch) -> Reals:
-        """The real samples of a batch: images in [-1, 1] at the active resolution, and labels if there are classes."""
-        images, labels = images_and_labels(batch)
-        if images.dtype == torch.uint8:
-            images = from_bytes(images)
-        if self.resolution is not None:
-            images = faded(images, resolution=self.resolution, fade_in=self.fade_in)
-        if self.number_of_classes:
-            check_label_shape(labels, images=len(images), number_of_classes=self.number_of_classes)
-            if self.images_seen == 0 and labels is not None:  # only once, because reading labels waits for the device
-                check_label_range(labels, number_of_classes=self.number_of_classes)
-        return Reals(
-            images=images.contiguous(memory_format=torch.channels_last),
-            labels=labels if self.number_of_classes else None,
-        )
 
     def draw(self, player: Player, reals: Reals, *, batch: Reals, turn: int, left: Leftover) -> Draws:
         """This rank's latents and classes for a turn. Over all ranks they are the same for any number of ranks.
@@ -436,6 +433,8 @@ class GAN(
     def setup(self, stage: str) -> None:
         check_precision(self.trainer.precision)
         fit_to_two_players(self.trainer.strategy)
+        self._trains_first_batch = self._looks_at_batch = True
+        self.watch(on=True)
         if stage == "fit":
             watch_monitors(self.trainer, prefixes=tuple(f"{player}/" for player in PLAYERS))
             turns = self.settings.discriminator_turns
@@ -454,6 +453,10 @@ class GAN(
     def on_train_start(self) -> None:
         super().on_train_start()
         refuse_unseen(self.trainer, known=[f"{player}/adversarial" for player in PLAYERS])
+
+    def teardown(self, stage: str) -> None:
+        self._looks_at_batch = False
+        self.watch(on=False)
 
     def configure_model(self) -> None:
         if self.device_mesh is not None and not isinstance(self.generator, torch.distributed.fsdp.FSDPModule):

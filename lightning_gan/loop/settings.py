@@ -67,6 +67,8 @@ class Training:
             limit it.
         generator_clip_value: Limits every component of the generator's gradient to this absolute value. None does not
             limit them.
+        check_pixel_range: Whether the first batch of float images is refused if its values do not look like [-1, 1]:
+            if none is negative, or one is outside of [-1.5, 1.5]. False takes the values as they are.
         compile: True compiles each player's whole cost, with the penalties of callbacks, into one graph
             (`torch.compile`).
         seed: The latents, and the noise that the networks draw themselves, are functions of this seed and of the number
@@ -90,6 +92,7 @@ class Training:
     discriminator_clip_value: float | None = None
     generator_clip_norm: float | None = None
     generator_clip_value: float | None = None
+    check_pixel_range: bool = True
     compile: bool = False
     seed: int = 0
 

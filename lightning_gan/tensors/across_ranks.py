@@ -36,3 +36,18 @@ def ranks() -> int:
 def mean_over_ranks(part: Tensor) -> Tensor:
     """The mean of the tensors of all ranks, on every rank. It can be differentiated any number of times."""
     return sum_over_ranks(part) / ranks() if ranks() > 1 else part
+
+
+def first_message(message: str | None) -> str | None:
+    """The message of the first rank that has one, on every rank, so that all ranks can stop with the same error.
+
+    All ranks must call this function together.
+
+    Args:
+        message: this rank's message, or None.
+    """
+    if ranks() == 1:
+        return message
+    messages: list[str | None] = [None] * ranks()
+    torch.distributed.all_gather_object(messages, message)
+    return next((found for found in messages if found is not None), None)

@@ -182,3 +182,21 @@ def test_embedded_steps_are_steps_of_their_environments() -> None:
         made.state = np.array([np.arctan2(sine, cosine), speed])
         shown, *_ = made.step(pendulum.actions[row])
         np.testing.assert_allclose(shown, pendulum.next_observations[row], atol=1e-4)
+
+
+@pytest.mark.parametrize(("name", "row"), [("observations", 41), ("actions", 0), ("next_observations", 119)])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_values_that_are_not_finite_are_named_by_file_and_row(
+    tmp_path: Path, demonstrations: Demonstrations, name: str, row: int, value: float
+) -> None:
+    getattr(demonstrations, name)[row, -1] = value
+    demonstrations.save(tmp_path / "spoiled.npz")
+    with pytest.raises(ValueError, match=rf"spoiled\.npz: row {row} of {name} has the value {value}; .*anew"):
+        load_demonstrations(str(tmp_path / "spoiled.npz"))
+
+
+def test_a_return_that_is_not_finite_is_named(tmp_path: Path, demonstrations: Demonstrations) -> None:
+    demonstrations.returns[2] = float("-inf")
+    demonstrations.save(tmp_path / "spoiled.npz")
+    with pytest.raises(ValueError, match="row 2 of returns has the value -inf"):
+        load_demonstrations(str(tmp_path / "spoiled.npz"))

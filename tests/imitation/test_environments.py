@@ -325,3 +325,20 @@ def test_the_random_policy_is_uniform_and_seeded() -> None:
 def test_the_random_policy_knows_where_discrete_actions_start() -> None:
     choices = random_policy(Environment(id="Countdown-v0"), seed=0)(np.zeros((300, 1)))
     assert choices.shape == (300, 3) and (choices.sum(0) > 50).all()
+
+
+@pytest.mark.parametrize(("shown", "reward", "what"), [(np.nan, 1.0, "an observation"), (0.0, -np.inf, "a reward")])
+def test_values_that_are_not_finite_are_refused_with_the_environment(
+    monkeypatch: pytest.MonkeyPatch, shown: float, reward: float, what: str
+) -> None:
+    value = reward if what == "a reward" else shown
+    message = rf"environment \d has returned {what} of {value}; look at its physics"
+    step = (np.full(1, shown, np.float32), reward, False, False, {})
+    monkeypatch.setattr(Countdown, "step", lambda self, action: step)
+    environment = Environment(id="Countdown-v0")
+    environments = Environments(environment, count=2)
+    environments.reset([1, 2])
+    with pytest.raises(ValueError, match=message):
+        environments.step(np.eye(3)[:2])
+    with pytest.raises(ValueError, match=message):
+        play(environment, lambda seen: np.eye(3)[: len(seen)], numbers=[0], seed=0)

@@ -24,7 +24,7 @@ from lightning_gan.loop.checkpointing import (
     newest_whole_checkpoint,
     save_together,
 )
-from lightning_gan.loop.finite import first_non_finite
+from lightning_gan.loop.finite_checkpoint import first_non_finite
 
 
 class KimgCheckpoint(ImageClock, ChoosesDirectoryEarly):

@@ -12,6 +12,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities.seed import isolate_rng
 from torch import nn
+from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
 from lightning_gan.foreign.host import host_of
@@ -72,6 +73,13 @@ class StandingStatistics(Callback):
             self._hooks.append(network.register_forward_pre_hook(before))
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        self._forget()
+
+    def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
+        # The loop samples within the first batch, before its steps.
+        self._forget()
+
+    def _forget(self) -> None:
         for network in self._up_to_date:
             for layer in batch_norms_of(network):
                 layer.forget_standing()
