@@ -207,6 +207,7 @@ class SemiSupervisedCTGAN(GAN):
 
     def on_fit_start(self) -> None:
         """Chooses the labelled images from the validation data."""
+        super().on_fit_start()
         if self.labelled is None:
             return
         data = self.trainer.datamodule  # type: ignore[attr-defined]

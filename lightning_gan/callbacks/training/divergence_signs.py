@@ -20,6 +20,7 @@ from lightning_gan.foreign.clock import ImageClock
 from lightning_gan.foreign.host import host_of
 from lightning_gan.loop.finite import gradients_of
 from lightning_gan.loop.gan import GAN
+from lightning_gan.loop.monitors import look, watch_monitors
 from lightning_gan.loop.sampling import evaluation_mode
 from lightning_gan.loop.turn import PLAYERS
 from lightning_gan.tensors.draws_by_position import drawing
@@ -119,6 +120,8 @@ class DivergenceSigns(ImageClock):
         refuse_doubles(self, trainer, setting="start_kimg")
         host_of(pl_module).check_makes_images("DivergenceSigns")
         _gan_of(pl_module)
+        if stage == "fit":
+            watch_monitors(trainer, prefixes=("signs/",))
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         super().on_train_batch_start(trainer, pl_module, batch, batch_idx)
@@ -146,6 +149,7 @@ class DivergenceSigns(ImageClock):
         assert isinstance(means, Tensor)
         numbers = dict(zip(names, means.tolist(), strict=True))
         pl_module.log_dict(numbers)
+        look(trainer, numbers.keys())
         self.warn(numbers)
 
     @torch.no_grad()
