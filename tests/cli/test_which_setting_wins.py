@@ -101,7 +101,7 @@ def test_a_continued_run_takes_another_seed_only_from_the_command_line() -> None
 def test_a_file_that_is_no_checkpoint_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     Path("broken.ckpt").write_bytes(b"half a file")
     message = message_of("fit --config tiny.yaml --ckpt_path broken.ckpt", capsys)
-    assert message.startswith("broken.ckpt is no checkpoint that can be read")
+    assert message.startswith("broken.ckpt is not a file of torch.save, or it is damaged")
 
 
 def test_later_configurations_win_and_the_command_line_wins_over_all() -> None:
