@@ -88,6 +88,19 @@ class Host(ABC):
             ValueError: if the module makes no images.
         """
 
+    @property
+    @abstractmethod
+    def watches_numbers(self) -> bool:
+        """Whether the module itself notices numbers that are not finite."""
+
+    @abstractmethod
+    def load_weights(self, weights: dict[str, Tensor]) -> None:
+        """Load the weights of an earlier checkpoint. The clock and the phase of growing stay as they are.
+
+        Args:
+            weights: the `state_dict` of the checkpoint.
+        """
+
     # ------------------------------------------------------------------ the clock
 
     @property
@@ -251,6 +264,19 @@ class OwnHost(Host):
             raise ValueError(f"{asker}: {type(self._gan).__name__} makes no images; leave this callback out")
 
     @property
+    def watches_numbers(self) -> bool:
+        return True
+
+    def load_weights(self, weights: dict[str, Tensor]) -> None:
+        gan = self._gan
+        images, turns = gan.images_seen, gan.discriminator_turns_taken
+        resolution, fade_in, scale = gan.resolution, gan.fade_in, gan.gradient_scale
+        gan.load_state_dict(weights)
+        gan.images_seen, gan.discriminator_turns_taken = images, turns
+        if resolution is not None:
+            gan.grow(resolution, fade_in, gradient_scale=scale)
+
+    @property
     def counts_images(self) -> bool:
         return True
 
@@ -326,6 +352,13 @@ class ForeignHost(Host):
 
     def check_makes_images(self, asker: str) -> None:
         """Do nothing, because the module is assumed to make images."""
+
+    @property
+    def watches_numbers(self) -> bool:
+        return False
+
+    def load_weights(self, weights: dict[str, Tensor]) -> None:
+        self._module.load_state_dict(weights)
 
     @property
     def counts_images(self) -> bool:

@@ -11,7 +11,7 @@ from lightning_gan.loop.batch_sizes import check_batch_sizes
 from lightning_gan.loop.batches import Batch, check_label_range, fitting_labels, images_and_labels
 from lightning_gan.loop.draws import Reals
 from lightning_gan.loop.first_batch import check_dtype, check_entries, check_fits, check_values
-from lightning_gan.loop.sampling import GeneratorSampling
+from lightning_gan.loop.sampling import GeneratorSampling, evaluation_mode
 from lightning_gan.loop.settings import Training
 from lightning_gan.loop.watching import WatchesNumbers
 from lightning_gan.tensors.across_ranks import first_message, ranks
@@ -83,8 +83,11 @@ class TakesBatches(WatchesNumbers, GeneratorSampling):
         Raises:
             ValueError: if it does not fit, on all ranks.
         """
-        with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
-            fake = self.sample(*self.draw_latents(2, seed=self.settings.seed), ema=False)
+        # The copy for averages makes images of the same shape, and nobody observes its calls.
+        network, (latents, labels) = self.generator_ema, self.draw_latents(2, seed=self.settings.seed)
+        devices = [self.device] if self.device.type == "cuda" else []
+        with torch.no_grad(), torch.random.fork_rng(devices=devices), evaluation_mode(network):
+            fake = self.truncated(network, latents, labels, truncation=1.0)
         try:
             self._check(batch, fake=fake)
             problem = None

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from lightning_gan.callbacks import R1, KimgCheckpoint
 from lightning_gan.foreign.penalty import Penalty
-from lightning_gan.loop.checkpointing import AtomicCheckpointIO
+from lightning_gan.loop.checkpointing import AtomicCheckpointIO, CheckpointError
 from lightning_gan.loop.finite import TURNS_OF_A_SCALER, NonFiniteError, NumberRecord, Numbers
 from lightning_gan.loop.gan import GAN
 from lightning_gan.loop.turn import Player, Turn
@@ -149,7 +149,7 @@ def test_no_checkpoint_is_written_of_numbers_that_are_not_finite(tmp_path: Path,
         enable_checkpointing=True,
         log_every_n_steps=1000,
     )
-    with pytest.raises(NonFiniteError):
+    with pytest.raises((NonFiniteError, CheckpointError), match=r"not finite|nan"):  # whichever looks first
         trainer.fit(toy_gan(training=FAST), toy_loader())
     files = sorted(tmp_path.rglob("*.ckpt"))
     assert len(files) == 4  # two of each callback

@@ -260,6 +260,7 @@ class EvaluatesGenerator(Callback):
         pl_module.get_submodule("generator").eval()
 
 
+@pytest.mark.filterwarnings("ignore:each of 8 turns and slices has 1 image")
 def test_eight_slices_accumulate_the_gradient_of_the_whole_batch() -> None:
     """Of the discriminator, a gradient penalty included. Without spectral normalization, which moves by every use."""
     gradients: list[dict[str, Tensor]] = []

@@ -103,6 +103,7 @@ def check_level(module: GAN, callbacks: list[Callback], *, resolution: int, fade
         assert len(moved) > len(active) / 2
 
 
+@pytest.mark.filterwarnings("ignore:each batch has 1 image")  # as small as possible, because of the large images
 @pytest.mark.parametrize("resolution", LEVELS)
 @pytest.mark.parametrize("name", NARROW)
 def test_a_turn_of_each_player_reaches_exactly_the_active_level(name: str, resolution: int) -> None:
@@ -113,6 +114,7 @@ def test_a_turn_of_each_player_reaches_exactly_the_active_level(name: str, resol
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:each batch has 1 image")
 @pytest.mark.parametrize("name", WIDE)
 def test_networks_of_the_authors_widths_play_at_every_level(name: str) -> None:
     """With the penalty due in every turn, whose double backward needs the most memory: about 5 GB at 1024x1024."""

@@ -135,7 +135,7 @@ def test_a_step_moves_every_parameter() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"margin": -1.0}, "margin=-1.0 must not be negative"),
+        ({"margin": -1.0}, "margin=-1.0 must be at least 0"),
         ({"reconstruction_weight": -0.1}, "reconstruction_weight=-0.1"),
         ({"kl_weight": -0.1}, "kl_weight=-0.1"),
         ({"negative_weight": -0.1}, "negative_weight=-0.1"),

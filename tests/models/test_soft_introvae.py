@@ -218,7 +218,7 @@ def test_a_step_moves_every_parameter() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"reconstruction_weight": -0.1}, "reconstruction_weight=-0.1 must not be negative"),
+        ({"reconstruction_weight": -0.1}, "reconstruction_weight=-0.1 must be at least 0"),
         ({"kl_weight": -0.1}, "kl_weight=-0.1"),
         ({"negative_weight": -0.1}, "negative_weight=-0.1"),
         ({"feedback_weight": -0.1}, "feedback_weight=-0.1"),

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from lightning_gan.compat import norms_of_all
+from lightning_gan.foreign.host import host_of
 from lightning_gan.loop.averaging import AveragesGenerator
 from lightning_gan.loop.checkpointing import AtomicCheckpointIO
 from lightning_gan.loop.finite import (
@@ -29,9 +30,8 @@ from lightning_gan.loop.finite import (
     is_set_on_a_rank,
     uses_loss_scaler,
 )
-from lightning_gan.loop.gan import GAN
 from lightning_gan.loop.penalty_term import PenaltyTerm
-from lightning_gan.loop.watching import EVERY_N_BATCHES, WatchesNumbers
+from lightning_gan.loop.watching import EVERY_N_BATCHES
 
 
 class NonFinitePolicy(Enum):
@@ -125,7 +125,7 @@ class NonFinite(HandlesNonFinite):
                 )
         callbacks = trainer.callbacks  # type: ignore[attr-defined]
         behind = [c for c in callbacks[callbacks.index(self) :] if isinstance(c, PenaltyTerm)]
-        if behind and not isinstance(pl_module, WatchesNumbers):
+        if behind and not host_of(pl_module).watches_numbers:
             raise ValueError(
                 f"NonFinite: {type(behind[0]).__name__} adds its gradient after this callback has looked at the "
                 "gradients; list NonFinite behind all regularizers"
@@ -137,14 +137,14 @@ class NonFinite(HandlesNonFinite):
     # ------------------------------------------------------------------ watching modules that do not watch themselves
 
     def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
-        if not isinstance(pl_module, WatchesNumbers) and not self.leaves_steps_out:
+        if not host_of(pl_module).watches_numbers and not self.leaves_steps_out:
             advice = "lower the learning rates, or look at what the loss divides by and takes the logarithm of"
             self._record.add_terms(
                 loss.detach().reshape(-1), names=["the loss"] * loss.numel(), images_seen=self._batches, advice=advice
             )
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
-        if isinstance(pl_module, WatchesNumbers):
+        if host_of(pl_module).watches_numbers:
             return
         if self.leaves_steps_out:
             self.leaves_out(trainer, optimizer)
@@ -159,7 +159,7 @@ class NonFinite(HandlesNonFinite):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        if not isinstance(pl_module, WatchesNumbers):
+        if not host_of(pl_module).watches_numbers:
             self._batches += 1
             if self._batches % self.every_n_batches == 0:
                 self._read(trainer, pl_module, repair=True)
@@ -176,7 +176,7 @@ class NonFinite(HandlesNonFinite):
         self._read(trainer, pl_module)
 
     def _read(self, trainer: Trainer, pl_module: LightningModule, *, repair: bool = False) -> None:
-        if isinstance(pl_module, WatchesNumbers):
+        if host_of(pl_module).watches_numbers:
             return
         found = self._record.read(pl_module, images_seen=self._batches, weights=True)
         if found is None:
@@ -244,15 +244,7 @@ class NonFinite(HandlesNonFinite):
 
     def _restore(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Take over what a checkpoint holds of networks, optimizers, averages and regularizers."""
-        if isinstance(pl_module, GAN):
-            images, turns = pl_module.images_seen, pl_module.discriminator_turns_taken
-            resolution, fade_in, scale = pl_module.resolution, pl_module.fade_in, pl_module.gradient_scale
-            pl_module.load_state_dict(checkpoint["state_dict"])
-            pl_module.images_seen, pl_module.discriminator_turns_taken = images, turns
-            if resolution is not None:
-                pl_module.grow(resolution, fade_in, gradient_scale=scale)
-        else:
-            pl_module.load_state_dict(checkpoint["state_dict"])
+        host_of(pl_module).load_weights(checkpoint["state_dict"])
         for optimizer, state in zip(trainer.optimizers, checkpoint["optimizer_states"], strict=True):
             rates = [dict(group) for group in optimizer.param_groups]
             optimizer.load_state_dict(state)

@@ -98,6 +98,8 @@ def test_a_time_limit_stops_like_a_signal(tmp_path: Path, capfd: pytest.CaptureF
         default_root_dir=tmp_path,
         enable_checkpointing=True,
         limit_val_batches=0,
+        max_epochs=-1,
+        max_steps=100,
     )
     with pytest.raises(SystemExit) as stopped:
         trainer.fit(growing_gan(), datamodule=ToyData())
