@@ -285,7 +285,8 @@ class TrainerCLI(IgnoresCheckpointSettings):
             check_end(config)
             if not config["fast_dev_run"]:
                 check_writable(run)
-        settings = trainer_settings(config, command=self.invocation.command, run=run)
+        makes_images = self.model.makes_images
+        settings = trainer_settings(config, command=self.invocation.command, run=run, makes_images=makes_images)
         return super().instantiate_trainer(**{**settings, **kwargs})
 
     def _run_folder(self, trainer: dict[str, Any]) -> Path:

@@ -14,7 +14,7 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint, ProgressBar
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.strategies import FSDPStrategy, ModelParallelStrategy, Strategy, StrategyRegistry
 
-from lightning_gan.callbacks import KimgCheckpoint, KimgProgressBar, StopOnSignal
+from lightning_gan.callbacks import DivergenceSigns, KimgCheckpoint, KimgProgressBar, StopOnSignal
 from lightning_gan.loop.checkpointing import AtomicCheckpointIO
 
 TRAINER_DEFAULTS: dict[str, Any] = {
@@ -23,13 +23,14 @@ TRAINER_DEFAULTS: dict[str, Any] = {
 }
 
 
-def trainer_settings(config: dict[str, Any], *, command: str, run: Path) -> dict[str, Any]:
+def trainer_settings(config: dict[str, Any], *, command: str, run: Path, makes_images: bool = False) -> dict[str, Any]:
     """Arguments of the Trainer that replace those of the configuration.
 
     Args:
         config: the trainer's settings. Callbacks, plugins and loggers are objects.
         command: name of the command: `fit`, `validate` or `test`. Only `fit` writes logs and checkpoints.
         run: folder of the run.
+        makes_images: whether the model makes images, whose signs of divergence are logged.
     """
     settings: dict[str, Any] = {"default_root_dir": str(run)}
     if config["logger"] is None or config["logger"] is True:
@@ -47,6 +48,8 @@ def trainer_settings(config: dict[str, Any], *, command: str, run: Path) -> dict
         callbacks = with_checkpoints(callbacks, folder=run / "checkpoints")
     if command == "fit" and not any(isinstance(callback, StopOnSignal) for callback in callbacks):
         callbacks.append(StopOnSignal())
+    if command == "fit" and makes_images and not any(isinstance(callback, DivergenceSigns) for callback in callbacks):
+        callbacks.append(DivergenceSigns())
     for callback in callbacks:
         if isinstance(callback, StopOnSignal):
             callback.how_to_go_on = f"{program()} fit --ckpt_path {{checkpoint}}"

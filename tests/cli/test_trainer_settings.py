@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
+import pytest
 from lightning.pytorch.callbacks import ModelCheckpoint
 
-from lightning_gan.callbacks import KimgCheckpoint, StopOnSignal
+from lightning_gan.callbacks import DivergenceSigns, KimgCheckpoint, StopOnSignal
 from lightning_gan.cli.trainer_settings import trainer_settings
 from lightning_gan.loop.checkpointing import AtomicCheckpointIO
 from tests.cli.command_line import TRAINER
@@ -43,6 +44,17 @@ def test_last_ckpt_is_written_beside_the_checkpoints_of_others(tmp_path: Path) -
     assert not any(
         isinstance(one, StopOnSignal) for one in trainer_settings(TRAINER, command="test", run=tmp_path)["callbacks"]
     )
+
+
+@pytest.mark.parametrize(("command", "makes_images", "count"), [("fit", True, 1), ("fit", False, 0), ("test", True, 0)])
+def test_signs_of_divergence_are_logged_while_models_of_images_train(
+    command: str, makes_images: bool, count: int, tmp_path: Path
+) -> None:
+    given = trainer_settings(TRAINER, command=command, run=tmp_path, makes_images=makes_images)["callbacks"]
+    assert len([one for one in given if isinstance(one, DivergenceSigns)]) == count
+    own = {**TRAINER, "callbacks": [DivergenceSigns(in_a_row=7)]}
+    again = trainer_settings(own, command=command, run=tmp_path, makes_images=makes_images)["callbacks"]
+    assert [one.in_a_row for one in again if isinstance(one, DivergenceSigns)] == [7]
 
 
 def test_only_training_keeps_logs(tmp_path: Path) -> None:
