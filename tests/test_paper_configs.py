@@ -7,8 +7,10 @@ stand in the file; orthogonal starts, which take half a minute of BigGAN's, are 
 ten minutes on two free cores, most of them BigGAN's at 256 and 512 pixels.
 """
 
+import gc
 import re
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -148,8 +150,10 @@ def made_small(config: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.chdir(tmp_path)
+    yield
+    gc.collect()  # a trainer and its model refer to each other; twenty models of this size do not fit into memory
 
 
 @pytest.mark.parametrize("name", NAMES)
