@@ -127,7 +127,7 @@ def handler_of(trainer: Trainer) -> HandlesNonFinite | None:
 def gradients_of(optimizer: Optimizer) -> list[tuple[nn.Parameter, Tensor]]:
     """The parameters of an optimizer that have a gradient, each with this rank's part of the gradient."""
     return [
-        (parameter, _local(parameter.grad))
+        (parameter, local_part(parameter.grad))
         for group in optimizer.param_groups
         for parameter in group["params"]
         if parameter.grad is not None and parameter.grad.numel()
@@ -148,7 +148,7 @@ def uses_loss_scaler(trainer: Trainer) -> bool:
     return isinstance(precision, MixedPrecision) and precision.scaler is not None
 
 
-def _local(tensor: Tensor) -> Tensor:
+def local_part(tensor: Tensor) -> Tensor:
     """This rank's part of a tensor that FSDP2 has sharded; every other tensor itself."""
     return tensor.to_local() if isinstance(tensor, DTensor) else tensor
 
@@ -342,7 +342,7 @@ def _norms_of_weights(module: nn.Module) -> Tensor | None:
     buffers = [b for b in module.buffers() if b.is_floating_point() and b.numel()]
     if not parameters and not buffers:
         return None
-    norms = norms_of_all([_local(tensor) for tensor in chain(parameters, buffers)])
+    norms = norms_of_all([local_part(tensor) for tensor in chain(parameters, buffers)])
     is_buffer = torch.arange(len(norms), device=norms.device) >= len(parameters)
     return torch.where(is_buffer & norms.isinf(), 0.0, norms)
 

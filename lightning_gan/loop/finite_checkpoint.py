@@ -5,7 +5,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.distributed.tensor import DTensor
+
+from lightning_gan.loop.finite import local_part
 
 
 @torch.no_grad()
@@ -24,7 +25,7 @@ def first_non_finite(checkpoint: dict[str, Any], *, buffers: Collection[str]) ->
         for name, tensor in _tensors(checkpoint.get(section, {}), "" if section == "state_dict" else section):
             if section == "callbacks" and tensor.dim() == 0:
                 continue  # Lightning's callbacks save an infinite best score before the first one
-            local = tensor.to_local() if isinstance(tensor, DTensor) else tensor
+            local = local_part(tensor)
             infinity_is_wrong = section != "state_dict" or name not in buffers
             names.append(name)
             flags.append(local.isfinite().all() if infinity_is_wrong else local.isnan().any().logical_not())
