@@ -1,6 +1,6 @@
 """Kills runs at random moments and injects faults, resumes them, and compares the end with an uninterrupted run.
 
-    python benchmarks/soak.py                       # 50 SIGKILLs of one run of the configuration dcgan.yaml
+    python benchmarks/soak.py                       # 50 SIGKILLs of a small DCGAN that trains on digits (`SMALL`)
     python benchmarks/soak.py --ranks 2             # the same on two processes
     python benchmarks/soak.py --faults --trials 10  # every fault of the list, 10 times
 
@@ -12,6 +12,7 @@ processes with the environment variables of torchrun. The machine is Linux or ma
 import argparse
 import os
 import random
+import re
 import resource
 import signal
 import socket
@@ -21,17 +22,19 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lightning_gan.callbacks import Evaluation
 from lightning_gan.cli import main as command_line
 from lightning_gan.cli.trainer_cli import TrainerCLI  # imported before the first fork
 from lightning_gan.loop.checkpointing import newest_whole_checkpoint
 from lightning_gan.loop.gan import GAN
+from lightning_gan.losses import NonSaturating
 
 SMALL = (
     "--config dcgan.yaml --config hardware/cpu.yaml --data.number_of_workers=0 --data.batch_size=8 "
@@ -47,11 +50,11 @@ SMALL = (
 LIMIT_SECONDS = 150.0
 """A run that takes longer than this to end after a fault counts as hung."""
 
-Fault = Callable[[int], None]
-"""What is done to a rank's process before it trains, given the rank's number."""
+Fault = Callable[[int, float], None]
+"""What is done to a rank's process before it trains, given the rank's number and a random number in [0, 1)."""
 
 
-def unharmed(rank: int) -> None:
+def unharmed(rank: int, moment: float) -> None:
     """No fault."""
 
 
@@ -101,6 +104,7 @@ def start(arguments: str, *, name: str, ranks: int, fault: Fault = unharmed) -> 
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
+    moment = random.random()
     log, processes = Path(f"{name}.log"), []
     given = [*arguments.split(), f"--name={name}", "--resume", f"--trainer.devices={ranks}"]
     for rank in range(ranks):
@@ -118,7 +122,7 @@ def start(arguments: str, *, name: str, ranks: int, fault: Fault = unharmed) -> 
                 place |= {"GROUP_RANK": 0, "MASTER_PORT": port}
                 os.environ.update({key: str(value) for key, value in place.items()})
                 os.environ.update(MASTER_ADDR="127.0.0.1", TORCHELASTIC_RUN_ID="soak")
-            fault(rank)
+            fault(rank, moment)
             command_line(["fit", *given])
             code = 0
         except SystemExit as stopped:
@@ -188,7 +192,7 @@ def kill_often(arguments: str, *, kills: int, ranks: int) -> tuple[int, int, flo
 def error_in_step(failing: int) -> Fault:
     """An error in the sixth training step of one rank."""
 
-    def fault(rank: int) -> None:
+    def fault(rank: int, moment: float) -> None:
         step, count = GAN.training_step, iter(range(1000))
 
         def broken(self: GAN, batch: Any, batch_idx: int) -> None:
@@ -204,7 +208,7 @@ def error_in_step(failing: int) -> Fault:
 def error_in_evaluation(failing: int) -> Fault:
     """An error in the first evaluation of one rank, while the others evaluate."""
 
-    def fault(rank: int) -> None:
+    def fault(rank: int, moment: float) -> None:
         if rank == failing:
 
             def broken(*args: Any, **settings: Any) -> None:
@@ -215,7 +219,78 @@ def error_in_evaluation(failing: int) -> Fault:
     return fault
 
 
-def kill_in_save(rank: int) -> None:
+def nan_in_loss(failing: int) -> Fault:
+    """A loss of one rank is NaN from a random batch on."""
+
+    def fault(rank: int, moment: float) -> None:
+        loss, count = NonSaturating.generator, iter(range(10_000))
+
+        def broken(self: NonSaturating, real_logits: Tensor | None, fake_logits: Tensor) -> Tensor:
+            found = loss(self, real_logits, fake_logits)
+            return found * torch.nan if rank == failing and next(count) >= _batch_of(moment) else found
+
+        NonSaturating.generator = broken  # type: ignore[method-assign]
+
+    return fault
+
+
+def nan_in_tensors(change: Callable[[GAN], None], failing: int) -> Fault:
+    """Something of the module is made NaN before one random batch of one rank."""
+
+    def fault(rank: int, moment: float) -> None:
+        step, count = GAN.training_step, iter(range(10_000))
+
+        def broken(self: GAN, batch: Any, batch_idx: int) -> None:
+            if rank == failing and next(count) == _batch_of(moment):
+                change(self)
+            step(self, batch, batch_idx)
+
+        GAN.training_step = broken  # type: ignore[method-assign]
+
+    return fault
+
+
+def nan_in_gradient(module: GAN) -> None:
+    """One gradient of the discriminator is NaN, once."""
+    parameter = next(module.discriminator.parameters())
+    handle = parameter.register_hook(lambda gradient: [handle.remove(), gradient * torch.nan][1])
+
+
+def nan_in_weight(module: GAN) -> None:
+    """One weight of the generator is NaN."""
+    with torch.no_grad():
+        next(module.generator.parameters()).view(-1)[0] = torch.nan
+
+
+def nan_in_pixel(module: GAN) -> None:
+    """The generator's next batch of images contains one NaN."""
+
+    def spoil(generator: nn.Module, given: Any, images: Tensor) -> Tensor:
+        handle.remove()
+        images = images.clone()
+        images[0, 0, 0, 0] = torch.nan
+        return images
+
+    handle = module.generator.register_forward_hook(spoil)
+
+
+def nan_in_evaluation(failing: int) -> Fault:
+    """All images that one rank's evaluations generate contain NaN."""
+
+    def fault(rank: int, moment: float) -> None:
+        sample = GAN.sample
+        if rank == failing:
+            GAN.sample = lambda *given, **settings: sample(*given, **settings) * torch.nan  # type: ignore[method-assign,assignment]
+
+    return fault
+
+
+def _batch_of(moment: float) -> int:
+    """One of the batches 2 to 17. A run of 0.32 kimg has 40 batches on one rank, and 20 on two."""
+    return 2 + int(moment * 16)
+
+
+def kill_in_save(rank: int, moment: float) -> None:
     """The first rank is killed by SIGKILL when half of its third checkpoint is written."""
     save, count = torch.save, iter(range(1000))
 
@@ -229,7 +304,7 @@ def kill_in_save(rank: int) -> None:
     torch.save = half
 
 
-def full_disk(rank: int) -> None:
+def full_disk(rank: int, moment: float) -> None:
     """No file can be larger than 20 kB, so that no checkpoint can be written."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))
 
@@ -242,6 +317,7 @@ class Injection:
         title: the fault in words.
         codes: exit codes of the ranks that are right.
         fault: what is done to each process before it trains.
+        says: regular expression of what the processes print.
         signals: signal and ranks it is sent to at a random moment after the first checkpoint.
         flips: whether a bit of `last.ckpt` is flipped after the run has been stopped by SIGTERM.
         before: whether the run is stopped by SIGTERM first, and the fault is injected into the run that goes on.
@@ -250,16 +326,27 @@ class Injection:
     title: str
     codes: tuple[int, ...]
     fault: Fault = unharmed
+    says: str = ""
     signals: tuple[int, tuple[int, ...]] | None = None
     flips: bool = False
     before: bool = False
 
 
+NUMBERS: dict[str, Callable[[int], Fault]] = {
+    "NaN in a loss": nan_in_loss,
+    "NaN in a gradient": partial(nan_in_tensors, nan_in_gradient),
+    "NaN in a weight": partial(nan_in_tensors, nan_in_weight),
+    "NaN in a generated pixel": partial(nan_in_tensors, nan_in_pixel),
+    "NaN in the images of evaluations": nan_in_evaluation,
+}
+"""Numbers that are not finite, each as a function of the rank that has them."""
+NOT_FINITE = "is nan|not finite|NaN"
 ONE_RANK = (
     Injection(title="SIGTERM", codes=(75,), signals=(signal.SIGTERM, (0,))),
     Injection(title="SIGINT", codes=(130,), signals=(signal.SIGINT, (0,))),
     Injection(title="SIGKILL", codes=(-9,), signals=(signal.SIGKILL, (0,))),
     Injection(title="SIGKILL in a save", codes=(-9,), fault=kill_in_save),
+    *(Injection(title=title, codes=(2,), says=NOT_FINITE, fault=fault(0)) for title, fault in NUMBERS.items()),
     Injection(title="disk full, before the next save", codes=(2,), fault=full_disk, before=True),
     Injection(title="one bit of last.ckpt flipped", codes=(0,), flips=True, before=True),
 )
@@ -273,6 +360,11 @@ TWO_RANKS = (
     Injection(title="error in a step of rank 1 of 2", codes=(1,), fault=error_in_step(1)),
     Injection(title="error in an evaluation of rank 1 of 2", codes=(1,), fault=error_in_evaluation(1)),
     Injection(title="SIGKILL of rank 0 of 2 in a save", codes=(-9, 1), fault=kill_in_save),
+    *(
+        Injection(title=f"{title} of rank {rank} of 2", codes=(1, 2), says=NOT_FINITE, fault=fault(rank))
+        for title, fault in NUMBERS.items()
+        for rank in (0, 1)
+    ),
 )
 """Faults by the number of ranks. Of `codes`, each rank has to end with one."""
 
@@ -283,14 +375,14 @@ class Trial:
 
     Attributes:
         hung: whether a process had to be killed.
-        wrong_code: whether a process ended with another exit code than it should.
+        wrong: whether a process ended with another exit code than it should, or did not name the fault.
         lost: whether the whole checkpoint that was there before the fault has gone.
         differences: number of differences of the resumed run's end from that of an uninterrupted run.
         seconds: seconds from the signal, or from the start, to the end of all processes.
     """
 
     hung: bool
-    wrong_code: bool
+    wrong: bool
     lost: bool
     differences: int
     seconds: float
@@ -317,13 +409,14 @@ def inject(injection: Injection, arguments: str, *, ranks: int, name: str) -> Tr
         run.send(injection.signals[0], *injection.signals[1])
     codes = run.codes()
     seconds = time.monotonic() - begun
+    said = re.search(injection.says, run.log.read_text()) is not None
     had_one = any(checkpoints.glob("*.ckpt"))
     lost = had_one and newest_whole_checkpoint(checkpoints).path is None
     # An error in the first evaluation comes again if no fault is taken away; without the fault the run goes to its end.
     assert start(arguments, name=name, ranks=ranks).codes() == [0] * ranks, run.log.read_text()
     return Trial(
         hung=None in codes,
-        wrong_code=any(code not in injection.codes for code in codes if code is not None),
+        wrong=any(code not in injection.codes for code in codes if code is not None) or not said,
         lost=lost,
         differences=differences(last_of("whole"), last_of(name)),
         seconds=seconds,
@@ -341,7 +434,7 @@ def table_of_faults(injections: tuple[Injection, ...], arguments: str, *, ranks:
     assert start(arguments, name="whole", ranks=ranks).codes() == [0] * ranks, Path("whole.log").read_text()
     for index, injection in enumerate(injections):
         found = [inject(injection, arguments, ranks=ranks, name=f"fault-{index}-{trial}") for trial in range(trials)]
-        counts = [sum(values) for values in zip(*((t.hung, t.wrong_code, t.lost) for t in found), strict=True)]
+        counts = [sum(values) for values in zip(*((t.hung, t.wrong, t.lost) for t in found), strict=True)]
         equal = sum(trial.differences == 0 for trial in found)
         slowest = max(trial.seconds for trial in found)
         print(
@@ -366,7 +459,9 @@ def main() -> None:
     os.chdir(tempfile.mkdtemp(prefix="soak-"))
     print(f"working in {os.getcwd()}", file=sys.stderr)
     if given.faults:
-        print("| fault | trials | hung | wrong exit code | checkpoint lost | equal at the end | slowest end, s |")
+        print(
+            "| fault | trials | hung | wrong exit code or message | checkpoint lost | equal at the end | slowest end, s |"
+        )
         print("|---|---|---|---|---|---|---|")
         injections = ONE_RANK if given.ranks == 1 else TWO_RANKS
         table_of_faults(injections, arguments, ranks=given.ranks, trials=given.trials)

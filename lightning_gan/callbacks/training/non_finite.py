@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Iterator
 from enum import Enum
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -19,7 +18,7 @@ from torch.optim import Optimizer
 from lightning_gan.compat import norms_of_all
 from lightning_gan.foreign.host import host_of
 from lightning_gan.loop.averaging import AveragesGenerator
-from lightning_gan.loop.checkpointing import AtomicCheckpointIO
+from lightning_gan.loop.checkpointing import CheckpointError, read_checkpoint
 from lightning_gan.loop.finite import (
     HandlesNonFinite,
     NonFiniteError,
@@ -30,6 +29,7 @@ from lightning_gan.loop.finite import (
     is_set_on_a_rank,
     uses_loss_scaler,
 )
+from lightning_gan.loop.finite_checkpoint import first_non_finite
 from lightning_gan.loop.penalty_term import PenaltyTerm
 from lightning_gan.loop.watching import EVERY_N_BATCHES
 
@@ -218,28 +218,29 @@ class NonFinite(HandlesNonFinite):
             raise NonFiniteError(found.message)
         if self.roll_backs == self.most_roll_backs:
             raise NonFiniteError(f"{found.message} (after {self.roll_backs} roll-backs, as many as are allowed)")
-        path = trainer.strategy.broadcast(next(self._good_checkpoints(trainer), None))
+        path = trainer.strategy.broadcast(next(self._good_checkpoints(trainer, pl_module), None))
         if path is None:
             raise NonFiniteError(f"{found.message} (there is no checkpoint of this training to roll back to)")
         self.roll_backs += 1
-        self._restore(trainer, pl_module, AtomicCheckpointIO().load_checkpoint(path))
+        self._restore(trainer, pl_module, read_checkpoint(path, for_training=True))
         rank_zero_warn(
             f"NonFinite: {found.message}. Rolled back to {path}, with the learning rates times {self.rate_factor} "
             f"(roll-back {self.roll_backs} of {self.most_roll_backs})"
         )
 
-    def _good_checkpoints(self, trainer: Trainer) -> Iterator[str]:
-        """Paths of this training's checkpoints that can be read and are finite, newest first."""
+    def _good_checkpoints(self, trainer: Trainer, pl_module: LightningModule) -> Iterator[Path]:
+        """Paths of this training's checkpoints that are whole and finite, newest first."""
         folders = {Path(callback.dirpath) for callback in trainer.checkpoint_callbacks if callback.dirpath}  # type: ignore[attr-defined]
         written = [path for folder in folders for path in folder.glob("*.ckpt") if path.is_file()]
         own = [path for path in written if path.stat().st_mtime >= self._began]
         paths = sorted(own, key=lambda path: path.stat().st_mtime, reverse=True)
-        for path in [*map(str, paths), *([str(trainer.ckpt_path)] if trainer.ckpt_path else [])]:
+        buffers = {name for name, _ in pl_module.named_buffers()}
+        for path in [*paths, *([Path(trainer.ckpt_path)] if trainer.ckpt_path else [])]:
             try:
-                weights = AtomicCheckpointIO().load_checkpoint(path)["state_dict"].values()
-            except (OSError, ValueError, RuntimeError, KeyError, EOFError, UnpicklingError):
+                checkpoint = read_checkpoint(path, for_training=True)
+            except CheckpointError:
                 continue
-            if all(weight.isfinite().all() for weight in weights if weight.is_floating_point()):
+            if first_non_finite(checkpoint, buffers=buffers) is None:
                 yield path
 
     def _restore(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
