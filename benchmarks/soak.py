@@ -459,9 +459,8 @@ def main() -> None:
     os.chdir(tempfile.mkdtemp(prefix="soak-"))
     print(f"working in {os.getcwd()}", file=sys.stderr)
     if given.faults:
-        print(
-            "| fault | trials | hung | wrong exit code or message | checkpoint lost | equal at the end | slowest end, s |"
-        )
+        columns = "trials | hung | wrong exit code or message | checkpoint lost | equal at the end | slowest end, s"
+        print(f"| fault | {columns} |")
         print("|---|---|---|---|---|---|---|")
         injections = ONE_RANK if given.ranks == 1 else TWO_RANKS
         table_of_faults(injections, arguments, ranks=given.ranks, trials=given.trials)
