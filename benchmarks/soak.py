@@ -122,6 +122,7 @@ def start(arguments: str, *, name: str, ranks: int, fault: Fault = unharmed) -> 
                 place |= {"GROUP_RANK": 0, "MASTER_PORT": port}
                 os.environ.update({key: str(value) for key, value in place.items()})
                 os.environ.update(MASTER_ADDR="127.0.0.1", TORCHELASTIC_RUN_ID="soak")
+            signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background process ignores it
             fault(rank, moment)
             command_line(["fit", *given])
             code = 0
@@ -258,8 +259,9 @@ def nan_in_gradient(module: GAN) -> None:
 
 def nan_in_weight(module: GAN) -> None:
     """One weight of the generator is NaN."""
+    weight = next(module.generator.parameters())
     with torch.no_grad():
-        next(module.generator.parameters()).view(-1)[0] = torch.nan
+        weight[(0,) * weight.dim()] = torch.nan
 
 
 def nan_in_pixel(module: GAN) -> None:

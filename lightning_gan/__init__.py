@@ -6,17 +6,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lightning_gan.foreign.marks import fake, real
+    from lightning_gan.inference.load import load
     from lightning_gan.loop.gan import GAN
     from lightning_gan.loop.settings import Training
 
 __version__ = version("lightning-gan")
 
-__all__ = ["GAN", "Training", "__version__", "fake", "real"]
+__all__ = ["GAN", "Training", "__version__", "fake", "load", "real"]
 
 _HOMES = {
     "GAN": "lightning_gan.loop.gan",
     "Training": "lightning_gan.loop.settings",
     "fake": "lightning_gan.foreign.marks",
+    "load": "lightning_gan.inference.load",
     "real": "lightning_gan.foreign.marks",
 }
 

@@ -2,9 +2,10 @@
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib.metadata import version
 
+from lightning_gan.cli.commands import command_names, function_of, help_of
 from lightning_gan.cli.configs import shipped_configs
 from lightning_gan.cli.errors import CommandLineError, did_you_mean
 from lightning_gan.cli.invocation import read_invocation
@@ -13,24 +14,15 @@ from lightning_gan.cli.told import told_in_one_line
 TRAINER_COMMANDS = ("fit", "validate", "test")
 
 
-def dynamics(arguments: list[str]) -> None:
-    """Run the command `dynamics`, which makes tables and figures of which training methods converge in small games."""
-    from lightning_gan.dynamics.command import main as study  # imported here, because it imports torch
-
-    study(arguments)
-
-
-COMMANDS: dict[str, Callable[[list[str]], None]] = {"dynamics": dynamics}
-"""Commands that need neither a model nor data, by name. Each function takes the arguments after the command. It imports
-what it needs when it is called, so that the help of the other commands appears without delay."""
-
 HELP = """usage: lightning-gan COMMAND --config NAME.yaml [--config MORE.yaml ...] [options]
 
-commands:
-  fit       train a model
-  validate  evaluate a checkpoint on the validation data
-  test      evaluate a checkpoint (the last of the run), print a table and write metrics.json to the folder of its run
-  dynamics  make tables and figures of which training methods converge in small games (takes no --config)
+commands that train and measure:
+  fit         train a model
+  validate    evaluate a checkpoint on the validation data
+  test        evaluate a checkpoint (the last of the run), print a table and write metrics.json to the folder of its run
+
+commands for trained models and for data (lightning-gan COMMAND --help shows their arguments):
+{commands}
 
 configurations (--config NAME): a file in the working directory, or one of those in the package:
   {configs}
@@ -51,6 +43,9 @@ more help: lightning-gan fit --help;  lightning-gan fit --model.help StyleGAN
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C, as shells have it."""
+
+BROKEN_PIPE = 141
+"""Exit status if the program that reads the output has ended, such as `head`, as shells have it."""
 
 
 def main(args: Sequence[str] | None = None) -> None:
@@ -75,6 +70,11 @@ def main(args: Sequence[str] | None = None) -> None:
             raise
         print("lightning-gan: interrupted", file=sys.stderr)
         sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        if debug:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes it at the end
+        sys.exit(BROKEN_PIPE)
     except Exception as error:
         message = told_in_one_line(error)
         if debug or message is None:
@@ -93,12 +93,14 @@ def run(arguments: list[str]) -> None:
         CommandLineError: if there is no such command.
     """
     if not arguments or arguments[0] in ("-h", "--help"):
-        print(HELP.format(configs="\n  ".join(shipped_configs())))
+        commands = "\n".join(f"  {name:<11} {help_of(name)}" for name in command_names())
+        print(HELP.format(commands=commands, configs="\n  ".join(shipped_configs())))
         return
     if arguments[0] == "--version":
         print(f"lightning-gan {version('lightning-gan')}")
         return
-    known = [*TRAINER_COMMANDS, *COMMANDS]
+    own = command_names()
+    known = [*TRAINER_COMMANDS, *own]
     # Options before the command are options of the command.
     position = 0
     if arguments[0].startswith("-"):
@@ -106,8 +108,8 @@ def run(arguments: list[str]) -> None:
     command, rest = arguments[position], arguments[:position] + arguments[position + 1 :]
     if command not in known:
         raise CommandLineError(f"{command} is none of the commands {', '.join(known)}{did_you_mean(command, known)}")
-    if command in COMMANDS:
-        COMMANDS[command](rest)
+    if command in own:
+        function_of(command)(rest)
         return
     invocation = read_invocation(command, rest)
     from lightning_gan.cli.trainer_cli import TrainerCLI  # imported here, because it imports torch, which takes seconds

@@ -56,7 +56,9 @@ def sample_bytes(
         ema: True samples the generator with averaged weights, if a callback updates it.
     """
     parts = (
-        module.sample(latents[few], None if labels is None else labels[few], truncation=truncation, ema=ema)
+        module.sample(
+            latents[few], None if labels is None else labels[few], truncation=truncation, clipped=False, ema=ema
+        )
         for few in few_at_a_time(len(latents))
     )
     return torch.cat([to_bytes(part).cpu() for part in parts])

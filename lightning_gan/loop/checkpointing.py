@@ -117,8 +117,8 @@ class FoundCheckpoint:
     skipped: tuple[str, ...]
 
 
-def newest_whole_checkpoint(folder: Path) -> FoundCheckpoint:
-    """Find the newest checkpoint in a folder from which training can go on.
+def newest_whole_checkpoint(folder: Path, *, for_training: bool = True) -> FoundCheckpoint:
+    """Find the newest whole checkpoint in a folder.
 
     `last.ckpt` is taken if it is whole. Otherwise it is the file that was written last among `previous.ckpt` and
     `kimg_*.ckpt`, and if none of these is whole, among all others, such as those of Lightning's `ModelCheckpoint`.
@@ -126,12 +126,13 @@ def newest_whole_checkpoint(folder: Path) -> FoundCheckpoint:
 
     Args:
         folder: folder of checkpoints, on a local file system. It need not exist.
+        for_training: whether training shall go on from it, for which the states of the optimizers are needed.
     """
     paths = [path for path in folder.glob("*.ckpt") if not path.name.startswith(EARLIER_RUN)]
     skipped: list[str] = []
     for path in sorted(paths, key=_order):
         try:
-            read_checkpoint(path, for_training=True)
+            read_checkpoint(path, for_training=for_training)
         except CheckpointError as error:
             skipped.append(str(error))
         else:

@@ -43,15 +43,33 @@ def differing_tensors(now: Mapping[str, Tensor], then: Mapping[str, Tensor]) -> 
     return [*shapes, *missing, *(f"{name}, which the model does not have" for name in then if name not in now)]
 
 
+CLASS_PATH = "model_class_path"
+"""Key of a checkpoint's entry that names the class of the model."""
+
+
+def model_in(checkpoint: Mapping[str, Any]) -> tuple[str | None, dict[str, Any]]:
+    """The class path of a checkpoint's model, and the model's hyperparameters.
+
+    Args:
+        checkpoint: content of a checkpoint. Those of Lightning's own modules name no class, which is then None.
+    """
+    of_command_line, hyperparameters = split_hyperparameters(checkpoint.get("hyper_parameters", {}))
+    return of_command_line or checkpoint.get(CLASS_PATH), hyperparameters
+
+
 class ExplainsOtherNetworks(LightningModule):
     """Base class of modules that name the setting by which a checkpoint's networks differ from theirs."""
 
     _hyperparameters_then: dict[str, Any] | None = None
     _class_then: str | None = None
 
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_save_checkpoint(checkpoint)
+        checkpoint[CLASS_PATH] = f"{type(self).__module__}.{type(self).__qualname__}"
+
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_load_checkpoint(checkpoint)
-        self._class_then, self._hyperparameters_then = split_hyperparameters(checkpoint.get("hyper_parameters", {}))
+        self._class_then, self._hyperparameters_then = model_in(checkpoint)
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
         """Load weights and counters.

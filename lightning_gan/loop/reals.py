@@ -87,7 +87,7 @@ class TakesBatches(WatchesNumbers, GeneratorSampling):
         network, (latents, labels) = self.generator_ema, self.draw_latents(2, seed=self.settings.seed)
         devices = [self.device] if self.device.type == "cuda" else []
         with torch.no_grad(), torch.random.fork_rng(devices=devices), evaluation_mode(network):
-            fake = self.truncated(network, latents, labels, truncation=1.0)
+            fake = self.truncated(network, latents, labels, truncation=1.0, fresh_noise=False)
         try:
             self._check(batch, fake=fake)
             problem = None

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule
@@ -10,6 +11,7 @@ from torch import nn
 
 from lightning_gan.loop.batches import check_label_range
 from lightning_gan.metrics.perceptual_path import slerp
+from lightning_gan.tensors.image_bytes import clipped_images
 from lightning_gan.tensors.precision import full_precision
 from lightning_gan.tensors.seeds import derived_seed
 from lightning_gan.tensors.shapes import Images, Labels, Latents, PerSample
@@ -45,21 +47,36 @@ class GeneratorSampling(LightningModule):
     averaged: bool
 
     def draw_latents(self, count: int, *, seed: int) -> tuple[Latents, Labels | None]:
-        """Latents and labels for `sample`, which depend only on `count` and `seed`.
+        """Latents and labels for `sample`. Those of an image depend only on the seed and the image's number.
 
         Args:
-            count: number of samples.
+            count: number of samples. A larger count has the same first samples.
             seed: seed of the latents.
 
         Returns:
-            Standard normal latents, `count latent_dim`, and class indices 0, 1, ..., K-1, 0, 1, ...; None without
+            Latents of the model's prior, `count latent_dim`, and class indices 0, 1, ..., K-1, 0, 1, ...; None without
             classes.
+
+        Raises:
+            ValueError: if `count` is below 1.
         """
-        generator = torch.Generator().manual_seed(derived_seed(seed, "samples"))
-        latents = torch.randn(count, self.latent_dim, generator=generator).to(self.device)
+        if count < 1:
+            raise ValueError(f"{type(self).__name__}: a count of {count} samples must be at least 1")
+        random = torch.Generator()
+        rows = [self.prior(1, random.manual_seed(derived_seed(seed, "sample", number))) for number in range(count)]
+        latents = torch.cat(rows).to(self.device)
         if not self.number_of_classes:
             return latents, None
         return latents, torch.arange(count, device=self.device) % self.number_of_classes
+
+    def prior(self, count: int, random: torch.Generator) -> Latents:
+        """Latents of the model's prior, `count latent_dim`: standard normal ones here. A model may override it.
+
+        Args:
+            count: number of latents.
+            random: generator of random numbers, on whose device the latents are.
+        """
+        return torch.randn(count, self.latent_dim, generator=random, device=random.device)
 
     def latents_between(self, first: Latents, second: Latents, places: PerSample) -> Latents:
         """Latents on the prior's paths between pairs of latents, where the prior itself has most of its samples.
@@ -82,27 +99,71 @@ class GeneratorSampling(LightningModule):
 
     @torch.no_grad()
     def sample(
-        self, latents: Latents, labels: Labels | None = None, *, truncation: float = 1.0, ema: bool = True
+        self,
+        latents: Latents | int,
+        labels: Labels | None = None,
+        *,
+        seed: int = 0,
+        truncation: float = 1.0,
+        fresh_noise: bool = False,
+        clipped: bool = True,
+        ema: bool = True,
     ) -> Images:
-        """Images in about [-1, 1] (not clipped), `batch channels height width`, from networks in evaluation mode.
+        """Images in [-1, 1], `batch channels height width`, from networks in evaluation mode.
 
-        The images have the active resolution.
+        An image is a function of the weights, its latent (or the seed and its number), its label and the truncation,
+        whatever the number of images at once; sums in another order may change the last digits. Images have the active
+        resolution. `lightning_gan.tensors.image_bytes.to_bytes` makes uint8 of them.
 
         Args:
-            latents: standard normal latents, `batch latent_dim`.
-            labels: class indices or multi-hot rows; required if `number_of_classes` is not 0.
+            latents: a number of images, for which `draw_latents` draws latents, or latents of the model's prior,
+                `batch latent_dim`, on any device.
+            labels: class indices, `batch`, or multi-hot rows. A number of images without labels gets the classes 0, 1,
+                ..., K-1, 0, 1, ... in turn; for latents they are required if `number_of_classes` is not 0.
+            seed: seed of the latents of a number of images.
             truncation: strength of the truncation trick. 1 samples the whole distribution; other values are for models
                 that override `truncated`.
+            fresh_noise: True draws new noise from torch's generator in each call, in models whose layers take noise
+                (StyleGAN); False takes the noise that is stored with the weights.
+            clipped: True clips to [-1, 1] and refuses values that are not finite, for which the device is waited for;
+                False leaves all values as the network makes them.
             ema: True samples the generator with averaged weights, if a callback updates it.
 
         Raises:
-            ValueError: if labels are missing or out of range, or the model has no truncation trick.
+            ValueError: for latents of another shape, labels that are missing or out of range, or a truncation in a
+                model that has no truncation trick.
+            NotFiniteImagesError: with `clipped`, if an image has a value that is NaN or infinite.
         """
+        if isinstance(latents, int):
+            latents, drawn_labels = self.draw_latents(latents, seed=seed)
+            labels = drawn_labels if labels is None else labels
+        if latents.dim() != 2 or latents.shape[1] != self.latent_dim:
+            raise ValueError(
+                f"latents have the shape {list(latents.shape)}, but {type(self).__name__} takes a number of images or "
+                f"[batch, {self.latent_dim}]"
+            )
         labels = self.checked_labels(labels)
         network = self.sampling_generator if ema else self.generator
         with evaluation_mode(network):
-            images = self.truncated(network, latents, labels, truncation=truncation)
-        return full_precision(images)
+            images = self.truncated(
+                network, latents.to(self.device), labels, truncation=truncation, fresh_noise=fresh_noise
+            )
+        images = full_precision(images)
+        return clipped_images(images) if clipped else images
+
+    def forward(self, latents: Latents, labels: Labels | None = None) -> Images:
+        """Images of `sample`, for `Trainer.predict`, `to_onnx` and other tools that call a module.
+
+        Args:
+            latents: latents of the model's prior, `batch latent_dim`.
+            labels: class indices or multi-hot rows; required if `number_of_classes` is not 0.
+        """
+        return self.sample(latents, labels)
+
+    def predict_step(self, batch: Any, batch_idx: int) -> Images:
+        """Images of a batch of `Trainer.predict`: latents, or a list of latents and labels."""
+        images: Images = self(*batch) if isinstance(batch, list | tuple) else self(batch)
+        return images
 
     def checked_labels(self, labels: Labels | None) -> Labels | None:
         """Check the labels to sample with. The result is None if the model has no classes.
@@ -114,17 +175,22 @@ class GeneratorSampling(LightningModule):
             return None
         if labels is None:
             raise ValueError(f"the model has {self.number_of_classes} classes: give a label per sample")
-        check_label_range(labels, number_of_classes=self.number_of_classes)
+        labels = labels.to(self.device)
+        if not torch.compiler.is_compiling():  # an exported graph cannot look at values
+            check_label_range(labels, number_of_classes=self.number_of_classes)
         return labels
 
-    def truncated(self, network: nn.Module, latents: Latents, labels: Labels | None, *, truncation: float) -> Images:
+    def truncated(
+        self, network: nn.Module, latents: Latents, labels: Labels | None, *, truncation: float, fresh_noise: bool
+    ) -> Images:
         """Images of `network` with the model's truncation trick. The base class has none; models may override this.
 
         Args:
             network: generator in evaluation mode.
-            latents: standard normal latents, `batch latent_dim`.
+            latents: latents of the prior, `batch latent_dim`.
             labels: class indices or multi-hot rows; None without classes.
             truncation: strength of the truncation trick; 1 samples the whole distribution.
+            fresh_noise: whether layers that take noise draw it, or take the stored one. The base class has no noise.
 
         Raises:
             ValueError: if `truncation` is not 1 and the model has no truncation trick.

@@ -33,13 +33,20 @@ class StyleBased(Protocol):
             ema: True uses the averaged weights, if a callback updates them.
         """
 
-    def synthesize(self, styles: Styles, *, noisy_layers: Collection[int] | None = None, ema: bool = True) -> Images:
+    def synthesize(
+        self,
+        styles: Styles,
+        *,
+        noisy_layers: Collection[int] | None = None,
+        fresh_noise: bool = False,
+        ema: bool = True,
+    ) -> Images:
         """Make images in about [-1, 1], `batch channels height width`, of styles.
 
         Args:
             styles: styles w, `batch layers style_dim`.
-            noisy_layers: indices of the layers that add new noise to each image; the others add none. None means all
-                layers.
+            noisy_layers: indices of the layers that add noise; the others add none. None means all layers.
+            fresh_noise: True draws new noise for each image; False takes the noise that is stored with the weights.
             ema: True uses the averaged weights, if a callback updates them.
         """
 

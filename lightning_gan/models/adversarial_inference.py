@@ -30,7 +30,6 @@ from lightning_gan.loop.settings import Training
 from lightning_gan.loop.turn import Player, Scores, Turn
 from lightning_gan.losses import joint_generator_cost
 from lightning_gan.tensors.precision import full_precision
-from lightning_gan.tensors.seeds import derived_seed
 from lightning_gan.tensors.shapes import (
     FakeImages,
     FakeLatents,
@@ -149,20 +148,11 @@ class AdversarialInference(GAN, Autoencoder):
 
     # ------------------------------------------------------------------ the objective
 
-    def prior(self, count: int, random: torch.Generator) -> Latents:
-        """Latents for training and for samples, `count latent_dim`; standard normal here, models may override it."""
-        return torch.randn(count, self.latent_dim, generator=random, device=random.device)
-
     def draw_rows(self, count: int, random: torch.Generator) -> InferenceDraws:
         """Draws latents, then the noise for the encoder's codes."""
         latents = self.prior(count, random)
         noise = torch.randn(count, self.generator.encoder.noise_dim, generator=random, device=random.device)
         return InferenceDraws(latents=latents, labels=None, code_noise=noise)
-
-    def draw_latents(self, count: int, *, seed: int) -> tuple[Latents, Labels | None]:
-        """Latents for `sample` from the model's prior, `count latent_dim`; a function of `count` and `seed` alone."""
-        random = torch.Generator().manual_seed(derived_seed(seed, "samples"))
-        return self.prior(count, random).to(self.device), None
 
     def score_turn(self, player: Player, reals: Reals, draws: Draws, fake: FakeImages) -> Scores:
         """Encodes the real images and scores both kinds of pairs; codes have gradients in the generator's turn only."""
@@ -234,8 +224,8 @@ class AdversarialInference(GAN, Autoencoder):
             return full_precision(network.encode(images))
 
     def decode(self, codes: Latents, *, ema: bool = True) -> Images:
-        """Images of codes in [-1, 1], from the generator or, with `ema`, from its average weights."""
-        return self.sample(codes, ema=ema)
+        """Images of codes in about [-1, 1], from the generator or, with `ema`, from its average weights."""
+        return self.sample(codes, clipped=False, ema=ema)
 
     # ------------------------------------------------------------------ Lightning's hooks
 

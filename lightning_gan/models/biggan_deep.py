@@ -334,7 +334,9 @@ class BigGANDeep(GAN):
         self.save_hyperparameters(ignore=[*unsaved_arguments(), "initialization"])
         self.image_size = image_size
 
-    def truncated(self, network: nn.Module, latents: Latents, labels: Labels | None, *, truncation: float) -> Images:
+    def truncated(
+        self, network: nn.Module, latents: Latents, labels: Labels | None, *, truncation: float, fresh_noise: bool
+    ) -> Images:
         """Images of latents that are truncated as in `layers.truncated_normal.truncated_latents`.
 
         Args:
@@ -342,6 +344,7 @@ class BigGANDeep(GAN):
             latents: Standard normal latents, `batch latent_dim`.
             labels: Class indices or multi-hot rows; None without classes.
             truncation: Factor psi of the truncated latents, from 0 (all latents are 0) to 1 (no truncation).
+            fresh_noise: Not used, because no layer takes noise.
 
         Raises:
             ValueError: for a truncation outside of [0, 1].

@@ -228,4 +228,4 @@ class IntrospectiveGAN(GAN, Autoencoder):
 
     def decode(self, codes: Latents, *, ema: bool = True) -> Images:
         """Images of codes in about [-1, 1], from the decoder or, with `ema`, from its average weights."""
-        return self.sample(codes, ema=ema)
+        return self.sample(codes, clipped=False, ema=ema)

@@ -434,9 +434,17 @@ class StyleGAN(GAN):
         w_avg = self.generator.w_avg
         w_avg.copy_(self.trainer.strategy.reduce(w_avg.clone(), reduce_op="mean"))
 
-    def truncated(self, network: nn.Module, latents: Latents, labels: Labels | None, *, truncation: float) -> Images:
+    def truncated(
+        self, network: nn.Module, latents: Latents, labels: Labels | None, *, truncation: float, fresh_noise: bool
+    ) -> Images:
         """Images of `network` with truncated styles in the first `truncation_layers` layers; 1 does not truncate."""
-        images: Images = network(latents, labels, truncation=truncation, truncation_layers=self.truncation_layers)
+        images: Images = network(
+            latents,
+            labels,
+            truncation=truncation,
+            truncation_layers=self.truncation_layers,
+            random_noise=fresh_noise,
+        )
         return images
 
     # ------------------------------------------------------------------ styles, for figures and metrics
@@ -457,11 +465,18 @@ class StyleGAN(GAN):
             return network.truncated(styles, truncation=truncation, truncation_layers=self.truncation_layers)
 
     @torch.no_grad()
-    def synthesize(self, styles: Styles, *, noisy_layers: Collection[int] | None = None, ema: bool = True) -> Images:
-        """Images of styles, with new noise in the layers `noisy_layers` (None is all), and no noise in the others."""
+    def synthesize(
+        self,
+        styles: Styles,
+        *,
+        noisy_layers: Collection[int] | None = None,
+        fresh_noise: bool = False,
+        ema: bool = True,
+    ) -> Images:
+        """Images of styles, with new or stored noise in the layers `noisy_layers` (None is all), none in the others."""
         network = self._style_network(ema)
         with evaluation_mode(network):
-            images: Images = network.synthesis(styles, noisy_layers=noisy_layers)
+            images: Images = network.synthesis(styles, random_noise=fresh_noise, noisy_layers=noisy_layers)
         return full_precision(images)
 
     def _style_network(self, ema: bool) -> Generator:

@@ -47,10 +47,22 @@ def to_bytes(images: Images) -> ImageBytes:
         >>> to_bytes(torch.tensor([-3.0, -1.0, 0.0, 1.0]).reshape(1, 1, 2, 2)).flatten().tolist()
         [0, 0, 128, 255]
     """
-    if not images.isfinite().all():
-        broken = int((~images.isfinite().flatten(1).all(dim=1)).sum())
-        raise NotFiniteImagesError(broken=broken, count=len(images))
+    _check_finite(images)
     return nearest_bytes(images)
+
+
+def clipped_images(images: Images) -> Images:
+    """Clip floats to [-1, 1]. The function waits for the device, except in graphs that are compiled or exported.
+
+    Args:
+        images: `batch channels height width`, of any floating-point dtype.
+
+    Raises:
+        NotFiniteImagesError: if an image has a value that is NaN or infinite.
+    """
+    if not torch.compiler.is_compiling():
+        _check_finite(images)
+    return images.clamp(-1.0, 1.0)
 
 
 def nearest_bytes(images: Images) -> ImageBytes:
@@ -62,3 +74,9 @@ def nearest_bytes(images: Images) -> ImageBytes:
         images: `batch channels height width`, of any floating-point dtype.
     """
     return (images.float() * 127.5 + 128.0).clamp(0, 255).byte()
+
+
+def _check_finite(images: Images) -> None:
+    if not images.isfinite().all():
+        broken = int((~images.isfinite().flatten(1).all(dim=1)).sum())
+        raise NotFiniteImagesError(broken=broken, count=len(images))

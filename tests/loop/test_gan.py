@@ -7,6 +7,7 @@ import pytest
 import torch
 from lightning.pytorch import Callback
 from torch import Tensor
+from torch.utils.data import DataLoader, TensorDataset
 
 from lightning_gan.callbacks import R1, R2, ConsensusOptimization, Evaluation, SampleGrid, SampleSheets
 from lightning_gan.foreign.penalty import Penalty
@@ -15,7 +16,7 @@ from lightning_gan.loop.settings import Training
 from lightning_gan.loop.turn import Player, Turn
 from lightning_gan.losses import Hinge, Wasserstein
 from lightning_gan.metrics import DigitFeatures
-from lightning_gan.tensors.image_bytes import from_bytes, to_bytes
+from lightning_gan.tensors.image_bytes import NotFiniteImagesError, from_bytes, to_bytes
 from tests.penalties.turns import turn_with
 from tests.toys import (
     FAST,
@@ -321,6 +322,59 @@ def test_samples_depend_on_seed_and_count_alone() -> None:
     assert labels is not None
     assert labels.tolist() == [0, 1, 2, 0, 1]
     assert not torch.equal(latents, module.draw_latents(5, seed=2)[0])
+
+
+def test_an_image_depends_on_its_seed_and_number_and_not_on_the_number_of_images() -> None:
+    module = toy_gan(number_of_classes=3)
+    images = module.sample(7, seed=5)
+    assert torch.equal(images, module.sample(7, seed=5))
+    torch.testing.assert_close(images[:2], module.sample(2, seed=5))
+    torch.testing.assert_close(images[4:], module.sample(*(rows[4:] for rows in module.draw_latents(7, seed=5))))
+    assert not torch.allclose(images, module.sample(7, seed=6))
+    all_of_one = module.sample(3, torch.tensor([2, 2, 2]), seed=5)
+    torch.testing.assert_close(all_of_one[2], images[2])
+    assert not torch.allclose(all_of_one[0], images[0])
+
+
+def test_samples_are_clipped_and_finite() -> None:
+    module = toy_gan()
+    with torch.no_grad():
+        module.generator.output.weight.mul_(100.0)
+    module.generator_ema.load_state_dict(module.generator.state_dict())
+    images, raw = module.sample(16), module.sample(16, clipped=False)
+    assert raw.abs().max() > 2
+    assert torch.equal(images, raw.clamp(-1, 1))
+    with torch.no_grad():
+        module.generator_ema.output.bias[3] = torch.inf
+    with pytest.raises(NotFiniteImagesError, match="16 of 16 images"):
+        module.sample(16)
+    assert module.sample(16, clipped=False).isinf().any()
+
+
+def test_calling_a_module_samples_it() -> None:
+    """So that `Trainer.predict` makes images of latents, with and without labels."""
+    module, conditional = toy_gan(), toy_gan(number_of_classes=3)
+    for each in (module, conditional):
+        latents, labels = each.draw_latents(5, seed=0)
+        arguments = [latents] if labels is None else [latents, labels]
+        data = DataLoader(TensorDataset(*arguments), batch_size=5)
+        predicted = toy_trainer().predict(each, data)
+        assert predicted is not None
+        torch.testing.assert_close(predicted[0], each.sample(5))
+        torch.testing.assert_close(predicted[0], each(*arguments))
+
+
+@pytest.mark.parametrize(
+    ("latents", "message"),
+    [
+        (torch.zeros(3, 5), r"latents have the shape \[3, 5\], but GAN takes a number of images or \[batch, 4\]"),
+        (torch.zeros(4), r"latents have the shape \[4\]"),
+        (0, "a count of 0 samples must be at least 1"),
+    ],
+)
+def test_latents_of_another_shape_are_refused(latents: Tensor | int, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        toy_gan().sample(latents)
 
 
 def test_sampling_leaves_the_generator_in_training() -> None:

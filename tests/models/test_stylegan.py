@@ -337,11 +337,12 @@ def test_sampling_is_synthesis_of_styles(truncation: float, ema: bool) -> None:
     module = noisy_stylegan(number_of_classes=3, truncation_layers=3)
     module.train()
     latents, labels = module.draw_latents(3, seed=0)
-    torch.manual_seed(4)
-    sampled = module.sample(latents, labels, truncation=truncation, ema=ema)
     styles = module.styles(latents, labels, truncation=truncation, ema=ema)
-    torch.manual_seed(4)
-    assert torch.equal(module.synthesize(styles, ema=ema), sampled)
+    for fresh_noise in (False, True):
+        torch.manual_seed(4)
+        sampled = module.sample(latents, labels, truncation=truncation, fresh_noise=fresh_noise, clipped=False, ema=ema)
+        torch.manual_seed(4)
+        assert torch.equal(module.synthesize(styles, fresh_noise=fresh_noise, ema=ema), sampled)
     assert module.generator.training  # both leave it as it was
     assert not torch.equal(module.styles(latents, labels, truncation=truncation, ema=not ema), styles)
 
@@ -380,7 +381,7 @@ def test_noise_can_be_left_to_some_layers() -> None:
 
     def images(noisy_layers: list[int] | None) -> Tensor:
         torch.manual_seed(3)
-        return module.synthesize(styles, noisy_layers=noisy_layers)
+        return module.synthesize(styles, noisy_layers=noisy_layers, fresh_noise=True)
 
     without = images([])
     assert torch.equal(module.synthesize(styles, noisy_layers=[]), without)  # whatever the random state
@@ -394,10 +395,13 @@ def test_noise_can_be_left_to_some_layers() -> None:
     assert torch.equal(images([0, 1, 2, 3]), images(None))
 
 
-def test_noise_is_drawn_for_every_image() -> None:
+def test_fresh_noise_is_drawn_for_every_image_and_stored_noise_repeats() -> None:
     module = noisy_stylegan()
     styles = module.styles(module.draw_latents(1, seed=0)[0]).expand(2, -1, -1)
-    first, second = module.synthesize(styles).unbind()
+    first, second = module.synthesize(styles, fresh_noise=True).unbind()
     assert not torch.allclose(first, second)
+    stored, again = module.synthesize(styles).unbind()
+    torch.testing.assert_close(stored, again)
+    assert not torch.allclose(stored, first)
     first, second = module.synthesize(styles, noisy_layers=()).unbind()
     torch.testing.assert_close(first, second)

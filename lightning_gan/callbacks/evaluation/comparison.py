@@ -117,7 +117,15 @@ class _LatentFakes(_Fakes):
 
     def images(self, share: Share) -> Tensor:
         classes = None if self.asked is None else self.asked[share.positions]
-        return self.gan.sample(self.latents[share.positions], classes, truncation=self.truncation, ema=self.ema)
+        # The authors measure with new noise for each image, which is a part of what the generator makes.
+        return self.gan.sample(
+            self.latents[share.positions],
+            classes,
+            truncation=self.truncation,
+            fresh_noise=True,
+            clipped=False,
+            ema=self.ema,
+        )
 
 
 @final

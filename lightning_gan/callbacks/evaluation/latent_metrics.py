@@ -71,7 +71,13 @@ class _LatentPath(_Path):
 
     def at(self, places: PerSample) -> Images:
         latents = self.module.latents_between(self.first, self.second, places.cpu().double())
-        return self.module.sample(latents.to(next(self.module.generator.parameters())), self.labels, ema=self.ema)
+        return self.module.sample(
+            latents.to(next(self.module.generator.parameters())),
+            self.labels,
+            fresh_noise=True,
+            clipped=False,
+            ema=self.ema,
+        )
 
 
 class _StylePath(_Path):
@@ -84,7 +90,7 @@ class _StylePath(_Path):
 
     def at(self, places: PerSample) -> Images:
         places = places.to(self.first)[:, None, None]
-        return self.module.synthesize(self.first.lerp(self.second, places), ema=self.ema)
+        return self.module.synthesize(self.first.lerp(self.second, places), fresh_noise=True, ema=self.ema)
 
 
 class PerceptualPathLength(Measurement):
@@ -321,7 +327,7 @@ class LinearSeparability(Measurement):
             classes = None if labels is None else labels[share.positions]
             points["z"].update(here, share.filed)
             with trainer.precision_plugin.forward_context():
-                images = gan.sample(here, classes, ema=self.ema)
+                images = gan.sample(here, classes, fresh_noise=True, clipped=False, ema=self.ema)
                 if isinstance(module, StyleBased):
                     # All layers have the same style, so that of the first layer is enough.
                     points["w"].update(module.styles(here, classes, ema=self.ema)[:, 0], share.filed)

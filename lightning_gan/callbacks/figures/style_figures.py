@@ -121,11 +121,18 @@ class StyleFigure(PaperFigure):
         module.sample(latents[:1], None if labels is None else labels[:1], ema=self.ema)
         return self.style_based(module).styles(latents, labels, truncation=self.truncation, ema=self.ema)
 
-    def _synthesize(self, module: GAN, styles: Styles, *, noisy_layers: Collection[int] | None = None) -> ImageBytes:
+    def _synthesize(
+        self,
+        module: GAN,
+        styles: Styles,
+        *,
+        noisy_layers: Collection[int] | None = None,
+        fresh_noise: bool = False,
+    ) -> ImageBytes:
         """Synthesizes images from styles in small batches; returns them as uint8 images in main memory."""
         styled = self.style_based(module)
         parts = (
-            styled.synthesize(styles[few], noisy_layers=noisy_layers, ema=self.ema)
+            styled.synthesize(styles[few], noisy_layers=noisy_layers, fresh_noise=fresh_noise, ema=self.ema)
             for few in few_at_a_time(len(styles))
         )
         return torch.cat([to_bytes(part).cpu() for part in parts])
@@ -276,7 +283,7 @@ class NoiseComparison(StyleFigure):
         for row, styles in enumerate(all_styles):
             self.seed_noise("realizations", row)
             repeated = repeat(styles, "layers dim -> count layers dim", count=self.measured_realizations)
-            images = self._synthesize(module, repeated)
+            images = self._synthesize(module, repeated, fresh_noise=True)
             shown.append(images[: self.realizations])
             deviations.append(noise_deviation(images))
         largest = float(max(deviation.max() for deviation in deviations))
@@ -302,7 +309,7 @@ class NoiseComparison(StyleFigure):
         columns = []
         for layers in noisy.values():
             self.seed_noise("layers")
-            columns.append(self._synthesize(module, all_styles, noisy_layers=layers))
+            columns.append(self._synthesize(module, all_styles, noisy_layers=layers, fresh_noise=True))
         table = Table(rows=list(torch.stack(columns, dim=1)), column_labels=list(noisy))
         return Picture(pixels=table.drawn(), part="_layers")
 

@@ -171,7 +171,9 @@ def test_in_w_paths_are_straight_lines_between_styles(tmp_path: Path) -> None:
     class Linear(StyleGAN):
         """Images are the first layer's style, four times."""
 
-        def synthesize(self, styles: Tensor, *, noisy_layers: Any = None, ema: bool = True) -> Tensor:
+        def synthesize(
+            self, styles: Tensor, *, noisy_layers: Any = None, fresh_noise: bool = False, ema: bool = True
+        ) -> Tensor:
             return styles[:, 0, :, None, None].expand(-1, -1, 2, 2)
 
     torch.manual_seed(0)

@@ -88,10 +88,19 @@ class Everything(GAN, Autoencoder):
     ) -> Tensor:
         return latents[:, None].expand(-1, 6, -1) * truncation
 
-    def synthesize(self, styles: Tensor, *, noisy_layers: Collection[int] | None = None, ema: bool = True) -> Tensor:
+    def synthesize(
+        self,
+        styles: Tensor,
+        *,
+        noisy_layers: Collection[int] | None = None,
+        fresh_noise: bool = False,
+        ema: bool = True,
+    ) -> Tensor:
         return self.sample(styles[:, 0], ema=ema)
 
-    def truncated(self, network: nn.Module, latents: Tensor, labels: Tensor | None, *, truncation: float) -> Tensor:
+    def truncated(
+        self, network: nn.Module, latents: Tensor, labels: Tensor | None, *, truncation: float, fresh_noise: bool
+    ) -> Tensor:
         images: Tensor = network(latents * truncation)
         return images
 

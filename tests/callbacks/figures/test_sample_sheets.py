@@ -29,7 +29,9 @@ class TruncatableGAN(GAN):
         torch.manual_seed(7)
         super().__init__(generator=ToyGenerator(), discriminator=ToyCritic(), latent_dim=LATENT, **settings)
 
-    def truncated(self, network: nn.Module, latents: Tensor, labels: Tensor | None, *, truncation: float) -> Tensor:
+    def truncated(
+        self, network: nn.Module, latents: Tensor, labels: Tensor | None, *, truncation: float, fresh_noise: bool
+    ) -> Tensor:
         if truncation > 1:
             raise ValueError(f"truncation={truncation} is above 1")
         images: Tensor = network(latents * truncation)

@@ -51,7 +51,14 @@ class StyledGAN(GAN):
         self.asked_of_average.append(ema)
         return latents[:, :1, None].expand(-1, LAYERS, -1).tanh() * 0.5 * truncation
 
-    def synthesize(self, styles: Tensor, *, noisy_layers: Collection[int] | None = None, ema: bool = True) -> Tensor:
+    def synthesize(
+        self,
+        styles: Tensor,
+        *,
+        noisy_layers: Collection[int] | None = None,
+        fresh_noise: bool = False,
+        ema: bool = True,
+    ) -> Tensor:
         self.asked_of_average.append(ema)
         noisy = range(LAYERS) if noisy_layers is None else noisy_layers
         strength = torch.tensor([float(layer in noisy) for layer in range(LAYERS)])[:, None]
