@@ -1,5 +1,6 @@
 """Loads the model of any checkpoint, without being told its class or its settings."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -77,10 +78,15 @@ def _built(content: dict[str, Any], file: Path) -> GAN:
         with torch.random.fork_rng():  # the initial weights are replaced
             model: GAN = parser.instantiate_classes(parsed).model
     except (ArgumentError, ImportError, TypeError, ValueError) as error:
-        reason = " ".join(str(error).split())
         raise CheckpointError(
-            f"{file}: {class_path} cannot be built from the settings in the checkpoint alone ({reason[:200]}); if it "
-            f"was given networks of your own, use {class_path.rsplit('.', 1)[-1]}.load_from_checkpoint(path, "
+            f"{file}: {class_path} cannot be built from the settings in the checkpoint alone ({_reason(str(error))}); "
+            f"if it was given networks of your own, use {class_path.rsplit('.', 1)[-1]}.load_from_checkpoint(path, "
             "weights_only=True, ...) with them"
         ) from error
     return model
+
+
+def _reason(message: str) -> str:
+    """What is wrong, in a message of the parser, which lists it among the types that the value might have."""
+    among = re.search(r"Errors:\s+- (.*?)(?:\n\s+- Expected a <class 'NoneType'>|\Z)", message, flags=re.DOTALL)
+    return " ".join((among[1] if among else message).split())[:300]
