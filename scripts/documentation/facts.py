@@ -60,7 +60,7 @@ def first_sentence(text: str) -> str:
         >>> first_sentence("DCGAN (Radford et al. 2016, arXiv:1511.06434), narrow. With labels.")
         'DCGAN (Radford et al. 2016, arXiv:1511.06434), narrow.'
     """
-    return re.split(r"(?<!al)(?<=[.!?:])\s+(?=[A-Z`])", " ".join(text.split()), maxsplit=1)[0]
+    return re.split(r"(?<!al)(?<=[.!?])\s+(?=[A-Z`])", " ".join(text.split()), maxsplit=1)[0]
 
 
 @cache
@@ -99,9 +99,10 @@ def class_text(kind: type) -> str:
 
 
 def arguments_of(kind: type) -> list[Argument]:
-    """The arguments of a class that its docstring describes."""
-    text = inspect.getdoc(kind) or ""
-    section = re.search(r"(?:^|\n)Args:\n(.*?)(?:\n\n\S|\n(?:Raises|Example):|\Z)", text, flags=re.DOTALL)
+    """The arguments of a class that its docstring describes, or that of the nearest base that describes some."""
+    pattern = re.compile(r"(?:^|\n)Args:\n(.*?)(?:\n\n\S|\n(?:Raises|Example):|\Z)", flags=re.DOTALL)
+    sections = [pattern.search(inspect.cleandoc(base.__doc__ or "")) for base in kind.__mro__]
+    section = next((found for found in sections if found is not None), None)
     if section is None:
         return []
     parameters = inspect.signature(kind).parameters
@@ -140,6 +141,7 @@ def cells_of(line: str) -> list[str]:
     return [cell.strip() for cell in line.strip().removeprefix("|").removesuffix("|").split("|")]
 
 
+@cache
 def tables_in(document: Path) -> list[list[list[str]]]:
     """The tables of a Markdown file, as rows of cells; the first row has the heads."""
     tables: list[list[list[str]]] = []
@@ -170,23 +172,46 @@ def overview() -> dict[str, dict[str, str]]:
     return rows
 
 
+class Import(NamedTuple):
+    """A module of `interop`.
+
+    Attributes:
+        name: name of its file.
+        sentence: the first sentence of its docstring.
+        sources: the modules of this package from which it takes classes.
+    """
+
+    name: str
+    sentence: str
+    sources: set[str]
+
+
+@cache
+def imports() -> list[Import]:
+    """The modules that import other people's weights."""
+    found = []
+    for path in sorted((ROOT / "lightning_gan" / "interop").glob("[a-z]*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        statements = [node for node in tree.body if isinstance(node, ast.ImportFrom) and node.module]
+        sources = {
+            str(node.module)
+            for node in statements
+            if any(alias.name[0].isupper() and not alias.name.isupper() for alias in node.names)
+        }
+        found.append(Import(path.stem, first_sentence(ast.get_docstring(tree) or ""), sources))
+    return found
+
+
 def interop_of(kind: type) -> list[tuple[str, str]]:
     """The modules that import other people's weights into a model, each with the first sentence of its docstring.
 
-    Such a module imports networks of the model's file, or is named after it.
+    Such a module takes networks from the model's file, or is named after it.
     """
     file = kind.__module__.rsplit(".", 1)[-1]
     files = {path.stem for path in (ROOT / "lightning_gan" / "models").glob("*.py")}
     found = []
-    for path in sorted((ROOT / "lightning_gan" / "interop").glob("[a-z]*.py")):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module]
-        classes = {
-            str(node.module)
-            for node in imports
-            if any(alias.name[0].isupper() and not alias.name.isupper() for alias in node.names)
-        }
-        named = max((stem for stem in files if path.stem.startswith(stem)), key=len, default="")
-        if kind.__module__ in classes or named == file:
-            found.append((path.stem, first_sentence(ast.get_docstring(tree) or "")))
+    for module in imports():
+        named = max((stem for stem in files if module.name.startswith(stem)), key=len, default="")
+        if kind.__module__ in module.sources or named == file:
+            found.append((module.name, module.sentence))
     return found

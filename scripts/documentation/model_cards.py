@@ -8,8 +8,8 @@ from scripts.documentation.model_pages import page_name, pictures_of, table
 
 PROTOCOL = (
     "Fréchet distance of 2,500 samples to all 5,000 digits in the 64 features of the package's `DigitFeatures`, without "
-    "truncation, averaged weights, seed 0. In parentheses: as a multiple of the distance between two random halves of the "
-    "real digits. It is no FID, and comparable with other rows of the same table alone."
+    "truncation, averaged weights, seed 0. The floor is the distance between two random halves of the real digits. It is no "
+    "FID, and comparable with other rows of the same table alone."
 )
 
 POLICIES = (
@@ -22,6 +22,14 @@ def of_images(config: Config) -> bool:
     """Whether a configuration trains a model of images."""
     kind = next(kind for kind in model_classes() if kind.__name__ == config.class_name)
     return kind.__module__.startswith("lightning_gan.models")
+
+
+def result(measured: str, *, images: bool) -> str:
+    """What a run came to, and by which protocol."""
+    distance = re.fullmatch(r"([\d.]+) \(([\d.]+)\)", measured)
+    if distance is not None:
+        return f"**Fréchet distance {distance[1]}, {distance[2]} times the floor.**\n\n{PROTOCOL}"
+    return f"**{measured}**" + ("" if images else f"\n\n{POLICIES}")
 
 
 def model_card(config: Config) -> str:
@@ -64,14 +72,13 @@ def model_card(config: Config) -> str:
         f"# {what[0].upper()}{what[1:]}" if not what.startswith("...") else f"# {config.class_name}",
         f"`{config.name}` of lightning_gan. {config.first_sentence}",
         *[f"![Samples](../images/{path.name})" for path in pictures[:1]],
-        "The weights are not part of the repository; the command makes them.",
+        "The weights are not part of the repository; the command below makes them. The licence is that of the code.",
         "## Intended use\n\n" + use,
         "## How to make and load it\n\n" + loading,
         "## Training data\n\n" + data,
         f"## Training\n\nModel: [`{config.class_name}`](../models/{page_name(kind)}) ({papers}). Time: {minutes} on two CPU "
         f"cores. Every setting is in `configs/{config.name}`; `runs/{config.stem}/config.yaml` repeats them after a run.",
-        f"## Result\n\n**{measured}**\n\n{PROTOCOL if images and re.match(r'[0-9.]+ ', measured) and '%' not in measured else ''}"
-        f"{'' if images else POLICIES}",
+        f"## Result\n\n{result(measured, images=images)}",
         *([table(list(rows[0]), [tuple(rows[0].values())])] if rows else []),
         "## Limits\n\n" + limits,
     ]

@@ -3,6 +3,7 @@
 import inspect
 import re
 import sys
+from functools import cache
 from pathlib import Path
 
 from lightning_gan.loop.autoencoder import Autoencoder
@@ -51,16 +52,20 @@ def small_configs(kind: type) -> list[Config]:
     return [config for config in own_configs(kind) if "/" not in config.name]
 
 
+@cache
+def pictures() -> dict[str, list[Path]]:
+    """The pictures in docs/images by the configuration that made them."""
+    found: dict[str, list[Path]] = {config.stem: [] for config in configs()}
+    for path in sorted((DOCS / "images").glob("*.png")):
+        owner = max((stem for stem in found if path.stem.startswith(f"{stem}_")), key=len, default=None)
+        if owner is not None:
+            found[owner].append(path)
+    return found
+
+
 def pictures_of(kind: type) -> list[Path]:
     """The pictures in docs/images that a model's configurations made."""
-    stems = [config.stem for config in small_configs(kind)]
-    every = [config.stem for config in configs()]
-    found = []
-    for path in sorted((DOCS / "images").glob("*.png")):
-        owner = max((stem for stem in every if path.stem.startswith(f"{stem}_")), key=len, default="")
-        if owner in stems:
-            found.append(path)
-    return found
+    return [path for config in small_configs(kind) for path in pictures()[config.stem]]
 
 
 def caption(path: Path) -> str:

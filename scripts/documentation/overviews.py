@@ -84,7 +84,7 @@ def reference_pages() -> dict[Path, str]:
     pages = {}
     for room in ["lightning_gan", *rooms()]:
         name = room.rpartition(".")[2]
-        text = f"# `{room}`\n\n::: {room}\n    options:\n      show_root_toc_entry: false\n"
+        text = f"# `{room}`\n\n::: {room}\n    options:\n      show_root_heading: false\n      show_root_toc_entry: false\n"
         pages[DOCS / "reference" / f"{name}.md"] = text
     lines = [f"- [`{room}`]({room.rpartition('.')[2]}.md)" for room in ["lightning_gan", *rooms()]]
     intro = "Every public name with its arguments, by room. On the site these pages are made from the docstrings."

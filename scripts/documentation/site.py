@@ -14,10 +14,11 @@ def generated_sections() -> str:
     """The sections of the navigation that follow from the package."""
     models = [f"      - {kind.__name__}: models/{page_name(kind)}" for kind in model_classes()]
     cards = [c for c in configs() if c.name in overview() and "/" not in c.name]
-    rows = [f"      - {config.stem}: model_cards/{config.stem}.md" for config in cards]
+    rows = [f"          - {config.stem}: model_cards/{config.stem}.md" for config in cards]
     reference = [f"      - {room}: reference/{room.rpartition('.')[2]}.md" for room in ["lightning_gan", *rooms()]]
     lines = ["  - Models:", "      - models/index.md", *models]
-    lines += ["  - Model cards:", "      - model_cards/index.md", *rows]
+    lines += ["  - Results:", "      - results.md", "      - fidelity.md", "      - comparing.md"]
+    lines += ["      - Model cards:", "          - model_cards/index.md", *rows]
     lines += ["  - Reference:", "      - reference/index.md", *reference]
     return "\n".join(lines) + "\n"
 
