@@ -38,10 +38,24 @@ def model_card(config: Config) -> str:
     what, minutes, measured = list(overview()[config.name].values())[1:4]
     images = of_images(config)
     heads = ["license: apache-2.0", "library_name: lightning_gan", "tags:"]
-    heads += [f"  - {tag}" for tag in ("pytorch", "lightning", *(("gan", "unconditional-image-generation") if images else
-                                                              ("reinforcement-learning", "imitation-learning")))]
+    heads += [
+        f"  - {tag}"
+        for tag in (
+            "pytorch",
+            "lightning",
+            *(
+                ("gan", "unconditional-image-generation")
+                if images
+                else ("reinforcement-learning", "imitation-learning")
+            ),
+        )
+    ]
     pictures = [path for path in pictures_of(kind) if path.stem.startswith(f"{config.stem}_")]
-    rows = [r for r in rows_of(DOCS / "results.md", "configuration") if r["configuration"] == f"`{config.name}`" and "kimg" in r]
+    rows = [
+        r
+        for r in rows_of(DOCS / "results.md", "configuration")
+        if r["configuration"] == f"`{config.name}`" and "kimg" in r
+    ]
     papers = ", ".join(f"[arXiv:{n}](https://arxiv.org/abs/{n})" for n in papers_in(" ".join(config.comment)))
     data = (
         "5,000 handwritten digits of 28x28 pixels from MNIST, 500 of each class, in the package (CC BY-SA 3.0); their "
@@ -89,7 +103,8 @@ def model_cards() -> dict[Path, str]:
     """The cards, and the page that lists them, by their paths."""
     found = [config for config in configs() if config.name in overview() and "/" not in config.name]
     rows = [
-        (f"[`{config.name}`]({config.stem}.md)", config.class_name, list(overview()[config.name].values())[3]) for config in found
+        (f"[`{config.name}`]({config.stem}.md)", config.class_name, list(overview()[config.name].values())[3])
+        for config in found
     ]
     index = (
         "# Model cards\n\nOne for each configuration for the data in the package: what it is for, what it was trained on, what "

@@ -103,7 +103,10 @@ def facts_table(kind: type) -> str:
     """Papers, kind, configurations and what they came to."""
     papers = papers_in(module_text(kind) + class_text(kind))
     rows = [
-        ("paper" if len(papers) == 1 else "papers", ", ".join(f"[arXiv:{n}](https://arxiv.org/abs/{n})" for n in papers)),
+        (
+            "paper" if len(papers) == 1 else "papers",
+            ", ".join(f"[arXiv:{n}](https://arxiv.org/abs/{n})" for n in papers),
+        ),
         ("class", f"`{kind.__module__}.{kind.__name__}`"),
         ("kind", properties(kind)),
     ]
@@ -182,13 +185,17 @@ def expected(config: Config) -> str:
 
 def verified(kind: type) -> str:
     """The row of docs/fidelity.md."""
-    row = next((row for row in rows_of(DOCS / "fidelity.md", "model") if row["model"].strip("`") == kind.__name__), None)
+    row = next(
+        (row for row in rows_of(DOCS / "fidelity.md", "model") if row["model"].strip("`") == kind.__name__), None
+    )
     if row is None:
         return ""
     lines = [f"- **{head}**: {text}" for head, text in row.items() if head != "model"]
     lines = [line.replace("](results.md)", "](../results.md)") for line in lines]
-    return "## What is verified, and what differs\n\n" + "\n".join(lines) + (
-        "\n\nHow errors are measured, and what the words in this list mean: [fidelity](../fidelity.md)."
+    return (
+        "## What is verified, and what differs\n\n"
+        + "\n".join(lines)
+        + ("\n\nHow errors are measured, and what the words in this list mean: [fidelity](../fidelity.md).")
     )
 
 
@@ -196,7 +203,9 @@ def costs(kind: type) -> str:
     """The rows of docs/results.md about it: the digits and the throughput at the paper's size."""
     parts = ["## What it costs"]
     names = [f"`{config.name}`" for config in small_configs(kind)]
-    found = [row for row in rows_of(DOCS / "results.md", "configuration") if row["configuration"] in names and "kimg" in row]
+    found = [
+        row for row in rows_of(DOCS / "results.md", "configuration") if row["configuration"] in names and "kimg" in row
+    ]
     if found:
         parts.append(table(list(found[0]), [tuple(row.values()) for row in found]))
     label = re.compile(rf"{kind.__name__.lower()}(?:,|$)")
@@ -217,7 +226,11 @@ def weights(kind: type) -> str:
     if not found:
         return ""
     lines = [f"- `lightning_gan.interop.{name}`: {text}" for name, text in found]
-    return "## Weights from elsewhere\n\n" + "\n".join(lines) + "\n\nSee [weights from elsewhere](../weights_from_elsewhere.md)."
+    return (
+        "## Weights from elsewhere\n\n"
+        + "\n".join(lines)
+        + "\n\nSee [weights from elsewhere](../weights_from_elsewhere.md)."
+    )
 
 
 def model_page(kind: type) -> str:

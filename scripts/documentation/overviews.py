@@ -16,7 +16,16 @@ KINDS = {
 }
 """What the folders of configurations hold. Other folders are shown under their names."""
 
-NO_DESCRIPTION = {"changelog", "coming_from", "commands", "comparing", "examples", "fidelity", "results", "troubleshooting"}
+NO_DESCRIPTION = {
+    "changelog",
+    "coming_from",
+    "commands",
+    "comparing",
+    "examples",
+    "fidelity",
+    "results",
+    "troubleshooting",
+}
 """Pages that name commands without describing them."""
 
 TRAINER_HELP = {
@@ -63,7 +72,9 @@ def commands_page() -> str:
     return (
         "# Commands\n\n`python cli.py COMMAND` in a clone of the repository, and `lightning-gan COMMAND` where the package is "
         "installed, are the same. `COMMAND --help` explains every argument. An error that you can correct is one line, with "
-        "exit code 2; `--debug` shows the traceback.\n\n" + table(["command", "what it does", "described in"], rows) + "\n"
+        "exit code 2; `--debug` shows the traceback.\n\n"
+        + table(["command", "what it does", "described in"], rows)
+        + "\n"
     )
 
 

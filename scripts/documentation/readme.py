@@ -17,11 +17,15 @@ def cells() -> list[str]:
     """A small picture, its configuration and the result, in the order of the table of results."""
     kinds = {kind.__name__: kind for kind in model_classes()}
     found = []
-    for config in sorted(configs(), key=lambda config: list(overview()).index(config.name) if config.name in overview() else 99):
+    for config in sorted(
+        configs(), key=lambda config: list(overview()).index(config.name) if config.name in overview() else 99
+    ):
         if config.name not in overview():
             continue
         kind = kinds[config.class_name]
-        small = [path for path in pictures_of(kind) if path.stem.startswith(f"{config.stem}_") and thumbnail(path).is_file()]
+        small = [
+            path for path in pictures_of(kind) if path.stem.startswith(f"{config.stem}_") and thumbnail(path).is_file()
+        ]
         small = [path for path in small if path.stem.endswith("_digits")] or small
         if small:
             page, measured = f"docs/models/{page_name(kind)}", list(overview()[config.name].values())[3]

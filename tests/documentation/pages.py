@@ -45,5 +45,7 @@ def command_lines(text: str) -> list[list[str]]:
 def commands_of(path: Path) -> list[list[str]]:
     """The arguments of every command line that a page shows in blocks of code."""
     fenced = "\n".join(block.text for block in blocks_of(path) if block.language == "sh")
-    indented = "\n".join(re.findall(r"^    (?:\$ )?(python cli\.py .*)$", path.read_text(encoding="utf-8"), re.MULTILINE))
+    indented = "\n".join(
+        re.findall(r"^    (?:\$ )?(python cli\.py .*)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    )
     return command_lines(f"{fenced}\n{indented}")

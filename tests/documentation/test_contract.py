@@ -61,7 +61,9 @@ def test_every_part_is_described_on_the_page_of_its_room(page: str) -> None:
     assert not missing, f"docs/{page} says nothing of {', '.join(missing)}: add a row or a sentence"
 
 
-@pytest.mark.parametrize("name", [*public(models, kinds=(LightningModule,)), *public(imitation, kinds=(LightningModule,))])
+@pytest.mark.parametrize(
+    "name", [*public(models, kinds=(LightningModule,)), *public(imitation, kinds=(LightningModule,))]
+)
 def test_every_model_has_a_page(name: str) -> None:
     assert (DOCS / "models" / f"{name.lower()}.md").is_file(), "python -m scripts.documentation makes it"
 
@@ -76,7 +78,11 @@ def test_every_regularizer_has_a_row_with_its_formula_or_its_effect(name: str) -
 @pytest.mark.parametrize("command", [*TRAINER_COMMANDS, *command_names()])
 def test_every_command_is_shown_on_a_written_page(command: str) -> None:
     shown = [path for path in HAND_WRITTEN if any(command in line[:1] for line in commands_of(path))]
-    named = [path for path in HAND_WRITTEN if re.search(rf"`(?:python cli\.py |lightning-gan )?{command}\b", path.read_text())]
+    named = [
+        path
+        for path in HAND_WRITTEN
+        if re.search(rf"`(?:python cli\.py |lightning-gan )?{command}\b", path.read_text())
+    ]
     assert shown or named, f"no page says what `{command}` does"
 
 

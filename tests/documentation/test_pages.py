@@ -17,7 +17,9 @@ PAGES = pages()
 
 
 def test_generated_pages_are_those_of_the_present_code() -> None:
-    changed = [name_of(path) for path, text in PAGES.items() if not path.is_file() or path.read_text() != marked(path, text)]
+    changed = [
+        name_of(path) for path, text in PAGES.items() if not path.is_file() or path.read_text() != marked(path, text)
+    ]
     assert changed == [], f"these do not fit the code any more; write them anew with: {COMMAND}"
 
 

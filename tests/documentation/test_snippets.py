@@ -22,10 +22,23 @@ from tests.toys import toy_trainer
 
 PYTHON = [path for path in WRITTEN if any(block.language == "python" for block in blocks_of(path))]
 
+TRAINING = [path for path in PYTHON if any(".fit(" in block.text and not block.title for block in blocks_of(path))]
+
 LINES = sorted({tuple(line): path for path in WRITTEN for line in commands_of(path)}.items())
 """Every command line of the pages once, with one page that shows it."""
 
-AWAITED = {"compare", "configs", "directions", "export", "import", "interpolate", "prepare", "project", "publish", "serve"}
+AWAITED = {
+    "compare",
+    "configs",
+    "directions",
+    "export",
+    "import",
+    "interpolate",
+    "prepare",
+    "project",
+    "publish",
+    "serve",
+}
 """Commands that pages show and that are not here yet. The test below says when a name has to go."""
 
 
@@ -34,10 +47,10 @@ class Parsed(Exception):  # noqa: N818, because it is no error
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Small untrained models as the runs that pages name, and a folder and a zip of images."""
+def examples(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two small untrained models as runs, and a folder and a zip of images."""
     folder = tmp_path_factory.mktemp("reader")
-    small = {"channel_base": 32, "channel_max": 8}
+    small = {"latent_dim": 4, "style_dim": 4, "mapping_width": 4, "channel_base": 32, "channel_max": 4}
     models = {
         "stylegan": StyleGAN(image_size=8, mapping_layers=2, **small),
         "introvae": IntroVAE(image_size=16, image_channels=1, latent_dim=4, channels=[4, 4, 4]),
@@ -46,9 +59,6 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         trainer = toy_trainer(limit_train_batches=0)
         trainer.strategy.connect(model)
         trainer.save_checkpoint(folder / "runs" / name / "checkpoints" / "last.ckpt")
-    for name in ("photos", *(Path(config).stem for config in shipped_configs())):
-        if not (folder / "runs" / name).exists():
-            shutil.copytree(folder / "runs" / "stylegan", folder / "runs" / name)
     (folder / "photos").mkdir()
     random = np.random.default_rng(0)
     for number in range(4):
@@ -57,10 +67,15 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(autouse=True)
-def reader(runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The reader's folder, without the repository, and trainers that stop after a batch."""
-    shutil.copytree(runs, tmp_path, dirs_exist_ok=True)
+@pytest.fixture
+def reader(examples: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The reader's folder, without the repository, with the runs that pages name, and trainers that stop after a batch."""
+    (tmp_path / "runs").mkdir()
+    for name in ("photos", *(Path(config).stem for config in shipped_configs() if "/" not in config)):
+        run = examples / "runs" / name
+        (tmp_path / "runs" / name).symlink_to(run if run.is_dir() else examples / "runs" / "stylegan")
+    for name in ("photos", "photos.zip"):
+        (tmp_path / name).symlink_to(examples / name)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PL_TRAINER_FAST_DEV_RUN", "1")
     monkeypatch.setenv("PL_TRAINER_ACCELERATOR", "cpu")
@@ -68,12 +83,25 @@ def reader(runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
         yield
 
 
-@pytest.mark.parametrize("path", PYTHON, ids=name_of)
-def test_python_blocks_run_one_after_the_other(path: Path) -> None:
+def run_blocks(path: Path) -> None:
+    """Run a page's blocks of Python one after the other, with the names of those before."""
     names: dict[str, Any] = {}
     for block in blocks_of(path):
         if block.language == "python" and not block.title.startswith(FRAGMENT):
             exec(compile(block.text, f"{name_of(path)}: {block.title or 'python'}", "exec"), names)
+
+
+@pytest.mark.usefixtures("reader")
+@pytest.mark.parametrize("path", [path for path in PYTHON if path not in TRAINING], ids=name_of)
+def test_python_blocks_run(path: Path) -> None:
+    run_blocks(path)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("reader")
+@pytest.mark.parametrize("path", TRAINING, ids=name_of)
+def test_python_blocks_that_train_run(path: Path) -> None:
+    run_blocks(path)
 
 
 @pytest.mark.parametrize("path", PYTHON, ids=name_of)
@@ -108,6 +136,7 @@ def parse(arguments: tuple[str, ...]) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("reader")
 @pytest.mark.parametrize("line", [line for line, _ in LINES if line[0] not in AWAITED], ids=" ".join)
 def test_command_lines_are_understood(
     line: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -130,7 +159,7 @@ def test_command_lines_are_understood(
         assert ended.value.code == 0, capsys.readouterr().err.splitlines()[-1:]
 
 
-def test_a_wrong_line_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_line_is_found() -> None:
     with pytest.raises(SystemExit) as ended:
         parse(("fit", "--config", "stylegan.yaml", "--modle.style_mixing", "0.5"))
     assert ended.value.code == 2
