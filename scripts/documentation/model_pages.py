@@ -64,8 +64,9 @@ def pictures() -> dict[str, list[Path]]:
 
 
 def pictures_of(kind: type) -> list[Path]:
-    """The pictures in docs/images that a model's configurations made."""
-    return [path for config in small_configs(kind) for path in pictures()[config.stem]]
+    """The pictures in docs/images that a model's configurations made: samples first, then as in `PICTURES`."""
+    found = [path for config in small_configs(kind) for path in pictures()[config.stem]]
+    return sorted(found, key=lambda path: next((n for n, end in enumerate(PICTURES) if path.stem.endswith(end)), 99))
 
 
 def caption(path: Path) -> str:
@@ -88,8 +89,9 @@ def properties(kind: type) -> str:
     names = [argument.name for argument in arguments_of(kind)]
     if "style_dim" in names:
         words.append("has styles (`styles`, `synthesize`, style mixing)")
-    networks = [member for member in vars(sys.modules[kind.__module__]).values() if inspect.isclass(member)]
-    if any(issubclass(network, Growable) and network.__module__ == kind.__module__ for network in networks):
+    classes = [member for member in vars(sys.modules[kind.__module__]).values() if inspect.isclass(member)]
+    networks = [one for one in classes if one.__module__ == kind.__module__ and not issubclass(one, GAN)]
+    if any(issubclass(network, Growable) for network in networks):
         words.append("grows from 4x4")
     if kind.__module__.startswith("lightning_gan.imitation"):
         words.append("teaches a policy; there are no images")

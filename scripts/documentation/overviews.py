@@ -25,6 +25,7 @@ NO_DESCRIPTION = {
     "comparing",
     "examples",
     "fidelity",
+    "index",
     "results",
     "troubleshooting",
 }

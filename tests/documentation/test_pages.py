@@ -7,8 +7,10 @@ import yaml
 from PIL import Image
 
 from lightning_gan.cli.configs import shipped_configs
+from lightning_gan.imitation import GAIL
+from lightning_gan.models import IntroVAE, SmallCTGAN, StyleGAN
 from scripts.documentation.facts import as_markdown, cells_of, first_sentence, model_classes
-from scripts.documentation.model_pages import page_name, pictures_of, thumbnail
+from scripts.documentation.model_pages import page_name, pictures_of, properties, thumbnail
 from scripts.documentation.pages import COMMAND, is_generated, marked, pages, thumbnails_missing
 from scripts.documentation.thumbnails import SIDE, thumbnail_of
 from tests.documentation.pages import DOCS, ROOT, name_of
@@ -63,6 +65,15 @@ def test_every_model_page_has_its_papers_its_settings_and_what_is_verified() -> 
         assert "https://arxiv.org/abs/" in text, kind
         assert "## Settings" in text and "## What is verified, and what differs" in text, kind
         assert all(f"images/{path.name}" in text for path in pictures_of(kind))
+
+
+def test_a_page_says_of_which_kind_a_model_is() -> None:
+    assert properties(StyleGAN).startswith("has styles") and "grows from 4x4, takes class labels" in properties(
+        StyleGAN
+    )
+    assert "has an encoder" in properties(IntroVAE) and "grows" not in properties(IntroVAE)
+    assert properties(SmallCTGAN) == "takes no labels" and "policy" in properties(GAIL)
+    assert [path.stem for path in pictures_of(IntroVAE)] == ["introvae_reconstructions", "introvae_interpolations"]
 
 
 def test_the_readme_shows_every_small_picture() -> None:
