@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lightning_gan.cli.configs import find_config, read_config
+from lightning_gan.cli.configs import find_config, is_text, read_config
 from lightning_gan.cli.errors import CommandLineError
 from lightning_gan.cli.evaluated_checkpoint import with_last
 from lightning_gan.cli.runs import CONFIG, last_checkpoint, resumed
@@ -57,7 +57,7 @@ def read_invocation(command: str, arguments: list[str]) -> Invocation:
     names, rest = take_values(arguments, "--config", "-c")
     checkpoints, rest = take_values(rest, "--ckpt_path")
     run_names, rest = take_values(rest, "--name")
-    configs = [name if _is_text(name) else str(find_config(name)) for name in names]
+    configs = [name if is_text(name) else str(find_config(name)) for name in names]
     settings = [_settings(config) for config in configs]
     for argument in rest:
         option, equals, value = argument.partition("=")
@@ -148,7 +148,7 @@ def take_values(arguments: list[str], *names: str) -> tuple[list[str], list[str]
             continue
         if not equals:
             value = next(remaining, "")
-            if not value or (value.startswith("-") and not _is_text(value)):
+            if not value or (value.startswith("-") and not is_text(value)):
                 raise CommandLineError(f"{option} needs a value")
         elif not value:
             raise CommandLineError(f"{option} needs a value")
@@ -161,14 +161,9 @@ def asks_for_help(options: list[str]) -> bool:
     return any(option in ("-h", "--help") or option.partition("=")[0].endswith(".help") for option in options)
 
 
-def _is_text(config: str) -> bool:
-    """Whether a configuration is given as text and not as a path."""
-    return config.lstrip().startswith("{") or "\n" in config
-
-
 def _settings(config: str) -> dict[str, Any]:
-    settings = settings_in(config, name="--config") if _is_text(config) else read_config(Path(config))
-    name = "--config" if _is_text(config) else config
+    settings = settings_in(config, name="--config") if is_text(config) else read_config(Path(config))
+    name = "--config" if is_text(config) else config
     if not settings:
         raise CommandLineError(f"{name} is empty; write settings such as `model:` and `data:` to it, or leave it out")
     for section in SECTIONS:
@@ -184,7 +179,7 @@ def _default_name(configs: list[str], settings: list[dict[str, Any]], options: l
     named = [str(found["name"]) for found in settings if found.get("name")]
     if named:
         return named[-1]
-    paths = [(Path(config), found) for config, found in zip(configs, settings, strict=True) if not _is_text(config)]
+    paths = [(Path(config), found) for config, found in zip(configs, settings, strict=True) if not is_text(config)]
     # Configurations without a model, for hardware and callbacks, may come first. They do not name the run.
     with_model = [path for path, found in paths if "model" in found] or [path for path, _ in paths]
     if with_model:
