@@ -45,7 +45,11 @@ def find_config(name: str) -> Path:
         *get_close_matches(shipped, known, n=3),
         *(by_last_part[match] for match in get_close_matches(Path(shipped).name, by_last_part, n=2)),
     ]
-    hint = f"did you mean {' or '.join(dict.fromkeys(close))}?" if close else f"the package has {', '.join(known)}"
+    hint = (
+        f"did you mean {' or '.join(dict.fromkeys(close))}?"
+        if close
+        else "the command configs lists those of the package"
+    )
     raise CommandLineError(f"there is no configuration {name}, neither here nor in the package; {hint}")
 
 

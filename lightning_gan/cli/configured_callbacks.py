@@ -196,7 +196,10 @@ def work_of(callback: ConfiguredCallback) -> tuple[str, dict[str, Any]] | None:
     monitors. Numbers and switches only say how.
 
     Example:
-        >>> norms = [{"class_path": "SpectralNorm", "init_args": {"network": name}} for name in ("generator", "critic")]
+        >>> norms = [
+        ...     {"class_path": "lightning_gan.callbacks.SpectralNorm", "init_args": {"network": network}}
+        ...     for network in ("generator", "discriminator")
+        ... ]
         >>> first, second = (work_of(callback) for callback in callbacks_of(norms))
         >>> first == second
         False
