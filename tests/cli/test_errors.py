@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from lightning_gan.cli.commands import command_names
+from lightning_gan.cli.entry import TRAINER_COMMANDS
 from tests.cli.command_line import message_of, run, write
 
 
@@ -14,7 +15,7 @@ from tests.cli.command_line import message_of, run, write
     [
         (
             "fitt",
-            f"fitt is none of the commands {', '.join(['fit', 'validate', 'test', *command_names()])}; did you mean fit?",
+            f"fitt is none of the commands {', '.join([*TRAINER_COMMANDS, *command_names()])}; did you mean fit?",
         ),
         ("fit", "fit needs data and model; give for example --config stylegan.yaml"),
         (
