@@ -7,7 +7,9 @@ from typing import Any
 from lightning_gan.cli.configs import find_config, is_text, read_config
 from lightning_gan.cli.errors import CommandLineError
 from lightning_gan.cli.evaluated_checkpoint import with_last
-from lightning_gan.cli.runs import CONFIG, last_checkpoint, resumed
+from lightning_gan.cli.image_options import take_image_options
+from lightning_gan.cli.option_values import asks_for_help, take_values
+from lightning_gan.cli.runs import CONFIG, last_checkpoint, resumed, tell
 from lightning_gan.cli.yaml_text import check_value, settings_in
 
 SECTIONS = ("model", "data", "trainer")
@@ -62,10 +64,21 @@ def read_invocation(command: str, arguments: list[str]) -> Invocation:
     for argument in rest:
         option, equals, value = argument.partition("=")
         check_value(value if equals else argument, name=option if equals else argument[:20])
+    images, rest = take_image_options(rest)
+    named_after_images = None
+    if images is not None and not asks_for_help(rest):
+        from lightning_gan.cli.own_images import with_own_images  # imported here, because it imports torch
+
+        has_model = bool(checkpoints) or "--resume" in rest or bool(take_values(rest, "--model")[0])
+        own = with_own_images(images, configs=configs, settings=settings, options=rest, has_model=has_model)
+        configs, settings, named_after_images = own.configs, own.settings, own.name
+        if command == "fit":
+            for line in own.remarks:
+                tell(line)
     checkpoints = [str(found["ckpt_path"]) for found in settings if found.get("ckpt_path")] + checkpoints
     checkpoints = with_last(command, checkpoints, rest)
     keep_name = bool(run_names)
-    name = run_names[-1] if run_names else _default_name(configs, settings, rest)
+    name = run_names[-1] if run_names else named_after_images or _default_name(configs, settings, rest)
     check_name(name)
     roots = [trainer["default_root_dir"] for found in settings if (trainer := _trainer(found)).get("default_root_dir")]
     roots += take_values(rest, "--trainer.default_root_dir")[0]
@@ -122,43 +135,6 @@ def check_name(name: str) -> None:
         raise CommandLineError(
             f"--name {name[:20]}...: the name has {len(name.encode())} bytes; give at most {LONGEST_NAME_BYTES}"
         )
-
-
-def take_values(arguments: list[str], *names: str) -> tuple[list[str], list[str]]:
-    """The values of an option, in order, and the arguments without this option.
-
-    Args:
-        arguments: arguments of a command line.
-        names: all names of the option, such as `--config` and `-c`.
-
-    Raises:
-        CommandLineError: if the option is given without a value.
-
-    Example:
-        >>> take_values(["--name", "a", "--model=M", "--name=b"], "--name")
-        (['a', 'b'], ['--model=M'])
-    """
-    values: list[str] = []
-    rest: list[str] = []
-    remaining = iter(arguments)
-    for argument in remaining:
-        option, equals, value = argument.partition("=")
-        if option not in names:
-            rest.append(argument)
-            continue
-        if not equals:
-            value = next(remaining, "")
-            if not value or (value.startswith("-") and not is_text(value)):
-                raise CommandLineError(f"{option} needs a value")
-        elif not value:
-            raise CommandLineError(f"{option} needs a value")
-        values.append(value)
-    return values, rest
-
-
-def asks_for_help(options: list[str]) -> bool:
-    """Whether the options ask for help, by `-h`, `--help` or an option such as `--model.help`."""
-    return any(option in ("-h", "--help") or option.partition("=")[0].endswith(".help") for option in options)
 
 
 def _settings(config: str) -> dict[str, Any]:

@@ -18,7 +18,9 @@ from lightning_gan.cli.callback_options import apply_options, help_of_callbacks
 from lightning_gan.cli.configs import read_config, shown_config
 from lightning_gan.cli.configured_callbacks import CallbackList, callbacks_of
 from lightning_gan.cli.errors import CommandLineError, explain
-from lightning_gan.cli.invocation import Invocation, asks_for_help, take_values
+from lightning_gan.cli.image_options import HELP as HELP_OF_IMAGES
+from lightning_gan.cli.invocation import Invocation
+from lightning_gan.cli.option_values import asks_for_help, take_values
 from lightning_gan.cli.runs import CONFIG, check_writable, new_run, run_of_checkpoint, tell
 from lightning_gan.cli.settings_checks import check_end, check_epochs, check_settings
 from lightning_gan.cli.told import told_in_one_line, told_of_building
@@ -197,7 +199,7 @@ class TrainerCLI(IgnoresCheckpointSettings):
             self.callbacks.read(settings, place=shown_config(config))
         roots = {name.split(".")[0] for name in option_names(parser)}
         options = apply_options(self.callbacks, self.invocation.options, roots=roots)
-        parser.more_help = help_of_callbacks(self.callbacks)
+        parser.more_help = f"{HELP_OF_IMAGES}\n{help_of_callbacks(self.callbacks)}"
         if not asks_for_help(options):
             for remark in self.callbacks.remarks:
                 tell(remark)
