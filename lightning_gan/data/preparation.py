@@ -5,60 +5,33 @@ that was not cut: the name of an image depends on its number in the source alone
 whole.
 """
 
-import hashlib
 import json
 import os
 import zipfile
-from collections import Counter, deque
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections import Counter
 from dataclasses import asdict, dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Any, final
 
-import numpy as np
 from filelock import FileLock, Timeout
-from PIL import Image
 
 from lightning_gan.atomic_files import put_in_place, written_whole
-from lightning_gan.data.decoding import Resampling, Resize, decode, mode_of, size_of
-from lightning_gan.data.image_files import unreadable
+from lightning_gan.data.decoding import Resampling, Resize, mode_of, size_of
 from lightning_gan.data.listing import LABELS_FILE
-from lightning_gan.data.preparation_sources import Columns, PreparationSource, png_of, source_of
+from lightning_gan.data.made_images import Making, made_images, name_at
+from lightning_gan.data.numbered_files import NumberedFiles
+from lightning_gan.data.preparation_sources import source_of
 from lightning_gan.data.progress_report import ProgressReport
 from lightning_gan.data.shown import shown
+from lightning_gan.data.table_source import Columns
 
 RECORD = ".prepared.json"
 """File in the result that says what it was made of and what was left out. Hidden files are no images of a data set."""
 
 _LOCK = ".lock"
 _UNFINISHED = ".preparing"  # the end of the name of the folder that becomes the result
-_IMAGES_PER_FOLDER = 1000
 _TIME_IN_ZIP = (1980, 1, 1, 0, 0, 0)  # the earliest one of the format, so that the bytes do not depend on the day
 _THREADS = min(16, 2 * (os.cpu_count() or 1))
-
-
-@final
-@dataclass(frozen=True, kw_only=True)
-class Making:
-    """How images are made.
-
-    Args:
-        image_size: width and height in pixels.
-        image_channels: number of channels: 1 grey, 3 RGB, 4 RGBA.
-        resize: treatment of images of another size.
-        resampling: how images of another size are resized.
-        enlarge: whether images that are smaller than `image_size` are enlarged; otherwise they are left out.
-        duplicates: whether images stay whose pixels are those of an image before them.
-    """
-
-    image_size: int
-    image_channels: int
-    resize: Resize
-    resampling: Resampling
-    enlarge: bool
-    duplicates: bool
 
 
 @final
@@ -73,22 +46,6 @@ class Prepared:
 
     names: dict[int, str] = field(default_factory=dict)
     left_out: list[tuple[str, str]] = field(default_factory=list)
-
-
-@final
-@dataclass(frozen=True, kw_only=True)
-class _Made:
-    """One image, or the reason why there is none.
-
-    Attributes:
-        png: bytes of the file; None if it is written already.
-        digest: checksum of the pixels; empty if duplicates stay.
-        fault: kind of the reason why it is left out, and the reason in words; None for an image.
-    """
-
-    png: bytes | None = None
-    digest: bytes = b""
-    fault: tuple[str, str] | None = None
 
 
 def prepare(
@@ -183,7 +140,7 @@ def _refuse_inside(source: Path, goal: Path) -> None:
         raise ValueError(f"{shown(goal)} lies within the source {shown(source)}; give a destination outside of it")
 
 
-def _size_of_first(images: PreparationSource) -> int:
+def _size_of_first(images: NumberedFiles) -> int:
     try:
         width, height = size_of(images.contents(0))
     except (ValueError, OSError) as error:
@@ -253,12 +210,12 @@ def _begin(draft: Path, settings: dict[str, Any]) -> None:
 # ---------------------------------------------------------------------- converting
 
 
-def _convert(images: PreparationSource, making: Making, *, draft: Path, threads: int) -> Prepared:
+def _convert(images: NumberedFiles, making: Making, *, draft: Path, threads: int) -> Prepared:
     """Converts all images in threads; the main thread writes them in order, and decides about duplicates."""
     prepared = Prepared()
     seen: set[bytes] = set()
     progress = ProgressReport(images=len(images), what=f"preparing {shown(draft.name.removesuffix(_UNFINISHED))}")
-    for index, made in _made(images, making, draft=draft, threads=threads):
+    for index, made in made_images(images, making, draft=draft, threads=threads):
         fault = made.fault
         if fault is None and not making.duplicates:
             fault = ("duplicate", "it has the same pixels as an image before it") if made.digest in seen else None
@@ -273,84 +230,6 @@ def _convert(images: PreparationSource, making: Making, *, draft: Path, threads:
     return prepared
 
 
-def name_at(index: int) -> str:
-    """The name of an image by its number in the source.
-
-    Example:
-        >>> name_at(12345)
-        '00012/img00012345.png'
-    """
-    return f"{index // _IMAGES_PER_FOLDER:05}/img{index:08}.png"
-
-
-def _made(images: PreparationSource, making: Making, *, draft: Path, threads: int) -> Iterator[tuple[int, _Made]]:
-    indices = iter(range(len(images)))
-    with ThreadPoolExecutor(threads) as pool:
-
-        def submit(index: int) -> tuple[int, Future[_Made]]:
-            return index, pool.submit(_make, images, making, index, draft / name_at(index))
-
-        # The number of waiting results is limited, because all of them together may be larger than memory.
-        ahead = deque(submit(index) for index in islice(indices, 4 * threads))
-        while ahead:
-            index, future = ahead.popleft()
-            yield index, future.result()
-            ahead.extend(submit(next_index) for next_index in islice(indices, 1))
-
-
-def _make(images: PreparationSource, making: Making, index: int, path: Path) -> _Made:
-    """Makes one image, or takes the whole file that an earlier run has written."""
-    if (pixels := _written(path)) is not None:
-        return _Made(digest=_digest(pixels, making))
-    try:
-        contents = images.contents(index)
-        fault = _fault_of_size(contents, making)
-        if fault is not None:
-            return _Made(fault=fault)
-        (pixels,) = decode(
-            contents,
-            image_size=making.image_size,
-            image_channels=making.image_channels,
-            resize=making.resize,
-            resolutions=[making.image_size],
-            resampling=making.resampling,
-        )
-    # Decoders raise nearly anything on broken files (OSError, SyntaxError, zlib.error, struct.error, ...).
-    except Exception as error:
-        reason = str(unreadable("", error)).removeprefix(": ").removeprefix(f"{shown(images.name(index))}: ")
-        return _Made(fault=("broken", reason))
-    image = Image.fromarray(pixels[:, :, 0] if making.image_channels == 1 else pixels)
-    return _Made(png=png_of(image), digest=_digest(pixels, making))
-
-
-def _fault_of_size(contents: bytes, making: Making) -> tuple[str, str] | None:
-    width, height = size_of(contents)
-    size = making.image_size
-    if making.resize is Resize.exact and (width, height) != (size, size):
-        return "another size", f"{width}x{height} pixels"
-    if not making.enlarge and min(width, height) < size:
-        return "too small", f"{width}x{height} pixels"
-    return None
-
-
-def _written(path: Path) -> np.ndarray | None:
-    """The pixels of a file of an earlier run, with a third dimension; None if there is none, or it is damaged."""
-    if not path.is_file():
-        return None
-    try:
-        with Image.open(path, formats=["PNG"]) as image:
-            pixels = np.asarray(image)
-    except Exception:  # as above; the file is then made again
-        return None
-    return pixels[:, :, None] if pixels.ndim == 2 else pixels
-
-
-def _digest(pixels: np.ndarray, making: Making) -> bytes:
-    if making.duplicates:
-        return b""
-    return hashlib.blake2b(np.ascontiguousarray(pixels).tobytes(), digest_size=16).digest()
-
-
 def _write(path: Path, contents: bytes) -> None:
     """Writes a file and renames it when it is whole. All files are flushed to the disk together, at the end."""
     path.parent.mkdir(exist_ok=True)
@@ -362,9 +241,7 @@ def _write(path: Path, contents: bytes) -> None:
 # ---------------------------------------------------------------------- finishing
 
 
-def _finish(
-    images: PreparationSource, prepared: Prepared, settings: dict[str, Any], *, source: str, draft: Path
-) -> None:
+def _finish(images: NumberedFiles, prepared: Prepared, settings: dict[str, Any], *, source: str, draft: Path) -> None:
     """Writes the labels and the record, and removes what belongs to no image of the result."""
     wanted = set(prepared.names.values())
     for path in sorted(draft.glob("*/*")):
@@ -383,7 +260,7 @@ def _finish(
     (draft / _LOCK).unlink(missing_ok=True)
 
 
-def _labels(images: PreparationSource, prepared: Prepared) -> dict[str, Any]:
+def _labels(images: NumberedFiles, prepared: Prepared) -> dict[str, Any]:
     """The contents of the `dataset.json`, in StyleGAN2-ADA's layout, with the names of classes beside it."""
     if images.labels is None:
         return {"labels": None}
@@ -409,7 +286,7 @@ def _pack(draft: Path, goal: Path) -> None:
     draft.rmdir()
 
 
-def _report(images: PreparationSource, prepared: Prepared, making: Making, *, goal: Path, source: str) -> str:
+def _report(images: NumberedFiles, prepared: Prepared, making: Making, *, goal: Path, source: str) -> str:
     size = f"{making.image_size}x{making.image_size}x{making.image_channels}"
     classes = "without labels"
     if images.labels is not None:

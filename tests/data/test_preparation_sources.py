@@ -11,7 +11,8 @@ from PIL import Image
 
 from lightning_gan.data import CIFAR10, ImageFolder
 from lightning_gan.data.preparation import prepare
-from lightning_gan.data.preparation_sources import Columns, source_of
+from lightning_gan.data.preparation_sources import source_of
+from lightning_gan.data.table_source import Columns
 from tests.data.public_formats import pixels, png, write_cifar10, write_cifar100, write_lsun, write_stl10
 
 
