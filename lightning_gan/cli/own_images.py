@@ -30,12 +30,14 @@ class OwnRun:
     Attributes:
         configs: paths of configurations, or configurations as text.
         settings: the settings of each of `configs`.
+        options: all other arguments.
         name: name of the run: of the images, and of the configuration with the model.
         remarks: what was chosen, for a person to read.
     """
 
     configs: list[str]
     settings: list[dict[str, Any]]
+    options: list[str]
     name: str
     remarks: list[str]
 
@@ -73,13 +75,16 @@ def with_own_images(
         )
     data: dict[str, Any] = {"path": images.path, "image_size": images.image_size or _size_of_first(files)}
     data["labels"] = images.labels
+    resizes = images.image_size is not None
     if base is None:
-        text = {"data": _image_folder({}, data, resizes=images.image_size is not None)}
+        given = {"": IMAGE_FOLDER, **{f".{name}": value for name, value in data.items()}}
+        given |= {".resize": "center_crop"} if resizes else {}
+        more = [
+            f"--data{name}={json.dumps(value) if isinstance(value, bool) else value}" for name, value in given.items()
+        ]
+        # Options and no configuration, with which the callbacks of a run that goes on would not be taken over.
         return OwnRun(
-            configs=[*configs, json.dumps(text)],
-            settings=[*settings, text],
-            name=name_of(images.path),
-            remarks=[],
+            configs=configs, settings=settings, options=[*more, *options], name=name_of(images.path), remarks=[]
         )
     changed, remarks = settings[base], list[str]()
     if _is_of_digits(changed):
@@ -95,11 +100,11 @@ def with_own_images(
         changed, left_out = retuned(changed, rule)
         data["batch_size"] = rule.chosen_batch_size
         remarks = _remarks(rule, changed, networks=networks, left_out=left_out)
-        changed["data"] = _image_folder({}, data, resizes=images.image_size is not None)
+        changed["data"] = _image_folder({}, data, resizes=resizes)
     else:
         before = changed.get("data")
         kept = dict(before.get("init_args") or {}) if isinstance(before, dict) else {}
-        changed = {**changed, "data": _image_folder(kept, data, resizes=images.image_size is not None)}
+        changed = {**changed, "data": _image_folder(kept, data, resizes=resizes)}
         remarks = [
             f"--images: {len(files)} images; all settings of {shown_config(configs[base])} but those of its data stay"
         ]
@@ -108,6 +113,7 @@ def with_own_images(
     return OwnRun(
         configs=[*configs[:base], json.dumps(changed, default=str), *configs[base + 1 :]],
         settings=[*settings[:base], changed, *settings[base + 1 :]],
+        options=options,
         name=f"{name_of(images.path)}-{stem}",
         remarks=remarks,
     )
