@@ -99,7 +99,7 @@ def with_own_images(
         changed = merged(changed, {} if networks is None else read_config(networks))
         changed, left_out = retuned(changed, rule)
         data["batch_size"] = rule.chosen_batch_size
-        remarks = _remarks(rule, changed, networks=networks, left_out=left_out)
+        remarks = _remarks(rule, changed, networks=networks, left_out=left_out, options=options)
         changed["data"] = _image_folder({}, data, resizes=resizes)
     else:
         before = changed.get("data")
@@ -218,7 +218,14 @@ def _given_kimg(options: list[str]) -> float | None:
     return float(given) if type(given) in (int, float) and given > 0 else None
 
 
-def _remarks(rule: OwnImages, changed: dict[str, Any], *, networks: Path | None, left_out: list[str]) -> list[str]:
+def _is_given(name: str, options: list[str]) -> bool:
+    """Whether options give a setting of a callback, such as `R1.gamma`."""
+    return bool(take_values(options, f"--{name}", f"--trainer.callbacks.{name}")[0])
+
+
+def _remarks(
+    rule: OwnImages, changed: dict[str, Any], *, networks: Path | None, left_out: list[str], options: list[str]
+) -> list[str]:
     kimg, size = rule.chosen_kimg, rule.image_size
     callbacks = changed["trainer"]["callbacks"]
     names = [short(str(one.get("class_path") if isinstance(one, dict) else one)) for one in callbacks]
@@ -228,12 +235,14 @@ def _remarks(rule: OwnImages, changed: dict[str, Any], *, networks: Path | None,
         why = f"{KIMG_PER_PIXEL:g} for each pixel of the size"
     else:
         why = f"each image {1000 * kimg / rule.number_of_images:.0f} times"
+    tells_gamma = "R1" in names and not _is_given("R1.gamma", options)
+    tells_half_life = "EMA" in names and not _is_given("EMA.half_life_kimg", options)
     parts = [
         f"{rule.number_of_images} images of {size}x{size}",
         f"batch size {rule.chosen_batch_size}",
         f"{kimg:g} kimg ({why})",
-        *[f"gamma of R1 {rule.gamma:g} (0.0002 * {size}^2 / {rule.chosen_batch_size})"] * ("R1" in names),
-        *[f"EMA's half-life {rule.half_life_kimg:g} kimg"] * ("EMA" in names),
+        *[f"gamma of R1 {rule.gamma:g} (0.0002 * {size}^2 / {rule.chosen_batch_size})"] * tells_gamma,
+        *[f"EMA's half-life {rule.half_life_kimg:g} kimg"] * tells_half_life,
         "networks as configured" if networks is None else f"networks of {shown_config(str(networks))}",
     ]
     remarks = [f"--images: {', '.join(parts)}; give any setting to change it, such as --StopAtKimg.total_kimg"]

@@ -185,8 +185,8 @@ def test_what_is_given_wins_over_the_rule_and_the_rule_follows_it(
     assert callbacks["LearningRate"]["schedules"][0]["init_args"]["end_kimg"] == 16.0
     assert callbacks["SampleGrid"]["every_kimg"] == 1.0
     assert settings["model"]["init_args"]["channel_base"] == 99 and settings["name"] == "own"
-    settings, _ = printed(f"{command} --R1.gamma 7", capsys)
-    assert callbacks_in(settings)["R1"]["gamma"] == 7.0
+    settings, told = printed(f"{command} --R1.gamma 7", capsys)
+    assert callbacks_in(settings)["R1"]["gamma"] == 7.0 and "gamma" not in told
 
 
 def test_without_a_size_images_must_be_squares_of_one_size(shapes: Path, capsys: pytest.CaptureFixture[str]) -> None:
