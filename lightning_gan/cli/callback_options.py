@@ -114,7 +114,7 @@ def _read(options: list[str], *, configured: set[str], roots: Collection[str]) -
         if not value or value.startswith("--"):
             raise CommandLineError(f"{name} needs a value")
         if own in ("", "+"):
-            given = callbacks_of(value_of(value))
+            given = callbacks_of(value_of(value), is_added=True)
             found.replaces = found.replaces or own == ""
             found.added = given if own == "" else [*found.added, *given]
             configured |= {callback.name for callback in given}

@@ -23,10 +23,12 @@ class ConfiguredCallback:
     Attributes:
         given: name of the class, or a mapping with `class_path` and `init_args`. The parser refuses what is neither.
         options: settings that options change in it, such as `gamma=1`, in their order.
+        is_added: whether an option gives it. The parser then gets it alone, so that its message is about it alone.
     """
 
     given: Any
     options: tuple[str, ...] = ()
+    is_added: bool = False
 
     @property
     def class_path(self) -> str:
@@ -145,10 +147,11 @@ class CallbackList:
         # A list that replaces one of the same length would keep settings of its callbacks; after null it does not.
         arguments = ["--config", '{"trainer": {"callbacks": null}}']
         piece: list[Any] = []
-        for position, callback in enumerate(self.callbacks, 1):
+        for callback, following in zip(self.callbacks, [*self.callbacks[1:], None], strict=True):
             piece.append(callback.given)
-            if callback.options or position == len(self.callbacks):
-                text = yaml.safe_dump(piece, default_flow_style=True, sort_keys=False, width=2**31).strip()
+            if callback.options or callback.is_added or following is None or following.is_added:
+                value = piece[0] if callback.is_added else piece
+                text = value if isinstance(value, str) else _one_line(value)
                 arguments.append(f"--trainer.callbacks+={text}")
                 arguments += [f"--trainer.callbacks.{option}" for option in callback.options]
                 piece = []
@@ -227,15 +230,24 @@ def _set_within(settings: Any, names: list[str], value: Any, *, adds: bool) -> A
     return {**inner, names[0]: _set_within(inner.get(names[0]), names[1:], value, adds=adds)}
 
 
-def callbacks_of(value: Any) -> list[ConfiguredCallback]:
+def _one_line(value: Any) -> str:
+    """A value as YAML in one line."""
+    return yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=2**31).removesuffix("...\n").strip()
+
+
+def callbacks_of(value: Any, *, is_added: bool = False) -> list[ConfiguredCallback]:
     """The callbacks in the value of `callbacks`: a list, one callback, or null.
+
+    Args:
+        value: the value.
+        is_added: whether an option gives it.
 
     Example:
         >>> [callback.name for callback in callbacks_of(["EMA", {"class_path": "lightning_gan.callbacks.R1"}])]
         ['EMA', 'R1']
     """
     values = [] if value is None else value if isinstance(value, list) else [value]
-    return [ConfiguredCallback(given=one) for one in values]
+    return [ConfiguredCallback(given=one, is_added=is_added) for one in values]
 
 
 def value_of(text: str) -> Any:
