@@ -21,8 +21,10 @@ from lightning_gan.callbacks.figures.pictures import shown_channels
 from lightning_gan.callbacks.training.standing_statistics import StandingStatistics
 from lightning_gan.inference.load import checkpoint_at, load
 from lightning_gan.layers.batch_norm import batch_norms_of
+from lightning_gan.loop.autoencoder import Autoencoder
 from lightning_gan.loop.checkpointing import read_checkpoint
 from lightning_gan.loop.gan import GAN
+from lightning_gan.loop.style_based import StyleBased, Styles, style_based_of
 from lightning_gan.tensors.image_bytes import NotFiniteImagesError, to_bytes
 from lightning_gan.tensors.seeds import derived_seed
 from lightning_gan.tensors.shapes import ImageBytes, Images, Labels, Latents
@@ -102,6 +104,46 @@ class TrainedModel:
             )
             return self.as_bytes(images, what=what)
 
+    def styled_image(self, styles: Styles, *, what: str) -> ImageBytes:
+        """One image of styles, with the stored noise: `1 channels height width`, on the CPU.
+
+        Args:
+            styles: styles of all active layers, `1 layers style_dim`.
+            what: what the image is, for messages.
+
+        Raises:
+            ValueError: if the model has no styles, or the image has values that are not finite.
+        """
+        with isolate_rng(), repeatable():
+            return self.as_bytes(self.style_based(asker=what).synthesize(styles, ema=self.ema), what=what)
+
+    def style_based(self, *, asker: str) -> StyleBased:
+        """The model, typed as one that makes images from styles.
+
+        Args:
+            asker: what asks for it, for the message.
+
+        Raises:
+            ValueError: if the model has no styles.
+        """
+        return style_based_of(self.model, asker=asker, remedy="give a StyleGAN, or leave the option out")
+
+    def autoencoder(self, *, asker: str) -> Autoencoder:
+        """The model, typed as one with an encoder.
+
+        Args:
+            asker: what asks for it, for the message.
+
+        Raises:
+            ValueError: if the model has no encoder.
+        """
+        if not isinstance(self.model, Autoencoder):
+            raise ValueError(
+                f"{asker}: {self.name} has no encoder, so that images have no codes; give a model with one, such as "
+                "BiGAN or IntroVAE, or use `project`, which finds the latent of an image by gradient descent"
+            )
+        return self.model
+
     def as_bytes(self, images: Images, *, what: str) -> ImageBytes:
         """Images of the model as bytes on the CPU.
 
@@ -173,6 +215,10 @@ def trained_model(checkpoint: str, *, device: Device, ema: bool) -> TrainedModel
     place = device.found()
     file = checkpoint_at(Path(checkpoint))
     model = load(file).to(place)
+    if not model.makes_images:
+        raise ValueError(
+            f"{file} is a {type(model).__name__}, which makes no images; give the checkpoint of another model"
+        )
     own_statistics(model, model.sampling_generator if ema else model.generator)
     return TrainedModel(
         model=model,
