@@ -5,7 +5,9 @@ from typing import Any
 
 import torch
 
+from lightning_gan.inference.trained_model import TrainedModel, own_statistics
 from lightning_gan.loop.gan import GAN
+from lightning_gan.loop.other_networks import CLASS_PATH
 from lightning_gan.models import DCGAN, PGGAN, SNGAN, BiGAN, BigGAN, IntroVAE, R1ResNet, ResNetGAN, StyleGAN
 
 SMALL: dict[type[GAN], dict[str, Any]] = {
@@ -68,8 +70,12 @@ def saved(model: GAN, path: Path, *, classes: list[str] | None = None) -> Path:
         path: path of the file.
         classes: names of the classes, as a data module saves them.
     """
-    checkpoint: dict[str, Any] = {"state_dict": model.state_dict(), "hyper_parameters": dict(model.hparams)}
-    model.on_save_checkpoint(checkpoint)
+    kind = type(model)
+    checkpoint: dict[str, Any] = {
+        "state_dict": model.state_dict(),
+        "hyper_parameters": dict(model.hparams),
+        CLASS_PATH: f"{kind.__module__}.{kind.__qualname__}",
+    }
     if classes is not None:
         checkpoint["Digits"] = {"classes": classes, "fingerprints": {}, "length": 4}
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -81,3 +87,10 @@ def saved_run(kind: type[GAN], run: Path, *, classes: list[str] | None = None, *
     """Write the folder of a run with one checkpoint of a small model, and return the folder."""
     saved(small(kind, **settings), run / "checkpoints" / "last.ckpt", classes=classes)
     return run
+
+
+def in_memory(model: GAN, *, class_names: tuple[str, ...] = (), ema: bool = True) -> TrainedModel:
+    """A model as commands use it, without a file: reading one takes longer than most tests."""
+    model.requires_grad_(False)
+    own_statistics(model, model.sampling_generator if ema else model.generator)
+    return TrainedModel(model=model, file=Path("lone.ckpt"), folder=None, ema=ema, class_names=class_names)
