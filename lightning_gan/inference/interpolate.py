@@ -200,6 +200,7 @@ def _keyframes(
     if images is not None:
         if truncation != 1.0:
             raise ValueError(f"truncation={truncation} is for seeds; leave it out with --images")
+        trained.autoencoder(asker="images")
         files = paths_in(images, option="images")
         _check_count(len(files), paths=paths, what="images")
         return CodeKeyframes(trained, images=[image_for(trained, file) for file in files])
