@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
-from typing import final
+from typing import TypeAlias, final
 
 import numpy as np
 import torch
@@ -27,7 +27,10 @@ from lightning_gan.inference.trained_model import Device, TrainedModel, trained_
 from lightning_gan.loop.style_based import StyleBased
 from lightning_gan.tensors.numbers import check_at_least
 from lightning_gan.tensors.seeds import derived_seed
-from lightning_gan.tensors.shapes import ImageBytes, PerSample
+from lightning_gan.tensors.shapes import ImageBytes
+
+Step: TypeAlias = Float[Tensor, " latent"]
+"""What is added to a latent or to a style."""
 
 LEAST_VALUE = 1e-9
 """Eigenvalues below this share of the largest one are 0 but for rounding: the layers do not see such directions."""
@@ -49,7 +52,7 @@ class Movable(ABC):
         """Many random points of the space, of which the deviation along a direction is computed."""
 
     @abstractmethod
-    def moved(self, image: int, step: PerSample) -> ImageBytes:
+    def moved(self, image: int, step: Step) -> ImageBytes:
         """An image after a step, `1 channels height width`.
 
         Args:
@@ -111,7 +114,7 @@ class MovableLatents(Movable):
         random = torch.Generator().manual_seed(derived_seed(0, "latents along directions"))
         return self.trained.model.prior(SAMPLES, random)
 
-    def moved(self, image: int, step: PerSample) -> ImageBytes:
+    def moved(self, image: int, step: Step) -> ImageBytes:
         labels = None if self.labels is None else torch.tensor([self.labels[image]])
         latents = self.latents[image] + step.to(self.latents)
         what = f"seed {self.seeds[image]} along a direction"
@@ -163,7 +166,7 @@ class MovableStyles(Movable):
     def samples(self) -> Float[Tensor, "samples latent"]:
         return style_samples(self.trained, label=None, seed=0, asker="directions").cpu()
 
-    def moved(self, image: int, step: PerSample) -> ImageBytes:
+    def moved(self, image: int, step: Step) -> ImageBytes:
         styles = self.styles[image].clone()
         styles[self.chosen] += step.to(styles)
         return self.trained.styled_image(styles[None], what=f"seed {self.seeds[image]} along a direction")
