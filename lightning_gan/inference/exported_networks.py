@@ -131,7 +131,8 @@ def exported_networks(model: GAN, *, truncation: float) -> list[ExportedNetwork]
 
 
 def _path_of(network: nn.Module, model: nn.Module) -> str:
-    return next(path for path, module in model.named_modules() if module is network)
+    paths: list[str] = [path for path, module in model.named_modules() if module is network]
+    return paths[0]
 
 
 @torch.no_grad()

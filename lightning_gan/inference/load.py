@@ -72,7 +72,7 @@ def load_with_settings(path: str | Path) -> LoadedModel:
             "--trainer.strategy to write a whole one"
         )
     class_path, settings = _class_and_settings(content, file)
-    model = _built(class_path, settings, file)
+    model = built_model(class_path, settings, file)
     model.on_load_checkpoint(content)
     model.load_state_dict(content["state_dict"])
     return LoadedModel(model=model.eval().requires_grad_(False), class_path=class_path, settings=settings, file=file)
@@ -80,7 +80,7 @@ def load_with_settings(path: str | Path) -> LoadedModel:
 
 def _loaded_export(folder: Path) -> LoadedModel:
     exported = read_exported(folder)
-    model = _built(exported.class_path, exported.settings, folder / SETTINGS)
+    model = built_model(exported.class_path, exported.settings, folder / SETTINGS)
     if exported.resolution is not None:
         model.grow(exported.resolution, exported.fade_in)
     for path, tensors in exported.weights.items():
@@ -131,12 +131,23 @@ def _class_and_settings(content: dict[str, Any], file: Path) -> tuple[str, dict[
     return class_path, settings
 
 
-def _built(class_path: str, settings: dict[str, Any], file: Path) -> GAN:
+def built_model(class_path: str, settings: dict[str, Any], file: Path) -> GAN:
+    """A model with new weights, which depend on nothing but its settings.
+
+    Args:
+        class_path: dotted path of its class, which must derive from `GAN`.
+        settings: arguments of its constructor as plain data.
+        file: where the settings are from, for the error message.
+
+    Raises:
+        CheckpointError: if the class or a setting is not accepted.
+    """
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(GAN, "model")
     try:
         parsed = parser.parse_object({"model": {"class_path": class_path, "init_args": settings}})
-        with torch.random.fork_rng():  # the initial weights are replaced
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
             model: GAN = parser.instantiate_classes(parsed).model
     except (ArgumentError, ImportError, TypeError, ValueError) as error:
         raise CheckpointError(
