@@ -6,8 +6,9 @@ Nothing in a file is imported or run (`restricted_pickle`). Which of the kinds a
 import pickle
 import struct
 import zipfile
+from io import BufferedIOBase, BytesIO
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -73,11 +74,10 @@ def _read_zip(path: Path) -> Any:
                 storages[str(key)] = _storage(archive.read(f"{folder}data/{key}"), dtype)
             return storages[str(key)]
 
-        with archive.open(found[0]) as file:
-            return plain(RestrictedUnpickler(file, persistent=persistent).load())
+        return plain(RestrictedUnpickler(BytesIO(archive.read(found[0])), persistent=persistent).load())
 
 
-def _read_old_torch(file: IO[bytes]) -> Any:
+def _read_old_torch(file: BufferedIOBase) -> Any:
     """The content of a file of torch before 1.6: pickles one after the other, then the numbers of all storages."""
     for _ in range(2):  # the version of the format, and facts of the machine
         RestrictedUnpickler(file).load()

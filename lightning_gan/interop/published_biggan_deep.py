@@ -42,7 +42,7 @@ class PublishedBigGANDeep(GAN):
         batch_norm_eps: Number added to the variance in all batch normalizations.
         statistics: Number of truncations from 0 to 1 that have statistics.
         discriminator_channels: Base channels of the discriminator, a multiple of 4.
-        discriminator_attention_resolutions: Heights of the discriminator's features that are followed by self-attention.
+        discriminator_attention_resolutions: Heights of the discriminator's features that are followed by attention.
 
     Raises:
         ValueError: for a size of images without a discriminator, and base channels that are not a multiple of 4.

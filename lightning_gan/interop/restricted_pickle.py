@@ -8,7 +8,8 @@ records what the pickle would have given to it, so that the numbers in an object
 import pickle
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import IO, Any
+from io import BufferedIOBase
+from typing import Any
 
 import numpy as np
 import torch
@@ -186,7 +187,7 @@ class RestrictedUnpickler(pickle.Unpickler):
         persistent: returns the object of an identifier; None if the file has no such objects.
     """
 
-    def __init__(self, file: IO[bytes], *, persistent: PersistentLoad | None = None) -> None:
+    def __init__(self, file: BufferedIOBase, *, persistent: PersistentLoad | None = None) -> None:
         super().__init__(file, encoding="latin1")  # strings of Python 2 may be bytes
         self._persistent = persistent
 
