@@ -126,7 +126,8 @@ class FirstBlock(nn.Module):
     def forward(self, styles: Tensor, noises: tuple[Tensor | None, Tensor | None]) -> Tensor:
         """Styles `batch 2 style_dim`, and a noise for each, to features `batch channels 4 4`."""
         if self.parts.constant_input:
-            features = self.constant.expand(len(styles), -1, -1, -1)
+            # The shape and not `len`, which would fix the batch size of an exported graph.
+            features = self.constant.expand(styles.shape[0], -1, -1, -1)
         else:
             features = self.dense(styles[:, 0]).unflatten(1, (-1, 4, 4))
         features = self.epilogue0(features, styles[:, 0], noises[0])
