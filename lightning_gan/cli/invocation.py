@@ -4,10 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lightning_gan.cli.configs import find_config, read_config
+from lightning_gan.cli.configs import find_config, is_text, read_config
 from lightning_gan.cli.errors import CommandLineError
 from lightning_gan.cli.evaluated_checkpoint import with_last
-from lightning_gan.cli.runs import CONFIG, last_checkpoint, resumed
+from lightning_gan.cli.image_options import take_image_options
+from lightning_gan.cli.option_values import asks_for_help, take_values
+from lightning_gan.cli.runs import CONFIG, last_checkpoint, resumed, tell
 from lightning_gan.cli.yaml_text import check_value, settings_in
 
 SECTIONS = ("model", "data", "trainer")
@@ -60,15 +62,26 @@ def read_invocation(command: str, arguments: list[str]) -> Invocation:
     checkpoints, rest = take_values(rest, "--ckpt_path")
     run_names, rest = take_values(rest, "--name")
     given_weights, rest = take_values(rest, "--weights")
-    configs = [name if _is_text(name) else str(find_config(name)) for name in names]
+    configs = [name if is_text(name) else str(find_config(name)) for name in names]
     settings = [_settings(config) for config in configs]
     for argument in rest:
         option, equals, value = argument.partition("=")
         check_value(value if equals else argument, name=option if equals else argument[:20])
+    images, rest = take_image_options(rest)
+    named_after_images = None
+    if images is not None and not asks_for_help(rest):
+        from lightning_gan.cli.own_images import with_own_images  # imported here, because it imports torch
+
+        has_model = bool(checkpoints) or "--resume" in rest or bool(take_values(rest, "--model")[0])
+        own = with_own_images(images, configs=configs, settings=settings, options=rest, has_model=has_model)
+        configs, settings, named_after_images = own.configs, own.settings, own.name
+        if command == "fit":
+            for line in own.remarks:
+                tell(line)
     checkpoints = [str(found["ckpt_path"]) for found in settings if found.get("ckpt_path")] + checkpoints
     checkpoints = with_last(command, checkpoints, rest)
     keep_name = bool(run_names)
-    name = run_names[-1] if run_names else _default_name(configs, settings, rest)
+    name = run_names[-1] if run_names else named_after_images or _default_name(configs, settings, rest)
     check_name(name)
     roots = [trainer["default_root_dir"] for found in settings if (trainer := _trainer(found)).get("default_root_dir")]
     roots += take_values(rest, "--trainer.default_root_dir")[0]
@@ -151,51 +164,9 @@ def check_name(name: str) -> None:
         )
 
 
-def take_values(arguments: list[str], *names: str) -> tuple[list[str], list[str]]:
-    """The values of an option, in order, and the arguments without this option.
-
-    Args:
-        arguments: arguments of a command line.
-        names: all names of the option, such as `--config` and `-c`.
-
-    Raises:
-        CommandLineError: if the option is given without a value.
-
-    Example:
-        >>> take_values(["--name", "a", "--model=M", "--name=b"], "--name")
-        (['a', 'b'], ['--model=M'])
-    """
-    values: list[str] = []
-    rest: list[str] = []
-    remaining = iter(arguments)
-    for argument in remaining:
-        option, equals, value = argument.partition("=")
-        if option not in names:
-            rest.append(argument)
-            continue
-        if not equals:
-            value = next(remaining, "")
-            if not value or (value.startswith("-") and not _is_text(value)):
-                raise CommandLineError(f"{option} needs a value")
-        elif not value:
-            raise CommandLineError(f"{option} needs a value")
-        values.append(value)
-    return values, rest
-
-
-def asks_for_help(options: list[str]) -> bool:
-    """Whether the options ask for help, by `-h`, `--help` or an option such as `--model.help`."""
-    return any(option in ("-h", "--help") or option.partition("=")[0].endswith(".help") for option in options)
-
-
-def _is_text(config: str) -> bool:
-    """Whether a configuration is given as text and not as a path."""
-    return config.lstrip().startswith("{") or "\n" in config
-
-
 def _settings(config: str) -> dict[str, Any]:
-    settings = settings_in(config, name="--config") if _is_text(config) else read_config(Path(config))
-    name = "--config" if _is_text(config) else config
+    settings = settings_in(config, name="--config") if is_text(config) else read_config(Path(config))
+    name = "--config" if is_text(config) else config
     if not settings:
         raise CommandLineError(f"{name} is empty; write settings such as `model:` and `data:` to it, or leave it out")
     for section in SECTIONS:
@@ -211,7 +182,7 @@ def _default_name(configs: list[str], settings: list[dict[str, Any]], options: l
     named = [str(found["name"]) for found in settings if found.get("name")]
     if named:
         return named[-1]
-    paths = [(Path(config), found) for config, found in zip(configs, settings, strict=True) if not _is_text(config)]
+    paths = [(Path(config), found) for config, found in zip(configs, settings, strict=True) if not is_text(config)]
     # Configurations without a model, for hardware and callbacks, may come first. They do not name the run.
     with_model = [path for path, found in paths if "model" in found] or [path for path, _ in paths]
     if with_model:

@@ -14,10 +14,13 @@ import lightning_gan.callbacks
 import lightning_gan.data
 import lightning_gan.imitation
 import lightning_gan.models  # noqa: F401  (the parser finds imported classes without their module's name)
-from lightning_gan.cli.configs import read_config
+from lightning_gan.cli.callback_options import apply_options, help_of_callbacks
+from lightning_gan.cli.configs import read_config, shown_config
+from lightning_gan.cli.configured_callbacks import CallbackList, callbacks_of
 from lightning_gan.cli.errors import CommandLineError, explain
-from lightning_gan.cli.invocation import Invocation, take_values
-from lightning_gan.cli.replaced_callbacks import replaced_callbacks
+from lightning_gan.cli.image_options import HELP as HELP_OF_IMAGES
+from lightning_gan.cli.invocation import Invocation
+from lightning_gan.cli.option_values import asks_for_help, take_values
 from lightning_gan.cli.runs import CONFIG, check_writable, new_run, run_of_checkpoint, tell
 from lightning_gan.cli.settings_checks import check_end, check_epochs, check_settings
 from lightning_gan.cli.told import told_in_one_line, told_of_building
@@ -59,9 +62,11 @@ class Parser(LightningArgumentParser):
 
     Attributes:
         given: dotted names of the linked settings that the user gave, such as `data.seed`; None for parsers of parts.
+        more_help: text at the end of the help.
     """
 
     given: frozenset[str] | None = None
+    more_help: str = ""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -72,6 +77,9 @@ class Parser(LightningArgumentParser):
         if not self.exit_on_error:
             super().error(message, ex)  # an inner parser, whose failure may be one of several attempts
         raise ParserError(message)
+
+    def format_help(self) -> str:
+        return "\n".join(part for part in (super().format_help(), self.more_help) if part)
 
     def dump(self, cfg: Namespace, *args: Any, skip_link_targets: bool = True, **kwargs: Any) -> str:
         if self.given is None or not skip_link_targets:
@@ -124,6 +132,7 @@ class TrainerCLI(IgnoresCheckpointSettings):
         self.invocation = invocation
         silence_remarks()
         self.saved = saved_settings(invocation)
+        self.callbacks = CallbackList()
         super().__init__(
             GAN,
             LightningDataModule,
@@ -158,17 +167,18 @@ class TrainerCLI(IgnoresCheckpointSettings):
             subparser.set_defaults(
                 {"verbose": False}
             )  # turns off Lightning's table, because the Evaluation callback prints its own
+        options = self._callbacks_applied(subparser)
         try:
             # Without defaults, and without the checkpoint's hyperparameters, only settings that were given are parsed.
-            options = [o for o in self.invocation.options if not o.startswith("--print_config")]
-            given = parser.parse_args(self._arguments(options, saved=self.saved[:1]), defaults=False)[command]
+            settings = [option for option in options if not option.startswith("--print_config")]
+            given = parser.parse_args(self._arguments(settings, saved=self.saved[:1]), defaults=False)[command]
             subparser.given = frozenset(
                 f"{section}.{name}"
                 for section, names in LINKED.items()
                 for name in names
                 if name in (given.get(f"{section}.init_args") or {})
             )
-            self.config = parser.parse_args(self._arguments(self.invocation.options, saved=self.saved))
+            self.config = parser.parse_args(self._arguments(options, saved=self.saved))
         except ParserError as error:
             raise CommandLineError(explain(str(error), command=command, options=option_names(subparser))) from error
         except Exception as error:
@@ -182,21 +192,34 @@ class TrainerCLI(IgnoresCheckpointSettings):
             self.config[command].seed_everything = self.saved[0]["seed_everything"]
         check_settings(self._plain_settings(), command=command)
         self._tell_differences()
-        self._tell_replaced_callbacks()
+        parsed = callbacks_of(self._plain_settings()["trainer"]["callbacks"])
+        self._tell_left_out([callback.name for callback in parsed])  # by an option such as --trainer '{callbacks: ...}'
 
     def _plain_settings(self) -> dict[str, Any]:
         """The parsed settings of the command as dictionaries, lists, numbers and texts."""
         return dict(self.config[self.invocation.command].clone().as_dict())
 
-    def _tell_replaced_callbacks(self) -> None:
-        """Print which callbacks of the configurations do not run, because a later list replaces theirs."""
-        configured = [settings for settings in self.saved if "trainer" in settings] + self.invocation.settings
-        replaced = replaced_callbacks(configured, self._plain_settings())
-        if replaced:
-            print(
-                f"trainer.callbacks: the later list replaces {', '.join(replaced)}, which will not run "
-                "(--trainer.callbacks+=NAME adds to a list)",
-                file=sys.stderr,
+    def _callbacks_applied(self, parser: Parser) -> list[str]:
+        """Read the callbacks of all configurations and the options that change them, and return all other options."""
+        for settings in self.saved:
+            self.callbacks.read(settings, place="the checkpoint's run")
+        for config, settings in zip(self.invocation.configs, self.invocation.settings, strict=True):
+            self.callbacks.read(settings, place=shown_config(config))
+        roots = {name.split(".")[0] for name in option_names(parser)}
+        options = apply_options(self.callbacks, self.invocation.options, roots=roots)
+        parser.more_help = f"{HELP_OF_IMAGES}\n{help_of_callbacks(self.callbacks)}"
+        if not asks_for_help(options):
+            for remark in self.callbacks.remarks:
+                tell(remark)
+            self._tell_left_out(self.callbacks.names)
+        return options
+
+    def _tell_left_out(self, names: list[str]) -> None:
+        """Print which callbacks of the configurations do not run, because a later list takes the place of theirs."""
+        if left_out := self.callbacks.leave_out(names):
+            tell(
+                f"trainer.callbacks: the later list replaces {', '.join(left_out)}, which will not run "
+                "(--trainer.callbacks+=NAME adds to a list)"
             )
 
     @property
@@ -210,7 +233,16 @@ class TrainerCLI(IgnoresCheckpointSettings):
         checkpoint = [f"--ckpt_path={invocation.checkpoint}"] if invocation.checkpoint else []
         weights = [f"--weights={invocation.weights}"] if invocation.weights else []
         arguments = [part for config in configs for part in ("--config", config)]
-        return [invocation.command, *arguments, f"--name={invocation.name}", *options, *checkpoint, *weights]
+        callbacks = self.callbacks.arguments()
+        return [
+            invocation.command,
+            *arguments,
+            *callbacks,
+            f"--name={invocation.name}",
+            *options,
+            *checkpoint,
+            *weights,
+        ]
 
     def _tell_differences(self) -> None:
         """Print which settings of the model and of the data differ from those of the checkpoint."""

@@ -154,6 +154,14 @@ class ImageFiles(ImageSource):
         """How files of another size are resized."""
         return self._resampling
 
+    def contents(self, name: str) -> bytes:
+        """Returns the bytes of a file.
+
+        Raises:
+            ValueError: naming the file, if it cannot be read.
+        """
+        return self._read(name, lambda contents: contents)
+
     def fingerprint(self) -> str:
         """Returns 16 hexadecimal digits that change if a file, the size, the channels or the resizing changes.
 
