@@ -17,6 +17,7 @@ import lightning_gan.models  # noqa: F401  (the parser finds imported classes wi
 from lightning_gan.cli.configs import read_config
 from lightning_gan.cli.errors import CommandLineError, explain
 from lightning_gan.cli.invocation import Invocation, take_values
+from lightning_gan.cli.model_line import model_line
 from lightning_gan.cli.replaced_callbacks import replaced_callbacks
 from lightning_gan.cli.runs import CONFIG, check_writable, new_run, run_of_checkpoint
 from lightning_gan.cli.settings_checks import check_end, check_epochs, check_settings
@@ -100,6 +101,7 @@ class SaveRunConfig(SaveConfigCallback):
         path = Path(trainer.default_root_dir) / CONFIG
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(self.parser.dump(config, skip_unset=False), encoding="utf-8")
+        print(model_line(trainer, pl_module, seed=config.seed_everything), file=sys.stderr)
         print(f"settings, checkpoints and logs of this run: {path.parent}", file=sys.stderr)
 
 
@@ -286,7 +288,13 @@ class TrainerCLI(IgnoresCheckpointSettings):
             if not config["fast_dev_run"]:
                 check_writable(run)
         makes_images = self.model.makes_images
-        settings = trainer_settings(config, command=self.invocation.command, run=run, makes_images=makes_images)
+        settings = trainer_settings(
+            config,
+            command=self.invocation.command,
+            run=run,
+            makes_images=makes_images,
+            checkpoint=self.invocation.checkpoint,
+        )
         return super().instantiate_trainer(**{**settings, **kwargs})
 
     def _run_folder(self, trainer: dict[str, Any]) -> Path:
