@@ -464,7 +464,6 @@ class StyleGAN(GAN):
             styles = network.styles(latents, self.checked_labels(labels))
             return network.truncated(styles, truncation=truncation, truncation_layers=self.truncation_layers)
 
-    @torch.no_grad()
     def synthesize(
         self,
         styles: Styles,
@@ -473,9 +472,12 @@ class StyleGAN(GAN):
         fresh_noise: bool = False,
         ema: bool = True,
     ) -> Images:
-        """Images of styles, with new or stored noise in the layers `noisy_layers` (None is all), none in the others."""
+        """Images of styles, with new or stored noise in the layers `noisy_layers` (None is all), none in the others.
+
+        Images have a gradient if the styles require one, so that an image can be projected into the styles.
+        """
         network = self._style_network(ema)
-        with evaluation_mode(network):
+        with evaluation_mode(network), torch.set_grad_enabled(torch.is_grad_enabled() and styles.requires_grad):
             images: Images = network.synthesis(styles, random_noise=fresh_noise, noisy_layers=noisy_layers)
         return full_precision(images)
 

@@ -129,7 +129,7 @@ class Table:
         canvas = Image.new("RGB", (xs[-1] + width, ys[-1] + height), "white")
         for y, images in zip(ys, self.rows, strict=True):
             for x, image in zip(xs, images, strict=True):
-                cell = _pil_image(image_grid(image[None], columns=1, factor=height // image.shape[-2]))
+                cell = picture_of(image_grid(image[None], columns=1, factor=height // image.shape[-2]))
                 canvas.paste(cell, (x, y), mask=cell if cell.mode == "RGBA" else None)
         draw = ImageDraw.Draw(canvas)
         for label, span in rows_of_label:
@@ -151,7 +151,7 @@ def write_png(path: Path, pixels: Grid) -> Image.Image:
         path: file to write; its folder is created if needed.
         pixels: uint8 pixels, `grid_height grid_width shown_channels`.
     """
-    image = _pil_image(pixels)
+    image = picture_of(pixels)
     with written_whole(path) as file:
         image.save(file, format="PNG")
     return image
@@ -162,7 +162,8 @@ def _scale(width: int) -> float:
     return max(width / SCREEN_WIDTH, 1.0)
 
 
-def _pil_image(pixels: Grid) -> Image.Image:
+def picture_of(pixels: Grid) -> Image.Image:
+    """Returns the Pillow image of uint8 pixels, `grid_height grid_width shown_channels`."""
     return Image.fromarray((pixels[..., 0] if pixels.shape[-1] == 1 else pixels).numpy())
 
 
