@@ -65,14 +65,15 @@ class TextTable:
 
 
 def differences(runs: Sequence[Run]) -> TextTable:
-    """The settings in which runs differ.
+    """The settings in which runs differ, without their names.
 
     Args:
         runs: the runs.
     """
-    names = dict.fromkeys(name for run in runs for name in run.settings)
+    names = dict.fromkeys(name for run in runs for name in run.settings if name != "name")
     rows = [(name, [run.settings.get(name, NONE) for run in runs]) for name in names]
-    rows = [(name, cells) for name, cells in rows if len(set(cells)) > 1]
+    # A setting that only some runs have, and that is null in them, says nothing beside the line of its class.
+    rows = [(name, cells) for name, cells in rows if len(set(cells)) > 1 and set(cells) != {NONE, "null"}]
     notes = [] if rows else ["All settings are the same."]
     return TextTable(title="Settings that differ", columns=[run.name for run in runs], rows=rows, notes=notes)
 
