@@ -15,6 +15,7 @@ from nicegui import app, events, run, ui
 from nicegui.element import Element
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
+from lightning_gan.data.shown import shown
 from lightning_gan.inference.served_images import LARGEST_SEED, ServedModel
 
 LARGEST_UPLOAD = 50_000_000
@@ -27,16 +28,19 @@ STYLE = """
 body { font-family: system-ui, sans-serif; }
 .nicegui-content { max-width: 76rem; margin: 0 auto; padding: 1rem; }
 .images { display: grid; gap: 0.75rem; width: 100%; }
-.images { grid-template-columns: repeat(auto-fill, minmax(var(--side), 1fr)); }
+.images { grid-template-columns: repeat(auto-fill, minmax(min(var(--side), var(--most)), 1fr)); }
 .images img, .large { width: 100%; aspect-ratio: 1; object-fit: contain; background: rgba(128, 128, 128, 0.15); }
 .sharp img, img.sharp { image-rendering: pixelated; }
 .images figure { margin: 0; cursor: zoom-in; }
-.images.fixed figure { cursor: default; }
-.images figcaption { font-size: 0.8rem; opacity: 0.75; text-align: center; padding-top: 0.15rem; }
+.images.still figure { cursor: default; }
+.images figcaption { font-size: 0.8rem; opacity: 0.75; text-align: center; padding-top: 0.15rem; line-height: 1.25; }
 .controls { display: flex; flex-wrap: wrap; gap: 0.5rem 1.25rem; align-items: end; width: 100%; }
 .controls > * { flex: 0 1 10rem; min-width: 8rem; }
 .slider-title { font-size: 0.8rem; opacity: 0.75; }
-.command { font-family: monospace; font-size: 0.8rem; overflow-wrap: anywhere; }
+.command { font-family: monospace; font-size: 0.8rem; max-width: 100%; overflow-x: auto; white-space: nowrap; }
+.q-dialog .large { max-height: 65vh; }
+.q-uploader__list, .q-uploader__subtitle { display: none; }
+.q-tab { padding: 0 0.7rem; }
 .q-tab-panel { padding: 1rem 0; }
 """
 
@@ -128,8 +132,9 @@ class Page:
         """Make the page: a tab for everything that the model can do."""
         ui.add_css(STYLE)
         ui.label(self.served.trained.name).classes("text-2xl font-medium")
-        ui.label(self.served.trained.description).classes("text-sm opacity-75").style("overflow-wrap: anywhere")
-        panels: dict[str, Callable[[], None]] = {"Samples": self.samples, "Between two seeds": self.between}
+        description = self.served.trained.description.removeprefix(f"{self.served.trained.name} of ")
+        ui.label(description).classes("text-sm opacity-75").style("overflow-wrap: anywhere")
+        panels: dict[str, Callable[[], None]] = {"Samples": self.samples, "Interpolation": self.between}
         if self.served.layers:
             panels["Style mixing"] = self.mixing
         if self.served.has_encoder:
@@ -155,16 +160,18 @@ class Page:
             )
 
         @ui.refreshable
-        def shown() -> None:
-            with self._images(side=7):
+        def images() -> None:
+            with self._images(side=8.25):
                 for number in range(_whole(seed.value), _whole(seed.value) + count.value):
                     chosen = {"truncation": _of(truncation), "label": _of(label)}
-                    title = f"seed {number}{self._class_of(number, _of(label))}"
-                    figure = self._figure("sample", title, seed=number, **chosen)
-                    figure.on("click", lambda _, n=number, t=title, c=chosen: self._enlarge(n, title=t, **c))
+                    titles = [f"seed {number}", *self._class_of(number, _of(label))]
+                    figure = self._figure("sample", *titles, seed=number, **chosen)
+                    figure.on(
+                        "click", lambda _, n=number, t=titles, c=chosen: self._enlarge(n, title=", ".join(t), **c)
+                    )
 
-        shown()
-        _refresh_on_change(shown, seed, count, label, truncation)
+        images()
+        _refresh_on_change(images, seed, count, label, truncation)
 
     def between(self) -> None:
         """Images on the way from one seed to another: a strip, and one at a chosen place."""
@@ -181,19 +188,20 @@ class Page:
 
         @ui.refreshable
         def strip() -> None:
-            with self._images(side=7, fixed=True):
+            with self._images(side=7, still=True):
                 for step in range(steps.value):
                     place = step / (steps.value - 1)
-                    self._figure("between", f"{place:.0%} of the way", place=place, **ends())
+                    self._figure("between", f"{100 * place:.0f} %", place=place, **ends())
 
         @ui.refreshable
         def one() -> None:
-            self._large("between", f"{position.value:.0%} of the way", place=position.value, **ends())
+            self._large("between", f"{100 * position.value:.0f} % of the way", place=position.value, **ends())
 
         strip()
         with ui.element("div").style("width: min(100%, 24rem)").classes("mt-4"):
-            ui.label("One image on the way").classes("slider-title")
-            position = ui.slider(min=0, max=1, step=0.01, value=0.5).props('label aria-label="place on the way"')
+            title = ui.label().classes("slider-title")
+            position = ui.slider(min=0, max=1, step=0.01, value=0.5).props('aria-label="place on the way"')
+            title.bind_text_from(position, "value", lambda place: f"One image, at {100 * place:.0f} % of the way")
             one()
         _refresh_on_change(strip, first, second, steps, label, truncation, space)
         _refresh_on_change(one, first, second, label, truncation, space)
@@ -212,20 +220,20 @@ class Page:
             layers.props('label markers snap aria-label="layers with the styles of B"')
 
         @ui.refreshable
-        def shown() -> None:
+        def images() -> None:
             low, high = layers.value["min"], layers.value["max"]
             span = dict.fromkeys(f"{side}x{side}" for side in (resolutions[low], resolutions[high]))
             title.set_text(f"Layers {low} to {high} of 0 to {last} ({' to '.join(span)}) have the styles of B")
             ends = {"first": _whole(first.value), "second": _whole(second.value)}
             chosen = {"truncation": _of(truncation), "label": _of(label)}
-            with self._images(side=9, fixed=True).style("max-width: 48rem"):
+            with self._images(side=12, still=True).style("max-width: 52rem"):
                 self._figure("mixed", f"A: seed {ends['first']}", **ends, lowest=0, highest=-1, **chosen)
                 self._figure("mixed", "mixed", **ends, lowest=low, highest=high, **chosen)
                 self._figure("mixed", f"B: seed {ends['second']}", **ends, lowest=0, highest=last, **chosen)
 
-        shown()
-        _refresh_on_change(shown, first, second, label, truncation)
-        layers.on("change", shown.refresh)
+        images()
+        _refresh_on_change(images, first, second, label, truncation)
+        layers.on("change", images.refresh)
 
     def reconstruction(self) -> None:
         """An uploaded image, and what the model makes of its code."""
@@ -235,14 +243,16 @@ class Page:
         async def upload(event: events.UploadEventArguments) -> None:
             contents, name = await event.file.read(), event.file.name
             found.clear()
+            uploader.reset()
             try:
                 made = await run.io_bound(lambda: self.served.reconstruction(contents, name=name))
             except ValueError as error:
                 ui.notify(str(error), type="negative", multi_line=True)
                 return
-            with found, self._images(side=9, fixed=True).style("max-width: 32rem"):
-                self._picture(_data_url(made.image), "the image")
-                self._picture(_data_url(made.reconstruction), f"its reconstruction, {made.error:.1f} levels off")
+            with found, self._images(side=12, most=40, still=True).style("max-width: 36rem"):
+                self._picture(_data_url(made.image), "image", shown(name))
+                difference = f"differs by {made.error:.1f} of 255 levels"
+                self._picture(_data_url(made.reconstruction), "reconstruction", difference)
 
         def refuse() -> None:
             ui.notify(f"An image has at most {LARGEST_UPLOAD // 1_000_000} MB", type="negative")
@@ -290,24 +300,25 @@ class Page:
 
     # ------------------------------------------------------------------ images
 
-    def _images(self, *, side: int, fixed: bool = False) -> Element:
-        """A grid of images that are at least `side` rem wide."""
-        classes = f"images mt-4{' fixed' * fixed}{' sharp' * (self.height < SHARP_BELOW)}"
-        return ui.element("div").classes(classes).style(f"--side: {side}rem")
+    def _images(self, *, side: float, most: int = 27, still: bool = False) -> Element:
+        """A grid of images that are at least `side` rem wide, or `most` hundredths of a narrow screen."""
+        classes = f"images mt-4{' still' * still}{' sharp' * (self.height < SHARP_BELOW)}"
+        return ui.element("div").classes(classes).style(f"--side: {side}rem; --most: {most}vw")
 
-    def _figure(self, kind: str, title: str, **arguments: object) -> Element:
-        return self._picture(_url(kind, **arguments), title)
+    def _figure(self, kind: str, *titles: str, **arguments: object) -> Element:
+        return self._picture(_url(kind, **arguments), *titles)
 
-    def _picture(self, source: str, title: str) -> Element:
+    def _picture(self, source: str, *titles: str) -> Element:
         with ui.element("figure") as figure:
-            ui.element("img").props(f'src="{source}" alt="{title}" loading="lazy"')
+            _image(source, ", ".join(titles)).props('loading="lazy"')
             with ui.element("figcaption"):
-                ui.label(title)
+                for title in titles:
+                    ui.label(title)
         return figure
 
     def _large(self, kind: str, title: str, **arguments: object) -> None:
         sharp = " sharp" * (self.height < SHARP_BELOW)
-        ui.element("img").props(f'src="{_url(kind, **arguments)}" alt="{title}"').classes(f"large{sharp}")
+        _image(_url(kind, **arguments), title).classes(f"large{sharp}")
 
     def _enlarge(self, seed: int, *, title: str, truncation: object, label: object) -> None:
         """Show an image larger, with the command that writes it to a file."""
@@ -324,11 +335,10 @@ class Page:
         dialog.on("hide", dialog.delete)
         dialog.open()
 
-    def _class_of(self, seed: int, label: object) -> str:
+    def _class_of(self, seed: int, label: object) -> list[str]:
+        """The class of a seed, if it is not the same for all."""
         titles = self.served.class_titles
-        if not titles or label is not None:
-            return ""
-        return f", class {titles[seed % len(titles)]}"
+        return [f"class {titles[seed % len(titles)]}"] if titles and label is None else []
 
 
 def _of(control: ui.select | ui.slider | None) -> float | int | None:
@@ -340,6 +350,13 @@ def _of(control: ui.select | ui.slider | None) -> float | int | None:
 def _whole(value: float | None) -> int:
     """The number in a field, which is 0 while it is empty."""
     return min(max(int(value or 0), 0), LARGEST_SEED)
+
+
+def _image(source: str, title: str) -> Element:
+    """An image with its title for those who do not see it, which may have quotation marks."""
+    image = ui.element("img").props(f'src="{source}"')
+    image.props["alt"] = title
+    return image
 
 
 def _url(kind: str, **arguments: object) -> str:

@@ -6,7 +6,7 @@ from threading import Lock
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from lightning_gan.callbacks.figures.pictures import image_grid
 from lightning_gan.data.decoding import Resize, decode
@@ -183,6 +183,8 @@ class ServedModel:
                 resize=Resize.center_crop,
                 resolutions=[height],
             )
+        except UnidentifiedImageError as error:
+            raise ValueError(f"{shown(name)} cannot be read as an image; give a PNG, JPEG or WebP file") from error
         except (OSError, ValueError, Image.DecompressionBombError) as error:
             raise ValueError(f"{shown(name)} cannot be read as an image ({shown(error)})") from error
         image = torch.from_numpy(np.array(pixels)).permute(2, 0, 1)[None]  # 1 channels height width
