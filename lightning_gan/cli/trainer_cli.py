@@ -20,8 +20,8 @@ from lightning_gan.cli.configured_callbacks import CallbackList, callbacks_of
 from lightning_gan.cli.errors import CommandLineError, explain
 from lightning_gan.cli.image_options import HELP as HELP_OF_IMAGES
 from lightning_gan.cli.invocation import Invocation
+from lightning_gan.cli.model_line import model_line
 from lightning_gan.cli.option_values import asks_for_help, take_values
-from lightning_gan.cli.runs import CONFIG, check_writable, new_run, run_of_checkpoint, tell
 from lightning_gan.cli.settings_checks import check_end, check_epochs, check_settings
 from lightning_gan.cli.told import told_in_one_line, told_of_building
 from lightning_gan.cli.trainer_settings import TRAINER_DEFAULTS, silence_remarks, trainer_settings
@@ -115,6 +115,7 @@ class SaveRunConfig(SaveConfigCallback):
         path = Path(trainer.default_root_dir) / CONFIG
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(self.parser.dump(config, skip_unset=False), encoding="utf-8")
+        print(model_line(trainer, pl_module, seed=config.seed_everything), file=sys.stderr)
         print(f"settings, checkpoints and logs of this run: {path.parent}", file=sys.stderr)
 
 
@@ -330,7 +331,13 @@ class TrainerCLI(IgnoresCheckpointSettings):
             if not config["fast_dev_run"]:
                 check_writable(run)
         makes_images = self.model.makes_images
-        settings = trainer_settings(config, command=self.invocation.command, run=run, makes_images=makes_images)
+        settings = trainer_settings(
+            config,
+            command=self.invocation.command,
+            run=run,
+            makes_images=makes_images,
+            checkpoint=self.invocation.checkpoint,
+        )
         return super().instantiate_trainer(**{**settings, **kwargs})
 
     def _run_folder(self, trainer: dict[str, Any]) -> Path:

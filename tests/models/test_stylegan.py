@@ -105,7 +105,7 @@ def check_turns(module: StyleGAN, *, stages: Iterable[int], fades: tuple[float, 
                 due = (R1(gamma=10.0),) if player == "discriminator" else ()
                 given = fake if player == "discriminator" else None
                 reals = Reals(images=real.requires_grad_(), labels=None)
-                terms, _ = module.cost(player, due, reals, Draws(latents=torch.randn(1, 512), labels=None), given)
+                terms, *_ = module.cost(player, due, reals, Draws(latents=torch.randn(1, 512), labels=None), given)
                 torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
                 heads = {stage, stage - 1} if fade_in < 1 and stage else {stage}
                 for name, parameter in network.named_parameters():
