@@ -22,6 +22,7 @@ from lightning_gan.cli.image_options import HELP as HELP_OF_IMAGES
 from lightning_gan.cli.invocation import Invocation
 from lightning_gan.cli.model_line import model_line
 from lightning_gan.cli.option_values import asks_for_help, take_values
+from lightning_gan.cli.runs import CONFIG, check_writable, new_run, run_of_checkpoint, tell
 from lightning_gan.cli.settings_checks import check_end, check_epochs, check_settings
 from lightning_gan.cli.told import told_in_one_line, told_of_building
 from lightning_gan.cli.trainer_settings import TRAINER_DEFAULTS, silence_remarks, trainer_settings
