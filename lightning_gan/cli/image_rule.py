@@ -46,12 +46,14 @@ class OwnImages:
     Attributes:
         image_size: width and height in pixels.
         number_of_images: number of images.
+        labels: whether the networks get classes.
         batch_size: global batch size; None follows the rule.
         total_kimg: length of the training in thousands of images; None follows the rule.
     """
 
     image_size: int
     number_of_images: int
+    labels: bool = False
     batch_size: int | None = None
     total_kimg: float | None = None
 
@@ -168,6 +170,8 @@ def _retuned_callback(callback: ConfiguredCallback, settings: dict[str, Any], im
         arguments["half_life_kimg"] = images.half_life_kimg
     elif callback.name == "StopAtKimg":
         arguments["total_kimg"] = images.chosen_kimg
+    elif callback.name == "OrthogonalGenerator" and not images.labels:
+        arguments.pop("excluded", None)  # the embedding of classes, which a network without classes does not have
     elif callback.name == "ProgressiveGrowing":
         arguments |= _growth(callback.settings, settings, images, factor)
     return {**callback.given, "init_args": arguments} if arguments else callback.given

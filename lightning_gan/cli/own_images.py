@@ -86,6 +86,7 @@ def with_own_images(
         rule = OwnImages(
             image_size=data["image_size"],
             number_of_images=len(files),
+            labels=images.labels,
             batch_size=_given_batch_size(settings[base + 1 :], options),
             total_kimg=_given_kimg(options),
         )
