@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch import __version__ as lightning_version
 from torch import Tensor
 
 from lightning_gan.atomic_files import written_whole
@@ -151,7 +151,7 @@ def write_model(found: ImportedModel, path: Path, *, source: Path) -> None:
     content = {
         "epoch": 0,
         "global_step": 0,
-        "pytorch-lightning_version": lightning_version,
+        "pytorch-lightning_version": version("lightning"),
         "state_dict": found.model.state_dict(),
         # As the command line writes them: all are plain data.
         "hyper_parameters": {

@@ -147,9 +147,10 @@ def _write_samples(loaded: LoadedModel, path: Path, *, truncation: float, seed: 
 def _about_pictures(loaded: LoadedModel, *, truncation: float, seed: int) -> str:
     order = ", of the classes in turn" if loaded.model.number_of_classes else ""
     averaged = "averaged weights" if loaded.model.averaged else "weights"
+    count = COLUMNS * ROWS
     return (
-        f"The first {COLUMNS * ROWS} samples of seed {seed}{order}, with truncation {truncation:g}, from the {averaged}."
-        f" None was left out: `model.sample({COLUMNS * ROWS}, seed={seed}, truncation={truncation:g})`."
+        f"The first {count} samples of seed {seed}{order}, with truncation {truncation:g}, from the {averaged}. None was "
+        f"left out: `model.sample({count}, seed={seed}, truncation={truncation:g})`."
     )
 
 

@@ -106,12 +106,12 @@ def _state_of(content: Any) -> dict[str, dict[str, Tensor]] | None:
     """Weights by network: of a file with the pickled model, as the authors write it, or with its state dict."""
     model = content.get("model") if isinstance(content, dict) else None
     if isinstance(model, Recorded) and isinstance(model.state, dict) and "_modules" in model.state:
-        weights = weights_of_module(model)
+        found = weights_of_module(model)
     elif is_state(model) or is_state(content):
-        weights = model if is_state(model) else content
+        found = dict(content if model is None else model)
     else:
         return None
-    weights = {name.removeprefix("module."): value for name, value in weights.items()}
+    weights = {name.removeprefix("module."): value for name, value in found.items()}
     prefixes = {"E": "encoder.", "G": "decoder."}
     if any(not name.startswith(tuple(prefixes.values())) for name in weights):
         return None

@@ -118,7 +118,8 @@ class PublishedBigGANDeep(GAN):
 
 def image_size_of(layers: list[tuple[bool, int, int]]) -> int:
     """The height and width of the images in pixels: 4, doubled by every block that doubles the resolution."""
-    return BOTTOM * 2 ** sum(bool(upsamples) for upsamples, _, _ in layers)
+    size: int = BOTTOM * 2 ** sum(bool(upsamples) for upsamples, _, _ in layers)
+    return size
 
 
 # ---------------------------------------------------------------------- the files ...pytorch_model.bin, ...config.json
@@ -150,7 +151,7 @@ def _read(files: ForeignFiles, options: Mapping[str, Any]) -> ImportedNetworks:
             "batch_norm_eps": config["eps"],
             "statistics": config["n_stats"],
             "discriminator_channels": config["channel_width"],
-            "discriminator_attention_resolutions": [image_size_of(attended)],  # type: ignore[arg-type]
+            "discriminator_attention_resolutions": [image_size_of(attended)],
         },
         networks={"generator": generator},
         sources={"generator": counted("the whole file", files.main)},

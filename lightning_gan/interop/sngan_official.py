@@ -221,7 +221,7 @@ def _image_size(weights: dict[str, Tensor]) -> int:
     """The size of the images: the lowest resolution, doubled by every block."""
     blocks = _blocks(weights)
     features = _shape(weights, f"block{blocks[0]}/c1/W")[1]
-    size = math.isqrt(_shape(weights, "l1/W")[0] // features) * 2 ** len(blocks)
+    size: int = math.isqrt(_shape(weights, "l1/W")[0] // features) * 2 ** len(blocks)
     if size not in ARCHITECTURES:
         raise ValueError(
             f"the generator makes images of {size}x{size}, and SNGAN has networks for "
