@@ -289,12 +289,11 @@ class Page:
 
     def _truncation(self) -> ui.slider | None:
         """The choice of the truncation; None without a truncation trick."""
-        smallest = self.served.smallest_truncation
-        if smallest is None:
+        if not self.served.has_truncation:
             return None
         with ui.element("div"):
             title = ui.label().classes("slider-title")
-            slider = ui.slider(min=smallest, max=1.0, step=0.05, value=1.0).props('aria-label="truncation"')
+            slider = ui.slider(min=0.0, max=1.0, step=0.05, value=1.0).props('aria-label="truncation"')
             title.bind_text_from(slider, "value", lambda value: f"Truncation {value:.2f}")
         return slider
 

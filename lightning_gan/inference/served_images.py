@@ -70,15 +70,13 @@ class ServedModel:
         return isinstance(self.trained.model, Autoencoder)
 
     @cached_property
-    def smallest_truncation(self) -> float | None:
-        """The smallest truncation of the page, which the model supports; None if it has no truncation trick."""
-        for truncation in (0.0, 0.1):
-            try:
-                self.sample(0, truncation=truncation)
-            except ValueError:
-                continue
-            return truncation
-        return None
+    def has_truncation(self) -> bool:
+        """Whether the model has the truncation trick, which is tried."""
+        try:
+            self.sample(0, truncation=0.5)
+        except ValueError:
+            return False
+        return True
 
     # ------------------------------------------------------------------ images
 

@@ -67,8 +67,8 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
         command = [sys.executable, str(ROOT / "cli.py"), "serve", str(run), "--port", str(port), "--device", "cpu"]
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
         environment = {name: value for name, value in environment.items() if not name.startswith("PYTEST")}
-        log = (folder / f"{kind.__name__}.log").open("w")
-        started.append(subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log))
+        with (folder / f"{kind.__name__}.log").open("w") as log:
+            started.append(subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log))
         addresses[kind.__name__] = f"http://127.0.0.1:{port}"
     try:
         for address, process in zip(addresses.values(), started, strict=True):
@@ -155,6 +155,7 @@ def open_tab(browser: Any, name: str) -> None:
 
 @pytest.mark.slow
 def test_a_page_of_a_model_with_styles(pages: dict[str, str], browser: Any) -> None:
+    from selenium.webdriver import ActionChains
     from selenium.webdriver.common.by import By
     from selenium.webdriver.common.keys import Keys
 
@@ -171,8 +172,9 @@ def test_a_page_of_a_model_with_styles(pages: dict[str, str], browser: Any) -> N
     command = until(lambda: re.search(r"^lightning-gan generate .*$", text_of(browser), flags=re.MULTILINE))[0]
     assert command.endswith("StyleGAN --seeds 100")
     browser.execute_script("document.querySelector('.q-dialog button').click()")
-    slider = browser.find_element(By.CSS_SELECTOR, "[aria-label='truncation']")
-    slider.send_keys(Keys.ARROW_LEFT)
+    until(lambda: not browser.find_elements(By.CSS_SELECTOR, ".q-dialog"))
+    browser.execute_script("document.querySelector('.q-slider [tabindex]').focus()")
+    ActionChains(browser).send_keys(Keys.ARROW_LEFT).perform()
     until(lambda: sources(browser)[:1] == [f"{pages['StyleGAN']}/image/sample.png?seed=100&truncation=0.95"])
     open_tab(browser, "Interpolation")
     until(lambda: count_of(browser, "between.png") == 8)

@@ -49,8 +49,7 @@ def test_the_page_has_what_the_model_has(tmp_path: Path) -> None:
     styled, encoder, big, plain = (served(kind, tmp_path / kind.__name__) for kind in kinds)
     assert [page.layers for page in (styled, encoder, big, plain)] == [[4, 4, 8, 8, 16, 16], [], [], []]
     assert [page.has_encoder for page in (styled, encoder, big, plain)] == [False, True, False, False]
-    assert styled.smallest_truncation == 0.0 and big.smallest_truncation == 0.1
-    assert encoder.smallest_truncation is plain.smallest_truncation is None
+    assert [page.has_truncation for page in (styled, encoder, big, plain)] == [True, False, True, False]
     assert encoder.class_titles == [] and big.class_titles == ["0", "1", "2"]
 
 
