@@ -33,7 +33,7 @@ PICTURES = {
     "style_mixing": "Style mixing: images of sources A (left) with some styles of sources B (top).",
     "truncation": "The same latents with different truncations.",
 }
-"""What the pictures of a configuration show, by the end of their file names. Others are shown under their file names."""
+"""What the pictures of a configuration show, by the end of their file names. Others are shown under these names."""
 
 
 def page_name(kind: type) -> str:
@@ -270,10 +270,10 @@ def gallery() -> str:
         numbers = "<br>".join(list(row.values())[3] for row in measured)
         rows.append((shown, link, cell(title(kind)), names, numbers))
     text = (
-        "Each model is one file, with the layers, the losses and the constants of its paper. The pictures are samples of the "
-        "configurations for the 5,000 embedded digits, which take minutes on two CPU cores; the numbers are Fréchet "
-        "distances in the digits' own features, in parentheses as multiples of the distance between two halves of the "
-        "real digits ([results](../results.md))."
+        "Each model is one file, with the layers, the losses and the constants of its paper. The pictures are samples "
+        "of the configurations for the 5,000 embedded digits, which take minutes on two CPU cores; the numbers are "
+        "Fréchet distances in the digits' own features, in parentheses as multiples of the distance between two "
+        "halves of the real digits ([results](../results.md))."
     )
     return f"# Models\n\n{text}\n\n{table(['', 'model', 'paper', 'configurations', 'on the digits'], rows)}\n"
 

@@ -1,9 +1,10 @@
 """Pages that list what the package has: configurations, commands, and the reference of each room."""
 
+import re
 from pathlib import Path
 
 from lightning_gan.cli.commands import command_names, help_of
-from lightning_gan.cli.entry import TRAINER_COMMANDS
+from lightning_gan.cli.entry import HELP, TRAINER_COMMANDS
 from scripts.documentation.facts import DOCS, ROOT, Config, configs
 from scripts.documentation.model_pages import cell, table
 
@@ -27,12 +28,6 @@ NO_DESCRIPTION = {
     "troubleshooting",
 }
 """Pages that name commands without describing them."""
-
-TRAINER_HELP = {
-    "fit": "train a model",
-    "validate": "evaluate a checkpoint on the validation data",
-    "test": "evaluate a checkpoint, print a table and write metrics.json to the folder of its run",
-}
 
 
 def configurations_page() -> str:
@@ -63,16 +58,16 @@ def described_in(command: str) -> list[Path]:
 
 def commands_page() -> str:
     """All commands."""
-    lines = [(name, TRAINER_HELP[name]) for name in TRAINER_COMMANDS]
+    lines = [(name, re.findall(rf"(?m)^  {name} +(.+)$", HELP)[0]) for name in TRAINER_COMMANDS]
     lines += [(name, help_of(name)) for name in command_names()]
     rows = []
     for name, line in lines:
         pages = ", ".join(f"[{title_of(path)}]({path.name})" for path in described_in(name))
         rows.append((f"`{name}`", cell(line), pages))
     return (
-        "# Commands\n\n`python cli.py COMMAND` in a clone of the repository, and `lightning-gan COMMAND` where the package is "
-        "installed, are the same. `COMMAND --help` explains every argument. An error that you can correct is one line, with "
-        "exit code 2; `--debug` shows the traceback.\n\n"
+        "# Commands\n\n`python cli.py COMMAND` in a clone of the repository, and `lightning-gan COMMAND` where the "
+        "package is installed, are the same. `COMMAND --help` explains every argument. An error that you can correct is one "
+        "line, with exit code 2; `--debug` shows the traceback.\n\n"
         + table(["command", "what it does", "described in"], rows)
         + "\n"
     )
@@ -95,8 +90,8 @@ def reference_pages() -> dict[Path, str]:
     pages = {}
     for room in ["lightning_gan", *rooms()]:
         name = room.rpartition(".")[2]
-        text = f"# `{room}`\n\n::: {room}\n    options:\n      show_root_heading: false\n      show_root_toc_entry: false\n"
-        pages[DOCS / "reference" / f"{name}.md"] = text
+        options = "    options:\n      show_root_heading: false\n      show_root_toc_entry: false\n"
+        pages[DOCS / "reference" / f"{name}.md"] = f"# `{room}`\n\n::: {room}\n{options}"
     lines = [f"- [`{room}`]({room.rpartition('.')[2]}.md)" for room in ["lightning_gan", *rooms()]]
     intro = "Every public name with its arguments, by room. On the site these pages are made from the docstrings."
     pages[DOCS / "reference" / "index.md"] = "# Reference\n\n" + intro + "\n\n" + "\n".join(lines) + "\n"

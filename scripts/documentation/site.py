@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from scripts.documentation.facts import ROOT, configs, model_classes, overview
+from scripts.documentation.facts import ROOT, model_classes
+from scripts.documentation.model_cards import carded
 from scripts.documentation.model_pages import page_name
 from scripts.documentation.overviews import rooms
 
@@ -13,8 +14,7 @@ BEGIN, END = "  # Made from here by `python -m scripts.documentation`:\n", "  # 
 def generated_sections() -> str:
     """The sections of the navigation that follow from the package."""
     models = [f"      - {kind.__name__}: models/{page_name(kind)}" for kind in model_classes()]
-    cards = [c for c in configs() if c.name in overview() and "/" not in c.name]
-    rows = [f"          - {config.stem}: model_cards/{config.stem}.md" for config in cards]
+    rows = [f"          - {config.stem}: model_cards/{config.stem}.md" for config in carded()]
     reference = [f"      - {room}: reference/{room.rpartition('.')[2]}.md" for room in ["lightning_gan", *rooms()]]
     lines = ["  - Models:", "      - models/index.md", *models]
     lines += ["  - Results:", "      - results.md", "      - fidelity.md", "      - comparing.md"]

@@ -1,4 +1,4 @@
-"""What the pages show in blocks of code runs: Python in a folder that has the runs it names, command lines in the parser."""
+"""What the pages show in blocks of code runs: Python where the runs are that it names, command lines in the parser."""
 
 import argparse
 import shutil
@@ -69,7 +69,7 @@ def examples(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def reader(examples: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The reader's folder, without the repository, with the runs that pages name, and trainers that stop after a batch."""
+    """The reader's folder, with the runs that pages name, and trainers that stop after a batch."""
     (tmp_path / "runs").mkdir()
     for name in ("photos", *(Path(config).stem for config in shipped_configs() if "/" not in config)):
         run = examples / "runs" / name
@@ -168,7 +168,8 @@ def test_a_wrong_line_is_found() -> None:
 def test_blocks_and_lines_are_read_as_a_reader_reads_them(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(
-        '# A\n\n```python title="A fragment: x"\nx = 1\n```\n\n1. b\n   ```sh\n   python cli.py fit --name "a b"   # c\n   ```\n'
+        '# A\n\n```python title="A fragment: x"\nx = 1\n```\n\n'
+        '1. b\n   ```sh\n   python cli.py fit --name "a b"   # c\n   ```\n'
         "\n    python cli.py dynamics\n"
     )
     assert blocks_of(page)[0] == Block("python", "A fragment: x", "x = 1\n")
