@@ -35,7 +35,7 @@ def call(function: Callable[..., Any], arguments: list[str], *, command: str) ->
     lists = {name for name, parameter in parameters.items() if _takes_a_list(parameter)}
     words = {name for name, parameter in parameters.items() if _may_be_left_out(parameter)} - lists
     names = parser.add_function_arguments(
-        function, as_group=False, as_positional=True, fail_untyped=True, skip=lists | words
+        function, as_group=False, as_positional=True, fail_untyped=True, skip={*lists, *words}
     )
     helps = {parameter.arg_name: parameter.description for parameter in parse(document).params}
     for name in parameters:

@@ -1,11 +1,13 @@
 """Distances of two images, whose gradient leads from one image to another."""
 
+import warnings
 from enum import Enum
 from pathlib import Path
 
 import torch
 from einops import reduce
 
+from lightning_gan.callbacks.figures.pictures import shown_channels
 from lightning_gan.metrics.perceptual_path import Distance, reduced
 from lightning_gan.tensors.shapes import Images, PerSample
 
@@ -60,11 +62,14 @@ def _lpips(device: torch.device) -> Distance:
             f"distance=lpips needs the weights of VGG-16 in {weights}, which are not part of this package; get them "
             "once (0.5 GB) with: python -c \"import torchvision; torchvision.models.vgg16(weights='DEFAULT')\""
         )
-    network = lpips.LPIPS(net="vgg", verbose=False).to(device).eval().requires_grad_(False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # it calls torchvision with arguments that have new names
+        network = lpips.LPIPS(net="vgg", verbose=False).to(device).eval().requires_grad_(False)
 
     def distance(first: Images, second: Images) -> PerSample:
-        """LPIPS of pairs of images. Images with one channel are compared as grey ones."""
-        pair = [reduced(images).expand(-1, 3, -1, -1) for images in (first, second)]
+        """LPIPS of the channels that pictures show, without opacity; one channel is compared as grey."""
+        shown = min(shown_channels(first.shape[1]), 3)
+        pair = [reduced(images[:, :shown]).expand(-1, 3, -1, -1) for images in (first, second)]
         apart: PerSample = network(*pair).flatten()
         return apart
 

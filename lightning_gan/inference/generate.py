@@ -60,7 +60,7 @@ def generate(
     An image depends on the weights, its seed, its class and the truncation alone. The network is called once per image,
     because sums in another order change the last digits: so the files are the same, byte for byte, for any selection
     and order of the seeds. Images are clipped to [-1, 1]; models that grow make images of the resolution of the
-    checkpoint. In Python: lightning_gan.load(checkpoint).sample(16, seed=0).
+    checkpoint. In Python, lightning_gan.load(checkpoint).sample(1, labels, seed=7) is the image of seed 7.
 
     Args:
         checkpoint: a checkpoint file, the folder of a run such as runs/stylegan, or its folder of checkpoints.
@@ -92,8 +92,9 @@ def generate(
         raise ValueError(f"columns={columns} is for a sheet and at least 1; give --sheet, or leave out --columns")
     trained = trained_model(checkpoint, device=device, ema=ema)
     labels = None if classes is None else chosen_classes(classes, trained=trained)
+    each: list[int | None] = [None] if labels is None else [*labels]
     rows = [
-        [_wanted(seed, label, trained=trained, truncation=strength) for seed in numbers for label in labels or [None]]
+        [_wanted(seed, label, trained=trained, truncation=strength) for seed in numbers for label in each]
         for strength in strengths
     ]
     for row in rows:

@@ -145,7 +145,7 @@ def matrix_of(
     units = given.new_zeros(len(columns) + 1, given[0].numel())
     for row, column in enumerate(columns):
         units[row, column] = 1
-    outputs: Tensor = layer(units.unflatten(1, given.shape[1:]))
+    outputs: Tensor = layer(units.reshape(len(units), *given.shape[1:]))
     answers = rearrange((outputs[:-1] - outputs[-1:]).flatten(1), "columns outputs -> outputs columns")
     matrix = answers.new_zeros(len(answers), latent_dim)
     matrix[:, list(columns.values())] = answers
@@ -157,7 +157,7 @@ def _inputs_of(network: nn.Module, run: Callable[[], Any]) -> list[tuple[str, nn
     seen: list[tuple[str, nn.Module, Tensor]] = []
     hooks = [
         layer.register_forward_pre_hook(
-            lambda module, inputs, name=name: seen.append((name, module, inputs[0].detach().clone()))  # type: ignore[misc]
+            lambda module, inputs, name=name: seen.append((name, module, inputs[0].detach().clone()))
         )
         for name, layer in network.named_modules()
         if isinstance(layer, LINEAR)
