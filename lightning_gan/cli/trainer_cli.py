@@ -391,6 +391,8 @@ def saved_settings(invocation: Invocation) -> list[dict[str, Any]]:
     class_path, hyperparameters = split_hyperparameters(saved)
     if class_path is None:
         return [settings]  # the model was not trained by this command line
+    if "model" not in settings:  # the checkpoint is not in the folder of its run, or was imported
+        settings = {**settings, "model": {"class_path": class_path}}
     return [settings, {"model": {"class_path": class_path, "init_args": hyperparameters}}]
 
 

@@ -181,7 +181,7 @@ def report_of(found: ImportedModel, settings: Mapping[str, Any]) -> list[str]:
     ]
     for path, (name, count) in imported.sources.items():
         tensors = len(model.get_submodule(path).state_dict())
-        lines.append(f"  {path:<14} {tensors} tensors, of {count} in {name}")
+        lines.append(f"  {path:<14} {count} tensors of {name}, which are {tensors} here")
     if "generator_ema" not in imported.sources:
         lines.append("  generator_ema  a copy of the generator, because the file has no averaged weights")
     if "discriminator" not in imported.sources:

@@ -149,8 +149,8 @@ def _about_pictures(loaded: LoadedModel, *, truncation: float, seed: int) -> str
     averaged = "averaged weights" if loaded.model.averaged else "weights"
     count = COLUMNS * ROWS
     return (
-        f"The first {count} samples of seed {seed}{order}, with truncation {truncation:g}, from the {averaged}. None was "
-        f"left out: `model.sample({count}, seed={seed}, truncation={truncation:g})`."
+        f"The first {count} samples of seed {seed}{order}, with truncation {truncation:g}, from the {averaged}. None "
+        f"was left out: `model.sample({count}, seed={seed}, truncation={truncation:g})`."
     )
 
 

@@ -54,8 +54,10 @@ class WeightsReport:
             total = copied[network] + new[network]
             lines.append(f"  {network}: {copied[network]} of {total} tensors are copied")
         if self.other_shape:
-            layers = {_layer(name): f"{_layer(name)} ({shapes})" for name, shapes in self.other_shape.items()}
-            lines.append(f"  new weights, because the file has another shape: {_listed(list(layers.values()))}")
+            # The tensor of a layer with the most dimensions is its weight.
+            layers = {_layer(name): shapes for name, shapes in sorted(self.other_shape.items(), key=_dimensions)}
+            words = [f"{layer} ({layers[layer]})" for layer in _layers(tuple(self.other_shape))]
+            lines.append(f"  new weights, because the file has another shape: {_listed(words)}")
         if self.missing:
             lines.append(f"  new weights, because the file has none: {_listed(_layers(self.missing))}")
         if self.unused:
@@ -70,8 +72,8 @@ def load_weights(model: GAN, path: str | Path) -> WeightsReport:
     """Copy the weights of a file to a model that may have other classes, channels, sizes or layers.
 
     Tensors of the same name and shape are copied; all others keep their values, and none is cut or padded. In networks
-    that grow, layers are named by their resolution, so that those of the resolutions that both have are copied. A
-    spectrally normalized weight is copied together with its singular vectors or not at all. The averaged generator
+    that grow, layers are named by their resolution, so that those of the resolutions that both have are copied. The
+    weight of a layer, its bias and its singular vectors are copied together or not at all. The averaged generator
     becomes a copy of the generator. The clock, the optimizers and the state of callbacks are not in these tensors and
     begin anew. If the file has averaged weights alone (an exported folder), the generator has them.
 
@@ -95,9 +97,9 @@ def load_weights(model: GAN, path: str | Path) -> WeightsReport:
         if name in theirs and theirs[name].shape != tensor.shape
     }
     missing = [name for name in own if name not in theirs]
-    # The vectors of a weight that is not copied belong to another weight.
-    apart = {_whole(name) for name in (*other_shape, *missing) if _whole(name) != name}
-    split = [name for name in own if _whole(name) in apart and name not in other_shape and name not in missing]
+    # A bias belongs to its weight, and so do the singular vectors of a spectrally normalized one.
+    apart = {_layer(name) for name in (*other_shape, *missing)}
+    split = [name for name in own if _layer(name) in apart and name not in other_shape and name not in missing]
     copied = [name for name in own if name in theirs and name not in other_shape and name not in split]
     if not any(name in dict(model.named_parameters()) for name in copied):
         raise ValueError(
@@ -111,7 +113,7 @@ def load_weights(model: GAN, path: str | Path) -> WeightsReport:
         file=file,
         class_path=class_path,
         copied=tuple(copied),
-        other_shape={**other_shape, **{name: "its weight has another shape" for name in split}},
+        other_shape={**other_shape, **dict.fromkeys(split, "its layer has another shape")},
         missing=tuple(missing),
         unused=tuple(name for name in theirs if name not in own),
         settings=tuple(differing_settings(model.hparams, settings)),
@@ -148,33 +150,24 @@ def _content(path: Path) -> tuple[Path, str | None, dict[str, Any], Mapping[str,
     return file, class_path, settings, content["state_dict"]
 
 
-def _whole(name: str) -> str:
-    """The name of the parametrized weight that a tensor belongs to, or the name itself.
-
-    Example:
-        >>> _whole("generator.linear.parametrizations.weight.0.left")
-        'generator.linear.parametrizations.weight'
-        >>> _whole("generator.linear.bias")
-        'generator.linear.bias'
-    """
-    layer, separator, rest = name.partition(".parametrizations.")
-    return f"{layer}{separator}{rest.partition('.')[0]}" if separator else name
-
-
 def _layer(name: str) -> str:
-    """The layer of a tensor.
+    """The layer of a tensor: its weight, its bias and what normalizes the weight belong together.
 
     Example:
         >>> _layer("discriminator.blocks.0.conv.parametrizations.weight.original")
+        'discriminator.blocks.0.conv'
+        >>> _layer("discriminator.blocks.0.conv.bias")
         'discriminator.blocks.0.conv'
         >>> _layer("generator.synthesis.noise4")
         'generator.synthesis.noise4'
     """
     layer, separator, _ = name.partition(".parametrizations.")
-    if separator:
-        return layer
     owner, _, last = name.rpartition(".")
-    return owner if last in ("weight", "bias") else name
+    return layer if separator else owner if last in ("weight", "bias") else name
+
+
+def _dimensions(shapes: tuple[str, str]) -> int:
+    return shapes[1].count(",") if "[" in shapes[1] else -1
 
 
 def _layers(names: Sequence[str]) -> list[str]:

@@ -96,6 +96,7 @@ def test_other_classes_and_channels_leave_those_layers_new(tmp_path: Path) -> No
     vectors = [name for name in report.other_shape if "discriminator.head.embedding" in name]
     assert any(name.endswith(".right") for name in vectors) and len(vectors) == 3
     assert not any("head.embedding" in name for name in report.copied)
+    assert "discriminator.blocks.0.conv1.bias" in report.other_shape  # it has the same shape, but belongs to the weight
     text = "\n".join(report.lines())
     assert "new weights, because the file has another shape: generator.blocks.0.norm1" in text and " more)" in text
 
