@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from PIL import Image, ImageDraw, ImageFont
 
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#202020")
 """The colours of Okabe and Ito, which colour-blind readers can distinguish."""
 
-LINES = ("-", "--", ":", "-.")
+LineStyle: TypeAlias = Literal["-", "--", ":", "-."]
+
+LINES: tuple[LineStyle, ...] = ("-", "--", ":", "-.")
 """How lines are drawn; the next one when all colours are used."""
 
 PANELS_PER_ROW = 3
@@ -124,7 +126,9 @@ def curves_figure(names: Sequence[str], curves: dict[str, list[Curve]]) -> bytes
         axes.set_visible(False)
     for axes in panels[max(len(curves) - columns, 0) : len(curves)]:
         axes.set_xlabel("kimg")
-    handles = [Line2D([], [], label=name, **_style(place)) for place, name in enumerate(names)]
+    handles = [
+        Line2D([], [], label=name, color=_color(place), linestyle=_line(place)) for place, name in enumerate(names)
+    ]
     figure.legend(handles=handles, loc="outside upper center", ncols=min(len(names), 2 * columns), frameon=False)
     contents = BytesIO()
     figure.savefig(contents, format="png", dpi=110)
@@ -173,14 +177,19 @@ def _picture(run: Run) -> Image.Image:
     return Image.alpha_composite(paper, whole).convert("RGB")
 
 
-def _style(place: int) -> dict[str, object]:
-    return {"color": COLORS[place % len(COLORS)], "linestyle": LINES[place // len(COLORS) % len(LINES)]}
+def _color(place: int) -> str:
+    return COLORS[place % len(COLORS)]
+
+
+def _line(place: int) -> LineStyle:
+    return LINES[place // len(COLORS) % len(LINES)]
 
 
 def _draw(axes: "Axes", name: str, curves: Sequence[Curve]) -> None:
     for curve in curves:
         marker = "o" if len(curve.values) < 30 else None
-        axes.plot(curve.kimg, curve.values, linewidth=1.3, marker=marker, markersize=3, **_style(curve.run))
+        color, line = _color(curve.run), _line(curve.run)
+        axes.plot(curve.kimg, curve.values, color=color, linestyle=line, linewidth=1.3, marker=marker, markersize=3)
     values = [value for curve in curves for value in curve.values if math.isfinite(value)]
     if values and min(values) > 0 and max(values) / min(values) > LOGARITHMIC_RATIO:
         axes.set_yscale("log")

@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from urllib.parse import urlencode
 
-from fastapi import HTTPException, Response
 from nicegui import app, events, run, ui
 from nicegui.element import Element
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from lightning_gan.data.shown import shown
+from lightning_gan.inference.served_addresses import add_images
 from lightning_gan.inference.served_images import LARGEST_SEED, ServedModel
 
 LARGEST_UPLOAD = 50_000_000
@@ -75,46 +75,6 @@ def run_page(
     )
 
 
-def add_images(served: ServedModel) -> None:
-    """Add the addresses of single images, whose arguments are those of `ServedModel`.
-
-    Args:
-        served: the model.
-    """
-
-    @app.get("/image/sample.png")
-    def sample(seed: int, truncation: float = 1.0, label: int | None = None) -> Response:
-        return _answer(lambda: served.sample(seed, truncation=truncation, label=label))
-
-    @app.get("/image/between.png")
-    def between(
-        first: int,
-        second: int,
-        place: float,
-        in_styles: bool = False,
-        truncation: float = 1.0,
-        label: int | None = None,
-    ) -> Response:
-        return _answer(
-            lambda: served.between(first, second, place=place, in_styles=in_styles, truncation=truncation, label=label)
-        )
-
-    @app.get("/image/mixed.png")
-    def mixed(
-        first: int, second: int, lowest: int, highest: int, truncation: float = 1.0, label: int | None = None
-    ) -> Response:
-        return _answer(
-            lambda: served.mixed(first, second, lowest=lowest, highest=highest, truncation=truncation, label=label)
-        )
-
-
-def _answer(image: Callable[[], bytes]) -> Response:
-    try:
-        return Response(image(), media_type="image/png", headers={"Cache-Control": "no-store"})
-    except ValueError as error:
-        raise HTTPException(status_code=422, detail=str(error)) from error
-
-
 class Page:
     """The page of one visitor.
 
@@ -171,7 +131,7 @@ class Page:
                     )
 
         images()
-        _refresh_on_change(images, seed, count, label, truncation)
+        _on_change(images.refresh, seed, count, label, truncation)
 
     def between(self) -> None:
         """Images on the way from one seed to another: a strip, and one at a chosen place."""
@@ -203,8 +163,8 @@ class Page:
             position = ui.slider(min=0, max=1, step=0.01, value=0.5).props('aria-label="place on the way"')
             title.bind_text_from(position, "value", lambda place: f"One image, at {100 * place:.0f} % of the way")
             one()
-        _refresh_on_change(strip, first, second, steps, label, truncation, space)
-        _refresh_on_change(one, first, second, label, truncation, space)
+        _on_change(strip.refresh, first, second, steps, label, truncation, space)
+        _on_change(one.refresh, first, second, label, truncation, space)
         position.on("change", one.refresh)
 
     def mixing(self) -> None:
@@ -232,7 +192,7 @@ class Page:
                 self._figure("mixed", f"B: seed {ends['second']}", **ends, lowest=0, highest=last, **chosen)
 
         images()
-        _refresh_on_change(images, first, second, label, truncation)
+        _on_change(images.refresh, first, second, label, truncation)
         layers.on("change", images.refresh)
 
     def reconstruction(self) -> None:
@@ -248,6 +208,8 @@ class Page:
                 made = await run.io_bound(lambda: self.served.reconstruction(contents, name=name))
             except ValueError as error:
                 ui.notify(str(error), type="negative", multi_line=True)
+                return
+            if made is None:  # the program is ending
                 return
             with found, self._images(side=12, most=40, still=True).style("max-width: 36rem"):
                 self._picture(_data_url(made.image), "image", shown(name))
@@ -366,10 +328,10 @@ def _data_url(contents: bytes) -> str:
     return f"data:image/png;base64,{base64.b64encode(contents).decode()}"
 
 
-def _refresh_on_change(part: ui.refreshable, *controls: Element | None) -> None:
+def _on_change(refresh: Callable[[], object], *controls: ui.number | ui.select | ui.slider | None) -> None:
     """Draw a part of the page again when a control has another value; sliders only when they are let go."""
     for control in controls:
         if isinstance(control, ui.slider):
-            control.on("change", part.refresh)
+            control.on("change", refresh)
         elif control is not None:
-            control.on_value_change(part.refresh)
+            control.on_value_change(refresh)

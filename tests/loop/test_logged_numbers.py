@@ -13,7 +13,7 @@ def test_the_logged_scores_are_those_of_the_discriminators_last_turn() -> None:
     module = toy_gan(training=Training(discriminator_turns=2, discriminator_optimizer=FAST.discriminator_optimizer))
     outputs: list[Tensor] = []
     module.discriminator.register_forward_hook(lambda _, inputs, output: outputs.append(output.detach().clone()))
-    trainer = toy_trainer(limit_train_batches=1)
+    trainer = toy_trainer(limit_train_batches=2)  # the generator follows every second turn of the discriminator
     trainer.fit(module, toy_loader())
     assert len(outputs) == 5  # real and fake in two turns, and fake in the generator's turn
     real, fake = outputs[2], outputs[3]

@@ -200,7 +200,7 @@ class Measurement(EvaluationLoops, ImageClock):
         assert trainer.state.fn is not None
         record = self._evaluate(trainer, pl_module, stage=trainer.state.fn.value)
         axis = host_of(pl_module).logged_axis(images_seen=self.images_seen)
-        pl_module.log_dict(self._logged(record) | axis, rank_zero_only=False)
+        pl_module.log_dict({**self._logged(record), **axis}, rank_zero_only=False)
         pl_module.print(self.report(record))
         if record["checkpoint"] is None and record["kimg"] == 0:
             pl_module.print(

@@ -8,6 +8,6 @@ def main(arguments: list[str]) -> None:
         arguments: arguments of the command line after the name of the command.
     """
     from lightning_gan.cli.functions import call  # imported here, because they import torch
-    from lightning_gan.inference.compare import compare
+    from lightning_gan.inference.compare_runs import compare
 
     call(compare, arguments, command="compare")

@@ -8,6 +8,6 @@ def main(arguments: list[str]) -> None:
         arguments: arguments of the command line after the name of the command.
     """
     from lightning_gan.cli.functions import call  # imported here, because they import torch
-    from lightning_gan.inference.serve import serve
+    from lightning_gan.inference.serve_model import serve
 
     call(serve, arguments, command="serve")

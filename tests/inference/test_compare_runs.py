@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lightning_gan.inference.compare import compare
+from lightning_gan.inference.compare_runs import compare
 from lightning_gan.inference.run_figures import logged_curves, measured_curves
 from lightning_gan.inference.run_files import flat_settings, read_runs
 from lightning_gan.inference.run_tables import differences, measurements, metrics_table

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lightning_gan.inference.serve import check_free, serve
+from lightning_gan.inference.serve_model import check_free, serve
 from lightning_gan.models import IntroVAE, StyleGAN
 from tests.inference.trained import saved_run
 
@@ -45,7 +45,7 @@ def test_an_address_that_cannot_be_used_is_refused() -> None:
 
 
 def test_a_missing_package_is_named_before_the_checkpoint_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lightning_gan.inference.serve.find_spec", lambda name: None)
+    monkeypatch.setattr("lightning_gan.inference.serve_model.find_spec", lambda name: None)
     with pytest.raises(ModuleNotFoundError, match="nicegui"):
         serve("runs/nothing")
 
