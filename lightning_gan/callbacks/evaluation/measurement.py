@@ -123,6 +123,10 @@ class Measurement(EvaluationLoops, ImageClock):
         """Whether the trainer has the data that a measurement while fitting needs."""
         return True
 
+    def is_ready(self, trainer: Trainer) -> bool:
+        """Whether the networks can be measured at this point of training. Where not, a measurement is left out."""
+        return True
+
     # ------------------------------------------------------------------ fit
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -153,7 +157,8 @@ class Measurement(EvaluationLoops, ImageClock):
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
         if self._every_images is None or skipped(trainer):
             return
-        if crosses_multiple(self.images_before, self.images_seen, every_images=self._every_images):
+        due = crosses_multiple(self.images_before, self.images_seen, every_images=self._every_images)
+        if due and self.is_ready(trainer):
             with isolate_rng():  # whatever callbacks do with the numbers, training does not notice it
                 record = self._evaluate_fit(trainer, pl_module)
                 # For callbacks that monitor them. `_evaluate_fit` has given them to the loggers already, because
