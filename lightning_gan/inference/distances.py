@@ -38,6 +38,18 @@ class DistanceKind(Enum):
         return pixel_distance if self is DistanceKind.pixel else _lpips(device)
 
 
+def clipped_with_gradient(images: Images) -> Images:
+    """Images that are clipped to [-1, 1], as they are shown, with the gradient of images that are not clipped.
+
+    The gradient of clipping is 0 outside of [-1, 1], where a search could not come back from. With this one, a value
+    beyond 1 is as good as 1 where the target is white, and is moved down where the target is darker.
+
+    Args:
+        images: images in about [-1, 1].
+    """
+    return images + (images.clamp(-1.0, 1.0) - images).detach()
+
+
 def pixel_distance(first: Images, second: Images) -> PerSample:
     """The mean squared difference of the pixels of pairs of images.
 

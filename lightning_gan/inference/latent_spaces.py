@@ -154,7 +154,9 @@ def nearest_latent(
         for place, number in enumerate(numbers)
     ]
     with torch.no_grad():
-        apart = [float(distance(candidate.images(candidate.start), target)) for candidate in candidates]
+        apart = [
+            float(distance(candidate.images(candidate.start).clamp(-1.0, 1.0), target)) for candidate in candidates
+        ]
     return candidates[apart.index(min(apart))]
 
 

@@ -22,7 +22,7 @@ from torch import Tensor
 from lightning_gan.callbacks.figures.pictures import Table, image_grid
 from lightning_gan.data.progress_report import ProgressReport
 from lightning_gan.inference.chosen_classes import chosen_classes
-from lightning_gan.inference.distances import DistanceKind
+from lightning_gan.inference.distances import DistanceKind, clipped_with_gradient
 from lightning_gan.inference.images_in import image_for
 from lightning_gan.inference.images_out import check_absent, png_bytes, write_new
 from lightning_gan.inference.latent_spaces import (
@@ -108,7 +108,7 @@ def projected(
     Args:
         space: the space, which says where the search begins.
         target: image in [-1, 1], `1 channels height width`.
-        distance: distance of images, which is minimized.
+        distance: distance of images, which is minimized. Images of points are clipped first, as they are shown.
         steps: number of steps; 0 stays at the start.
         learning_rate: largest learning rate of Adam.
         seed: seed of the noise.
@@ -120,8 +120,12 @@ def projected(
     random = torch.Generator().manual_seed(derived_seed(seed, "projection"))
     point = space.start.detach().clone().requires_grad_()
     optimizer = torch.optim.Adam([point], lr=learning_rate)
+
+    def apart_from(point: Tensor) -> Tensor:
+        return distance(clipped_with_gradient(space.images(point)), target).sum()
+
     with torch.no_grad():
-        nearest = float(distance(space.images(point), target))
+        nearest = float(apart_from(point))
     if not math.isfinite(nearest):
         raise ValueError(f"the distance at the start is {nearest}; give a checkpoint whose weights are finite")
     best, distances = space.start.detach().clone(), [nearest]
@@ -130,7 +134,7 @@ def projected(
         deviation = noise_at(step / steps) * space.deviation
         noise = torch.randn(point.shape, generator=random).to(point) * deviation
         optimizer.zero_grad()
-        apart = distance(space.images(point + noise), target).sum()
+        apart = apart_from(point + noise)
         apart.backward()  # type: ignore[no-untyped-call]
         value = float(apart.detach())
         if deviation == 0.0 and value < nearest:
@@ -141,7 +145,7 @@ def projected(
         report(step + 1)
     if steps:
         with torch.no_grad():
-            distances.append(float(distance(space.images(point), target)))
+            distances.append(float(apart_from(point)))
         if distances[-1] < nearest:
             best, nearest = point.detach().clone(), distances[-1]
     return Projection(space=space, point=best, distances=distances, distance=nearest)

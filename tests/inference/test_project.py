@@ -11,7 +11,7 @@ from PIL import Image
 
 import lightning_gan
 from lightning_gan import GAN
-from lightning_gan.inference.distances import DistanceKind, pixel_distance
+from lightning_gan.inference.distances import DistanceKind, clipped_with_gradient, pixel_distance
 from lightning_gan.inference.latent_spaces import LatentSpace, SpaceKind, StyleSpace, nearest_latent
 from lightning_gan.inference.project import learning_rate_at, noise_at, project, projected
 from lightning_gan.inference.trained_model import TrainedModel
@@ -22,9 +22,9 @@ from tests.inference.trained import in_memory, saved_run, small
 
 
 def own_image(trained: TrainedModel, *, seed: int, label: int | None = None) -> Images:
-    """An image that the model makes, not clipped, so that its latent makes it again."""
+    """An image that the model makes."""
     labels = None if label is None else torch.tensor([label])
-    return trained.model.sample(trained.model.draw_latents(1, seed=seed)[0], labels, clipped=False)
+    return trained.model.sample(trained.model.draw_latents(1, seed=seed)[0], labels)
 
 
 @pytest.mark.parametrize("each_layer", [False, True])
@@ -35,7 +35,7 @@ def test_an_own_image_is_found_in_the_styles(each_layer: bool) -> None:
     found = projected(space, target, distance=pixel_distance, steps=120, learning_rate=0.1, seed=0)
     assert found.distance < found.distances[0] / 4
     assert found.point.shape == (1, 6 if each_layer else 1, 8)
-    made = found.space.images(found.point).detach()
+    made = found.space.images(found.point).detach().clamp(-1, 1)
     assert float(pixel_distance(made, target)) == pytest.approx(found.distance, rel=1e-4)
 
 
@@ -44,7 +44,7 @@ def test_the_search_in_z_begins_at_the_nearest_of_some_latents() -> None:
     target = own_image(trained, seed=1, label=2)
     space = nearest_latent(trained, target, label=None, distance=pixel_distance, seed=0)
     latents, labels = trained.model.draw_latents(100, seed=0)
-    apart = pixel_distance(trained.model.sample(latents, labels, clipped=False), target.expand(100, -1, -1, -1))
+    apart = pixel_distance(trained.model.sample(latents, labels), target.expand(100, -1, -1, -1))
     nearest = int(apart.argmin())
     assert torch.equal(space.start, latents[nearest][None]) and space.label == nearest % 3
     found = projected(space, target, distance=pixel_distance, steps=80, learning_rate=0.1, seed=0)
@@ -97,6 +97,15 @@ def test_the_mean_style_and_its_deviation_are_those_of_many_styles() -> None:
     assert (space.start[0, 0] - styles.mean(dim=0)).norm() < 0.1 * apart
     other = StyleSpace(trained, label=None, each_layer=False, seed=0, asker="space")
     assert not torch.equal(other.start, space.start)
+
+
+def test_clipped_values_have_a_gradient() -> None:
+    images = torch.tensor([-3.0, -0.5, 3.0, 3.0]).reshape(1, 1, 2, 2).requires_grad_()
+    clipped = clipped_with_gradient(images)
+    assert clipped.flatten().tolist() == [-1.0, -0.5, 1.0, 1.0]
+    target = torch.tensor([-1.0, 0.5, 1.0, -1.0]).reshape(1, 1, 2, 2)
+    (gradient,) = torch.autograd.grad(pixel_distance(clipped, target).sum(), images)
+    assert gradient.flatten().tolist() == [0.0, -0.5, 0.0, 1.0]
 
 
 def test_the_schedules_of_the_paper() -> None:
