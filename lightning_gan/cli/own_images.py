@@ -208,7 +208,7 @@ def _given_batch_size(later: list[dict[str, Any]], options: list[str]) -> int | 
 
 def _given_kimg(options: list[str]) -> float | None:
     values = take_values(options, "--StopAtKimg.total_kimg", "--trainer.callbacks.StopAtKimg.total_kimg")[0]
-    given = value_of(values[-1]) if values else None
+    given: Any = value_of(values[-1]) if values else None
     return float(given) if type(given) in (int, float) and given > 0 else None
 
 

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from argparse import HelpFormatter
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -79,8 +80,8 @@ class Parser(LightningArgumentParser):
             super().error(message, ex)  # an inner parser, whose failure may be one of several attempts
         raise ParserError(message)
 
-    def format_help(self) -> str:
-        return "\n".join(part for part in (super().format_help(), self.more_help) if part)
+    def format_help(self, formatter: HelpFormatter | None = None) -> str:
+        return "\n".join(part for part in (super().format_help(formatter), self.more_help) if part)
 
     def dump(self, cfg: Namespace, *args: Any, skip_link_targets: bool = True, **kwargs: Any) -> str:
         if self.given is None or not skip_link_targets:
