@@ -88,9 +88,9 @@ def model_card(config: Config) -> str:
         f"## How to make and load it\n\n```sh\npython cli.py fit --config {config.name}\n```",
         *([CODE.format(stem=config.stem)] if images else []),
         f"## Training data\n\n{texts['data']}",
-        f"## Training\n\nModel: [`{config.class_name}`](../models/{page_name(kind)}) ({papers}). Time: {minutes} on "
-        f"two CPU cores. Every setting is in `configs/{config.name}`; `runs/{config.stem}/config.yaml` repeats them after "
-        "a run.",
+        f"## Training\n\nModel: [`{config.class_name}`](../models/{page_name(kind)}) ({papers}). "
+        f"Time: {minutes} on two CPU cores. Every setting is in `configs/{config.name}`; "
+        f"`runs/{config.stem}/config.yaml` repeats them after a run.",
         f"## Result\n\n{result(measured, images=images)}",
         *([table(list(rows[0]), [tuple(rows[0].values())])] if rows else []),
         f"## Limits\n\n{texts['limits']}",

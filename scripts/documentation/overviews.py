@@ -66,8 +66,8 @@ def commands_page() -> str:
         rows.append((f"`{name}`", cell(line), pages))
     return (
         "# Commands\n\n`python cli.py COMMAND` in a clone of the repository, and `lightning-gan COMMAND` where the "
-        "package is installed, are the same. `COMMAND --help` explains every argument. An error that you can correct is one "
-        "line, with exit code 2; `--debug` shows the traceback.\n\n"
+        "package is installed, are the same. `COMMAND --help` explains every argument. An error that you can correct "
+        "is one line, with exit code 2; `--debug` shows the traceback.\n\n"
         + table(["command", "what it does", "described in"], rows)
         + "\n"
     )
