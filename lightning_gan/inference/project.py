@@ -101,7 +101,7 @@ def projected(
     steps: int,
     learning_rate: float,
     seed: int,
-    report: Callable[[int], None] = lambda done: None,
+    report: Callable[[int], None] | None = None,
 ) -> Projection:
     """Look for the point whose image is nearest to a target.
 
@@ -112,7 +112,7 @@ def projected(
         steps: number of steps; 0 stays at the start.
         learning_rate: largest learning rate of Adam.
         seed: seed of the noise.
-        report: is called with the number of steps that are done.
+        report: is called with the number of steps that are done, after each; None calls nothing.
 
     Raises:
         ValueError: if the distance at the start is not finite.
@@ -142,7 +142,8 @@ def projected(
         if step:
             distances.append(value)
         optimizer.step()
-        report(step + 1)
+        if report is not None:
+            report(step + 1)
     if steps:
         with torch.no_grad():
             distances.append(float(apart_from(point)))

@@ -47,7 +47,7 @@ def write_gif(path: Path, frames: Iterable[Grid], *, fps: int) -> None:
     first = next(pictures)
     milliseconds = 1000 // HUNDREDTHS * round(HUNDREDTHS / fps)
     with written_whole(path) as file:
-        # Frames that are equal to their predecessor would be dropped and the predecessor shown for longer.
+        # Pillow joins equal neighbouring frames to one, which is shown for as long as both.
         first.save(file, format="GIF", save_all=True, append_images=pictures, duration=milliseconds, loop=0)
 
 

@@ -14,9 +14,20 @@ from lightning_gan.callbacks.figures.pictures import image_grid
 from lightning_gan.inference.chosen_classes import chosen_classes
 from lightning_gan.inference.generate import Wanted, generate, image_of
 from lightning_gan.inference.trained_model import Device, TrainedModel, trained_model
-from lightning_gan.models import DCGAN, PGGAN, BiGAN, BigGAN, ResNetGAN, StyleGAN
+from lightning_gan.models import (
+    DCGAN,
+    PGGAN,
+    BiGAN,
+    BigGAN,
+    LayerNormResNetGAN,
+    ResNetGAN,
+    SemiSupervisedCTGAN,
+    SmallCTGAN,
+    StyleGAN,
+)
 from lightning_gan.tensors.image_bytes import to_bytes
 from tests.inference.trained import SMALL, in_memory, saved, saved_run, small
+from tests.models.test_every_model import small as small_of_every
 
 
 def files_in(folder: Path) -> dict[str, bytes]:
@@ -69,6 +80,14 @@ def test_generators_with_statistics_of_the_batch_get_statistics_of_their_own() -
     random = torch.randn(4000, model.latent_dim, generator=torch.Generator().manual_seed(1))
     crowd = untouched.sample(torch.cat([latents, random]), clipped=False)[:6]
     assert (alone - crowd).abs().mean() < 0.05 * (crowd - crowd.mean(dim=0)).abs().mean()
+
+
+@pytest.mark.parametrize(
+    "kind", [ResNetGAN, LayerNormResNetGAN, SmallCTGAN, SemiSupervisedCTGAN], ids=lambda kind: kind.__name__
+)
+def test_one_image_of_such_a_generator_can_be_made_alone(kind: type[GAN]) -> None:
+    trained = in_memory(small_of_every(kind))
+    assert image_of(trained, wanted_of(trained, 0), fresh_noise=False).float().std() > 0
 
 
 def test_models_that_grow_make_images_of_the_active_resolution(tmp_path: Path) -> None:

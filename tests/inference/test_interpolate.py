@@ -21,7 +21,7 @@ from lightning_gan.inference.trained_model import TrainedModel
 from lightning_gan.metrics.perceptual_path import slerp
 from lightning_gan.models import DCGAN, BiGAN, IntroVAE, StyleGAN
 from lightning_gan.tensors.image_bytes import to_bytes
-from tests.inference.trained import in_memory, saved, saved_run, small
+from tests.inference.trained import SMALL, in_memory, saved, saved_run, small
 
 
 def in_z(trained: TrainedModel, *, labels: list[int] | None = None) -> LatentKeyframes:
@@ -47,6 +47,19 @@ def test_between_classes_their_rows_are_interpolated() -> None:
     latents = trained.model.latents_between(same.latents[:1], same.latents[1:], torch.tensor([0.5]))
     expected = trained.model.sample(latents, torch.tensor([[0.5, 0.0, 0.5]]), clipped=False)
     assert torch.equal(changing.between(0, 1, place=0.5), to_bytes(expected))
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [kind for kind, settings in SMALL.items() if "number_of_classes" in settings],
+    ids=lambda kind: kind.__name__,
+)
+def test_a_row_of_a_class_makes_the_image_of_the_class(kind: type[GAN]) -> None:
+    trained = in_memory(small(kind))
+    keyframes = in_z(trained, labels=[2, 0])
+    latents = trained.model.latents_between(keyframes.latents[:1], keyframes.latents[1:], torch.tensor([0.0]))
+    expected = to_bytes(trained.model.sample(latents, torch.tensor([2]), clipped=False))
+    assert (keyframes.between(0, 1, place=0.0).int() - expected.int()).abs().max() <= 1
 
 
 def test_in_w_paths_are_straight_and_begin_at_the_image_of_generate() -> None:

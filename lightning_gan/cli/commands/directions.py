@@ -1,4 +1,4 @@
-"""Find directions in the latent space of a checkpoint in closed form, and draw them."""
+"""Find and draw directions in the latent space, in closed form."""
 
 
 def main(arguments: list[str]) -> None:

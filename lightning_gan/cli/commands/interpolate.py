@@ -1,4 +1,4 @@
-"""Write the images between seeds or images of a checkpoint: a video, an animation, or a strip."""
+"""Write a video, an animation or a strip between seeds or images."""
 
 
 def main(arguments: list[str]) -> None:

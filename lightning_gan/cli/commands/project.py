@@ -1,4 +1,4 @@
-"""Find the latents of a checkpoint whose images are nearest to given images."""
+"""Find the latents whose images are nearest to given images."""
 
 
 def main(arguments: list[str]) -> None:
