@@ -9,7 +9,8 @@ The rule is this:
 - length: every image 357 times, which are StyleGAN's 25 million images for the 70,000 of FFHQ (Karras et al. 2019,
   arXiv:1812.04948), at least 5,000 images for every pixel of the size, at most 25 million;
 - every other interval and schedule in thousands of images: its share of the length stays what it is for the digits. The
-  last stage of a growing network begins at the same share of the length, whatever the number of stages;
+  last stage of a growing network begins at the same share of the length, whatever the number of stages, and no later
+  if a longer training is asked for, so that a run which has ended can go on;
 - what compares images by the digits' feature network is left out.
 """
 
@@ -64,16 +65,19 @@ class OwnImages:
 
     @property
     def chosen_kimg(self) -> float:
-        """The given length, or the rule's, in thousands of images.
+        """The given length, or the rule's, in thousands of images."""
+        return self.rule_kimg if self.total_kimg is None else self.total_kimg
+
+    @property
+    def rule_kimg(self) -> float:
+        """The rule's length in thousands of images.
 
         Example:
-            >>> OwnImages(image_size=64, number_of_images=2474).chosen_kimg
+            >>> OwnImages(image_size=64, number_of_images=2474).rule_kimg
             884.0
-            >>> OwnImages(image_size=64, number_of_images=50).chosen_kimg
+            >>> OwnImages(image_size=64, number_of_images=50).rule_kimg
             320.0
         """
-        if self.total_kimg is not None:
-            return self.total_kimg
         wanted = TIMES_EACH_IMAGE * self.number_of_images / 1000
         return rounded(min(max(wanted, KIMG_PER_PIXEL * self.image_size), LONGEST_KIMG))
 
@@ -173,7 +177,8 @@ def _retuned_callback(callback: ConfiguredCallback, settings: dict[str, Any], im
     elif callback.name == "OrthogonalGenerator" and not images.labels:
         arguments.pop("excluded", None)  # the embedding of classes, which a network without classes does not have
     elif callback.name == "ProgressiveGrowing":
-        arguments |= _growth(callback.settings, settings, images, factor)
+        shorter = min(images.rule_kimg / images.chosen_kimg, 1.0)
+        arguments |= _growth(callback.settings, settings, images, factor * shorter)
     return {**callback.given, "init_args": arguments} if arguments else callback.given
 
 

@@ -74,7 +74,7 @@ def read_invocation(command: str, arguments: list[str]) -> Invocation:
 
         has_model = bool(checkpoints) or "--resume" in rest or bool(take_values(rest, "--model")[0])
         own = with_own_images(images, configs=configs, settings=settings, options=rest, has_model=has_model)
-        configs, settings, named_after_images = own.configs, own.settings, own.name
+        configs, settings, rest, named_after_images = own.configs, own.settings, own.options, own.name
         if command == "fit":
             for line in own.remarks:
                 tell(line)

@@ -30,12 +30,14 @@ class OwnRun:
     Attributes:
         configs: paths of configurations, or configurations as text.
         settings: the settings of each of `configs`.
+        options: all other arguments.
         name: name of the run: of the images, and of the configuration with the model.
         remarks: what was chosen, for a person to read.
     """
 
     configs: list[str]
     settings: list[dict[str, Any]]
+    options: list[str]
     name: str
     remarks: list[str]
 
@@ -73,13 +75,16 @@ def with_own_images(
         )
     data: dict[str, Any] = {"path": images.path, "image_size": images.image_size or _size_of_first(files)}
     data["labels"] = images.labels
+    resizes = images.image_size is not None
     if base is None:
-        text = {"data": _image_folder({}, data, resizes=images.image_size is not None)}
+        given = {"": IMAGE_FOLDER, **{f".{name}": value for name, value in data.items()}}
+        given |= {".resize": "center_crop"} if resizes else {}
+        more = [
+            f"--data{name}={json.dumps(value) if isinstance(value, bool) else value}" for name, value in given.items()
+        ]
+        # Options and no configuration, with which the callbacks of a run that goes on would not be taken over.
         return OwnRun(
-            configs=[*configs, json.dumps(text)],
-            settings=[*settings, text],
-            name=name_of(images.path),
-            remarks=[],
+            configs=configs, settings=settings, options=[*more, *options], name=name_of(images.path), remarks=[]
         )
     changed, remarks = settings[base], list[str]()
     if _is_of_digits(changed):
@@ -94,12 +99,12 @@ def with_own_images(
         changed = merged(changed, {} if networks is None else read_config(networks))
         changed, left_out = retuned(changed, rule)
         data["batch_size"] = rule.chosen_batch_size
-        remarks = _remarks(rule, changed, networks=networks, left_out=left_out)
-        changed["data"] = _image_folder({}, data, resizes=images.image_size is not None)
+        remarks = _remarks(rule, changed, networks=networks, left_out=left_out, options=options)
+        changed["data"] = _image_folder({}, data, resizes=resizes)
     else:
         before = changed.get("data")
         kept = dict(before.get("init_args") or {}) if isinstance(before, dict) else {}
-        changed = {**changed, "data": _image_folder(kept, data, resizes=images.image_size is not None)}
+        changed = {**changed, "data": _image_folder(kept, data, resizes=resizes)}
         remarks = [
             f"--images: {len(files)} images; all settings of {shown_config(configs[base])} but those of its data stay"
         ]
@@ -108,6 +113,7 @@ def with_own_images(
     return OwnRun(
         configs=[*configs[:base], json.dumps(changed, default=str), *configs[base + 1 :]],
         settings=[*settings[:base], changed, *settings[base + 1 :]],
+        options=options,
         name=f"{name_of(images.path)}-{stem}",
         remarks=remarks,
     )
@@ -212,7 +218,14 @@ def _given_kimg(options: list[str]) -> float | None:
     return float(given) if type(given) in (int, float) and given > 0 else None
 
 
-def _remarks(rule: OwnImages, changed: dict[str, Any], *, networks: Path | None, left_out: list[str]) -> list[str]:
+def _is_given(name: str, options: list[str]) -> bool:
+    """Whether options give a setting of a callback, such as `R1.gamma`."""
+    return bool(take_values(options, f"--{name}", f"--trainer.callbacks.{name}")[0])
+
+
+def _remarks(
+    rule: OwnImages, changed: dict[str, Any], *, networks: Path | None, left_out: list[str], options: list[str]
+) -> list[str]:
     kimg, size = rule.chosen_kimg, rule.image_size
     callbacks = changed["trainer"]["callbacks"]
     names = [short(str(one.get("class_path") if isinstance(one, dict) else one)) for one in callbacks]
@@ -222,12 +235,14 @@ def _remarks(rule: OwnImages, changed: dict[str, Any], *, networks: Path | None,
         why = f"{KIMG_PER_PIXEL:g} for each pixel of the size"
     else:
         why = f"each image {1000 * kimg / rule.number_of_images:.0f} times"
+    tells_gamma = "R1" in names and not _is_given("R1.gamma", options)
+    tells_half_life = "EMA" in names and not _is_given("EMA.half_life_kimg", options)
     parts = [
         f"{rule.number_of_images} images of {size}x{size}",
         f"batch size {rule.chosen_batch_size}",
         f"{kimg:g} kimg ({why})",
-        *[f"gamma of R1 {rule.gamma:g} (0.0002 * {size}^2 / {rule.chosen_batch_size})"] * ("R1" in names),
-        *[f"EMA's half-life {rule.half_life_kimg:g} kimg"] * ("EMA" in names),
+        *[f"gamma of R1 {rule.gamma:g} (0.0002 * {size}^2 / {rule.chosen_batch_size})"] * tells_gamma,
+        *[f"EMA's half-life {rule.half_life_kimg:g} kimg"] * tells_half_life,
         "networks as configured" if networks is None else f"networks of {shown_config(str(networks))}",
     ]
     remarks = [f"--images: {', '.join(parts)}; give any setting to change it, such as --StopAtKimg.total_kimg"]

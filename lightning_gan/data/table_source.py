@@ -148,7 +148,7 @@ def from_disk(path: Path, *, labels: bool, split: str, columns: Columns) -> Numb
     """
     datasets = import_module("datasets")
     try:
-        found = datasets.loadfrom_disk(str(path))
+        found = datasets.load_from_disk(str(path))
     except Exception as error:
         raise ValueError(f"{shown(path)} cannot be read by datasets ({shown(error)}); write it again") from error
     if isinstance(found, datasets.DatasetDict):

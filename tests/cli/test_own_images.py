@@ -112,6 +112,19 @@ def test_the_last_stage_of_growing_begins_at_the_same_share_whatever_the_number_
         assert begin / length == pytest.approx(3 * 8 / 160, rel=0.02)
 
 
+def test_a_longer_training_grows_no_later_so_that_a_run_can_go_on() -> None:
+    settings = settings_of("stylegan.yaml")
+    rule, shorter, longer = (
+        callbacks_in(retuned(settings, OwnImages(image_size=64, number_of_images=2474, total_kimg=kimg))[0])
+        for kimg in (None, 442.0, 2000.0)
+    )
+    assert longer["ProgressiveGrowing"] == rule["ProgressiveGrowing"]
+    assert longer["LearningRate"]["schedules"][0]["init_args"]["end_kimg"] == 2000.0
+    assert shorter["ProgressiveGrowing"]["hold_kimg"] == pytest.approx(
+        rule["ProgressiveGrowing"]["hold_kimg"] / 2, 0.01
+    )
+
+
 # ---------------------------------------------------------------------- composing
 
 
@@ -172,8 +185,8 @@ def test_what_is_given_wins_over_the_rule_and_the_rule_follows_it(
     assert callbacks["LearningRate"]["schedules"][0]["init_args"]["end_kimg"] == 16.0
     assert callbacks["SampleGrid"]["every_kimg"] == 1.0
     assert settings["model"]["init_args"]["channel_base"] == 99 and settings["name"] == "own"
-    settings, _ = printed(f"{command} --R1.gamma 7", capsys)
-    assert callbacks_in(settings)["R1"]["gamma"] == 7.0
+    settings, told = printed(f"{command} --R1.gamma 7", capsys)
+    assert callbacks_in(settings)["R1"]["gamma"] == 7.0 and "gamma" not in told
 
 
 def test_without_a_size_images_must_be_squares_of_one_size(shapes: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -196,6 +209,16 @@ def test_configurations_that_are_not_for_the_digits_keep_everything_but_their_da
     assert "12 images; all settings of paper/stylegan_ffhq256.yaml but those of its data stay" in told
     settings, _ = printed("fit --config paper/sagan_imagenet128.yaml --images shapes --image_size 64", capsys)
     assert "root" not in settings["data"]["init_args"] and settings["data"]["init_args"]["batch_size"] == 256
+
+
+def test_images_need_no_configuration_where_a_model_is_given_otherwise(
+    shapes: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings, _ = printed("fit --model DCGAN --images shapes --image_size 16 --labels", capsys)
+    assert settings["data"]["class_path"] == "lightning_gan.data.ImageFolder"
+    given = {"path": "shapes", "image_size": 16, "labels": True, "resize": "center_crop"}
+    assert given.items() <= settings["data"]["init_args"].items()
+    assert settings["name"] == "shapes"
 
 
 @pytest.mark.parametrize(
@@ -266,5 +289,34 @@ def test_dcgan_trains_on_a_folder_without_labels_in_a_run_named_after_it(shapes:
     assert list(Path("runs/shapes-dcgan/samples").glob("*.png"))
     assert "sliced_wasserstein_x1000" in Path("runs/shapes-dcgan/metrics.json").read_text()
     run("test --name shapes-dcgan")  # by the saved settings
+    # The saved callbacks stay; the same images elsewhere are those of the checkpoint.
+    shapes.rename("moved")
+    run("fit --name shapes-dcgan --resume --images moved --image_size 16 --trainer.max_steps 4")
+    assert "SampleGrid" in Path("runs/shapes-dcgan/config.yaml").read_text()
+    Path("moved").rename("shapes")
     run(f"test --config dcgan.yaml --images shapes --image_size {SIZE} {tiny}")
     assert '"stage": "test"' in Path("runs/shapes-dcgan/metrics.json").read_text()
+
+
+def test_from_a_folder_of_photographs_to_samples_of_a_trained_stylegan_in_five_commands(
+    shapes: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No command edits a file. The options in `small` only make it quick."""
+    small = f"{TINY} --model.channel_base=32 --model.channel_max=4 --model.mapping_layers=1 --model.latent_dim=4"
+    small = f"{small} --StopAtKimg.total_kimg=0.016 --trainer.max_steps=-1 --ProgressiveGrowing.start_resolution=16"
+    commands = [
+        f"prepare shapes ready.zip --image_size {SIZE}",
+        f"fit --config stylegan.yaml --images ready.zip --labels {small}",
+        "test --name ready-stylegan",
+    ]
+    for command in commands:
+        run(command)
+    run_folder = Path("runs/ready-stylegan")
+    last = max(run_folder.glob("samples/*.png"))
+    with Image.open(last) as grid:
+        assert grid.mode == "RGB" and grid.width >= 2 * SIZE and grid.height >= 2 * SIZE
+        assert len(grid.getcolors(maxcolors=10**6) or []) > 10
+    assert {record["stage"] for record in json.loads((run_folder / "metrics.json").read_text())} == {"fit", "test"}
+    assert hyperparameters("ready-stylegan")["number_of_classes"] == 2
+    assert "12 images of 16x16x3, 2 classes, of 12 in shapes" in capsys.readouterr().out
+    assert len(commands) <= 5
