@@ -27,20 +27,6 @@ TRAINING = [path for path in PYTHON if any(".fit(" in block.text and not block.t
 LINES = sorted({tuple(line): path for path in WRITTEN for line in commands_of(path)}.items())
 """Every command line of the pages once, with one page that shows it."""
 
-AWAITED = {
-    "compare",
-    "configs",
-    "directions",
-    "export",
-    "import",
-    "interpolate",
-    "prepare",
-    "project",
-    "publish",
-    "serve",
-}
-"""Commands that pages show and that are not here yet. The test below says when a name has to go."""
-
 
 class Parsed(Exception):  # noqa: N818, because it is no error
     """Raised in place of running a command whose arguments were understood."""
@@ -121,9 +107,8 @@ def test_yaml_blocks_are_yaml(path: Path) -> None:
 
 def test_commands_that_pages_show_exist() -> None:
     known = {*TRAINER_COMMANDS, *command_names()}
-    assert AWAITED - known == AWAITED, f"{sorted(AWAITED & known)} are here now: take them out of AWAITED"
     shown = {line[0]: name_of(path) for line, path in LINES}
-    assert {name: page for name, page in shown.items() if name not in known | AWAITED} == {}
+    assert {name: page for name, page in shown.items() if name not in known} == {}
 
 
 def parse(arguments: tuple[str, ...]) -> None:
@@ -137,7 +122,7 @@ def parse(arguments: tuple[str, ...]) -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("reader")
-@pytest.mark.parametrize("line", [line for line, _ in LINES if line[0] not in AWAITED], ids=" ".join)
+@pytest.mark.parametrize("line", [line for line, _ in LINES], ids=" ".join)
 def test_command_lines_are_understood(
     line: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
