@@ -9,6 +9,7 @@ from lightning_gan.cli.configured_callbacks import (
     CallbackList,
     ConfiguredCallback,
     callbacks_of,
+    changed,
     full_class_path,
     known_callbacks,
     value_of,
@@ -121,8 +122,7 @@ def _read(options: list[str], *, configured: set[str], roots: Collection[str]) -
         elif _names_a_class(own, configured=configured):
             found.changes.append((own, f"{_setting_in(own)}={value}"))
         elif is_open:
-            last = found.added[-1]
-            found.added[-1] = ConfiguredCallback(given=last.given, options=(*last.options, f"{own}={value}"))
+            found.added[-1] = changed(found.added[-1], f"{own}={value}")
         else:
             found.undecided.append(own)
     return found

@@ -1,5 +1,6 @@
 """The callbacks of a command line: those of its configurations, one after the other, and what its options add."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import import_module
@@ -131,8 +132,7 @@ class CallbackList:
             index: place of the callback in the list, from 0.
             option: name and value, such as `gamma=1`.
         """
-        callback = self.callbacks[index]
-        self.callbacks[index] = replace(callback, options=(*callback.options, option))
+        self.callbacks[index] = changed(self.callbacks[index], option)
 
     def arguments(self) -> list[str]:
         """Options for the parser that give exactly these callbacks, whatever configurations before them give.
@@ -168,6 +168,63 @@ class CallbackList:
         given = dict.fromkeys([*self.dropped, *self.names])
         self.dropped.clear()
         return [name for name in given if name and name not in running]
+
+
+def changed(callback: ConfiguredCallback, option: str) -> ConfiguredCallback:
+    """A callback with one more option.
+
+    The parser applies it. It loses the settings within lists, so that lists are changed here: `+=` adds to a list, and
+    what is set within a list is set in its last entry.
+
+    Args:
+        callback: the callback.
+        option: name and value, such as `gamma=1`.
+
+    Example:
+        >>> given = {"class_path": "LearningRate", "init_args": {"schedules": ["LinearDecay"]}}
+        >>> changed(ConfiguredCallback(given=given), "schedules.end_kimg=7").settings
+        {'schedules': [{'class_path': 'LinearDecay', 'init_args': {'end_kimg': 7}}]}
+    """
+    name, _, text = option.partition("=")
+    first, *rest = name.rstrip("+").removeprefix("init_args.").split(".")
+    settings, value = callback.settings, value_of(text)
+    before = settings.get(first)
+    adds = name.endswith("+") and not rest
+    if adds and first not in settings:
+        parameter = constructor_parameters(full_class_path(callback.class_path)).get(first)
+        default = None if parameter is None else parameter.default
+        before = list(default) if isinstance(default, list | tuple) else []
+    if not isinstance(before, list) and not (isinstance(value, list) and not rest):
+        return replace(callback, options=(*callback.options, option))
+    if adds:
+        after: Any = [*before, *(value if isinstance(value, list) else [value])] if isinstance(before, list) else value
+    else:
+        after = _set_within(before, rest, value, adds=name.endswith("+"))
+    given = callback.given if isinstance(callback.given, dict) else {"class_path": callback.given}
+    given = {**given, "init_args": {**(given.get("init_args") or {}), first: after}}
+    others = tuple(
+        other for other in callback.options if re.split(r"[.+=]", other.removeprefix("init_args."))[0] != first
+    )
+    return replace(callback, given=given, options=others)
+
+
+def _set_within(settings: Any, names: list[str], value: Any, *, adds: bool) -> Any:
+    """Nested settings with one of them set, in the last entry of lists."""
+    if not names:
+        return (
+            [*settings, *(value if isinstance(value, list) else [value])]
+            if adds and isinstance(settings, list)
+            else value
+        )
+    if isinstance(settings, list):
+        last = settings[-1] if settings else {}
+        return [*settings[:-1], _set_within(last, names, value, adds=adds)]
+    if isinstance(settings, str):
+        settings = {"class_path": settings}
+    inner = dict(settings) if isinstance(settings, dict) else {}
+    if "class_path" in inner and names[0] not in ("class_path", "init_args"):
+        return {**inner, "init_args": _set_within(inner.get("init_args") or {}, names, value, adds=adds)}
+    return {**inner, names[0]: _set_within(inner.get(names[0]), names[1:], value, adds=adds)}
 
 
 def callbacks_of(value: Any) -> list[ConfiguredCallback]:

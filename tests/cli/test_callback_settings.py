@@ -56,6 +56,37 @@ def test_nested_settings_and_lists_are_set_as_those_of_the_model_are(capsys: pyt
     assert (schedule["class_path"].split(".")[-1], schedule["init_args"]["end_kimg"]) == ("LinearDecay", 7.0)
 
 
+def test_what_is_set_within_a_list_is_set_in_its_last_entry_and_the_rest_stays(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    decays = [
+        {"class_path": "LinearDecay", "init_args": {"start_kimg": 1.0, "end_kimg": 2.0}},
+        {"class_path": "lightning_gan.schedules.LinearDecay", "init_args": {"start_kimg": 3.0, "end_kimg": 4.0}},
+    ]
+    write_callbacks(
+        "more.yaml", {"class_path": "LearningRate", "init_args": {"network": "generator", "schedules": decays}}
+    )
+
+    def schedules_after(options: str) -> list[tuple[str, float, float]]:
+        command = f"fit --config tiny.yaml --config more.yaml {options}"
+        settings = dict(printed(command, capsys))["LearningRate"]
+        assert settings["network"] == "generator"
+        found = [(one["class_path"].rsplit(".", 1)[-1], one["init_args"]) for one in settings["schedules"]]
+        return [(name, arguments["start_kimg"], arguments["end_kimg"]) for name, arguments in found]
+
+    first = ("LinearDecay", 1.0, 2.0)
+    assert schedules_after("--LearningRate.schedules.end_kimg=9 --LearningRate.schedules.start_kimg 8") == [
+        first,
+        ("LinearDecay", 8.0, 9.0),
+    ]
+    added = "--LearningRate.schedules+=CosineDecay --LearningRate.schedules.end_kimg=9"
+    assert schedules_after(added) == [first, ("LinearDecay", 3.0, 4.0), ("CosineDecay", 0.0, 9.0)]
+    anew = "--LearningRate.schedules=[] --LearningRate.schedules+=CosineDecay --LearningRate.schedules.end_kimg=7"
+    assert schedules_after(anew) == [("CosineDecay", 0.0, 7.0)]
+    settings = dict(printed(f"fit --config tiny.yaml --trainer.callbacks+=LearningRate {anew}", capsys))["LearningRate"]
+    assert [one["init_args"]["end_kimg"] for one in settings["schedules"]] == [7.0]
+
+
 def test_an_option_may_change_what_another_option_adds_before_or_after_it(capsys: pytest.CaptureFixture[str]) -> None:
     for options in (
         "--EMA.half_life_kimg=3 --trainer.callbacks+=EMA",
