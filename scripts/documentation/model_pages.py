@@ -134,7 +134,7 @@ def start(kind: type) -> str:
     """The commands that train it."""
     small = small_configs(kind)
     if not small:
-        name = own_configs(kind)[0].name
+        name = next(config.name for config in own_configs(kind) if config.name.startswith("paper/"))
         return (
             "No configuration here is small enough for a CPU. The paper's settings, or your own data:\n\n"
             f"```sh\npython cli.py fit --config {name}\n```"

@@ -13,6 +13,7 @@ KINDS = {
     "paper": "The papers' settings, at full size",
     "addons": "One regularizer, metric or preset, for any configuration",
     "data": "Other data, for any configuration",
+    "folder": "Networks for your own images, which `--images` takes",
     "hardware": "Devices and precision",
 }
 """What the folders of configurations hold. Other folders are shown under their names."""

@@ -106,9 +106,8 @@ def test_yaml_blocks_are_yaml(path: Path) -> None:
 
 
 def test_commands_that_pages_show_exist() -> None:
-    known = {*TRAINER_COMMANDS, *command_names()}
     shown = {line[0]: name_of(path) for line, path in LINES}
-    assert {name: page for name, page in shown.items() if name not in known} == {}
+    assert {name: page for name, page in shown.items() if name not in (*TRAINER_COMMANDS, *command_names())} == {}
 
 
 def parse(arguments: tuple[str, ...]) -> None:

@@ -136,7 +136,7 @@ def test_an_animation_has_all_frames_for_the_time_that_was_asked_for(tmp_path: P
     for name in ("a.gif", "b.gif"):
         interpolate(str(run), str(tmp_path / name), seeds="0-3", columns=2, frames=4, fps=25, loop=True)
     frames = frames_of(tmp_path / "a.gif")
-    assert [frame.shape for frame in frames] == [(256, 512, 3)] * 8
+    assert [frame.shape for frame in frames] == [(256, 514, 3)] * 8  # with a gap of 2 pixels
     with Image.open(tmp_path / "a.gif") as animation:
         assert animation.info["duration"] == 40 and animation.info["loop"] == 0
     assert all(not np.array_equal(one, other) for one, other in pairwise(frames))
