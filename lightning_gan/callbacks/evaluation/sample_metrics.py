@@ -33,8 +33,9 @@ class FullSizeComparison(Comparison, ABC):
 
     def is_ready(self, trainer: Trainer) -> bool:
         growing = growing_of(trainer)
+        # Networks grow when a batch begins, so that their size is that of the images before the last batch.
         return growing is None or (
-            growing.schedule.resolution_at(self.images_seen) == growing.schedule.final_resolution
+            growing.schedule.resolution_at(self.images_before) == growing.schedule.final_resolution
         )
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -42,7 +43,7 @@ class FullSizeComparison(Comparison, ABC):
         if growing is None or skipped(trainer) or self.is_ready(trainer):
             super().on_train_end(trainer, pl_module)
             return
-        now, full = growing.schedule.resolution_at(self.images_seen), growing.schedule.final_resolution
+        now, full = growing.schedule.resolution_at(self.images_before), growing.schedule.final_resolution
         trainer.print(
             f"{self.title}: training ends at {now}x{now} pixels, before the networks have grown to {full}x{full}, so "
             "that nothing is measured"
