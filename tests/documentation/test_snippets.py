@@ -62,6 +62,11 @@ def reader(examples: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
         (tmp_path / "runs" / name).symlink_to(run if run.is_dir() else examples / "runs" / "stylegan")
     for name in ("photos", "photos.zip"):
         (tmp_path / name).symlink_to(examples / name)
+    for word in {word for line, _ in LINES for word in line}:
+        if word.endswith(".ckpt") and "/" not in word:
+            (tmp_path / word).symlink_to(examples / "runs" / "stylegan" / "checkpoints" / "last.ckpt")
+        elif word.endswith(".yaml") and "/" not in word and word not in shipped_configs():
+            (tmp_path / word).write_text("data: {class_path: Digits}\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PL_TRAINER_FAST_DEV_RUN", "1")
     monkeypatch.setenv("PL_TRAINER_ACCELERATOR", "cpu")
@@ -137,10 +142,12 @@ def test_command_lines_are_understood(
     if line[0] not in TRAINER_COMMANDS:
         monkeypatch.setattr("lightning_gan.cli.functions.ArgumentParser.instantiate_classes", stop)
         monkeypatch.setattr("lightning_gan.dynamics.command.argparse.ArgumentParser.parse_args", parse_and_stop)
-    with pytest.raises((Parsed, SystemExit)) as ended:
-        parse(line)
-    if ended.type is SystemExit:
-        assert ended.value.code == 0, capsys.readouterr().err.splitlines()[-1:]
+    try:
+        parse(line)  # some commands have nothing to parse and print at once
+    except Parsed:
+        pass
+    except SystemExit as ended:
+        assert ended.code == 0, capsys.readouterr().err.splitlines()[-1:]
 
 
 def test_a_wrong_line_is_found() -> None:
