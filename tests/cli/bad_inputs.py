@@ -89,6 +89,8 @@ WORDS = [
     ("fit --config tinny", "there is no configuration tinny"),
     ("fit --config .", "--config .: this is a folder; give a file of settings in it"),
     ("fit --config /dev/null", "this is no regular file"),
+    ("configs tinny", "there is no configuration tinny"),
+    ("configs --all", "configs --all: give one name, such as addons/r1.yaml, or none"),
     ("fit --config https://example.com/a.yaml", "there is no configuration https://example.com/a.yaml"),
     ("fit --config {a:[}", "--config is not valid YAML"),
     ("fit --config {}", "--config is empty"),
