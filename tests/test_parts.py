@@ -34,7 +34,6 @@ ROOMS: dict[ModuleType, tuple[type, ...]] = {
 PARTS = [(room, kind) for room, kinds in ROOMS.items() for kind in classes_of(room, *kinds)]
 MODELS = [kind for room in (models, imitation) for kind in classes_of(room, LightningModule)]
 CONFIGS = [shipped_folder() / name for name in shipped_configs()]
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def words_of(*paths: Path) -> set[str]:
@@ -77,13 +76,6 @@ def test_rule_of_three(kind: type) -> None:
         assert (folder / f"test_{file}.py").is_file(), f"{name} has no test: add {folder.name}/test_{file}.py to tests/"
     else:
         assert name in words_of(*folder.glob("test_*.py")), f"{name} has no test in tests/{folder.name}/"
-
-
-@pytest.mark.parametrize("room", [callbacks, losses, models, imitation, optimizers], ids=lambda room: room.__name__)
-def test_the_documents_name_every_public_part(room: ModuleType) -> None:
-    words = words_of(*DOCUMENTS)
-    missing = sorted(name for name in room.__all__ if name not in words)
-    assert not missing, f'{missing} of {room.__name__}: add a word on each to the list "What there is" in README.md'
 
 
 # ---------------------------------------------------------------------- how parts are found

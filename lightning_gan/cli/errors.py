@@ -129,6 +129,11 @@ def _no_choice(found: re.Match[str], place: str, classes: list[str]) -> str:
     return f"{_given_value(given)} is none of {', '.join(dict.fromkeys(words))}"
 
 
+def _no_member(found: re.Match[str], place: str, classes: list[str]) -> str:
+    members, given = found[1].split(","), found[2].partition(". Got value: ")[0]
+    return f"{given} is none of {', '.join(members)}{did_you_mean(given, members)}"
+
+
 def _no_subclass(found: re.Match[str], place: str, classes: list[str]) -> str:
     return f"{_given_value(found.string.partition('Given value: ')[2])} is no {found[1]}"
 
@@ -159,6 +164,7 @@ _REASONS: dict[str, Callable[[re.Match[str], str, list[str]], str]] = {
     r"Expected a dot import path string: (\w+)": _unknown_class,
     r"Unable to load config '([^'\n]*)'": _no_settings,
     r"Expected a typing\.Literal\[": _no_choice,
+    r"Expected a member of <enum '\w+'>: \{([\w,]+)\}\. Got value: (.*)": _no_member,
     r"Expected an? <class '(?!NoneType)[\w.]+'>(?!\. Got)": _no_type_of_several,
     r"module '([\w.]+)' has no attribute '(\w+)'": _not_in_module,
     r"No module named '([\w.]+)'": _unknown_module,

@@ -33,6 +33,7 @@ class Invocation:
         name: name of the run.
         keep_name: whether the user gave `name` on the command line, so that no number may be added to it.
         begins_in: folder of the run that `--resume` begins, because it has no checkpoint yet; None otherwise.
+        weights: path of the weights that a new training begins with; None without any, and if a run is continued.
     """
 
     command: str
@@ -43,6 +44,7 @@ class Invocation:
     name: str
     keep_name: bool
     begins_in: Path | None = None
+    weights: Path | None = None
 
 
 def read_invocation(command: str, arguments: list[str]) -> Invocation:
@@ -59,6 +61,7 @@ def read_invocation(command: str, arguments: list[str]) -> Invocation:
     names, rest = take_values(arguments, "--config", "-c")
     checkpoints, rest = take_values(rest, "--ckpt_path")
     run_names, rest = take_values(rest, "--name")
+    given_weights, rest = take_values(rest, "--weights")
     configs = [name if is_text(name) else str(find_config(name)) for name in names]
     settings = [_settings(config) for config in configs]
     for argument in rest:
@@ -86,6 +89,8 @@ def read_invocation(command: str, arguments: list[str]) -> Invocation:
     is_named, begins_in = bool(run_names or configs), None
     checkpoint = None
     wanted = [path for path in checkpoints[-1:] if path not in ("null", "None", "")]
+    if given_weights:
+        _check_weights(given_weights[-1], command=command, continued=bool(wanted) or "--resume" in rest)
     if "--resume" in rest:
         if command != "fit":
             raise CommandLineError(f"--resume is no option of {command}; --ckpt_path last takes the newest checkpoint")
@@ -107,6 +112,11 @@ def read_invocation(command: str, arguments: list[str]) -> Invocation:
             checkpoint = last_checkpoint(name, keep_name=keep_name, root=root)
         else:
             checkpoint = _existing(wanted[0])
+    weights = _weights(given_weights, settings) if command == "fit" and checkpoint is None else None
+    if weights is not None and not asks_for_help(rest) and not weights.exists():
+        raise CommandLineError(
+            f"--weights {weights}: there is no such checkpoint; give a file, a run or an exported folder"
+        )
     return Invocation(
         command=command,
         configs=configs,
@@ -116,7 +126,24 @@ def read_invocation(command: str, arguments: list[str]) -> Invocation:
         name=name,
         keep_name=keep_name,
         begins_in=begins_in,
+        weights=weights,
     )
+
+
+def _check_weights(weights: str, *, command: str, continued: bool) -> None:
+    if command != "fit":
+        raise CommandLineError(f"--weights is no option of {command}; give --ckpt_path {weights}")
+    if continued:
+        raise CommandLineError(
+            f"--weights {weights} begins a new training, and --resume and --ckpt_path continue one; give one of them "
+            "(a run that was begun with --weights is continued by --resume alone)"
+        )
+
+
+def _weights(given: list[str], settings: list[dict[str, Any]]) -> Path | None:
+    """The weights that the option or a configuration names. The option holds; `null` is none."""
+    named = [str(found["weights"]) for found in settings if found.get("weights")] + given
+    return Path(named[-1]) if named and named[-1] not in ("null", "None") else None
 
 
 def check_name(name: str) -> None:

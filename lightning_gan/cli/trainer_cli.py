@@ -21,12 +21,14 @@ from lightning_gan.cli.configured_callbacks import CallbackList, callbacks_of
 from lightning_gan.cli.errors import CommandLineError, explain
 from lightning_gan.cli.image_options import HELP as HELP_OF_IMAGES
 from lightning_gan.cli.invocation import Invocation
+from lightning_gan.cli.model_line import model_line
 from lightning_gan.cli.option_values import asks_for_help, take_values
 from lightning_gan.cli.runs import CONFIG, check_writable, new_run, run_of_checkpoint, tell
 from lightning_gan.cli.settings_checks import check_end, check_epochs, check_settings
 from lightning_gan.cli.told import told_in_one_line, told_of_building
 from lightning_gan.cli.trainer_settings import TRAINER_DEFAULTS, silence_remarks, trainer_settings
 from lightning_gan.compat import IgnoresCheckpointSettings, option_names, split_hyperparameters, subcommand_parser
+from lightning_gan.inference.weights import load_weights, model_settings_in
 from lightning_gan.loop.checkpointing import read_checkpoint
 from lightning_gan.loop.gan import GAN
 
@@ -45,6 +47,12 @@ SEEDS = {"model": "training.seed", "data": "seed"}
 
 LINKED = {"model": (*FACTS_OF_DATA, SEEDS["model"]), "data": (SEEDS["data"],)}
 """Arguments that follow from other settings unless the user gives them. Saved configurations leave them out."""
+
+
+WEIGHTS_HELP = (
+    "Checkpoint, run, exported folder or imported file whose weights a new training begins with, as far as they fit by "
+    "name and shape; without --model its model is taken, too."
+)
 
 
 class ParserError(CommandLineError):
@@ -109,6 +117,7 @@ class SaveRunConfig(SaveConfigCallback):
         path = Path(trainer.default_root_dir) / CONFIG
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(self.parser.dump(config, skip_unset=False), encoding="utf-8")
+        print(model_line(trainer, pl_module, seed=config.seed_everything), file=sys.stderr)
         print(f"settings, checkpoints and logs of this run: {path.parent}", file=sys.stderr)
 
 
@@ -147,6 +156,7 @@ class TrainerCLI(IgnoresCheckpointSettings):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_argument("--name", type=str, help="Name of the run, which writes to runs/NAME/.")
+        parser.add_argument("--weights", type=str | None, default=None, help=WEIGHTS_HELP)
         for fact in FACTS_OF_DATA:
             parser.link_arguments("data", f"model.init_args.{fact}", self._fact_from(fact), apply_on="instantiate")
 
@@ -224,9 +234,18 @@ class TrainerCLI(IgnoresCheckpointSettings):
         invocation = self.invocation
         configs = [*(json.dumps(settings) for settings in saved if settings), *invocation.configs]
         checkpoint = [f"--ckpt_path={invocation.checkpoint}"] if invocation.checkpoint else []
+        weights = [f"--weights={invocation.weights}"] if invocation.weights else []
         arguments = [part for config in configs for part in ("--config", config)]
         callbacks = self.callbacks.arguments()
-        return [invocation.command, *arguments, *callbacks, f"--name={invocation.name}", *options, *checkpoint]
+        return [
+            invocation.command,
+            *arguments,
+            *callbacks,
+            f"--name={invocation.name}",
+            *options,
+            *checkpoint,
+            *weights,
+        ]
 
     def _tell_differences(self) -> None:
         """Print which settings of the model and of the data differ from those of the checkpoint."""
@@ -296,6 +315,9 @@ class TrainerCLI(IgnoresCheckpointSettings):
             if message is None or told_in_one_line(error) is not None:
                 raise
             raise CommandLineError(message) from error
+        if self.invocation.weights is not None:
+            for line in load_weights(self.model, self.invocation.weights).lines():
+                tell(line)
         # Lightning saves every link as a hyperparameter, including those that are no arguments of the model.
         taken = self.config[self.invocation.command].model.get("init_args") or {}
         for fact in FACTS_OF_DATA:
@@ -311,7 +333,13 @@ class TrainerCLI(IgnoresCheckpointSettings):
             if not config["fast_dev_run"]:
                 check_writable(run)
         makes_images = self.model.makes_images
-        settings = trainer_settings(config, command=self.invocation.command, run=run, makes_images=makes_images)
+        settings = trainer_settings(
+            config,
+            command=self.invocation.command,
+            run=run,
+            makes_images=makes_images,
+            checkpoint=self.invocation.checkpoint,
+        )
         return super().instantiate_trainer(**{**settings, **kwargs})
 
     def _run_folder(self, trainer: dict[str, Any]) -> Path:
@@ -343,17 +371,20 @@ def saved_settings(invocation: Invocation) -> list[dict[str, Any]]:
     configuration is given, its trainer and callbacks are too, so that `test --ckpt_path PATH` works alone.
 
     Args:
-        invocation: the command line; without a checkpoint the result is empty.
+        invocation: the command line; without a checkpoint the result is empty, or has the model of the weights that the
+            training begins with.
 
     Raises:
         CheckpointError: if the checkpoint is damaged, or is not the checkpoint of a training.
     """
     if invocation.checkpoint is None:
-        return []
+        return [] if invocation.weights is None else _model_of_weights(invocation, invocation.weights)
     run = run_of_checkpoint(invocation.checkpoint)
     settings = {} if run is None else read_config(run / CONFIG)
     wanted = (
-        {"seed_everything", "model", "data"} if invocation.configs else {"seed_everything", "model", "data", "trainer"}
+        {"seed_everything", "model", "data", "weights"}
+        if invocation.configs
+        else {"seed_everything", "model", "data", "weights", "trainer"}
     )
     settings = {key: value for key, value in settings.items() if key in wanted}
     content = read_checkpoint(invocation.checkpoint, for_training=invocation.command == "fit")
@@ -361,7 +392,24 @@ def saved_settings(invocation: Invocation) -> list[dict[str, Any]]:
     class_path, hyperparameters = split_hyperparameters(saved)
     if class_path is None:
         return [settings]  # the model was not trained by this command line
+    if "model" not in settings:  # the checkpoint is not in the folder of its run, or was imported
+        settings = {**settings, "model": {"class_path": class_path}}
     return [settings, {"model": {"class_path": class_path, "init_args": hyperparameters}}]
+
+
+def _model_of_weights(invocation: Invocation, path: Path) -> list[dict[str, Any]]:
+    """The class and the settings of the model of weights, if the command line gives no model: all but facts of data."""
+    options = take_values(invocation.options, "--model", "--model.class_path")[0]
+    if options or any("model" in settings for settings in invocation.settings):
+        return []
+    class_path, settings = model_settings_in(path)
+    if class_path is None:
+        return []
+    settings = {name: value for name, value in settings.items() if name not in FACTS_OF_DATA}
+    if isinstance(settings.get("training"), dict):
+        settings["training"] = {name: value for name, value in settings["training"].items() if name != "seed"}
+    tell(f"no model is given, so that it is that of {path}: {class_path.rpartition('.')[2]}")
+    return [{"model": {"class_path": class_path, "init_args": settings}}]
 
 
 def flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:

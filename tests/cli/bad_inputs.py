@@ -80,7 +80,7 @@ FILES = [
 ]
 
 WORDS = [
-    ("fitt", "; did you mean fit?"),
+    ("fitt", "fitt is none of the commands fit, validate, test, "),
     ("--config tiny.yaml", "--config is none of the commands"),
     ("fit --config", "--config needs a value"),
     ("fit --config=", "--config needs a value"),
@@ -135,6 +135,10 @@ OPTIONS = [
     (f"{T} --trainer foo", "trainer: foo is no group of settings"),
     (f"{T} --trainer.benchmark 3", "trainer.benchmark: 3 is no bool"),
     (f"{T} --trainer.detect_anomaly maybe", "trainer.detect_anomaly: maybe is no bool"),
+    (
+        f"{T} --trainer.callbacks+=NonFinite --trainer.callbacks.policy=rollback",
+        "trainer.callbacks.policy: rollback is none of stop, skip, roll_back; did you mean roll_back?",
+    ),
     (f"{T} --trainer.precision 8", "trainer.precision: 8 is none of 64, 32, 16, "),
     (f"{T} --trainer.plugins foo", "trainer.plugins: there is no class foo"),
     (f"{T} --trainer.logger 5", "trainer.logger: there is no class 5"),

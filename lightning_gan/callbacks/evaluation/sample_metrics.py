@@ -14,7 +14,7 @@ from torch import Tensor
 
 from lightning_gan.callbacks.evaluation.comparison import Comparison, Described, Reals
 from lightning_gan.callbacks.evaluation.measurement import skipped, where_doubles_are
-from lightning_gan.callbacks.training.progressive_growing import growing_of
+from lightning_gan.callbacks.training.progressive_growing import ProgressiveGrowing, growing_of
 from lightning_gan.metrics.report import Record
 from lightning_gan.metrics.sliced_wasserstein import PATCH_SIZE, descriptors, level_sides, patch_distance_x1000
 from lightning_gan.metrics.structural_similarity import multi_scale_similarity
@@ -26,21 +26,31 @@ FLOOR = "its floor: two halves of the reals"
 
 
 class FullSizeComparison(Comparison, ABC):
-    """Base class of comparisons of images at their full size, which a network that still grows does not make yet."""
+    """Base class of comparisons of images at their full size, which a network that still grows does not make yet.
+
+    While it grows, nothing is measured.
+    """
+
+    def is_ready(self, trainer: Trainer) -> bool:
+        growing = growing_of(trainer)
+        # Networks grow when a batch begins, so that their size is that of the images before the last batch.
+        return growing is None or (
+            growing.schedule.resolution_at(self.images_before) == growing.schedule.final_resolution
+        )
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         growing = growing_of(trainer)
-        if growing is None or skipped(trainer):
+        if growing is None or skipped(trainer) or self.is_ready(trainer):
             super().on_train_end(trainer, pl_module)
             return
-        now, full = growing.schedule.resolution_at(self.images_seen), growing.schedule.final_resolution
-        if now == full:
-            super().on_train_end(trainer, pl_module)
-        else:
-            trainer.print(
-                f"{self.title}: training ends at {now}x{now} pixels, before the networks have grown to {full}x{full}, "
-                "so that nothing is measured"
-            )
+        now, full = growing.schedule.resolution_at(self.images_before), growing.schedule.final_resolution
+        trainer.print(
+            f"{self.title}: training ends at {now}x{now} pixels, before the networks have grown to {full}x{full}, so "
+            "that nothing is measured"
+        )
+
+    def first_resolution(self, growing: ProgressiveGrowing) -> int:
+        return growing.schedule.final_resolution
 
 
 class SlicedWasserstein(FullSizeComparison):
