@@ -72,8 +72,11 @@ def read_invocation(command: str, arguments: list[str]) -> Invocation:
     if images is not None and not asks_for_help(rest):
         from lightning_gan.cli.own_images import with_own_images  # imported here, because it imports torch
 
-        has_model = bool(checkpoints) or "--resume" in rest or bool(take_values(rest, "--model")[0])
-        own = with_own_images(images, configs=configs, settings=settings, options=rest, has_model=has_model)
+        begins_with = _weights(given_weights, settings) if command == "fit" else None
+        has_model = bool(checkpoints or begins_with or "--resume" in rest or take_values(rest, "--model")[0])
+        own = with_own_images(
+            images, configs=configs, settings=settings, options=rest, has_model=has_model, weights=begins_with
+        )
         configs, settings, rest, named_after_images = own.configs, own.settings, own.options, own.name
         if command == "fit":
             for line in own.remarks:

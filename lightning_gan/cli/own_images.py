@@ -11,9 +11,11 @@ from lightning_gan.cli.errors import CommandLineError, constructor_parameters, s
 from lightning_gan.cli.image_options import ImageOptions
 from lightning_gan.cli.image_rule import KIMG_PER_PIXEL, OwnImages, retuned
 from lightning_gan.cli.option_values import take_values
+from lightning_gan.cli.trainer_cli import FACTS_OF_DATA
 from lightning_gan.data.decoding import size_of
 from lightning_gan.data.image_files import ImageFiles
 from lightning_gan.data.shown import shown
+from lightning_gan.inference.weights import model_settings_in
 
 IMAGE_FOLDER = "lightning_gan.data.ImageFolder"
 NETWORKS = "folder"
@@ -43,12 +45,19 @@ class OwnRun:
 
 
 def with_own_images(
-    images: ImageOptions, *, configs: list[str], settings: list[dict[str, Any]], options: list[str], has_model: bool
+    images: ImageOptions,
+    *,
+    configs: list[str],
+    settings: list[dict[str, Any]],
+    options: list[str],
+    has_model: bool,
+    weights: Path | None = None,
 ) -> OwnRun:
     """Put images in the place of the data of the first configuration with a model.
 
     A configuration whose data are the digits is changed by the rule in `image_rule`, and gets the networks of the file
-    of the same name in `configs/folder`. Any other configuration keeps all settings but those of its data.
+    of the same name in `configs/folder`, or those of the weights that training begins with, if they are of the same
+    model. Any other configuration keeps all settings but those of its data.
 
     Args:
         images: the images.
@@ -56,6 +65,7 @@ def with_own_images(
         settings: the settings of each of `configs`.
         options: all options, some of which the rule follows.
         has_model: whether a model is given otherwise than by a configuration, by a checkpoint for example.
+        weights: path of the weights that training begins with; None without any.
 
     Raises:
         CommandLineError: if no model is given, other data are given too, or there are no images, sizes or classes.
@@ -95,11 +105,14 @@ def with_own_images(
             batch_size=_given_batch_size(settings[base + 1 :], options),
             total_kimg=_given_kimg(options),
         )
-        networks = networks_for(configs[base])
-        changed = merged(changed, {} if networks is None else read_config(networks))
+        networks, place = networks_for(configs[base]), None
+        if networks is not None:
+            place, changed = shown_config(str(networks)), merged(changed, read_config(networks))
+        if weights is not None and (own := _networks_of(weights, changed)) is not None:
+            place, changed = str(weights), merged(changed, {"model": {"init_args": own}})
         changed, left_out = retuned(changed, rule)
         data["batch_size"] = rule.chosen_batch_size
-        remarks = _remarks(rule, changed, networks=networks, left_out=left_out, options=options)
+        remarks = _remarks(rule, changed, networks=place, left_out=left_out, options=options)
         changed["data"] = _image_folder({}, data, resizes=resizes)
     else:
         before = changed.get("data")
@@ -129,6 +142,18 @@ def networks_for(config: str) -> Path | None:
         return None
     path = shipped_folder() / NETWORKS / Path(config).name
     return path if path.is_file() else None
+
+
+def _networks_of(weights: Path, settings: dict[str, Any]) -> dict[str, Any] | None:
+    """The settings of the networks whose weights are given, if they are of the configured model; otherwise None."""
+    if not weights.exists():
+        return None  # which is refused later
+    class_path, found = model_settings_in(weights)
+    model = settings["model"]
+    configured = model.get("class_path") if isinstance(model, dict) else model
+    if class_path is None or short(class_path) != short(str(configured)):
+        return None
+    return {name: value for name, value in found.items() if name not in (*FACTS_OF_DATA, "training")}
 
 
 def merged(settings: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
@@ -224,7 +249,7 @@ def _is_given(name: str, options: list[str]) -> bool:
 
 
 def _remarks(
-    rule: OwnImages, changed: dict[str, Any], *, networks: Path | None, left_out: list[str], options: list[str]
+    rule: OwnImages, changed: dict[str, Any], *, networks: str | None, left_out: list[str], options: list[str]
 ) -> list[str]:
     kimg, size = rule.chosen_kimg, rule.image_size
     callbacks = changed["trainer"]["callbacks"]
@@ -243,7 +268,7 @@ def _remarks(
         f"{kimg:g} kimg ({why})",
         *[f"gamma of R1 {rule.gamma:g} (0.0002 * {size}^2 / {rule.chosen_batch_size})"] * tells_gamma,
         *[f"EMA's half-life {rule.half_life_kimg:g} kimg"] * tells_half_life,
-        "networks as configured" if networks is None else f"networks of {shown_config(str(networks))}",
+        "networks as configured" if networks is None else f"networks of {networks}",
     ]
     remarks = [f"--images: {', '.join(parts)}; give any setting to change it, such as --StopAtKimg.total_kimg"]
     if left_out:

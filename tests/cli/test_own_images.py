@@ -221,6 +221,19 @@ def test_images_need_no_configuration_where_a_model_is_given_otherwise(
     assert settings["name"] == "shapes"
 
 
+def test_training_on_from_other_weights_keeps_their_networks(shapes: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run("fit --config tiny.yaml")
+    command = "--images shapes --image_size 16 --weights runs/tiny"
+    settings, told = printed(f"fit --config stylegan.yaml {command}", capsys)
+    model = settings["model"]["init_args"]
+    assert (model["latent_dim"], model["channel_max"], model["mapping_layers"]) == (4, 4, 1)  # of tiny.yaml
+    assert model["training"]["generator_optimizer"]["init_args"]["lr"] == 0.001 and "networks of runs/tiny" in told
+    assert callbacks_in(settings)["R1"]["gamma"] == 0.0016
+    # Those of another model fit at most in part.
+    settings, told = printed(f"fit --config pggan.yaml {command}", capsys)
+    assert settings["model"]["init_args"]["latent_dim"] == 256 and "networks of folder/pggan.yaml" in told
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
