@@ -103,7 +103,7 @@ def turn(model: GAN, adam: GANAdam, penalty: Penalty | None, *, batch: int) -> C
     def step() -> None:
         adam.zero_grad()
         images = real.detach().requires_grad_(any(p.differentiates_real for p in due))
-        terms, _ = model.cost(
+        terms, *_ = model.cost(
             "discriminator",
             due,
             Reals(images=images, labels=None),

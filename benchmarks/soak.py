@@ -451,6 +451,7 @@ def main() -> None:
     parser.add_argument("--ranks", type=int, default=1, help="number of processes of a run")
     parser.add_argument("--faults", action="store_true", help="the list of faults in place of the kills")
     parser.add_argument("--trials", type=int, default=10, help="trials of every fault")
+    parser.add_argument("--only", default="", help="regular expression of the faults that are tried, all by default")
     parser.add_argument("--total-kimg", type=float, default=0.64, help="length of a run, in thousands of images")
     parser.add_argument("--seed", type=int, default=0, help="of the random moments")
     parser.add_argument("--arguments", default=SMALL, help="arguments of the command line")
@@ -465,6 +466,7 @@ def main() -> None:
         print(f"| fault | {columns} |")
         print("|---|---|---|---|---|---|---|")
         injections = ONE_RANK if given.ranks == 1 else TWO_RANKS
+        injections = tuple(injection for injection in injections if re.search(given.only, injection.title))
         table_of_faults(injections, arguments, ranks=given.ranks, trials=given.trials)
         return
     kills, different, seconds = kill_often(arguments, kills=given.kills, ranks=given.ranks)

@@ -383,6 +383,22 @@ def replace_callback_metrics(trainer: Trainer, numbers: Mapping[str, float]) -> 
     trainer.callback_metrics.update({name: torch.tensor(value) for name, value in numbers.items()})
 
 
+def forget_logged(trainer: Trainer) -> None:
+    """Let the loggers not get the numbers once more that were logged in earlier batches.
+
+    In the batch after which training stops, Lightning gives the loggers the latest value of every number, whether or
+    not it was logged in this batch. They are kept under a private name. `trainer.callback_metrics` still has them.
+
+    Args:
+        trainer: trainer that is about to stop.
+    """
+    if (results := trainer._results) is not None:
+        values = dict(trainer.callback_metrics)
+        for key in [key for key, result in results.items() if result.meta.on_step and not result.meta.on_epoch]:
+            del results[key]
+        trainer.callback_metrics.update(values)
+
+
 class ChoosesDirectoryEarly(ModelCheckpoint):
     """A checkpoint callback that chooses its directory before Lightning searches it for the last checkpoint.
 

@@ -48,6 +48,7 @@ from lightning_gan.callbacks.training.progressive_growing import ProgressiveGrow
 from lightning_gan.callbacks.training.standing_statistics import StandingStatistics
 from lightning_gan.callbacks.training.stop_on_signal import StopOnSignal
 from lightning_gan.callbacks.training.stopping import StopAtKimg
+from lightning_gan.callbacks.training.throughput import Throughput
 from lightning_gan.callbacks.training.top_k_schedule import TopKSchedule
 from lightning_gan.foreign.clock import ImageClock, SampleCount
 from lightning_gan.foreign.penalty import Penalty
@@ -107,6 +108,7 @@ __all__ = [
     "StyleMixingGrid",
     "StyleRange",
     "SymplecticGradientAdjustment",
+    "Throughput",
     "TopKSchedule",
     "TruncationSweep",
     "WeightClipping",

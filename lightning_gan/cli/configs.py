@@ -45,8 +45,29 @@ def find_config(name: str) -> Path:
         *get_close_matches(shipped, known, n=3),
         *(by_last_part[match] for match in get_close_matches(Path(shipped).name, by_last_part, n=2)),
     ]
-    hint = f"did you mean {' or '.join(dict.fromkeys(close))}?" if close else f"the package has {', '.join(known)}"
+    hint = (
+        f"did you mean {' or '.join(dict.fromkeys(close))}?"
+        if close
+        else "the command configs lists those of the package"
+    )
     raise CommandLineError(f"there is no configuration {name}, neither here nor in the package; {hint}")
+
+
+def shown_config(config: str) -> str:
+    """The name of a configuration for a message: of one of the package its name in it, of a text `--config`.
+
+    Args:
+        config: path of a configuration, or a configuration as text.
+    """
+    if is_text(config):
+        return "--config"
+    path = Path(config)
+    return path.relative_to(shipped_folder()).as_posix() if path.is_relative_to(shipped_folder()) else config
+
+
+def is_text(config: str) -> bool:
+    """Whether a configuration is given as text and not as a path."""
+    return config.lstrip().startswith("{") or "\n" in config
 
 
 def read_config(path: Path) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 
 from lightning_gan.cli.commands import command_names, function_of, help_of
-from lightning_gan.cli.configs import shipped_configs
+from lightning_gan.cli.config_listing import configs_by_kind
 from lightning_gan.cli.errors import CommandLineError, did_you_mean
 from lightning_gan.cli.invocation import read_invocation
 from lightning_gan.cli.told import told_in_one_line
@@ -24,8 +24,8 @@ commands that train and measure:
 commands for trained models and for data (lightning-gan COMMAND --help shows their arguments):
 {commands}
 
-configurations (--config NAME): a file in the working directory, or one of those in the package:
-  {configs}
+configurations (--config NAME): a file in the working directory, or one of those in the package, which the command
+configs lists with a line on each: {kinds}
 
 most important options:
   --name NAME               set the name of the run, which writes to runs/NAME/
@@ -33,6 +33,7 @@ most important options:
   --ckpt_path last          continue from (or evaluate) the run's last checkpoint; a path selects another checkpoint
   --model.X, --data.X       set any argument X of the model or of the data
   --trainer.X               set any argument X of Lightning's Trainer, for example --trainer.devices 2
+  --CALLBACK.X              set any argument X of a configured callback, for example --R1.gamma 1
   --trainer.callbacks+=R1   add the callback R1; --trainer.callbacks.gamma=1 after it sets its argument gamma
   --print_config            print all settings and do not run the command
   --debug                   print the traceback of an error
@@ -94,7 +95,8 @@ def run(arguments: list[str]) -> None:
     """
     if not arguments or arguments[0] in ("-h", "--help"):
         commands = "\n".join(f"  {name:<11} {help_of(name)}" for name in command_names())
-        print(HELP.format(commands=commands, configs="\n  ".join(shipped_configs())))
+        kinds = ", ".join(f"{kind} ({len(names)})" for kind, names in configs_by_kind().items())
+        print(HELP.format(commands=commands, kinds=kinds))
         return
     if arguments[0] == "--version":
         print(f"lightning-gan {version('lightning-gan')}")

@@ -4,10 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lightning_gan.cli.configs import find_config, read_config
+from lightning_gan.cli.configs import find_config, is_text, read_config
 from lightning_gan.cli.errors import CommandLineError
 from lightning_gan.cli.evaluated_checkpoint import with_last
-from lightning_gan.cli.runs import CONFIG, last_checkpoint, resumed
+from lightning_gan.cli.image_options import take_image_options
+from lightning_gan.cli.option_values import asks_for_help, take_values
+from lightning_gan.cli.runs import CONFIG, last_checkpoint, resumed, tell
 from lightning_gan.cli.yaml_text import check_value, settings_in
 
 SECTIONS = ("model", "data", "trainer")
@@ -31,6 +33,7 @@ class Invocation:
         name: name of the run.
         keep_name: whether the user gave `name` on the command line, so that no number may be added to it.
         begins_in: folder of the run that `--resume` begins, because it has no checkpoint yet; None otherwise.
+        weights: path of the weights that a new training begins with; None without any, and if a run is continued.
     """
 
     command: str
@@ -41,6 +44,7 @@ class Invocation:
     name: str
     keep_name: bool
     begins_in: Path | None = None
+    weights: Path | None = None
 
 
 def read_invocation(command: str, arguments: list[str]) -> Invocation:
@@ -57,15 +61,30 @@ def read_invocation(command: str, arguments: list[str]) -> Invocation:
     names, rest = take_values(arguments, "--config", "-c")
     checkpoints, rest = take_values(rest, "--ckpt_path")
     run_names, rest = take_values(rest, "--name")
-    configs = [name if _is_text(name) else str(find_config(name)) for name in names]
+    given_weights, rest = take_values(rest, "--weights")
+    configs = [name if is_text(name) else str(find_config(name)) for name in names]
     settings = [_settings(config) for config in configs]
     for argument in rest:
         option, equals, value = argument.partition("=")
         check_value(value if equals else argument, name=option if equals else argument[:20])
+    images, rest = take_image_options(rest)
+    named_after_images = None
+    if images is not None and not asks_for_help(rest):
+        from lightning_gan.cli.own_images import with_own_images  # imported here, because it imports torch
+
+        begins_with = _weights(given_weights, settings) if command == "fit" else None
+        has_model = bool(checkpoints or begins_with or "--resume" in rest or take_values(rest, "--model")[0])
+        own = with_own_images(
+            images, configs=configs, settings=settings, options=rest, has_model=has_model, weights=begins_with
+        )
+        configs, settings, rest, named_after_images = own.configs, own.settings, own.options, own.name
+        if command == "fit":
+            for line in own.remarks:
+                tell(line)
     checkpoints = [str(found["ckpt_path"]) for found in settings if found.get("ckpt_path")] + checkpoints
     checkpoints = with_last(command, checkpoints, rest)
     keep_name = bool(run_names)
-    name = run_names[-1] if run_names else _default_name(configs, settings, rest)
+    name = run_names[-1] if run_names else named_after_images or _default_name(configs, settings, rest)
     check_name(name)
     roots = [trainer["default_root_dir"] for found in settings if (trainer := _trainer(found)).get("default_root_dir")]
     roots += take_values(rest, "--trainer.default_root_dir")[0]
@@ -73,6 +92,8 @@ def read_invocation(command: str, arguments: list[str]) -> Invocation:
     is_named, begins_in = bool(run_names or configs), None
     checkpoint = None
     wanted = [path for path in checkpoints[-1:] if path not in ("null", "None", "")]
+    if given_weights:
+        _check_weights(given_weights[-1], command=command, continued=bool(wanted) or "--resume" in rest)
     if "--resume" in rest:
         if command != "fit":
             raise CommandLineError(f"--resume is no option of {command}; --ckpt_path last takes the newest checkpoint")
@@ -94,6 +115,11 @@ def read_invocation(command: str, arguments: list[str]) -> Invocation:
             checkpoint = last_checkpoint(name, keep_name=keep_name, root=root)
         else:
             checkpoint = _existing(wanted[0])
+    weights = _weights(given_weights, settings) if command == "fit" and checkpoint is None else None
+    if weights is not None and not asks_for_help(rest) and not weights.exists():
+        raise CommandLineError(
+            f"--weights {weights}: there is no such checkpoint; give a file, a run or an exported folder"
+        )
     return Invocation(
         command=command,
         configs=configs,
@@ -103,7 +129,24 @@ def read_invocation(command: str, arguments: list[str]) -> Invocation:
         name=name,
         keep_name=keep_name,
         begins_in=begins_in,
+        weights=weights,
     )
+
+
+def _check_weights(weights: str, *, command: str, continued: bool) -> None:
+    if command != "fit":
+        raise CommandLineError(f"--weights is no option of {command}; give --ckpt_path {weights}")
+    if continued:
+        raise CommandLineError(
+            f"--weights {weights} begins a new training, and --resume and --ckpt_path continue one; give one of them "
+            "(a run that was begun with --weights is continued by --resume alone)"
+        )
+
+
+def _weights(given: list[str], settings: list[dict[str, Any]]) -> Path | None:
+    """The weights that the option or a configuration names. The option holds; `null` is none."""
+    named = [str(found["weights"]) for found in settings if found.get("weights")] + given
+    return Path(named[-1]) if named and named[-1] not in ("null", "None") else None
 
 
 def check_name(name: str) -> None:
@@ -124,51 +167,9 @@ def check_name(name: str) -> None:
         )
 
 
-def take_values(arguments: list[str], *names: str) -> tuple[list[str], list[str]]:
-    """The values of an option, in order, and the arguments without this option.
-
-    Args:
-        arguments: arguments of a command line.
-        names: all names of the option, such as `--config` and `-c`.
-
-    Raises:
-        CommandLineError: if the option is given without a value.
-
-    Example:
-        >>> take_values(["--name", "a", "--model=M", "--name=b"], "--name")
-        (['a', 'b'], ['--model=M'])
-    """
-    values: list[str] = []
-    rest: list[str] = []
-    remaining = iter(arguments)
-    for argument in remaining:
-        option, equals, value = argument.partition("=")
-        if option not in names:
-            rest.append(argument)
-            continue
-        if not equals:
-            value = next(remaining, "")
-            if not value or (value.startswith("-") and not _is_text(value)):
-                raise CommandLineError(f"{option} needs a value")
-        elif not value:
-            raise CommandLineError(f"{option} needs a value")
-        values.append(value)
-    return values, rest
-
-
-def asks_for_help(options: list[str]) -> bool:
-    """Whether the options ask for help, by `-h`, `--help` or an option such as `--model.help`."""
-    return any(option in ("-h", "--help") or option.partition("=")[0].endswith(".help") for option in options)
-
-
-def _is_text(config: str) -> bool:
-    """Whether a configuration is given as text and not as a path."""
-    return config.lstrip().startswith("{") or "\n" in config
-
-
 def _settings(config: str) -> dict[str, Any]:
-    settings = settings_in(config, name="--config") if _is_text(config) else read_config(Path(config))
-    name = "--config" if _is_text(config) else config
+    settings = settings_in(config, name="--config") if is_text(config) else read_config(Path(config))
+    name = "--config" if is_text(config) else config
     if not settings:
         raise CommandLineError(f"{name} is empty; write settings such as `model:` and `data:` to it, or leave it out")
     for section in SECTIONS:
@@ -184,7 +185,7 @@ def _default_name(configs: list[str], settings: list[dict[str, Any]], options: l
     named = [str(found["name"]) for found in settings if found.get("name")]
     if named:
         return named[-1]
-    paths = [(Path(config), found) for config, found in zip(configs, settings, strict=True) if not _is_text(config)]
+    paths = [(Path(config), found) for config, found in zip(configs, settings, strict=True) if not is_text(config)]
     # Configurations without a model, for hardware and callbacks, may come first. They do not name the run.
     with_model = [path for path, found in paths if "model" in found] or [path for path, _ in paths]
     if with_model:

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from argparse import HelpFormatter
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -14,15 +15,20 @@ import lightning_gan.callbacks
 import lightning_gan.data
 import lightning_gan.imitation
 import lightning_gan.models  # noqa: F401  (the parser finds imported classes without their module's name)
-from lightning_gan.cli.configs import read_config
+from lightning_gan.cli.callback_options import apply_options, help_of_callbacks
+from lightning_gan.cli.configs import read_config, shown_config
+from lightning_gan.cli.configured_callbacks import CallbackList, callbacks_of
 from lightning_gan.cli.errors import CommandLineError, explain
-from lightning_gan.cli.invocation import Invocation, take_values
-from lightning_gan.cli.replaced_callbacks import replaced_callbacks
-from lightning_gan.cli.runs import CONFIG, check_writable, new_run, run_of_checkpoint
+from lightning_gan.cli.image_options import HELP as HELP_OF_IMAGES
+from lightning_gan.cli.invocation import Invocation
+from lightning_gan.cli.model_line import model_line
+from lightning_gan.cli.option_values import asks_for_help, take_values
+from lightning_gan.cli.runs import CONFIG, check_writable, new_run, run_of_checkpoint, tell
 from lightning_gan.cli.settings_checks import check_end, check_epochs, check_settings
 from lightning_gan.cli.told import told_in_one_line, told_of_building
 from lightning_gan.cli.trainer_settings import TRAINER_DEFAULTS, silence_remarks, trainer_settings
 from lightning_gan.compat import IgnoresCheckpointSettings, option_names, split_hyperparameters, subcommand_parser
+from lightning_gan.inference.weights import load_weights, model_settings_in
 from lightning_gan.loop.checkpointing import read_checkpoint
 from lightning_gan.loop.gan import GAN
 
@@ -43,6 +49,12 @@ LINKED = {"model": (*FACTS_OF_DATA, SEEDS["model"]), "data": (SEEDS["data"],)}
 """Arguments that follow from other settings unless the user gives them. Saved configurations leave them out."""
 
 
+WEIGHTS_HELP = (
+    "Checkpoint, run, exported folder or imported file whose weights a new training begins with, as far as they fit by "
+    "name and shape; without --model its model is taken, too."
+)
+
+
 class ParserError(CommandLineError):
     """A message of the parser, before `explain` has made it readable."""
 
@@ -52,9 +64,11 @@ class Parser(LightningArgumentParser):
 
     Attributes:
         given: dotted names of the linked settings that the user gave, such as `data.seed`; None for parsers of parts.
+        more_help: text at the end of the help.
     """
 
     given: frozenset[str] | None = None
+    more_help: str = ""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -65,6 +79,9 @@ class Parser(LightningArgumentParser):
         if not self.exit_on_error:
             super().error(message, ex)  # an inner parser, whose failure may be one of several attempts
         raise ParserError(message)
+
+    def format_help(self, formatter: HelpFormatter | None = None) -> str:
+        return "\n".join(part for part in (super().format_help(formatter), self.more_help) if part)
 
     def dump(self, cfg: Namespace, *args: Any, skip_link_targets: bool = True, **kwargs: Any) -> str:
         if self.given is None or not skip_link_targets:
@@ -100,6 +117,7 @@ class SaveRunConfig(SaveConfigCallback):
         path = Path(trainer.default_root_dir) / CONFIG
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(self.parser.dump(config, skip_unset=False), encoding="utf-8")
+        print(model_line(trainer, pl_module, seed=config.seed_everything), file=sys.stderr)
         print(f"settings, checkpoints and logs of this run: {path.parent}", file=sys.stderr)
 
 
@@ -117,6 +135,7 @@ class TrainerCLI(IgnoresCheckpointSettings):
         self.invocation = invocation
         silence_remarks()
         self.saved = saved_settings(invocation)
+        self.callbacks = CallbackList()
         super().__init__(
             GAN,
             LightningDataModule,
@@ -137,6 +156,7 @@ class TrainerCLI(IgnoresCheckpointSettings):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_argument("--name", type=str, help="Name of the run, which writes to runs/NAME/.")
+        parser.add_argument("--weights", type=str | None, default=None, help=WEIGHTS_HELP)
         for fact in FACTS_OF_DATA:
             parser.link_arguments("data", f"model.init_args.{fact}", self._fact_from(fact), apply_on="instantiate")
 
@@ -150,17 +170,18 @@ class TrainerCLI(IgnoresCheckpointSettings):
             subparser.set_defaults(
                 {"verbose": False}
             )  # turns off Lightning's table, because the Evaluation callback prints its own
+        options = self._callbacks_applied(subparser)
         try:
             # Without defaults, and without the checkpoint's hyperparameters, only settings that were given are parsed.
-            options = [o for o in self.invocation.options if not o.startswith("--print_config")]
-            given = parser.parse_args(self._arguments(options, saved=self.saved[:1]), defaults=False)[command]
+            settings = [option for option in options if not option.startswith("--print_config")]
+            given = parser.parse_args(self._arguments(settings, saved=self.saved[:1]), defaults=False)[command]
             subparser.given = frozenset(
                 f"{section}.{name}"
                 for section, names in LINKED.items()
                 for name in names
                 if name in (given.get(f"{section}.init_args") or {})
             )
-            self.config = parser.parse_args(self._arguments(self.invocation.options, saved=self.saved))
+            self.config = parser.parse_args(self._arguments(options, saved=self.saved))
         except ParserError as error:
             raise CommandLineError(explain(str(error), command=command, options=option_names(subparser))) from error
         except Exception as error:
@@ -174,21 +195,34 @@ class TrainerCLI(IgnoresCheckpointSettings):
             self.config[command].seed_everything = self.saved[0]["seed_everything"]
         check_settings(self._plain_settings(), command=command)
         self._tell_differences()
-        self._tell_replaced_callbacks()
+        parsed = callbacks_of(self._plain_settings()["trainer"]["callbacks"])
+        self._tell_left_out([callback.name for callback in parsed])  # by an option such as --trainer '{callbacks: ...}'
 
     def _plain_settings(self) -> dict[str, Any]:
         """The parsed settings of the command as dictionaries, lists, numbers and texts."""
         return dict(self.config[self.invocation.command].clone().as_dict())
 
-    def _tell_replaced_callbacks(self) -> None:
-        """Print which callbacks of the configurations do not run, because a later list replaces theirs."""
-        configured = [settings for settings in self.saved if "trainer" in settings] + self.invocation.settings
-        replaced = replaced_callbacks(configured, self._plain_settings())
-        if replaced:
-            print(
-                f"trainer.callbacks: the later list replaces {', '.join(replaced)}, which will not run "
-                "(--trainer.callbacks+=NAME adds to a list)",
-                file=sys.stderr,
+    def _callbacks_applied(self, parser: Parser) -> list[str]:
+        """Read the callbacks of all configurations and the options that change them, and return all other options."""
+        for settings in self.saved:
+            self.callbacks.read(settings, place="the checkpoint's run")
+        for config, settings in zip(self.invocation.configs, self.invocation.settings, strict=True):
+            self.callbacks.read(settings, place=shown_config(config))
+        roots = {name.split(".")[0] for name in option_names(parser)}
+        options = apply_options(self.callbacks, self.invocation.options, roots=roots)
+        parser.more_help = f"{HELP_OF_IMAGES}\n{help_of_callbacks(self.callbacks)}"
+        if not asks_for_help(options):
+            for remark in self.callbacks.remarks:
+                tell(remark)
+            self._tell_left_out(self.callbacks.names)
+        return options
+
+    def _tell_left_out(self, names: list[str]) -> None:
+        """Print which callbacks of the configurations do not run, because a later list takes the place of theirs."""
+        if left_out := self.callbacks.leave_out(names):
+            tell(
+                f"trainer.callbacks: the later list replaces {', '.join(left_out)}, which will not run "
+                "(--trainer.callbacks+=NAME adds to a list)"
             )
 
     @property
@@ -200,8 +234,18 @@ class TrainerCLI(IgnoresCheckpointSettings):
         invocation = self.invocation
         configs = [*(json.dumps(settings) for settings in saved if settings), *invocation.configs]
         checkpoint = [f"--ckpt_path={invocation.checkpoint}"] if invocation.checkpoint else []
+        weights = [f"--weights={invocation.weights}"] if invocation.weights else []
         arguments = [part for config in configs for part in ("--config", config)]
-        return [invocation.command, *arguments, f"--name={invocation.name}", *options, *checkpoint]
+        callbacks = self.callbacks.arguments()
+        return [
+            invocation.command,
+            *arguments,
+            *callbacks,
+            f"--name={invocation.name}",
+            *options,
+            *checkpoint,
+            *weights,
+        ]
 
     def _tell_differences(self) -> None:
         """Print which settings of the model and of the data differ from those of the checkpoint."""
@@ -271,6 +315,9 @@ class TrainerCLI(IgnoresCheckpointSettings):
             if message is None or told_in_one_line(error) is not None:
                 raise
             raise CommandLineError(message) from error
+        if self.invocation.weights is not None:
+            for line in load_weights(self.model, self.invocation.weights).lines():
+                tell(line)
         # Lightning saves every link as a hyperparameter, including those that are no arguments of the model.
         taken = self.config[self.invocation.command].model.get("init_args") or {}
         for fact in FACTS_OF_DATA:
@@ -286,7 +333,13 @@ class TrainerCLI(IgnoresCheckpointSettings):
             if not config["fast_dev_run"]:
                 check_writable(run)
         makes_images = self.model.makes_images
-        settings = trainer_settings(config, command=self.invocation.command, run=run, makes_images=makes_images)
+        settings = trainer_settings(
+            config,
+            command=self.invocation.command,
+            run=run,
+            makes_images=makes_images,
+            checkpoint=self.invocation.checkpoint,
+        )
         return super().instantiate_trainer(**{**settings, **kwargs})
 
     def _run_folder(self, trainer: dict[str, Any]) -> Path:
@@ -318,17 +371,20 @@ def saved_settings(invocation: Invocation) -> list[dict[str, Any]]:
     configuration is given, its trainer and callbacks are too, so that `test --ckpt_path PATH` works alone.
 
     Args:
-        invocation: the command line; without a checkpoint the result is empty.
+        invocation: the command line; without a checkpoint the result is empty, or has the model of the weights that the
+            training begins with.
 
     Raises:
         CheckpointError: if the checkpoint is damaged, or is not the checkpoint of a training.
     """
     if invocation.checkpoint is None:
-        return []
+        return [] if invocation.weights is None else _model_of_weights(invocation, invocation.weights)
     run = run_of_checkpoint(invocation.checkpoint)
     settings = {} if run is None else read_config(run / CONFIG)
     wanted = (
-        {"seed_everything", "model", "data"} if invocation.configs else {"seed_everything", "model", "data", "trainer"}
+        {"seed_everything", "model", "data", "weights"}
+        if invocation.configs
+        else {"seed_everything", "model", "data", "weights", "trainer"}
     )
     settings = {key: value for key, value in settings.items() if key in wanted}
     content = read_checkpoint(invocation.checkpoint, for_training=invocation.command == "fit")
@@ -336,7 +392,24 @@ def saved_settings(invocation: Invocation) -> list[dict[str, Any]]:
     class_path, hyperparameters = split_hyperparameters(saved)
     if class_path is None:
         return [settings]  # the model was not trained by this command line
+    if "model" not in settings:  # the checkpoint is not in the folder of its run, or was imported
+        settings = {**settings, "model": {"class_path": class_path}}
     return [settings, {"model": {"class_path": class_path, "init_args": hyperparameters}}]
+
+
+def _model_of_weights(invocation: Invocation, path: Path) -> list[dict[str, Any]]:
+    """The class and the settings of the model of weights, if the command line gives no model: all but facts of data."""
+    options = take_values(invocation.options, "--model", "--model.class_path")[0]
+    if options or any("model" in settings for settings in invocation.settings):
+        return []
+    class_path, settings = model_settings_in(path)
+    if class_path is None:
+        return []
+    settings = {name: value for name, value in settings.items() if name not in FACTS_OF_DATA}
+    if isinstance(settings.get("training"), dict):
+        settings["training"] = {name: value for name, value in settings["training"].items() if name != "seed"}
+    tell(f"no model is given, so that it is that of {path}: {class_path.rpartition('.')[2]}")
+    return [{"model": {"class_path": class_path, "init_args": settings}}]
 
 
 def flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -11,11 +11,13 @@ from typing import Any
 import torch
 from lightning.fabric.plugins import CheckpointIO
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint, ProgressBar
-from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning.pytorch.strategies import FSDPStrategy, ModelParallelStrategy, Strategy, StrategyRegistry
 
-from lightning_gan.callbacks import DivergenceSigns, KimgCheckpoint, KimgProgressBar, StopOnSignal
+from lightning_gan.callbacks import DivergenceSigns, KimgCheckpoint, KimgProgressBar, StopOnSignal, Throughput
 from lightning_gan.loop.checkpointing import AtomicCheckpointIO
+from lightning_gan.loop.counters import saved_images_seen
+from lightning_gan.loop.csv_log import CSVLog
 
 TRAINER_DEFAULTS: dict[str, Any] = {
     "num_sanity_val_steps": 0,  # validation makes samples, and those of an untrained generator are of no use
@@ -23,7 +25,13 @@ TRAINER_DEFAULTS: dict[str, Any] = {
 }
 
 
-def trainer_settings(config: dict[str, Any], *, command: str, run: Path, makes_images: bool = False) -> dict[str, Any]:
+LOG = "log.csv"
+"""File in the folder of a run that has all logged numbers."""
+
+
+def trainer_settings(
+    config: dict[str, Any], *, command: str, run: Path, makes_images: bool = False, checkpoint: Path | None = None
+) -> dict[str, Any]:
     """Arguments of the Trainer that replace those of the configuration.
 
     Args:
@@ -31,10 +39,15 @@ def trainer_settings(config: dict[str, Any], *, command: str, run: Path, makes_i
         command: name of the command: `fit`, `validate` or `test`. Only `fit` writes logs and checkpoints.
         run: folder of the run.
         makes_images: whether the model makes images, whose signs of divergence are logged.
+        checkpoint: checkpoint that `fit` goes on from; None if training begins.
     """
     settings: dict[str, Any] = {"default_root_dir": str(run)}
-    if config["logger"] is None or config["logger"] is True:
-        settings["logger"] = logger_of(run) if command == "fit" else False
+    if config["logger"] is not False and command == "fit":
+        settings["logger"] = loggers(config["logger"], run=run, checkpoint=checkpoint)
+    elif config["logger"] in (None, True):
+        settings["logger"] = False
+    if config.get("enable_model_summary") is None:
+        settings["enable_model_summary"] = False  # `model_line` is printed in its place
     strategy = config["strategy"]
     if strategy == "auto" and number_of_processes(config["accelerator"], config["devices"], config["num_nodes"]) > 1:
         strategy = settings["strategy"] = "gan_ddp"
@@ -50,6 +63,8 @@ def trainer_settings(config: dict[str, Any], *, command: str, run: Path, makes_i
         callbacks.append(StopOnSignal())
     if command == "fit" and makes_images and not any(isinstance(callback, DivergenceSigns) for callback in callbacks):
         callbacks.append(DivergenceSigns())
+    if command == "fit" and not any(isinstance(callback, Throughput) for callback in callbacks):
+        callbacks.append(Throughput())
     for callback in callbacks:
         if isinstance(callback, StopOnSignal):
             callback.how_to_go_on = f"{program()} fit --ckpt_path {{checkpoint}}"
@@ -74,12 +89,25 @@ def with_one_progress_bar(callbacks: list[Callback]) -> list[Callback]:
     return [callback for callback in callbacks if not isinstance(callback, KimgProgressBar)]
 
 
-def logger_of(run: Path) -> Logger:
-    """A TensorBoard logger if TensorBoard is installed, otherwise a CSV logger. Both write to the folder of the run."""
-    if find_spec("tensorboard") is not None:
-        return TensorBoardLogger(save_dir=str(run.parent), name=run.name, version="", default_hp_metric=False)
-    # The CSV logger gets numbered folders of its own, because it empties the folder that it is given.
-    return CSVLogger(save_dir=str(run), name="csv")
+def loggers(given: Logger | list[Logger] | bool | None, *, run: Path, checkpoint: Path | None) -> list[Logger]:
+    """The given loggers, or a TensorBoard logger if none is given and TensorBoard is installed; and a `CSVLog`.
+
+    Args:
+        given: loggers of the configuration. None and True are the default.
+        run: folder of the run, to which the default and the `CSVLog` write.
+        checkpoint: checkpoint that training goes on from; None if it begins.
+    """
+    listed = given if isinstance(given, list) else [given] if isinstance(given, Logger) else []
+    if not listed and find_spec("tensorboard") is not None:
+        # TensorBoard hides what an earlier process logged from this step on, because it is logged again.
+        seen = 0 if checkpoint is None else saved_images_seen(checkpoint)
+        purge_step = None if seen is None else seen + 1 if seen else 0
+        listed = [
+            TensorBoardLogger(
+                save_dir=str(run.parent), name=run.name, version="", default_hp_metric=False, purge_step=purge_step
+            )
+        ]
+    return listed if any(isinstance(logger, CSVLog) for logger in listed) else [*listed, CSVLog(run / LOG)]
 
 
 def number_of_processes(accelerator: str, devices: int | str | list[int], num_nodes: int) -> int:
@@ -141,7 +169,8 @@ def program() -> str:
 
 def silence_remarks() -> None:
     """Hide messages of Lightning and torch that do not concern the user."""
-    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(_matters)
+    for speaker in ("pytorch.utilities.rank_zero", "pytorch.accelerators.cuda", "fabric.utilities.seed"):
+        logging.getLogger(f"lightning.{speaker}").addFilter(_matters)
     # The averaged generator is in evaluation mode by design.
     warnings.filterwarnings("ignore", r"Found \d+ module\(s\) in eval mode")
     # Callbacks do the evaluation, so the data need no validation dataloader.
@@ -151,5 +180,6 @@ def silence_remarks() -> None:
 
 
 def _matters(record: logging.LogRecord) -> bool:
-    """Whether a line of Lightning's log should be shown: it is neither advertising nor about an unused TPU."""
-    return not any(remark in record.getMessage() for remark in ("Tip: For seamless", "TPU available: False"))
+    """Whether a line of Lightning's log should be shown: it is no advertising, and `model_line` does not say it."""
+    remarks = ("💡 Tip:", "GPU available: ", "TPU available: ", "HPU available: ", "LOCAL_RANK: ", "Seed set to ")
+    return not record.getMessage().startswith(remarks)

@@ -298,7 +298,8 @@ class GANData(LightningDataModule, ABC):
         if state_dict["length"] != len(self.source):
             raise ValueError(
                 f"the checkpoint was trained on {state_dict['length']} images and the data now has {len(self.source)}, "
-                "so training cannot go on in the same order; give the same data, or start anew with the saved weights"
+                "so training cannot go on in the same order; give the same data, or begin anew with the weights (fit "
+                "--weights CHECKPOINT in place of --resume or --ckpt_path)"
             )
         self.identity.check_against(state_dict)
         self._reached = _Reached(batches=state_dict["batches"], position=state_dict["position"])

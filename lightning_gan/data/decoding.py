@@ -7,7 +7,7 @@ from io import BytesIO
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, ImageFile, ImageOps
+from PIL import ExifTags, Image, ImageFile, ImageOps
 
 _HAS_AVIF = ".avif" in Image.registered_extensions()  # Pillow may be built without it
 
@@ -71,6 +71,21 @@ def mode_of(image_channels: int) -> str:
             f"image_channels={image_channels} cannot be read from image files; give 1 (grey), 3 (RGB) or 4 (RGBA)"
         )
     return _MODES[image_channels]
+
+
+def size_of(contents: bytes) -> tuple[int, int]:
+    """Returns the width and height of one image file in pixels, as it is shown, without decoding its pixels.
+
+    Args:
+        contents: bytes of an image file.
+
+    Raises:
+        OSError: if the file is not an image.
+    """
+    with Image.open(BytesIO(contents), formats=_FORMATS) as opened:
+        turned = opened.getexif().get(ExifTags.Base.Orientation, 1) >= 5  # width and height change places
+        width, height = opened.size
+    return (height, width) if turned else (width, height)
 
 
 def _check_header(image: ImageFile.ImageFile, *, image_size: int, resize: Resize) -> None:

@@ -7,7 +7,7 @@ from typing import Any, final
 from lightning_gan.data.images import ImageSource, fingerprint_of_tensor
 from lightning_gan.data.shown import listed
 
-_REMEDY = "give the same data, or start a new run under another name"
+_REMEDY = "give the same data, or start a new run under another name (fit --weights CHECKPOINT begins with its weights)"
 
 
 @final

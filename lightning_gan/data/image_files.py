@@ -154,6 +154,14 @@ class ImageFiles(ImageSource):
         """How files of another size are resized."""
         return self._resampling
 
+    def contents(self, name: str) -> bytes:
+        """Returns the bytes of a file.
+
+        Raises:
+            ValueError: naming the file, if it cannot be read.
+        """
+        return self._read(name, lambda contents: contents)
+
     def fingerprint(self) -> str:
         """Returns 16 hexadecimal digits that change if a file, the size, the channels or the resizing changes.
 
@@ -253,7 +261,7 @@ class ImageFiles(ImageSource):
             return decoder(self._files.contents(name))
         # Decoders raise nearly anything on broken files (OSError, SyntaxError, zlib.error, struct.error, ...).
         except Exception as error:
-            raise _unreadable(name, error) from error
+            raise unreadable(name, error) from error
 
     def _for_each_file(self, work: Callable[[str], _Result]) -> Generator[_Result, None, None]:
         """Yields the result of `work` for each file, in order, and then raises one error for all files that failed."""
@@ -283,7 +291,13 @@ def _stacked(pixels: list[Pixels]) -> ImageBytes:
     return rearrange(images, "batch height width channels -> batch channels height width").contiguous()
 
 
-def _unreadable(name: str, error: Exception) -> ValueError:
+def unreadable(name: str, error: Exception) -> ValueError:
+    """Returns the error of a file that cannot be decoded, in words that name the file and the reason.
+
+    Args:
+        name: name of the file.
+        error: what its decoder raised.
+    """
     reason: object = error
     if isinstance(error, UnidentifiedImageError):  # Pillow's message names an object in memory
         reason = "it is not an image, or an incomplete one"

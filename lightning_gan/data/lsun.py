@@ -72,6 +72,15 @@ class Databases(ImageSource):
             fingerprints={"keys of images": keys},
         )
 
+    def contents(self, index: int) -> bytes:
+        """Returns the bytes of one image file.
+
+        Args:
+            index: number of the image, 0..len-1.
+        """
+        contents: bytes = self._read(index, lambda found: found)
+        return contents
+
     def read(self, indices: Indices, *, resolution: int) -> ImageBytes:
         """Reads the images at `indices`.
 

@@ -26,6 +26,7 @@ from lightning_gan.foreign.real_images import ForeignReals, OwnReals, RealImages
 from lightning_gan.foreign.structures import samples_in
 from lightning_gan.foreign.transformed_network import PlacedTransform, TransformBeforeNetwork, TransformInLoop
 from lightning_gan.loop.gan import GAN
+from lightning_gan.loop.logged_numbers import exact
 from lightning_gan.loop.networks import network_of
 from lightning_gan.loop.transforms import ImageTransform
 
@@ -143,13 +144,15 @@ class Host(ABC):
     def logger_step(self, trainer: Trainer, *, images_seen: int) -> int:
         """The present position on the step axis on which loggers have the module's own values.
 
+        In a `GAN` it is the number of images seen, and in other modules Lightning's number of steps.
+
         Args:
             trainer: trainer of the module.
             images_seen: number of images that training has used.
         """
 
     @abstractmethod
-    def logged_axis(self, *, images_seen: int) -> dict[str, float]:
+    def logged_axis(self, *, images_seen: int) -> dict[str, Tensor]:
         """Values that must be logged together with others, so that Lightning logs these at the position `logger_step`.
 
         Args:
@@ -297,10 +300,10 @@ class OwnHost(Host):
         return self._gan.images_seen
 
     def logger_step(self, trainer: Trainer, *, images_seen: int) -> int:
-        return images_seen // 1000
+        return images_seen
 
-    def logged_axis(self, *, images_seen: int) -> dict[str, float]:
-        return {"step": images_seen / 1000}  # Lightning uses a metric of this name as the position on the axis
+    def logged_axis(self, *, images_seen: int) -> dict[str, Tensor]:
+        return {"step": exact(images_seen)}  # Lightning uses a metric of this name as the position on the axis
 
     @property
     def keeps_average(self) -> bool:
@@ -387,7 +390,7 @@ class ForeignHost(Host):
     def logger_step(self, trainer: Trainer, *, images_seen: int) -> int:
         return trainer.global_step
 
-    def logged_axis(self, *, images_seen: int) -> dict[str, float]:
+    def logged_axis(self, *, images_seen: int) -> dict[str, Tensor]:
         return {}
 
     @property

@@ -202,8 +202,8 @@ class Rollouts(LightningDataModule, ProvidesEnvironment):
             if state_dict["settings"][name] != now:
                 raise ValueError(
                     f"the checkpoint was trained with {name}={state_dict['settings'][name]} and the data now have "
-                    f"{now}, so training cannot go on in the same way; set {name} as in the checkpoint, or start anew "
-                    "with the saved weights"
+                    f"{now}, so training cannot go on in the same way; set {name} as in the checkpoint, or begin anew "
+                    "with the weights (fit --weights CHECKPOINT in place of --resume or --ckpt_path)"
                 )
         rows = state_dict["rows"]
         self._current = None if rows is None else _Collected(number=state_dict["rollout"], rows=rows)

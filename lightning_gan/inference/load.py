@@ -1,26 +1,46 @@
 """Loads the model of any checkpoint, without being told its class or its settings."""
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from jsonargparse import ArgumentError, ArgumentParser
 
+from lightning_gan.inference.exported_folder import SETTINGS, is_exported, read_exported
 from lightning_gan.loop.checkpointing import CheckpointError, newest_whole_checkpoint, read_checkpoint
 from lightning_gan.loop.gan import GAN
-from lightning_gan.loop.other_networks import model_in
+from lightning_gan.loop.other_networks import differing_tensors, model_in
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadedModel:
+    """A model and where it is from.
+
+    Attributes:
+        model: the model, on the CPU and in evaluation mode.
+        class_path: dotted path of its class.
+        settings: arguments of its constructor as plain data.
+        file: the checkpoint file, or the exported folder.
+    """
+
+    model: GAN
+    class_path: str
+    settings: dict[str, Any]
+    file: Path
 
 
 def load(path: str | Path) -> GAN:
-    """Load the model of a checkpoint, on the CPU and in evaluation mode.
+    """Load the model of a checkpoint or of an exported folder, on the CPU and in evaluation mode.
 
-    The checkpoint names the model's class and its settings. Only subclasses of `GAN` are built, with settings of the
-    types that their constructors declare; tensors are read with `weights_only=True`.
+    The file names the model's class and its settings. Only subclasses of `GAN` are built, with settings of the types
+    that their constructors declare; tensors are read with `weights_only=True`. An exported folder has the weights that
+    make images (and codes) alone: its model is for sampling, and its discriminator has random weights.
 
     Args:
         path: a checkpoint file, the folder of a run (`runs/stylegan`) or its folder of checkpoints, of which the newest
-            whole checkpoint is taken.
+            whole checkpoint is taken, or a folder that `lightning-gan export` or `publish` has written.
 
     Raises:
         CheckpointError: if there is no whole checkpoint, or the model cannot be built from it.
@@ -30,6 +50,20 @@ def load(path: str | Path) -> GAN:
         Traceback (most recent call last):
         lightning_gan.loop.checkpointing.CheckpointError: there is no checkpoint runs/nothing; give a file or a run
     """
+    return load_with_settings(path).model
+
+
+def load_with_settings(path: str | Path) -> LoadedModel:
+    """As `load`, with the model's class and settings.
+
+    Args:
+        path: as in `load`.
+
+    Raises:
+        CheckpointError: as in `load`.
+    """
+    if is_exported(Path(path)):
+        return _loaded_export(Path(path))
     file = checkpoint_at(Path(path))
     content = read_checkpoint(file, for_training=False)
     if file.is_dir():
@@ -37,10 +71,33 @@ def load(path: str | Path) -> GAN:
             f"{file} is a sharded checkpoint, which only `fit` and `test` read; train one more batch with another "
             "--trainer.strategy to write a whole one"
         )
-    model = _built(content, file)
+    class_path, settings = _class_and_settings(content, file)
+    model = built_model(class_path, settings, file)
     model.on_load_checkpoint(content)
     model.load_state_dict(content["state_dict"])
-    return model.eval().requires_grad_(False)
+    return LoadedModel(model=model.eval().requires_grad_(False), class_path=class_path, settings=settings, file=file)
+
+
+def _loaded_export(folder: Path) -> LoadedModel:
+    exported = read_exported(folder)
+    model = built_model(exported.class_path, exported.settings, folder / SETTINGS)
+    if exported.resolution is not None:
+        model.grow(exported.resolution, exported.fade_in)
+    for path, tensors in exported.weights.items():
+        network = model.get_submodule(path)
+        if found := differing_tensors(network.state_dict(), tensors):
+            raise CheckpointError(
+                f"{folder}: the weights of {path} do not fit {exported.class_path} of {SETTINGS} ({found[0]}); export "
+                "the model again"
+            )
+        network.load_state_dict(tensors)
+    model.generator_ema.load_state_dict(model.generator.state_dict())
+    return LoadedModel(
+        model=model.eval().requires_grad_(False),
+        class_path=exported.class_path,
+        settings=exported.settings,
+        file=folder,
+    )
 
 
 def checkpoint_at(path: Path) -> Path:
@@ -64,18 +121,33 @@ def checkpoint_at(path: Path) -> Path:
     return found.path
 
 
-def _built(content: dict[str, Any], file: Path) -> GAN:
+def _class_and_settings(content: dict[str, Any], file: Path) -> tuple[str, dict[str, Any]]:
     class_path, settings = model_in(content)
     if class_path is None:
         raise CheckpointError(
             f"{file} does not name the class of its model, because a module that is no lightning_gan.GAN wrote it; use "
             "YourModule.load_from_checkpoint"
         )
+    return class_path, settings
+
+
+def built_model(class_path: str, settings: dict[str, Any], file: Path) -> GAN:
+    """A model with new weights, which depend on nothing but its settings.
+
+    Args:
+        class_path: dotted path of its class, which must derive from `GAN`.
+        settings: arguments of its constructor as plain data.
+        file: where the settings are from, for the error message.
+
+    Raises:
+        CheckpointError: if the class or a setting is not accepted.
+    """
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(GAN, "model")
     try:
         parsed = parser.parse_object({"model": {"class_path": class_path, "init_args": settings}})
-        with torch.random.fork_rng():  # the initial weights are replaced
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
             model: GAN = parser.instantiate_classes(parsed).model
     except (ArgumentError, ImportError, TypeError, ValueError) as error:
         raise CheckpointError(

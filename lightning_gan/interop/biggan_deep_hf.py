@@ -23,7 +23,9 @@ from lightning_gan.tensors.shapes import Images, Labels, Latents
 
 
 class BatchNormByTruncation(BatchNorm):
-    """Batch normalization that uses the statistics of a truncation in evaluation mode.
+    """Batch normalization that uses the published statistics of a truncation in evaluation mode.
+
+    Once it has been trained, they are those of other weights. It then uses its own averages, as every `BatchNorm` does.
 
     Args:
         channels: number of channels of the features.
@@ -34,16 +36,30 @@ class BatchNormByTruncation(BatchNorm):
 
     running_means: Tensor
     running_variances: Tensor
+    is_as_published: Tensor
 
     def __init__(self, channels: int, *, affine: Affine | None = None, eps: float, steps: int) -> None:
         super().__init__(channels, affine=affine, eps=eps)
         self.register_buffer("running_means", torch.zeros(steps, channels))
         self.register_buffer("running_variances", torch.ones(steps, channels))
+        self.register_buffer("is_as_published", torch.ones((), dtype=torch.bool))
         self.truncation = 1.0
 
+    def forward(self, features: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Normalized features, as in `BatchNorm`."""
+        if self.training:
+            self.is_as_published.fill_(False)
+        return super().forward(features, condition)
+
     def evaluation_statistics(self) -> tuple[Tensor, Tensor]:
-        """Returns mean and variance of the truncation; between two steps their weights are swapped, as in the authors'
-        code."""
+        """The mean and the variance of the truncation, or the layer's own once it has been trained or measured."""
+        own_mean, own_variance = super().evaluation_statistics()
+        mean, variance = self._published_statistics()
+        is_published = self.is_as_published & (self.standing_batches == 0)
+        return torch.where(is_published, mean, own_mean), torch.where(is_published, variance, own_variance)
+
+    def _published_statistics(self) -> tuple[Tensor, Tensor]:
+        """Between two steps their weights are swapped, as in the authors' code."""
         step_size = 1.0 / (len(self.running_means) - 1)
         fraction, below = math.modf(self.truncation / step_size)
         step = int(below)
@@ -172,11 +188,14 @@ def networks(state: dict[str, dict[str, Tensor]], config: dict[str, Any]) -> dic
     generator = published_generator(config)
     spectrally_normalized(generator, excluded=("embedding",))
     own = generator.state_dict()
-    unused = (".standing_mean", ".standing_variance", ".standing_batches", ".running_mean", ".running_variance")
+    unused = (".standing_mean", ".standing_variance", ".standing_batches", ".is_as_published")
     complete = {name: value for name, value in own.items() if f".{name}".endswith(unused)}
     attention_position, latent_dim = config["attention_layer_position"], config["z_dim"]
     for name, value in theirs.items():
-        complete[_name(name, attention_position)] = _layout(name, value, latent_dim=latent_dim)
+        ours = _name(name, attention_position)
+        complete[ours] = _layout(name, value, latent_dim=latent_dim)
+        if ours.endswith((".running_means", ".running_variances")):
+            complete[ours.removesuffix("s")] = value[-1]  # a training goes on from those without truncation
     generator.load_state_dict(complete)
     return {"G": generator.eval()}
 

@@ -5,12 +5,14 @@ stored before spectral normalization. Its code does one power iteration from the
 in evaluation mode, and keeps the result in training mode only. The import does this step once and keeps the vectors.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from lightning_gan.interop.foreign_file import is_state
+from lightning_gan.interop.foreign_format import ForeignFiles, ForeignFormat, ImportedNetworks, counted
 from lightning_gan.models.biggan import (
     DISCRIMINATOR_WIDTHS,
     GENERATOR_WIDTHS,
@@ -171,3 +173,125 @@ def _discriminator_name(name: str) -> str:
     if part == "1":
         return ".".join(["blocks", block, "attention", layer, *rest])
     return ".".join(["blocks", block, "shortcut" if layer == "conv_sc" else layer, *rest])
+
+
+# ---------------------------------------------------------------------- the files G.pth, G_ema.pth and D.pth
+
+
+def _is_generator(content: Any) -> bool:
+    needed = {"linear.weight", "blocks.0.0.conv1.weight", "output_layer.2.weight"}
+    return is_state(content) and needed <= content.keys()
+
+
+def _is_discriminator(content: Any) -> bool:
+    needed = {"linear.weight", "blocks.0.0.conv1.weight", "embed.weight"}
+    return is_state(content) and needed <= content.keys() and "output_layer.2.weight" not in content
+
+
+def _read(files: ForeignFiles, options: Mapping[str, Any]) -> ImportedNetworks:
+    for content, right, name in (
+        (files.main, _is_generator, "the first file"),
+        (files.averaged, _is_generator, "--averaged"),
+        (files.discriminator, _is_discriminator, "--discriminator"),
+    ):
+        if content is not None and not right(content):
+            wanted = "D.pth" if right is _is_discriminator else "G.pth or G_ema.pth"
+            raise ValueError(f"{name} is no file like {wanted} of BigGAN-PyTorch; give that one")
+    state = {"G": files.main}
+    if files.discriminator is not None:
+        state["D"] = files.discriminator
+    config = {**_config_of_generator(files.main), **_config_of_discriminator(state), **options}
+    imported = networks(state, config)
+    ours = {"generator": imported["G"]}
+    sources = {"generator": counted("the first file", files.main)}
+    if "D" in imported:
+        ours["discriminator"] = imported["D"]
+        sources["discriminator"] = counted("--discriminator", files.discriminator)
+    if files.averaged is not None:
+        ours["generator_ema"] = networks({"G": files.averaged}, config)["G"]
+        sources["generator_ema"] = counted("--averaged", files.averaged)
+    slots = len(GENERATOR_WIDTHS[config["resolution"]]) if config["hier"] else 1
+    generator_attention = sorted(_sizes(config["G_attn"]))
+    attention = sorted(_discriminator_attention(config["resolution"], _sizes(config["D_attn"])))
+    return ImportedNetworks(
+        class_path="lightning_gan.models.biggan.BigGAN",
+        settings={
+            "image_size": config["resolution"],
+            "image_channels": len(files.main["output_layer.2.weight"]),
+            "number_of_classes": config["n_classes"],
+            "latent_dim": config["dim_z"] // slots * slots,
+            "generator_channels": config["G_ch"],
+            "discriminator_channels": config["D_ch"],
+            "attention_resolutions": generator_attention,
+            "discriminator_attention_resolutions": attention if "D" in state else generator_attention,
+            "shared_embedding": config["G_shared"],
+            "embedding_dim": config.get("shared_dim") or config["dim_z"],
+            "hierarchical_latents": config["hier"],
+            "generator_spectral_norm": config["G_param"] == "SN",
+            "discriminator_spectral_norm": config.get("D_param", "SN") == "SN",
+            "batch_norm_eps": config["BN_eps"],
+        },
+        networks=ours,
+        sources=sources,
+    )
+
+
+def _config_of_generator(weights: Mapping[str, Tensor]) -> dict[str, Any]:
+    """The authors' keyword arguments that the shapes of a generator's weights tell."""
+    if "blocks.0.0.conv4.weight" in weights:
+        raise ValueError(
+            "this is a BigGAN-deep of BigGAN-PyTorch, which cannot be imported; give a BigGAN, or a BigGAN-deep of "
+            "pytorch-pretrained-BigGAN"
+        )
+    blocks = 1 + max(int(name.split(".")[1]) for name in weights if name.startswith("blocks."))
+    sizes = {len(widths) - 1: size for size, widths in GENERATOR_WIDTHS.items()}
+    if blocks not in sizes:
+        raise ValueError(f"the generator has {blocks} blocks, and BigGAN has tables for {list(sizes)}; give another")
+    size = sizes[blocks]
+    shared = weights.get("shared.weight")
+    chunk, condition = weights["linear.weight"].shape[1], weights["blocks.0.0.bn1.gain.weight"]
+    hierarchical = shared is not None and condition.shape[1] > shared.shape[1]
+    return {
+        "resolution": size,
+        "G_ch": weights["output_layer.2.weight"].shape[1] // GENERATOR_WIDTHS[size][-1],
+        "D_ch": weights["output_layer.2.weight"].shape[1] // GENERATOR_WIDTHS[size][-1],
+        "dim_z": chunk * (blocks + 1) if hierarchical else chunk,
+        "n_classes": len(condition if shared is None else shared),
+        "G_shared": shared is not None,
+        "shared_dim": 0 if shared is None else shared.shape[1],
+        "hier": hierarchical,
+        "G_attn": _listed(8 * 2**block for block in range(blocks) if f"blocks.{block}.1.theta.weight" in weights),
+        "D_attn": "0",
+        "G_param": "SN" if "linear.u0" in weights else "",
+    }
+
+
+def _config_of_discriminator(state: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Any]:
+    """The authors' keyword arguments that the shapes of a discriminator's weights tell; none without one."""
+    if "D" not in state:
+        return {}
+    weights = state["D"]
+    size = _config_of_generator(state["G"])["resolution"]
+    attended = [
+        block for block in range(len(DISCRIMINATOR_WIDTHS[size])) if f"blocks.{block}.1.theta.weight" in weights
+    ]
+    halvings = [size // 2 ** (block + 1) for block in attended]
+    return {
+        "D_ch": len(weights["blocks.0.0.conv1.weight"]) // DISCRIMINATOR_WIDTHS[size][0],
+        # The authors' table for 32x32 names every resolution 16.
+        "D_attn": ("16" if attended else "0") if size == 32 else _listed(halvings),
+        "D_param": "SN" if "linear.u0" in weights else "",
+    }
+
+
+def _listed(sizes: Iterable[int]) -> str:
+    return "_".join(map(str, sizes)) or "0"
+
+
+FORMAT = ForeignFormat(
+    title="BigGAN-PyTorch, the authors' public code (G.pth or G_ema.pth, and D.pth)",
+    recognises=lambda content: _is_generator(content) or _is_discriminator(content),
+    read=_read,
+    options={"BN_eps": 1e-5},
+    separate_files=True,
+)

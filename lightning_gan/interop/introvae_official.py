@@ -7,10 +7,14 @@ import recognizes them by the weights. The authors' images are in [0, 1], and th
 """
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor, nn
 
+from lightning_gan.interop.foreign_file import is_state, weights_of_module
+from lightning_gan.interop.foreign_format import ForeignFiles, ForeignFormat, ImportedNetworks, counted
+from lightning_gan.interop.restricted_pickle import Recorded
 from lightning_gan.models.introspective_networks import (
     AsIntroVAEWasRun,
     Decoder,
@@ -93,3 +97,71 @@ def _load(network: Encoder | Decoder, weights: dict[str, Tensor], *, heads: dict
     # Statistics that this package can collect for sampling; the authors' code has none.
     standing = {name: value for name, value in network.state_dict().items() if ".standing_" in name}
     network.load_state_dict({**standing, **renamed})
+
+
+# ---------------------------------------------------------------------- the files model_epoch_..._iter_....pth
+
+
+def _state_of(content: Any) -> dict[str, dict[str, Tensor]] | None:
+    """Weights by network: of a file with the pickled model, as the authors write it, or with its state dict."""
+    model = content.get("model") if isinstance(content, dict) else None
+    if isinstance(model, Recorded) and isinstance(model.state, dict) and "_modules" in model.state:
+        found = weights_of_module(model)
+    elif is_state(model) or is_state(content):
+        found = dict(content if model is None else model)
+    else:
+        return None
+    weights = {name.removeprefix("module."): value for name, value in found.items()}
+    prefixes = {"E": "encoder.", "G": "decoder."}
+    if any(not name.startswith(tuple(prefixes.values())) for name in weights):
+        return None
+    return {
+        network: {
+            name.removeprefix(prefix).removeprefix("module."): value
+            for name, value in weights.items()
+            if name.startswith(prefix)
+        }
+        for network, prefix in prefixes.items()
+    }
+
+
+def _is_ours(content: Any) -> bool:
+    state = _state_of(content)
+    return state is not None and "main.predict.weight" in state["G"] and "main.0.weight" in state["E"]
+
+
+def _read(files: ForeignFiles, options: Mapping[str, Any]) -> ImportedNetworks:
+    state = _state_of(files.main)
+    assert state is not None
+    blocks = {
+        int(match["size"]): len(value)
+        for name, value in state["E"].items()
+        if (match := _BLOCK.fullmatch(name)) is not None and match["layer"] == "conv1"
+    }
+    config = {
+        "image_size": 2 * max(blocks),
+        "cdim": state["E"]["main.0.weight"].shape[1],
+        "hdim": len(state["E"]["fc.weight"]) // 2,
+        # The last block, at the lowest resolution, keeps the number of feature maps.
+        "channels": [len(state["E"]["main.0.weight"]), *(blocks[size] for size in sorted(blocks, reverse=True)[:-1])],
+    }
+    imported = networks(state, config)
+    of_networks = [_shortcuts(weights) for weights in state.values()]
+    shortcuts = AsIntroVAEWasRun if AsIntroVAEWasRun() in of_networks else WhereWidthsChange
+    return ImportedNetworks(
+        class_path="lightning_gan.models.introvae.IntroVAE",
+        settings={
+            "image_size": config["image_size"],
+            "image_channels": config["cdim"],
+            "latent_dim": config["hdim"],
+            "channels": config["channels"],
+            "learned_shortcuts": {"class_path": f"{shortcuts.__module__}.{shortcuts.__qualname__}"},
+        },
+        networks={"generator": imported["G"], "discriminator": imported["E"]},
+        sources={"generator": counted("decoder", state["G"]), "discriminator": counted("encoder", state["E"])},
+        not_used=[name for name in files.main if name != "model"] if "model" in files.main else [],
+        assumed=["the margin and the weights of the costs, which are those of the authors' script for 256x256"],
+    )
+
+
+FORMAT = ForeignFormat(title="IntroVAE of its authors (model_epoch_..._iter_....pth)", recognises=_is_ours, read=_read)

@@ -6,11 +6,20 @@ the generator's upsampling convolutions are transposed ones, `[kh, kw, out, in]`
 the discriminator halves the resolution after the activation.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from lightning_gan.interop.foreign_format import ForeignFiles, ForeignFormat, ImportedNetworks, counted
+from lightning_gan.interop.tensorflow_networks import (
+    TensorFlowNetwork,
+    growth_of,
+    ignored_settings,
+    networks_in,
+    sizes_of,
+)
 from lightning_gan.layers import EqualizedConv2d, EqualizedLinear, stage_of
 from lightning_gan.models.pggan import Discriminator, Generator
 
@@ -125,3 +134,81 @@ def _discriminator_name(name: str, top: int) -> str:
         return f"last.{layer.lower()}.{kind}"  # Conv, Dense0, Dense1
     # Without fused_scale the second convolution is named Conv1.
     return f"blocks.{stage - 1}.{'conv0' if layer == 'Conv0' else 'conv1_down'}.{kind}"
+
+
+# ---------------------------------------------------------------------- the pickles that the authors publish
+
+_WITHOUT_A_SETTING = {"normalize_latents": True, "use_pixelnorm": True, "pixelnorm_epsilon": 1e-8}
+"""Options that `networks` imports and the model `PGGAN` has no settings for, with the values that it has."""
+
+_READ = {
+    *_REFUSED_UNLESS,
+    *_WITHOUT_A_SETTING,
+    "resolution",
+    "num_channels",
+    "label_size",
+    "fmap_base",
+    "fmap_max",
+    "latent_size",
+    "use_wscale",
+    "fused_scale",
+    "mbstd_group_size",
+}
+
+
+def _is_pggan(content: Any) -> bool:
+    found = networks_in(content)
+    return found is not None and not found[0].components and "4x4/Dense/weight" in found[0].variables
+
+
+def _read(files: ForeignFiles, options: Mapping[str, Any]) -> ImportedNetworks:
+    found = networks_in(files.main)
+    assert found is not None
+    generator, discriminator, average = found
+    config = _config(generator, discriminator)
+    for option, value in _WITHOUT_A_SETTING.items():
+        if config.get(option, value) != value:
+            raise ValueError(
+                f"the file has {option}={config[option]}, for which PGGAN has no setting; "
+                "lightning_gan.interop.pggan_official.networks builds its networks in Python"
+            )
+    imported = networks({"G": generator.variables, "D": discriminator.variables}, config)
+    averaged = networks({"G": average.variables, "D": discriminator.variables}, config)["G"]
+    return ImportedNetworks(
+        class_path="lightning_gan.models.pggan.PGGAN",
+        settings={
+            "image_size": config["resolution"],
+            "image_channels": config["num_channels"],
+            "number_of_classes": config["label_size"],
+            "latent_dim": config["latent_size"],
+            "channel_base": config["fmap_base"],
+            "channel_max": config["fmap_max"],
+            "minibatch_stddev_group": config.get("mbstd_group_size", 4),
+            "activation_before_downsampling": not config.get("fused_scale", True),
+        },
+        networks={"generator": imported["G"], "discriminator": imported["D"], "generator_ema": averaged},
+        sources={
+            "generator": counted("G", dict(_weights(generator.variables))),
+            "discriminator": counted("D", dict(_weights(discriminator.variables))),
+            "generator_ema": counted("Gs", dict(_weights(average.variables))),
+        },
+        growth=growth_of(float(generator.variables.get("lod", 0.0)), resolution=config["resolution"]),
+        not_used=ignored_settings(found, known=_READ),
+    )
+
+
+def _config(generator: TensorFlowNetwork, discriminator: TensorFlowNetwork) -> dict[str, Any]:
+    """The authors' keyword arguments: what the shapes tell, and what the file says."""
+    classes = len(discriminator.variables["4x4/Dense1/bias"]) - 1
+    sizes = {
+        **sizes_of(generator.variables, discriminator.variables),
+        "label_size": classes,
+        "latent_size": len(generator.variables["4x4/Dense/weight"]) - classes,
+    }
+    said = {**discriminator.settings, **generator.settings}
+    return {**{name: value for name, value in said.items() if name in _READ}, **sizes}
+
+
+FORMAT = ForeignFormat(
+    title="PGGAN of its authors (TensorFlow, a pickle of three networks)", recognises=_is_pggan, read=_read
+)

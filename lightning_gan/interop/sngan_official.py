@@ -10,14 +10,18 @@ the import. Only the embedding keeps its steps in evaluation mode: its stored `u
 and the norm of that pass is imported.
 """
 
+import math
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from lightning_gan.models.sngan import Discriminator, Generator
+from lightning_gan.interop.foreign_file import is_state
+from lightning_gan.interop.foreign_format import ForeignFiles, ForeignFormat, ImportedNetworks, counted
+from lightning_gan.models.sngan import ARCHITECTURES, Discriminator, Generator
 
 _NAME = re.compile(r"(block(?P<block>\d+)/)?(?P<layer>[bcl](\d+|_sc|_y))/(?P<variable>(gammas/|betas/)?\w+)")
 _IN_BLOCK = {"c1": "conv1", "c2": "conv2", "c_sc": "shortcut", "b1": "norm1", "b2": "norm2"}
@@ -160,3 +164,75 @@ def _before(matrix: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
     # If the weights have changed since that step, small singular values amplify the difference to large errors.
     fits = torch.dot(u, matrix @ right) > 0.95 * torch.dot(u, matrix @ forward)
     return u, right if fits else forward
+
+
+# ---------------------------------------------------------------------- the files ResNetGenerator_....npz
+
+
+def _is_generator(content: Any) -> bool:
+    return is_state(content) and {"l1/W", "block2/c1/W"} <= content.keys() and "block2/b1/avg_mean" in content
+
+
+def _is_discriminator(content: Any) -> bool:
+    return is_state(content) and {"block1/c1/W", "block1/c1/u"} <= content.keys()
+
+
+def _read(files: ForeignFiles, options: Mapping[str, Any]) -> ImportedNetworks:
+    if files.averaged is not None:
+        raise ValueError("SNGAN's code has no averaged weights; leave --averaged out")
+    if not _is_generator(files.main):
+        raise ValueError(
+            "the first file is no generator (ResNetGenerator_....npz); give that, and this --discriminator"
+        )
+    if files.discriminator is not None and not _is_discriminator(files.discriminator):
+        raise ValueError("--discriminator is no discriminator of SNGAN's code (SNResNet...Discriminator_....npz)")
+    state = {"G": files.main, **({} if files.discriminator is None else {"D": files.discriminator})}
+    config = {"resolution": _image_size(files.main)}
+    imported = networks(state, config)
+    generator = imported["G"]
+    assert isinstance(generator, Generator)
+    blocks = _blocks(files.main)
+    settings: dict[str, Any] = {
+        "image_size": config["resolution"],
+        "image_channels": generator.output.out_channels,
+        "number_of_classes": len(files.main.get(f"block{blocks[0]}/b1/gammas/W", ())),
+        "latent_dim": _shape(files.main, "l1/W")[1],
+        "generator_widths": [
+            *(_shape(files.main, f"block{block}/c1/W")[1] for block in blocks),
+            _shape(files.main, f"block{blocks[-1]}/c2/W")[0],
+        ],
+    }
+    if files.discriminator is not None:
+        of_discriminator = _blocks(files.discriminator)
+        settings["discriminator_widths"] = [
+            _shape(files.discriminator, f"block{block}/c2/W")[0] for block in of_discriminator
+        ]
+    paths = {"G": "generator", "D": "discriminator"}
+    files_of = {"G": "the first file", "D": "--discriminator"}
+    return ImportedNetworks(
+        class_path="lightning_gan.models.sngan.SNGAN",
+        settings=settings,
+        networks={paths[name]: network for name, network in imported.items()},
+        sources={paths[name]: counted(files_of[name], weights) for name, weights in state.items()},
+    )
+
+
+def _image_size(weights: dict[str, Tensor]) -> int:
+    """The size of the images: the lowest resolution, doubled by every block."""
+    blocks = _blocks(weights)
+    features = _shape(weights, f"block{blocks[0]}/c1/W")[1]
+    size: int = math.isqrt(_shape(weights, "l1/W")[0] // features) * 2 ** len(blocks)
+    if size not in ARCHITECTURES:
+        raise ValueError(
+            f"the generator makes images of {size}x{size}, and SNGAN has networks for "
+            f"{', '.join(map(str, ARCHITECTURES))}; give another file"
+        )
+    return size
+
+
+FORMAT = ForeignFormat(
+    title="SNGAN of its authors (Chainer: ResNetGenerator_....npz, and SNResNet...Discriminator_....npz)",
+    recognises=lambda content: _is_generator(content) or _is_discriminator(content),
+    read=_read,
+    separate_files=True,
+)

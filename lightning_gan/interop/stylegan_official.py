@@ -8,11 +8,19 @@ whose kernel is not mirrored.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import Tensor, nn
 
+from lightning_gan.interop.foreign_format import ForeignFiles, ForeignFormat, ImportedNetworks, counted
+from lightning_gan.interop.tensorflow_networks import (
+    TensorFlowNetwork,
+    growth_of,
+    ignored_settings,
+    networks_in,
+    sizes_of,
+)
 from lightning_gan.layers import Growing, stage_of
 from lightning_gan.layers.blur import Blur
 from lightning_gan.layers.mapping import MappingNetwork
@@ -220,3 +228,134 @@ def _discriminator_name(name: str, top: int) -> str:
     layer, kind = rest.split("/")
     ours = {"Conv": "conv", "Conv0": "conv0", "Conv1_down": "conv1_down", "Dense0": "dense0", "Dense1": "dense1"}
     return f"{'last' if stage == 0 else f'blocks.{stage - 1}'}.{ours[layer]}.{kind}"
+
+
+# ---------------------------------------------------------------------- the pickles that the authors publish
+
+_WITHOUT_A_SETTING: dict[str, tuple[Any, ...]] = {
+    "mapping_nonlinearity": ("lrelu",),
+    "normalize_latents": (True,),
+    "blur_filter": ([1, 2, 1],),
+}
+"""Options that `networks` imports and the model `StyleGAN` has no settings for, with the values that it has."""
+
+_READ = {
+    *SUPPORTED,
+    *_WITHOUT_A_SETTING,
+    "resolution",
+    "num_channels",
+    "label_size",
+    "fmap_base",
+    "fmap_max",
+    "latent_size",
+    "dlatent_size",
+    "mapping_layers",
+    "mapping_fmaps",
+    "mapping_lrmul",
+    "use_styles",
+    "use_noise",
+    "use_pixel_norm",
+    "use_instance_norm",
+    "const_input_layer",
+    "style_mixing_prob",
+    "truncation_cutoff",
+    "mbstd_group_size",
+}
+
+
+def _is_stylegan(content: Any) -> bool:
+    found = networks_in(content)
+    return found is not None and {"mapping", "synthesis"} <= found[0].components.keys()
+
+
+def _read(files: ForeignFiles, options: Mapping[str, Any]) -> ImportedNetworks:
+    found = networks_in(files.main)
+    assert found is not None
+    generator, discriminator, average = found
+    config = _config(generator, discriminator)
+    for option, values in _WITHOUT_A_SETTING.items():
+        given = config.get(option, values[0])
+        if (list(given) if isinstance(given, tuple | list) else given) not in values:
+            raise ValueError(
+                f"the file has {option}={given}, for which StyleGAN has no setting; "
+                "lightning_gan.interop.stylegan_official.networks builds its networks in Python"
+            )
+    imported = networks(_state(generator, discriminator), config)
+    averaged = networks(_state(average, discriminator), config)["G"]
+    lod = float(generator.components["synthesis"].variables.get("lod", 0.0))
+    has_styles, cutoff = bool(config.get("use_styles", True)), config.get("truncation_cutoff", 8)
+    return ImportedNetworks(
+        class_path="lightning_gan.models.stylegan.StyleGAN",
+        settings={
+            "image_size": config["resolution"],
+            "image_channels": config["num_channels"],
+            "number_of_classes": config["label_size"],
+            "latent_dim": config["latent_size"],
+            "style_dim": config["dlatent_size"],
+            "mapping_layers": config["mapping_layers"],
+            "mapping_width": config["mapping_fmaps"],
+            "mapping_learning_rate_multiplier": config.get("mapping_lrmul", 0.01),
+            "channel_base": config["fmap_base"],
+            "channel_max": config["fmap_max"],
+            "parts": {
+                "constant_input": bool(config.get("const_input_layer", True)),
+                "style_modulation": has_styles,
+                "noise_inputs": bool(config.get("use_noise", True)),
+                "pixel_norm": bool(config.get("use_pixel_norm", False)),
+                "instance_norm": bool(config.get("use_instance_norm", True)),
+            },
+            "style_mixing": (config.get("style_mixing_prob", 0.9) or 0.0) if has_styles else 0.0,
+            "truncation_layers": 2 * stage_of(config["resolution"]) + 2 if cutoff is None else cutoff,
+            "minibatch_stddev_group": config.get("mbstd_group_size", 4),
+        },
+        networks={"generator": imported["G"], "discriminator": imported["D"], "generator_ema": averaged},
+        sources={
+            "generator": ("G", _number_of_variables(generator)),
+            "discriminator": counted("D", dict(_weights(discriminator.variables))),
+            "generator_ema": ("Gs", _number_of_variables(average)),
+        },
+        growth=(
+            (config["resolution"], 1.0)
+            if config.get("structure", "auto") == "fixed"
+            else growth_of(lod, resolution=config["resolution"])
+        ),
+        not_used=ignored_settings(found, known=_READ),
+    )
+
+
+def _state(generator: TensorFlowNetwork, discriminator: TensorFlowNetwork) -> dict[str, dict[str, Tensor]]:
+    return {
+        "G": generator.variables,
+        "G_mapping": generator.components["mapping"].variables,
+        "G_synthesis": generator.components["synthesis"].variables,
+        "D": discriminator.variables,
+    }
+
+
+def _number_of_variables(generator: TensorFlowNetwork) -> int:
+    parts = [generator, *generator.components.values()]
+    return sum(len(_weights(part.variables)) for part in parts)
+
+
+def _config(generator: TensorFlowNetwork, discriminator: TensorFlowNetwork) -> dict[str, Any]:
+    """The authors' keyword arguments: what the shapes tell, and what the file says."""
+    mapping, synthesis = (generator.components[name].variables for name in ("mapping", "synthesis"))
+    classes, layers = len(mapping.get("LabelConcat/weight", ())), sum(name.endswith("/bias") for name in mapping)
+    sizes: dict[str, Any] = {
+        **sizes_of(synthesis, discriminator.variables),
+        "label_size": classes,
+        "mapping_layers": layers,
+    }
+    if layers:
+        inputs = len(mapping["Dense0/weight"])
+        sizes["latent_size"] = mapping["LabelConcat/weight"].shape[1] if classes else inputs
+        sizes["mapping_fmaps"] = len(mapping["Dense0/bias"])
+        sizes["dlatent_size"] = len(mapping[f"Dense{layers - 1}/bias"])
+    said = {**discriminator.settings, **generator.settings}
+    defaults = {"latent_size": 512, "dlatent_size": 512, "mapping_fmaps": 512}
+    return {**defaults, **{key: value for key, value in said.items() if key in _READ}, **sizes}
+
+
+FORMAT = ForeignFormat(
+    title="StyleGAN of its authors (TensorFlow, a pickle of three networks)", recognises=_is_stylegan, read=_read
+)

@@ -4,11 +4,13 @@ The generator and the layers before the bottleneck are those of `GAN_stability`,
 also has the 1x1 convolutions `mean_fn` and `logstd_fn`.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor, nn
 
 from lightning_gan.interop import gan_stability
+from lightning_gan.interop.foreign_format import ForeignFiles, ForeignFormat, ImportedNetworks
 from lightning_gan.models.vgan import Discriminator
 
 
@@ -54,3 +56,33 @@ def networks(state: dict[str, dict[str, Tensor]], config: dict[str, Any]) -> dic
         gan_stability.load(discriminator, weights, heads=heads)
         imported["D"] = discriminator.eval()
     return imported
+
+
+# ---------------------------------------------------------------------- the files model.pt
+
+
+def _is_ours(content: Any) -> bool:
+    discriminator = content.get("discriminator", {}) if gan_stability.is_checkpoint(content) else {}
+    return "logstd_fn.weight" in gan_stability.without_wrapper(discriminator)
+
+
+def _read(files: ForeignFiles, options: Mapping[str, Any]) -> ImportedNetworks:
+    checkpoint = gan_stability.checkpoint_of(files.main)
+    config = gan_stability.config_of(checkpoint.state)
+    imported = networks({name: weights for name, weights in checkpoint.state.items() if name != "G_average"}, config)
+    if "G_average" in checkpoint.state:
+        imported["G_average"] = networks({"G": checkpoint.state["G_average"]}, config)["G"]
+    ours, sources = gan_stability.networks_of_model(checkpoint, imported)
+    return ImportedNetworks(
+        class_path="lightning_gan.models.vgan.VGAN",
+        settings={
+            **gan_stability.settings_of(config, checkpoint.state["G"]),
+            "code_features": len(checkpoint.state["D"]["mean_fn.weight"]),
+        },
+        networks=ours,
+        sources=sources,
+        not_used=checkpoint.not_used,
+    )
+
+
+FORMAT = ForeignFormat(title="VGAN, the VDB paper's code (model.pt)", recognises=_is_ours, read=_read)

@@ -6,7 +6,7 @@ import torch
 from einops import rearrange
 from jaxtyping import Float
 from lightning.pytorch import LightningModule
-from torch import Tensor
+from torch import Tensor, nn
 
 from lightning_gan.tensors.shapes import Images, Latents
 
@@ -31,6 +31,21 @@ class Autoencoder(ABC):
             codes: codes as `encode` returns them, `batch latent`.
             ema: True uses averaged weights if the generator has them.
         """
+
+    def encoding_network(self, *, ema: bool = True) -> nn.Module:
+        """The network whose weights `encode` uses: the model's submodule whose weights an exported encoder contains.
+
+        It is not abstract, because an encoder need not be a network. Models whose encoder is one override it.
+
+        Args:
+            ema: True returns the network with averaged weights if there is one.
+
+        Raises:
+            ValueError: if the model does not override it.
+        """
+        raise ValueError(
+            f"{type(self).__name__} does not say which network encodes; override Autoencoder.encoding_network to export"
+        )
 
     def reconstruct(self, images: Images, *, ema: bool = True) -> Images:
         """Encode images and decode their codes: images in about [-1, 1], of the same shape.

@@ -208,7 +208,8 @@ def _with_parts(content: Any, path: Path, *, needed: tuple[str, ...]) -> dict[st
     if "state_dict" in content:
         raise CheckpointError(
             f"{path} has no {missing[0]}: it was saved without the state of the training (save_weights_only=True), so "
-            "that `test` and `validate` take it and `fit` does not; give another checkpoint"
+            "that `test` and `validate` take it and `fit` does not continue it; give another checkpoint, or begin anew "
+            "with its weights (fit --weights)"
         )
     keys = ", ".join(str(key) for key in list(content)[:3])
     raise CheckpointError(f"{path} has no {missing[0]} and is no checkpoint of a training (it has {keys}); {own}")

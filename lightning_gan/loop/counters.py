@@ -3,6 +3,7 @@
 Reading a Python number does not wait for the device.
 """
 
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -51,6 +52,21 @@ def counters_to_buffer(module: CountedModule, prefix: str, keep_vars: bool) -> N
             ]
         )
     )
+
+
+def saved_images_seen(checkpoint: Path) -> int | None:
+    """The number of images seen in the checkpoint of a `GAN`. The weights are not read.
+
+    Args:
+        checkpoint: path of a checkpoint.
+
+    Returns:
+        The number; None for sharded checkpoints and for those of other modules.
+    """
+    if not checkpoint.is_file():
+        return None
+    counts = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)["state_dict"].get("_counts")
+    return None if counts is None else int(counts[0])
 
 
 def counters_from_buffer(module: CountedModule, incompatible_keys: Any) -> None:

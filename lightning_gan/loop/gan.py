@@ -16,10 +16,11 @@ from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from lightning_gan.compat import do_not_count_steps, tracing_inner_gradients
+from lightning_gan.compat import do_not_count_steps, forget_logged, tracing_inner_gradients
 from lightning_gan.loop.averaging import AveragesGenerator
 from lightning_gan.loop.batches import Batch
 from lightning_gan.loop.counters import NUMBER_OF_COUNTERS, counters_from_buffer, counters_to_buffer
+from lightning_gan.loop.csv_log import continue_logs
 from lightning_gan.loop.distributed import (
     AveragesGradients,
     average_gradients,
@@ -35,6 +36,7 @@ from lightning_gan.loop.endings import RefusesEndlessTraining
 from lightning_gan.loop.growable import Growable
 from lightning_gan.loop.half_weights import check_precision
 from lightning_gan.loop.hyperparameters import unsaved_arguments
+from lightning_gan.loop.logged_numbers import SCORES, RawLogits, exact, numbers_of_scores, raw_logits
 from lightning_gan.loop.monitors import look, refuse_unseen, watch_monitors
 from lightning_gan.loop.optimizer_settings import AppliesOptimizerSettings
 from lightning_gan.loop.other_networks import ExplainsOtherNetworks
@@ -123,6 +125,7 @@ class GAN(TakesBatches, AppliesOptimizerSettings, ExplainsOtherNetworks, Refuses
         self.discriminator_turns_taken = 0
         self.averaged = False
         self._latest_terms: dict[str, Tensor] = {}
+        self._latest_logits: RawLogits | None = None
         self._trains_first_batch = self._looks_at_batch = self._leaves_step_out = False
         self.watch(on=False)
         self._play_cost = self.cost
@@ -182,11 +185,14 @@ class GAN(TakesBatches, AppliesOptimizerSettings, ExplainsOtherNetworks, Refuses
 
     def cost(
         self, player: Player, due: tuple[PenaltyTerm, ...], reals: Reals, draws: Draws, fake: FakeImages | None
-    ) -> tuple[dict[str, Scalar], Leftover]:
-        """The terms of a turn's cost, by name, and its `leftover`. `torch.compile` can compile it into one graph."""
+    ) -> tuple[dict[str, Scalar], Leftover, RawLogits]:
+        """The terms of a turn's cost, by name, its `leftover`, and its scores without gradient.
+
+        `torch.compile` can compile it into one graph.
+        """
         turn = self.run_networks(player, reals, draws, fake)
         penalties = {name: penalty.weighted(turn) for name, penalty in named(due).items()}
-        return {**self.objective(turn), **penalties}, self.leftover(turn)
+        return {**self.objective(turn), **penalties}, self.leftover(turn), raw_logits(turn.scores)
 
     def fakes(self, draws: Draws) -> FakeImages:
         """The fakes of a turn, in fp32. The latents are first transformed by `latent_transforms`."""
@@ -252,16 +258,21 @@ class GAN(TakesBatches, AppliesOptimizerSettings, ExplainsOtherNetworks, Refuses
         average_running_statistics(self.trainer.strategy, self.generator, self.discriminator)
         self.finish_batch()
         self.images_seen += len(reals) * self.trainer.world_size
-        logs = (batch_idx + 1) % self.trainer.log_every_n_steps == 0  # type: ignore[attr-defined]
+        logs = self._logs(batch_idx)
         self.end_watched_batch(logs=logs)
         if logs:
             rates = {
-                f"{player}/learning_rate": own.param_groups[0]["lr"]
+                f"{player}/learning_rate": exact(float(own.param_groups[0]["lr"]))
                 for player, own in zip(PLAYERS, self._optimizers_in_order(), strict=True)
             }
-            numbers = {"step": self.kimg, "kimg": self.kimg, **rates, **self._latest_terms}
+            clock = {"step": exact(self.images_seen), "kimg": exact(self.kimg)}
+            numbers = clock | rates | self._latest_terms | numbers_of_scores(self._latest_logits)
             self.log_dict(numbers)
             look(self.trainer, numbers.keys())
+
+    def _logs(self, batch_idx: int) -> bool:
+        """Whether the numbers of a batch are logged."""
+        return bool((batch_idx + 1) % self.trainer.log_every_n_steps == 0)  # type: ignore[attr-defined]
 
     @final
     def _play(self, player: Player, reals: Reals, *, batch: Reals, turn: int, left: Leftover) -> Leftover:
@@ -303,7 +314,7 @@ class GAN(TakesBatches, AppliesOptimizerSettings, ExplainsOtherNetworks, Refuses
             fake = fake.detach().requires_grad_(any(p.differentiates_fake for p in due))
         with frozen(self.generator if player == "discriminator" else self.discriminator):
             with kept_gathered(self.discriminator, self.generator) if due else nullcontext():
-                terms, leftover = self._play_cost(player, due, real, draws, fake)
+                terms, leftover, logits = self._play_cost(player, due, real, draws, fake)
             costs = torch.stack(list(terms.values()))
             with torch.autocast(self.device.type, enabled=False):  # it would round the derivatives of penalties
                 self.manual_backward(costs.sum() / slices)
@@ -314,6 +325,8 @@ class GAN(TakesBatches, AppliesOptimizerSettings, ExplainsOtherNetworks, Refuses
             title, every = own.get(name, (name, 1))
             titles.append(f"{player}/{title}")
             self._latest_terms[titles[-1]] = term.detach() / every
+        if player == "discriminator":
+            self._latest_logits = logits
         self.record_terms(player, costs, names=titles)
         return leftover
 
@@ -436,7 +449,7 @@ class GAN(TakesBatches, AppliesOptimizerSettings, ExplainsOtherNetworks, Refuses
         self._trains_first_batch = self._looks_at_batch = True
         self.watch(on=True)
         if stage == "fit":
-            watch_monitors(self.trainer, prefixes=tuple(f"{player}/" for player in PLAYERS))
+            watch_monitors(self.trainer, prefixes=(*(f"{player}/" for player in PLAYERS), SCORES))
             turns = self.settings.discriminator_turns
             idle = [] if turns else [p for p in self.penalties if p.player == "discriminator"]
             if idle:
@@ -453,6 +466,11 @@ class GAN(TakesBatches, AppliesOptimizerSettings, ExplainsOtherNetworks, Refuses
     def on_train_start(self) -> None:
         super().on_train_start()
         refuse_unseen(self.trainer, known=[f"{player}/adversarial" for player in PLAYERS])
+        continue_logs(self.trainer, images_seen=self.images_seen)
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        if self.trainer.should_stop and not self._logs(batch_idx):
+            forget_logged(self.trainer)  # Lightning would log the numbers of an earlier batch once more
 
     def teardown(self, stage: str) -> None:
         self._looks_at_batch = False

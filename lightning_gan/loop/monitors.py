@@ -98,7 +98,7 @@ def look(trainer: Trainer, names: Set[str]) -> None:
         stopped_before = trainer.should_stop
         look_now(callback, trainer)
         if trainer.should_stop and not stopped_before:
-            trainer.print(f"EarlyStopping ends training: {callback.stopping_reason_message}")
+            trainer.lightning_module.print(f"EarlyStopping ends training: {callback.stopping_reason_message}")
 
 
 def refuse_unseen(trainer: Trainer, *, known: Iterable[str]) -> None:

@@ -54,7 +54,8 @@ def check_same_class(then: list[dict[str, Any]], now: list[dict[str, Any]]) -> N
             raise ValueError(
                 f"training.{player}_optimizer={_short(new['class'])}, but the checkpoint was trained with "
                 f"{_short(old['class'])}, whose state {_short(new['class'])} cannot use; leave "
-                f"training.{player}_optimizer out to train on with {_short(old['class'])}, or start a new training"
+                f"training.{player}_optimizer out to train on with {_short(old['class'])}, or begin anew with the "
+                "weights (fit --weights in place of --ckpt_path)"
             )
 
 

@@ -87,11 +87,12 @@ class ExplainsOtherNetworks(LightningModule):
             if self._class_then is not None and self._class_then.rsplit(".", 1)[-1] != name:
                 raise ValueError(
                     f"the model is a {name}, and the checkpoint is one of {self._class_then}; give the model of the "
-                    "checkpoint, or start a new training without it"
+                    "checkpoint, or begin anew with what fits of its weights (fit --weights in place of --ckpt_path)"
                 ) from error
             found = differing_settings(self.hparams, then) or differing_tensors(self.state_dict(), state_dict)
             more = f" ({len(found) - 3} more)" if len(found) > 3 else ""
             raise ValueError(
                 f"{name} does not fit the checkpoint: {'; '.join(found[:3])}{more}; "
-                "give the model of the checkpoint, or start a new training without it"
+                "give the model of the checkpoint, or begin anew with what fits of its weights (fit --weights in place "
+                "of --ckpt_path)"
             ) from error

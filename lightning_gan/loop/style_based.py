@@ -41,7 +41,7 @@ class StyleBased(Protocol):
         fresh_noise: bool = False,
         ema: bool = True,
     ) -> Images:
-        """Make images in about [-1, 1], `batch channels height width`, of styles.
+        """Make images in about [-1, 1], `batch channels height width`, of styles, with a gradient if those require it.
 
         Args:
             styles: styles w, `batch layers style_dim`.

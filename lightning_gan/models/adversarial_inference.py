@@ -223,6 +223,12 @@ class AdversarialInference(GAN, Autoencoder):
         with evaluation_mode(network):
             return full_precision(network.encode(images))
 
+    def encoding_network(self, *, ema: bool = True) -> nn.Module:
+        """The encoder, or, with `ema`, the one with its average weights if a callback updates them."""
+        network = self.sampling_generator if ema else self.generator
+        assert isinstance(network, GeneratorAndEncoder)
+        return network.encoder
+
     def decode(self, codes: Latents, *, ema: bool = True) -> Images:
         """Images of codes in about [-1, 1], from the generator or, with `ema`, from its average weights."""
         return self.sample(codes, clipped=False, ema=ema)

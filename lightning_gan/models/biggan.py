@@ -244,6 +244,7 @@ class BigGAN(GAN):
             multiplied by this number.
         attention_resolutions: Heights of the features that are followed by self-attention in both networks. An empty
             list has no self-attention.
+        discriminator_attention_resolutions: The same for the discriminator alone. None takes `attention_resolutions`.
         shared_embedding: True shares one embedding of the class between all batch normalizations in the generator's
             blocks. False gives each of them its own tables of gains and biases.
         embedding_dim: Size of the shared embedding.
@@ -280,6 +281,7 @@ class BigGAN(GAN):
         generator_channels: int = 96,
         discriminator_channels: int = 96,
         attention_resolutions: tuple[int, ...] = (64,),
+        discriminator_attention_resolutions: tuple[int, ...] | None = None,
         shared_embedding: bool = True,
         embedding_dim: int = 128,
         hierarchical_latents: bool = True,
@@ -321,7 +323,11 @@ class BigGAN(GAN):
                 image_channels=image_channels,
                 number_of_classes=number_of_classes,
                 base_channels=discriminator_channels,
-                attention_resolutions=attention_resolutions,
+                attention_resolutions=(
+                    attention_resolutions
+                    if discriminator_attention_resolutions is None
+                    else discriminator_attention_resolutions
+                ),
                 spectral_norm=discriminator_spectral_norm,
                 initialization=initialization,
             ),

@@ -226,6 +226,10 @@ class IntrospectiveGAN(GAN, Autoencoder):
         with evaluation_mode(self.discriminator):
             return self.posterior(images).mean
 
+    def encoding_network(self, *, ema: bool = True) -> nn.Module:
+        """The encoder, which has no average weights: `ema` has no effect."""
+        return self.discriminator
+
     def decode(self, codes: Latents, *, ema: bool = True) -> Images:
         """Images of codes in about [-1, 1], from the decoder or, with `ema`, from its average weights."""
         return self.sample(codes, clipped=False, ema=ema)

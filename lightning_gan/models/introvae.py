@@ -34,6 +34,7 @@ from lightning_gan.tensors.shapes import PerSample, Scalar
 CHANNELS: Mapping[int, Sequence[int]] = {
     # The authors' code has no sizes below 256x256; those for 32x32 and 128x128 are Soft-IntroVAE's.
     32: (64, 128, 256),
+    64: (64, 128, 256, 512),  # ours, between its neighbours
     128: (64, 128, 256, 512, 512),
     256: (32, 64, 128, 256, 512, 512),
     1024: (16, 32, 64, 128, 256, 512, 512, 512),
@@ -51,7 +52,7 @@ class IntroVAE(IntrospectiveGAN):
         image_channels: Number of channels of the images.
         latent_dim: Size of a latent and of a code.
         channels: Numbers of feature maps at the images' size, and after every halving except the last. None takes those
-            of the authors for this size (32, 128, 256 or 1024).
+            of the authors for this size (32, 128, 256 or 1024), or ours for 64.
         learned_shortcuts: Decides which residual blocks have a 1x1 convolution in their shortcut. None takes the blocks
             in which the number of feature maps changes (`WhereWidthsChange`). `AsIntroVAEWasRun` has more of them, like
             the networks that the authors trained.

@@ -254,7 +254,8 @@ class Generator(nn.Module):
     def embedded(self, latents: Latents, labels: Labels | None) -> Tensor:
         """The embeddings of the labels, `batch label_dim`, divided by their norms if the architecture says so."""
         if not self.number_of_classes:
-            labels = torch.zeros(len(latents), dtype=torch.int64, device=latents.device)
+            # The shape and not `len`, which would fix the batch size of an exported graph.
+            labels = torch.zeros(latents.shape[0], dtype=torch.int64, device=latents.device)
         assert labels is not None
         embedded: Tensor = self.label_embedding(labels)
         return embedded / embedded.norm(dim=1, keepdim=True) if self.normalizes_labels else embedded

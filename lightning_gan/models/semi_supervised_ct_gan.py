@@ -310,7 +310,7 @@ class SemiSupervisedCTGAN(GAN):
         """While fitting, prints the classification error."""
         if self.trainer.state.fn == TrainerFn.FITTING:
             error = 100 * float(self.classification_error.compute())
-            self.trainer.print(f"{self.kimg:.1f} {self.clock_unit}: classification error {error:.2f} %")
+            self.print(f"{self.kimg:.1f} {self.clock_unit}: classification error {error:.2f} %")
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Adds a batch to "test/classification_error"."""

@@ -32,6 +32,7 @@ from lightning_gan.tensors.shapes import Images, Latents, PerSample, Scalar
 CHANNELS: Mapping[int, Sequence[int]] = {
     28: (64, 128),
     32: (64, 128, 256),
+    64: (64, 128, 256, 512),  # ours, between its neighbours
     128: (64, 128, 256, 512, 512),
     256: (64, 128, 256, 512, 512, 512),
     1024: (16, 32, 64, 128, 256, 512, 512, 512),
@@ -50,7 +51,7 @@ class SoftIntroVAE(IntrospectiveGAN):
         image_channels: Number of channels of the images.
         latent_dim: Size of a latent and of a code.
         channels: Numbers of feature maps at the images' size, and after every halving except the last. None takes those
-            of the authors for this size (28, 32, 128, 256 or 1024).
+            of the authors for this size (28, 32, 128, 256 or 1024), or ours for 64.
         reconstruction_weight: beta_rec, weight of the reconstruction error: the squared error summed over the pixels of
             images in [0, 1].
         kl_weight: beta_kl, weight of the divergence of real images' codes in the encoder's cost, and of the decoder's

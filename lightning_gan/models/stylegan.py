@@ -126,7 +126,8 @@ class FirstBlock(nn.Module):
     def forward(self, styles: Tensor, noises: tuple[Tensor | None, Tensor | None]) -> Tensor:
         """Styles `batch 2 style_dim`, and a noise for each, to features `batch channels 4 4`."""
         if self.parts.constant_input:
-            features = self.constant.expand(len(styles), -1, -1, -1)
+            # The shape and not `len`, which would fix the batch size of an exported graph.
+            features = self.constant.expand(styles.shape[0], -1, -1, -1)
         else:
             features = self.dense(styles[:, 0]).unflatten(1, (-1, 4, 4))
         features = self.epilogue0(features, styles[:, 0], noises[0])
@@ -464,7 +465,6 @@ class StyleGAN(GAN):
             styles = network.styles(latents, self.checked_labels(labels))
             return network.truncated(styles, truncation=truncation, truncation_layers=self.truncation_layers)
 
-    @torch.no_grad()
     def synthesize(
         self,
         styles: Styles,
@@ -473,9 +473,12 @@ class StyleGAN(GAN):
         fresh_noise: bool = False,
         ema: bool = True,
     ) -> Images:
-        """Images of styles, with new or stored noise in the layers `noisy_layers` (None is all), none in the others."""
+        """Images of styles, with new or stored noise in the layers `noisy_layers` (None is all), none in the others.
+
+        Images have a gradient if the styles require one, so that an image can be projected into the styles.
+        """
         network = self._style_network(ema)
-        with evaluation_mode(network):
+        with evaluation_mode(network), torch.set_grad_enabled(torch.is_grad_enabled() and styles.requires_grad):
             images: Images = network.synthesis(styles, random_noise=fresh_noise, noisy_layers=noisy_layers)
         return full_precision(images)
 

@@ -5,13 +5,18 @@ from typing import Any
 
 import pytest
 
+from lightning_gan.cli.commands import command_names
+from lightning_gan.cli.entry import TRAINER_COMMANDS
 from tests.cli.command_line import message_of, run, write
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("fitt", "fitt is none of the commands fit, validate, test, dynamics; did you mean fit?"),
+        (
+            "fitt",
+            f"fitt is none of the commands {', '.join([*TRAINER_COMMANDS, *command_names()])}; did you mean fit?",
+        ),
         ("fit", "fit needs data and model; give for example --config stylegan.yaml"),
         (
             "fit --config tiny.yaml --modle.training.seed 3",

@@ -4,11 +4,15 @@ from pathlib import Path
 
 import pytest
 from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.loggers import CSVLogger
 
-from lightning_gan.callbacks import DivergenceSigns, KimgCheckpoint, StopOnSignal
+from lightning_gan.callbacks import DivergenceSigns, KimgCheckpoint, StopOnSignal, Throughput
+from lightning_gan.cli.model_line import model_line
 from lightning_gan.cli.trainer_settings import trainer_settings
 from lightning_gan.loop.checkpointing import AtomicCheckpointIO
+from lightning_gan.loop.csv_log import CSVLog
 from tests.cli.command_line import TRAINER
+from tests.toys import toy_gan, toy_trainer
 
 
 def test_more_than_one_device_trains_with_our_strategy_for_two_players(tmp_path: Path) -> None:
@@ -58,7 +62,38 @@ def test_signs_of_divergence_are_logged_while_models_of_images_train(
 
 
 def test_only_training_keeps_logs(tmp_path: Path) -> None:
-    logger = trainer_settings(TRAINER, command="fit", run=tmp_path)["logger"]
-    assert Path(logger.log_dir) == tmp_path
+    board, table = trainer_settings(TRAINER, command="fit", run=tmp_path)["logger"]
+    assert Path(board.log_dir) == tmp_path and table.path == tmp_path / "log.csv"
     assert trainer_settings(TRAINER, command="test", run=tmp_path)["logger"] is False
     assert "logger" not in trainer_settings({**TRAINER, "logger": False}, command="fit", run=tmp_path)
+
+
+def test_the_table_of_numbers_stands_beside_the_loggers_of_the_configuration(tmp_path: Path) -> None:
+    own = CSVLogger(tmp_path)
+    given, table = trainer_settings({**TRAINER, "logger": own}, command="fit", run=tmp_path)["logger"]
+    assert given is own and isinstance(table, CSVLog)
+    only = [CSVLog(tmp_path / "mine.csv")]
+    assert trainer_settings({**TRAINER, "logger": only}, command="fit", run=tmp_path)["logger"] == only
+
+
+def test_pace_and_memory_are_logged_once(tmp_path: Path) -> None:
+    for callbacks in ([], [Throughput()]):
+        given = trainer_settings({**TRAINER, "callbacks": callbacks}, command="fit", run=tmp_path)["callbacks"]
+        assert len([one for one in given if isinstance(one, Throughput)]) == 1
+    tested = trainer_settings(TRAINER, command="test", run=tmp_path)["callbacks"]
+    assert not any(isinstance(one, Throughput) for one in tested)
+
+
+def test_lightnings_table_of_a_model_is_printed_if_it_is_asked_for(tmp_path: Path) -> None:
+    assert trainer_settings(TRAINER, command="fit", run=tmp_path)["enable_model_summary"] is False
+    asked = {**TRAINER, "enable_model_summary": True}
+    assert "enable_model_summary" not in trainer_settings(asked, command="fit", run=tmp_path)
+
+
+def test_the_line_about_a_model_counts_what_is_trained(tmp_path: Path) -> None:
+    module = toy_gan()
+    trainer = toy_trainer()
+    trainer.strategy.connect(module)
+    line = model_line(trainer, module, seed=3)
+    # 4 x 8 + 8 and 8 x 16 + 16; 4 x 9 + 4 and 64 + 1. The averaged generator is not trained.
+    assert line == "model: GAN; parameters: generator 184, discriminator 105; on cpu in 32-true; seed 3"

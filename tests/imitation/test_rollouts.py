@@ -347,7 +347,7 @@ def test_a_training_does_not_go_on_with_other_data(
 ) -> None:
     run(tmp_path, cut=4)
     data = toy_rollouts(**{"demonstrations": str(tmp_path / "expert.npz"), **changed})
-    with pytest.raises(ValueError, match=f"the checkpoint was trained with {message}.*start anew"):
+    with pytest.raises(ValueError, match=f"the checkpoint was trained with {message}.*begin anew"):
         toy_trainer(max_steps=9, max_epochs=-1).fit(ToyAgent(), data, ckpt_path=str(tmp_path / "last.ckpt"))
 
 

@@ -43,7 +43,7 @@ def gradients(module: StyleGAN, player: Player, due: tuple[Penalty, ...], *, com
     fake = torch.randn(4, 1, 8, 8).requires_grad_(bool(due)) if player == "discriminator" else None
     cost = module._play_cost if compiled else module.cost
     network.zero_grad()
-    terms, _ = cost(player, due, Reals(images=real, labels=None), Draws(latents=latents, labels=None), fake)
+    terms, *_ = cost(player, due, Reals(images=real, labels=None), Draws(latents=latents, labels=None), fake)
     torch.stack(list(terms.values())).sum().backward()
     return {name: p.grad.clone() for name, p in network.named_parameters() if p.grad is not None}
 

@@ -68,7 +68,7 @@ def test_penalties_differentiate_in_front_of_the_transform() -> None:
         transform.factor.fill_(factor)
         images = (toy_images(4) / factor).requires_grad_()
         reals, draws = Reals(images=images, labels=None), Draws(latents=torch.zeros(4, LATENT), labels=None)
-        terms, _ = module.train().cost("discriminator", (R1(gamma=2.0),), reals, draws, torch.zeros(4, 1, 4, 4))
+        terms, *_ = module.train().cost("discriminator", (R1(gamma=2.0),), reals, draws, torch.zeros(4, 1, 4, 4))
         numbers.append(terms["r1"].item())
     assert numbers[1] == pytest.approx(4 * numbers[0], rel=1e-5)
 

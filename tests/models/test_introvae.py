@@ -140,7 +140,7 @@ def test_a_step_moves_every_parameter() -> None:
         ({"kl_weight": -0.1}, "kl_weight=-0.1"),
         ({"negative_weight": -0.1}, "negative_weight=-0.1"),
         ({"vae_warmup_kimg": -1.0}, "vae_warmup_kimg=-1.0"),
-        ({"channels": None}, "image_size=8: the authors have networks for 32, 128, 256, 1024"),
+        ({"channels": None}, "image_size=8: the authors have networks for 32, 64, 128, 256, 1024"),
         ({"channels": [2, 2, 2, 2]}, r"channels=\[2, 2, 2, 2\] do not fit image_size=8"),
         ({"channels": []}, r"channels=\[\] do not fit"),
         ({"channels": [0, 2]}, r"channels=\[0, 2\] do not fit"),

@@ -222,7 +222,7 @@ def test_a_step_moves_every_parameter() -> None:
         ({"kl_weight": -0.1}, "kl_weight=-0.1"),
         ({"negative_weight": -0.1}, "negative_weight=-0.1"),
         ({"feedback_weight": -0.1}, "feedback_weight=-0.1"),
-        ({"channels": None}, "image_size=8: the authors have networks for 28, 32, 128, 256, 1024"),
+        ({"channels": None}, "image_size=8: the authors have networks for 28, 32, 64, 128, 256, 1024"),
     ],
 )
 def test_settings_that_do_not_fit_are_refused(settings: dict[str, Any], message: str) -> None:

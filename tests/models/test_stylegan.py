@@ -105,7 +105,7 @@ def check_turns(module: StyleGAN, *, stages: Iterable[int], fades: tuple[float, 
                 due = (R1(gamma=10.0),) if player == "discriminator" else ()
                 given = fake if player == "discriminator" else None
                 reals = Reals(images=real.requires_grad_(), labels=None)
-                terms, _ = module.cost(player, due, reals, Draws(latents=torch.randn(1, 512), labels=None), given)
+                terms, *_ = module.cost(player, due, reals, Draws(latents=torch.randn(1, 512), labels=None), given)
                 torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
                 heads = {stage, stage - 1} if fade_in < 1 and stage else {stage}
                 for name, parameter in network.named_parameters():
@@ -405,3 +405,14 @@ def test_fresh_noise_is_drawn_for_every_image_and_stored_noise_repeats() -> None
     assert not torch.allclose(stored, first)
     first, second = module.synthesize(styles, noisy_layers=()).unbind()
     torch.testing.assert_close(first, second)
+
+
+def test_images_of_styles_have_a_gradient_if_the_styles_ask_for_it() -> None:
+    model = StyleGAN(image_size=16, **SMALL)
+    styles = model.styles(torch.randn(2, model.latent_dim))
+    assert not model.synthesize(styles).requires_grad
+    asking = styles.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(model.synthesize(asking).sum(), asking)
+    assert gradient.abs().sum() > 0
+    with torch.no_grad():
+        assert not model.synthesize(asking).requires_grad

@@ -15,7 +15,7 @@ from lightning_gan.callbacks.evaluation.finite_images import ImageCount
 from lightning_gan.callbacks.evaluation.guarded import on_first_rank
 from lightning_gan.callbacks.evaluation.measurement import Share, gathered
 from lightning_gan.callbacks.evaluation.reals_measurement import RealsMeasurement, positions_in_set, validation_batches
-from lightning_gan.callbacks.training.progressive_growing import growing_of
+from lightning_gan.callbacks.training.progressive_growing import ProgressiveGrowing, growing_of
 from lightning_gan.foreign.host import host_of
 from lightning_gan.foreign.sampler import Sampler, sampled_images
 from lightning_gan.layers.resampling import nearest_upsample
@@ -276,10 +276,14 @@ class Comparison(RealsMeasurement):
         growing = growing_of(trainer)
         if growing is None or trainer.state.fn != TrainerFn.FITTING:
             return 1
-        schedule, resolution = growing.schedule, growing.schedule.final_resolution
-        if self._every_images is not None:
-            resolution = schedule.resolution_at((self.images_seen // self._every_images + 1) * self._every_images)
-        return resolution // schedule.resolution_at(self.images_seen)
+        return self.first_resolution(growing) // growing.schedule.resolution_at(self.images_seen)
+
+    def first_resolution(self, growing: ProgressiveGrowing) -> int:
+        """The resolution in pixels at which growing networks are measured first from here on."""
+        if self._every_images is None:
+            return growing.schedule.final_resolution
+        first = (self.images_seen // self._every_images + 1) * self._every_images
+        return growing.schedule.resolution_at(first)
 
     def read(self, trainer: Trainer, module: LightningModule, batch: Any) -> None:
         self._add_reals(trainer, module, self._loop_reals, batch)

@@ -17,6 +17,7 @@ from torch import Tensor
 from lightning_gan.callbacks.evaluation.evaluation_loops import EvaluationLoops
 from lightning_gan.callbacks.evaluation.measured_weights import origin
 from lightning_gan.callbacks.training.doubles import refuse_doubles
+from lightning_gan.callbacks.training.pauses import pausing, show_work
 from lightning_gan.compat import replace_callback_metrics, state_key_of
 from lightning_gan.foreign.clock import ImageClock, crosses_multiple, images_of_kimg
 from lightning_gan.foreign.host import host_of
@@ -122,6 +123,10 @@ class Measurement(EvaluationLoops, ImageClock):
         """Whether the trainer has the data that a measurement while fitting needs."""
         return True
 
+    def is_ready(self, trainer: Trainer) -> bool:
+        """Whether the networks can be measured at this point of training. Where not, a measurement is left out."""
+        return True
+
     # ------------------------------------------------------------------ fit
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -152,14 +157,15 @@ class Measurement(EvaluationLoops, ImageClock):
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
         if self._every_images is None or skipped(trainer):
             return
-        if crosses_multiple(self.images_before, self.images_seen, every_images=self._every_images):
+        due = crosses_multiple(self.images_before, self.images_seen, every_images=self._every_images)
+        if due and self.is_ready(trainer):
             with isolate_rng():  # whatever callbacks do with the numbers, training does not notice it
                 record = self._evaluate_fit(trainer, pl_module)
                 # For callbacks that monitor them. `_evaluate_fit` has given them to the loggers already, because
                 # Lightning gives loggers the numbers of every log_every_n_steps-th step only.
                 pl_module.log_dict(self._logged(record), logger=False, rank_zero_only=False)
                 self._tell_monitors(trainer, record)
-            trainer.print(f"{record['kimg']:.1f} {host_of(pl_module).clock_unit}: {self.headline(record['metrics'])}")
+            pl_module.print(f"{record['kimg']:.1f} {host_of(pl_module).clock_unit}: {self.headline(record['metrics'])}")
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if skipped(trainer) or not self.can_fit(trainer):
@@ -169,7 +175,7 @@ class Measurement(EvaluationLoops, ImageClock):
             replace_callback_metrics(trainer, self._logged(record))
             self._tell_monitors(trainer, record)
         assert self._latest is not None
-        trainer.print(self.report(self._latest))
+        pl_module.print(self.report(self._latest))
 
     def _evaluate_fit(self, trainer: Trainer, module: LightningModule) -> Record:
         self._latest = self._evaluate(trainer, module, stage="fit")
@@ -199,10 +205,10 @@ class Measurement(EvaluationLoops, ImageClock):
         assert trainer.state.fn is not None
         record = self._evaluate(trainer, pl_module, stage=trainer.state.fn.value)
         axis = host_of(pl_module).logged_axis(images_seen=self.images_seen)
-        pl_module.log_dict(self._logged(record) | axis, rank_zero_only=False)
-        trainer.print(self.report(record))
+        pl_module.log_dict({**self._logged(record), **axis}, rank_zero_only=False)
+        pl_module.print(self.report(record))
         if record["checkpoint"] is None and record["kimg"] == 0:
-            trainer.print(
+            pl_module.print(
                 f"{self.title}: {host_of(pl_module).clock_unit} 0: the weights are untrained, or were trained "
                 "elsewhere; give ckpt_path to measure those of a checkpoint"
             )
@@ -247,13 +253,14 @@ class Measurement(EvaluationLoops, ImageClock):
             positions = torch.arange(start, min(start + self.batch_size, count))
             seed = derived_seed(self.seed, "fakes", start)
             torch.manual_seed(seed)
+            show_work(trainer, what="generated samples", done=start, of=count)
             yield Share(positions, positions if index < len(starts) else torch.full_like(positions, -1), seed)
 
     # ------------------------------------------------------------------ one evaluation
 
     def _evaluate(self, trainer: Trainer, module: LightningModule, *, stage: str) -> Record:
         """Measures, and returns the record on every rank; rank 0 also writes it."""
-        with self.measuring(trainer, module):
+        with pausing(trainer, self.title), self.measuring(trainer, module):
             measured, weights = self.measured(trainer, module), origin(trainer, module)
         record: Record = trainer.strategy.broadcast({"stage": stage, "kimg": self.kimg, **weights, **measured})
         self._check_numbers(record)
@@ -263,7 +270,7 @@ class Measurement(EvaluationLoops, ImageClock):
             if broken is not None:
                 rank_zero_warn(f"{self.title}: a file was no list of records and was renamed to {broken}")
             if path != expected:
-                trainer.print(f"{self.title}: {expected} is of other weights, so that this record is in {path}")
+                module.print(f"{self.title}: {expected} is of other weights, so that this record is in {path}")
         return record
 
     def _check_numbers(self, record: Record) -> None:

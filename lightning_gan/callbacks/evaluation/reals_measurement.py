@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, DistributedSampler
 
 from lightning_gan.callbacks.evaluation.measurement import Measurement, skipped
+from lightning_gan.callbacks.training.pauses import show_work
 from lightning_gan.callbacks.training.progressive_growing import growing_of
 from lightning_gan.compat import evaluation_loader
 from lightning_gan.foreign.host import host_of
@@ -178,7 +179,10 @@ class RealsMeasurement(Measurement):
 def validation_batches(trainer: Trainer) -> Iterator[Any]:
     """Yields this rank's batches of the validation dataloader while fitting, at most `limit_val_batches` of them."""
     limit = trainer.num_val_batches[0]
-    return islice(_loader(trainer), None if limit == math.inf else int(limit))
+    count = None if limit == math.inf else int(limit)
+    for number, batch in enumerate(islice(_loader(trainer), count)):
+        show_work(trainer, what="batches of real images", done=number, of=count)
+        yield batch
 
 
 def positions_in_set(trainer: Trainer, count: int, *, after: int) -> Int64[Tensor, " batch"]:

@@ -3,16 +3,18 @@
 `lightning_gan.metrics` holds the mathematics.
 """
 
+from abc import ABC
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
 from jaxtyping import Int64
-from lightning.pytorch import LightningModule
+from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 
 from lightning_gan.callbacks.evaluation.comparison import Comparison, Described, Reals
-from lightning_gan.callbacks.evaluation.measurement import where_doubles_are
+from lightning_gan.callbacks.evaluation.measurement import skipped, where_doubles_are
+from lightning_gan.callbacks.training.progressive_growing import ProgressiveGrowing, growing_of
 from lightning_gan.metrics.report import Record
 from lightning_gan.metrics.sliced_wasserstein import PATCH_SIZE, descriptors, level_sides, patch_distance_x1000
 from lightning_gan.metrics.structural_similarity import multi_scale_similarity
@@ -23,7 +25,35 @@ FLOOR = "its floor: two halves of the reals"
 """Title in the printed table of the distance between two sets of real images."""
 
 
-class SlicedWasserstein(Comparison):
+class FullSizeComparison(Comparison, ABC):
+    """Base class of comparisons of images at their full size, which a network that still grows does not make yet.
+
+    While it grows, nothing is measured.
+    """
+
+    def is_ready(self, trainer: Trainer) -> bool:
+        growing = growing_of(trainer)
+        # Networks grow when a batch begins, so that their size is that of the images before the last batch.
+        return growing is None or (
+            growing.schedule.resolution_at(self.images_before) == growing.schedule.final_resolution
+        )
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        growing = growing_of(trainer)
+        if growing is None or skipped(trainer) or self.is_ready(trainer):
+            super().on_train_end(trainer, pl_module)
+            return
+        now, full = growing.schedule.resolution_at(self.images_before), growing.schedule.final_resolution
+        trainer.print(
+            f"{self.title}: training ends at {now}x{now} pixels, before the networks have grown to {full}x{full}, so "
+            "that nothing is measured"
+        )
+
+    def first_resolution(self, growing: ProgressiveGrowing) -> int:
+        return growing.schedule.final_resolution
+
+
+class SlicedWasserstein(FullSizeComparison):
     """Measures the sliced Wasserstein distance of 7 x 7 patches at every level of the Laplacian pyramid.
 
     It is the papers' SWD x 1000 (Karras et al. 2018, arXiv:1710.10196, section 5). As many real images as generated
@@ -163,7 +193,7 @@ class SlicedWasserstein(Comparison):
         return torch.randperm(len(reals), generator=generator)
 
 
-class MultiScaleSimilarity(Comparison):
+class MultiScaleSimilarity(FullSizeComparison):
     """Measures the mean MS-SSIM of pairs of generated images and of pairs of real images.
 
     A lower MS-SSIM means more variety (Karras et al. 2018, arXiv:1710.10196, section 5). The number does not measure

@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
+from lightning.pytorch.loggers import MLFlowLogger, TensorBoardLogger, WandbLogger
 from PIL import Image
 
 from lightning_gan.callbacks.evaluation.finite_images import finite_images_of
 from lightning_gan.callbacks.figures.pictures import Grid, write_png
+from lightning_gan.callbacks.training.pauses import pausing
 from lightning_gan.callbacks.training.progressive_growing import growing_of
 from lightning_gan.compat import with_mirror
 from lightning_gan.foreign.clock import ImageClock, crosses_multiple, images_of_kimg
@@ -64,7 +65,8 @@ class Figure(ImageClock, ABC):
             self._draw_now(trainer, pl_module)
 
     def _draw_now(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        with finite_images_of(pl_module, asker=type(self).__name__, kimg=self.kimg):
+        title = type(self).__name__
+        with pausing(trainer, title), finite_images_of(pl_module, asker=title, kimg=self.kimg):
             self.draw(trainer, pl_module)
         self._drawn_at = self.images_seen
 
@@ -73,7 +75,7 @@ class Figure(ImageClock, ABC):
         return write_png(folder / f"{file}.png", pixels)
 
     def _publish(self, trainer: Trainer, pl_module: LightningModule, pixels: Grid, *, file: str, title: str) -> None:
-        """Writes a picture and gives it to the loggers of TensorBoard and W&B under its title; called on rank 0."""
+        """Writes a picture and gives it to the loggers of TensorBoard, W&B and MLflow under its title, on rank 0."""
         image = self._write(trainer, pixels, file=file)
         # The step of the losses, because W&B drops pictures that come with a smaller step.
         step = host_of(pl_module).logger_step(trainer, images_seen=self.images_seen)
@@ -82,6 +84,8 @@ class Figure(ImageClock, ABC):
                 logger.experiment.add_image(title, pixels.numpy(), step, dataformats="HWC")
             elif isinstance(logger, with_mirror(WandbLogger)):
                 logger.log_image(title, [image], step=step)
+            elif isinstance(logger, with_mirror(MLFlowLogger)):
+                logger.experiment.log_image(logger.run_id, image, key=title, step=step)
 
 
 def columns_for(number_of_classes: int) -> int:

@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from einops import rearrange
 from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont
@@ -47,7 +48,9 @@ def shown_channels(channels: int) -> int:
 
 
 def image_grid(images: ImageBytes, *, columns: int, factor: int = 1) -> Grid:
-    """Places images side by side, row by row, and enlarges every pixel to `factor` x `factor` pixels.
+    """Places images row by row with white gaps between them, and enlarges every pixel to `factor` x `factor` pixels.
+
+    The gaps are those of `Table`: `LINE` pixels, and more in pictures that are wider than `SCREEN_WIDTH`.
 
     Args:
         images: uint8 images, `batch channels height width`; their number is a multiple of `columns`. The first of 2
@@ -56,7 +59,10 @@ def image_grid(images: ImageBytes, *, columns: int, factor: int = 1) -> Grid:
         factor: factor by which height and width are enlarged, a whole number.
     """
     images = nearest_upsample(images[:, : shown_channels(images.shape[1])], factor=factor)
-    return rearrange(images, "(rows columns) c h w -> (rows h) (columns w) c", columns=columns)
+    gap = round(LINE * _scale(columns * images.shape[-1]))
+    framed = F.pad(images, (0, gap, 0, gap), value=255)
+    grid = rearrange(framed, "(rows columns) c h w -> (rows h) (columns w) c", columns=columns)
+    return grid[: grid.shape[0] - gap, : grid.shape[1] - gap]
 
 
 def enlargement(height: int, width: int, *, final_height: int, columns: int) -> int:
@@ -108,7 +114,7 @@ class Table:
         height, width = (max(row.shape[axis] for row in self.rows) for axis in (-2, -1))
         factor = enlargement(height, width, final_height=height, columns=columns)
         height, width = height * factor, width * factor
-        scale = max(columns * width / SCREEN_WIDTH, 1.0)
+        scale = _scale(columns * width)
         font, gap, line = ImageFont.load_default(round(FONT_SIZE * scale)), round(GAP * scale), round(LINE * scale)
         rows_of_label, columns_of_label = _spans(self.row_labels), _spans(self.column_labels)
         above = [_in_lines(label, font, width=width * len(span)) for label, span in columns_of_label]
@@ -123,7 +129,7 @@ class Table:
         canvas = Image.new("RGB", (xs[-1] + width, ys[-1] + height), "white")
         for y, images in zip(ys, self.rows, strict=True):
             for x, image in zip(xs, images, strict=True):
-                cell = _pil_image(image_grid(image[None], columns=1, factor=height // image.shape[-2]))
+                cell = picture_of(image_grid(image[None], columns=1, factor=height // image.shape[-2]))
                 canvas.paste(cell, (x, y), mask=cell if cell.mode == "RGBA" else None)
         draw = ImageDraw.Draw(canvas)
         for label, span in rows_of_label:
@@ -145,13 +151,19 @@ def write_png(path: Path, pixels: Grid) -> Image.Image:
         path: file to write; its folder is created if needed.
         pixels: uint8 pixels, `grid_height grid_width shown_channels`.
     """
-    image = _pil_image(pixels)
+    image = picture_of(pixels)
     with written_whole(path) as file:
         image.save(file, format="PNG")
     return image
 
 
-def _pil_image(pixels: Grid) -> Image.Image:
+def _scale(width: int) -> float:
+    """The factor of fonts and gaps in a picture whose images together are `width` pixels wide."""
+    return max(width / SCREEN_WIDTH, 1.0)
+
+
+def picture_of(pixels: Grid) -> Image.Image:
+    """Returns the Pillow image of uint8 pixels, `grid_height grid_width shown_channels`."""
     return Image.fromarray((pixels[..., 0] if pixels.shape[-1] == 1 else pixels).numpy())
 
 

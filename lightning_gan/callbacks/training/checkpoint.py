@@ -14,6 +14,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 
 from lightning_gan.atomic_files import why_not_writable
+from lightning_gan.callbacks.training.pauses import pausing
 from lightning_gan.compat import ChoosesDirectoryEarly, join_mirror, record_checkpoint_of
 from lightning_gan.foreign.clock import ImageClock, crosses_multiple, images_of_kimg
 from lightning_gan.loop.checkpointing import (
@@ -171,7 +172,8 @@ class KimgCheckpoint(ImageClock, ChoosesDirectoryEarly):
         # A second save after the same batch replaces the first one, so that `previous.ckpt` is of an earlier batch.
         keeps = name == LAST and self.keep_previous and self._images_in_last != self.images_seen
         previous = self._path(PREVIOUS) if keeps else None
-        cause = save_together(trainer, path, previous=previous, weights_only=self.save_weights_only)
+        with pausing(trainer, type(self).__name__):
+            cause = save_together(trainer, path, previous=previous, weights_only=self.save_weights_only)
         if cause is None:
             if name == LAST:
                 self.last_model_path, self._images_in_last = path, self.images_seen

@@ -1,15 +1,19 @@
 """A progress bar in thousands of images, with the pace, the remaining time and the phase of growing."""
 
 import math
+import shutil
 import sys
 import time
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import TQDMProgressBar
 from lightning.pytorch.callbacks.progress.tqdm_progress import Tqdm
+from lightning.pytorch.trainer.states import TrainerFn
 
+from lightning_gan.callbacks.training.pauses import SeesPauses
 from lightning_gan.callbacks.training.progressive_growing import ProgressiveGrowing
 from lightning_gan.callbacks.training.stopping import StopAtKimg
 from lightning_gan.compat import join_mirror
@@ -20,8 +24,11 @@ from lightning_gan.schedules.growth import Growth
 REFRESH_SECONDS = 0.5
 """Seconds between updates on a terminal; each update waits for the device once, to read the losses."""
 
+WIDEST_BAR, NARROWEST_BAR = 20, 5
+"""Largest and smallest width of the bar itself, in characters. On a narrow terminal there is none."""
 
-def progress_text(
+
+def progress_parts(
     *,
     kimg: float,
     total_kimg: float | None,
@@ -29,8 +36,8 @@ def progress_text(
     growth: Growth | None,
     losses: dict[str, float],
     unit: str = "kimg",
-) -> str:
-    """Returns one line about the state of training.
+) -> list[str]:
+    """Returns the parts of a line about the state of training, the most important ones first.
 
     Args:
         kimg: thousands of images seen.
@@ -42,7 +49,10 @@ def progress_text(
 
     Example:
         >>> growth = Growth(resolution=16, fade_in=0.43)
-        >>> progress_text(kimg=12.3, total_kimg=100.0, seconds_per_kimg=10.0, growth=growth, losses={"loss": 0.5})
+        >>> parts = progress_parts(
+        ...     kimg=12.3, total_kimg=100.0, seconds_per_kimg=10.0, growth=growth, losses={"loss": 0.5}
+        ... )
+        >>> " | ".join(parts)
         '12.3/100.0 kimg | 16x16 fading 43 % | 10.0 sec/kimg | ETA 0:14:37 | loss 0.500'
     """
     parts = [f"{kimg:.1f} {unit}" if total_kimg is None else f"{kimg:.1f}/{total_kimg:.1f} {unit}"]
@@ -52,13 +62,56 @@ def progress_text(
     if seconds_per_kimg is not None:
         parts.append(f"{seconds_per_kimg:.1f} sec/{unit}")
         if total_kimg is not None:
-            parts.append(f"ETA {timedelta(seconds=round(seconds_per_kimg * max(total_kimg - kimg, 0.0)))}")
-    parts += [f"{name} {value:.3f}" for name, value in losses.items()]
-    return " | ".join(parts)
+            parts.append(f"ETA {remaining(seconds_per_kimg * max(total_kimg - kimg, 0.0))}")
+    return parts + [f"{name} {value:.3f}" for name, value in losses.items()]
 
 
-class KimgProgressBar(ImageClock, TQDMProgressBar):
-    """Shows a progress bar of images on a terminal; elsewhere, as in a log file, it prints a line at intervals.
+def remaining(seconds: float) -> str:
+    """Returns a time in hours, minutes and seconds, or in days and hours if it is a day or more.
+
+    Example:
+        >>> remaining(3725.0), remaining(200_000.0)
+        ('1:02:05', '2 d 7 h')
+    """
+    days, rest = divmod(round(seconds), 86400)
+    return f"{days} d {rest // 3600} h" if days else str(timedelta(seconds=rest))
+
+
+def terminal_line(parts: Sequence[str], *, share: float | None, columns: int) -> str:
+    """Returns a line with a bar that is shorter than the terminal is wide. Last parts that do not fit are left out.
+
+    Args:
+        parts: parts of the text, the most important ones first.
+        share: share of the work that is done, in [0, 1]; None draws no bar.
+        columns: width of the terminal in characters.
+
+    Example:
+        >>> terminal_line(["1.0/2.0 kimg", "9.0 sec/kimg", "ETA 0:00:09"], share=0.5, columns=40)
+        ' 50%|████    | 1.0/2.0 kimg | 9.0 sec/kimg'
+        >>> terminal_line(["1.0/2.0 kimg", "9.0 sec/kimg"], share=0.5, columns=20)
+        ' 50% 1.0/2.0 kimg'
+    """
+    percentage = "" if share is None else f"{100 * share:3.0f}%"
+    room = columns - 1 - len(percentage) - 1  # terminals begin a new line after the last column
+    text = parts[0][: max(room, 0)]
+    for part in parts[1:]:
+        if len(text) + len(f" | {part}") > room:
+            break
+        text += f" | {part}"
+    width = min(room - len(text) - len("||"), WIDEST_BAR)
+    if share is None:
+        return text
+    if width < NARROWEST_BAR:
+        return f"{percentage} {text}"
+    return f"{percentage}|{'█' * round(width * share):<{width}}| {text}"
+
+
+class KimgProgressBar(ImageClock, SeesPauses, TQDMProgressBar):
+    """Shows one progress bar on a terminal; elsewhere, as in a log file, it prints a line at intervals.
+
+    While a model trains, the bar shows images seen; in pauses, in which callbacks measure, draw or save, it shows what
+    they do and how far they are; and in `validate` and `test` the batches that are read. It is never wider than the
+    terminal.
 
     The pace, from which the remaining time is computed, is measured since the active resolution began. It includes
     pauses for samples and evaluations, but not that later resolutions are slower. The total is that of `StopAtKimg`,
@@ -75,9 +128,11 @@ class KimgProgressBar(ImageClock, TQDMProgressBar):
         self.terminal = terminal
         self._total_kimg: float | None = None
         self._growing: ProgressiveGrowing | None = None
+        self._bar: Tqdm | None = None
         self._shown_at = -math.inf  # a monotonic clock may begin anywhere, on Linux when the machine was started
         self._pace_since = (0.0, 0)
         self._pace_resolution: int | None = None
+        self._pause: str | None = None
         join_mirror(self, TQDMProgressBar)
 
     @property
@@ -89,16 +144,13 @@ class KimgProgressBar(ImageClock, TQDMProgressBar):
     def _on_terminal(self) -> bool:
         return sys.stdout.isatty() if self.terminal is None else self.terminal
 
-    def init_train_tqdm(self) -> Tqdm:
-        return Tqdm(
-            total=self._total_kimg,
-            initial=self.kimg,
-            disable=self.is_disabled,
-            leave=True,
-            dynamic_ncols=True,
-            file=sys.stdout,
-            bar_format="{desc}" if self._total_kimg is None else "{percentage:3.0f}%|{bar:20}| {desc}",
-        )
+    def print(self, *args: Any, sep: str = " ", **kwargs: Any) -> None:
+        if self._bar is None:
+            print(*args, sep=sep, **kwargs)
+        else:
+            self._bar.write(sep.join(map(str, args)), **kwargs)
+
+    # ------------------------------------------------------------------ training
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         ImageClock.on_train_start(self, trainer, pl_module)
@@ -107,7 +159,7 @@ class KimgProgressBar(ImageClock, TQDMProgressBar):
         self._growing = next((c for c in callbacks if isinstance(c, ProgressiveGrowing)), None)
         self._pace_since = (time.monotonic(), self.images_seen)
         self._shown_at = -math.inf
-        TQDMProgressBar.on_train_start(self)
+        self._open(leave=True)
 
     def on_train_epoch_start(self, trainer: Trainer, *_: Any) -> None:
         """Does nothing, because the bar counts images, not epochs."""
@@ -122,50 +174,146 @@ class KimgProgressBar(ImageClock, TQDMProgressBar):
             self._pace_since = (time.monotonic(), self.images_seen)
             self._pace_resolution = growth.resolution
         if time.monotonic() - self._shown_at >= (REFRESH_SECONDS if self._on_terminal else self.line_seconds):
-            self._show(trainer)
+            self._show_training(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Does nothing, because the bar counts images, not epochs."""
 
-    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.val_progress_bar.close()
-        self.reset_dataloader_idx_tracker()
-
-    def print(self, *args: Any, sep: str = " ", **kwargs: Any) -> None:
-        if self._on_terminal:
-            super().print(*args, sep=sep, **kwargs)
-        else:
-            print(*args, sep=sep, **kwargs)
-
     def on_train_end(self, trainer: Trainer, *_: Any) -> None:
-        self._show(trainer)
-        self.train_progress_bar.close()
+        self._show_training(trainer)
+        self._close()
 
-    def _show(self, trainer: Trainer) -> None:
+    def _show_training(self, trainer: Trainer) -> None:
         if not self.is_enabled:
             return
         start, images = self._pace_since
         played = self.images_seen - images
-        text = progress_text(
+        parts = progress_parts(
             kimg=self.kimg,
             total_kimg=self._total_kimg,
             seconds_per_kimg=1000 * (time.monotonic() - start) / played if played else None,
             growth=None if self._growing is None else self._growing.growth,
-            losses=_losses(trainer),
+            losses=_losses(trainer, short=self._on_terminal),
             unit=host_of(trainer.lightning_module).clock_unit,
         )
         if self._on_terminal:
-            self.train_progress_bar.n = min(self.kimg, self._total_kimg or self.kimg)
-            self.train_progress_bar.set_description_str(text)
+            total = self._total_kimg
+            self._show(parts, share=None if total is None else min(self.kimg / total, 1.0))
         else:
-            print(text, flush=True)
+            print(" | ".join(parts), flush=True)
         self._shown_at = time.monotonic()
 
+    # ------------------------------------------------------------------ pauses
 
-def _losses(trainer: Trainer) -> dict[str, float]:
-    """The values that were logged for the progress bar, and the adversarial losses of a `GAN`."""
+    def begin_pause(self, trainer: Trainer, title: str) -> None:
+        self._pause = title
+
+    def show_work(self, trainer: Trainer, *, what: str, done: int, of: int | None) -> None:
+        if self._pause is None:
+            return
+        counted = f"{done:,}" if of is None else f"{done:,} of {of:,}"
+        self._show_now_and_then([f"{self._pause}: {counted} {what}"], done=done, of=of)
+
+    def end_pause(self, trainer: Trainer) -> None:
+        self._pause = None
+
+    # ------------------------------------------------------------------ validate and test
+
+    def on_sanity_check_start(self, *_: Any) -> None:
+        """Does nothing, because the check takes a few batches."""
+
+    def on_sanity_check_end(self, *_: Any) -> None:
+        """Does nothing, because no bar was made."""
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._begin_loop(trainer)
+
+    def on_validation_batch_start(self, *_: Any) -> None:
+        """Does nothing, because the bar is shown when a batch ends."""
+
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        if not trainer.sanity_checking:
+            self._show_batch("validation", batch_idx + 1, trainer.num_val_batches[dataloader_idx])
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._end_loop(trainer)
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._begin_loop(trainer)
+
+    def on_test_batch_start(self, *_: Any) -> None:
+        """Does nothing, because the bar is shown when a batch ends."""
+
+    def on_test_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        self._show_batch("test", batch_idx + 1, trainer.num_test_batches[dataloader_idx])
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._end_loop(trainer)
+
+    def _begin_loop(self, trainer: Trainer) -> None:
+        self._shown_at = time.monotonic()  # a loop that ends at once shows no bar
+        if trainer.state.fn != TrainerFn.FITTING:
+            self._open(leave=False)
+
+    def _show_batch(self, loop: str, done: int, total: int | float) -> None:
+        of = None if total == math.inf else int(total)
+        counted = f"{done:,}" if of is None else f"{done:,} of {of:,}"
+        self._show_now_and_then([f"{loop}: batch {counted}"], done=done, of=of)
+
+    def _end_loop(self, trainer: Trainer) -> None:
+        if trainer.state.fn != TrainerFn.FITTING:
+            self._close()
+
+    # ------------------------------------------------------------------ the bar
+
+    def _open(self, *, leave: bool) -> None:
+        self._close()
+        if not self.is_disabled:
+            self._bar = Tqdm(leave=leave, file=sys.stdout, bar_format="{desc}")
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+    def _show_now_and_then(self, parts: Sequence[str], *, done: int, of: int | None) -> None:
+        if self._on_terminal and time.monotonic() - self._shown_at >= REFRESH_SECONDS:
+            self._show(parts, share=min(done / of, 1.0) if of else None)
+            self._shown_at = time.monotonic()
+
+    def _show(self, parts: Sequence[str], *, share: float | None) -> None:
+        if self._bar is None:
+            return
+        columns = shutil.get_terminal_size().columns
+        self._bar.set_description_str(terminal_line(parts, share=share, columns=columns))
+
+
+def _losses(trainer: Trainer, *, short: bool) -> dict[str, float]:
+    """The values that were logged for the progress bar, and the adversarial losses of a `GAN`.
+
+    Args:
+        trainer: trainer that has the values.
+        short: whether the losses are named D and G, as on a terminal.
+    """
+    names = {"discriminator": "D", "generator": "G"} if short else {}
     logged = {
-        name.removesuffix("/adversarial"): float(value)
+        names.get(player := name.removesuffix("/adversarial"), player): float(value)
         for name, value in trainer.callback_metrics.items()
         if name.endswith("/adversarial")
     }

@@ -7,7 +7,7 @@ def main(arguments: list[str]) -> None:
     Args:
         arguments: arguments of the command line after the name of the command.
     """
-    from lightning_gan.cli.functions import call
+    from lightning_gan.cli.functions import call  # imported here, because they import torch
     from lightning_gan.inference.generate import generate
 
     call(generate, arguments, command="generate")

@@ -110,7 +110,7 @@ def test_loggers_get_pictures_and_not_every_image(tmp_path: Path) -> None:
     wandb = FakeWandb()
     figures = [sheets(tmp_path, images=True), sweep(tmp_path, rows=1)]
     toy_trainer(*figures, logger=[wandb], limit_train_batches=1).fit(TruncatableGAN(), toy_loader())
-    assert wandb.images == [("figures/samples/sheet_0000", 0), ("figures/truncation", 0)]
+    assert wandb.images == [("figures/samples/sheet_0000", 4), ("figures/truncation", 4)]
 
 
 def test_every_rank_samples_and_the_first_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from lightning_gan.callbacks import EMA, SampleGrid
+from lightning_gan.callbacks.figures.pictures import LINE
 from lightning_gan.tensors.image_bytes import to_bytes
 from tests.callbacks.figures.test_samples import FakeWandb, names, pixels
 from tests.callbacks.training.growing_toys import ForeignGAN, assert_same_state, fit, growing_gan
@@ -56,11 +57,12 @@ def run(*callbacks: Callback, module: LightningModule | None = None, **settings:
 
 
 def shown(path: Path) -> Tensor:
-    """The images of a grid of 2 x 3 images of 4 x 4 pixels, without the enlargement."""
+    """The images of a grid of 2 x 3 images of 4 x 4 pixels, without the gaps of 2 pixels and the enlargement."""
     picture = torch.from_numpy(pixels(path).copy())
-    factor = picture.shape[1] // 12
-    small = picture[::factor, ::factor]
-    return small.reshape(2, 4, 3, 4).permute(0, 2, 1, 3).reshape(6, 1, 4, 4)
+    factor = (picture.shape[1] - 2 * LINE) // 12
+    places = [(row * (4 * factor + LINE), column * (4 * factor + LINE)) for row in range(2) for column in range(3)]
+    side = 4 * factor
+    return torch.stack([picture[y : y + side : factor, x : x + side : factor] for y, x in places])[:, None]
 
 
 def test_a_grid_shows_what_the_function_returns(tmp_path: Path) -> None:
@@ -113,7 +115,7 @@ def test_a_gan_may_have_a_sampler_too(tmp_path: Path) -> None:
         return torch.full((count, 1, 4, 4), -1.0)
 
     fit(growing_gan(), grid(tmp_path, sampler=black, seed=5), images=4)
-    assert not pixels(tmp_path / "kimg_000000.004.png").any()
+    assert not shown(tmp_path / "kimg_000000.004.png").any()
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 import torch
 from lightning.pytorch import Callback, LightningModule
-from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger, WandbLogger
+from lightning.pytorch.loggers import CSVLogger, MLFlowLogger, TensorBoardLogger, WandbLogger
 from PIL import Image
 from torch import Tensor, nn
 
 from lightning_gan.callbacks import EMA, ProgressiveGrowing, SampleGrid, StopAtKimg
+from lightning_gan.callbacks.figures.pictures import LINE, SCREEN_WIDTH
 from lightning_gan.callbacks.figures.samples import enlargement, image_grid
 from tests.callbacks.training.growing_toys import ForeignGAN, ToyData, assert_same_state, fit, growing_gan
 from tests.toys import equal, toy_gan, toy_loader, toy_trainer, weights_of
@@ -31,19 +32,23 @@ def pixels(path: Path) -> np.ndarray[Any, Any]:
 
 def test_images_fill_a_grid_row_by_row() -> None:
     images = torch.arange(6, dtype=torch.uint8).view(6, 1, 1, 1)
-    assert image_grid(images, columns=3)[..., 0].tolist() == [[0, 1, 2], [3, 4, 5]]
-    assert image_grid(images, columns=3, factor=2)[..., 0].tolist() == [
-        [0, 0, 1, 1, 2, 2],
-        [0, 0, 1, 1, 2, 2],
-        [3, 3, 4, 4, 5, 5],
-        [3, 3, 4, 4, 5, 5],
-    ]
+    gap = [255] * LINE
+    rows = [[0, *gap, 1, *gap, 2], *[[255] * (3 + 2 * LINE)] * LINE, [3, *gap, 4, *gap, 5]]
+    assert image_grid(images, columns=3)[..., 0].tolist() == rows
+    large = image_grid(images, columns=3, factor=2)[..., 0].tolist()
+    assert large[0] == large[1] == [0, 0, *gap, 1, 1, *gap, 2, 2] and len(large) == 4 + LINE
+
+
+def test_a_single_image_has_no_frame_and_wide_grids_have_wide_gaps() -> None:
+    assert image_grid(torch.zeros(1, 3, 4, 5, dtype=torch.uint8), columns=1).shape == (4, 5, 3)
+    wide = image_grid(torch.zeros(2, 1, 1, SCREEN_WIDTH, dtype=torch.uint8), columns=2)[..., 0]
+    assert wide.shape == (1, 2 * SCREEN_WIDTH + 2 * LINE) and (wide == 255).sum() == 2 * LINE
 
 
 @pytest.mark.parametrize(("channels", "shown"), [(1, 1), (2, 1), (3, 3), (4, 4), (5, 3)])
 def test_any_number_of_channels_can_be_shown(channels: int, shown: int) -> None:
     images = torch.zeros(2, channels, 4, 4, dtype=torch.uint8)
-    assert image_grid(images, columns=2).shape == (4, 8, shown)
+    assert image_grid(images, columns=2).shape == (4, 8 + LINE, shown)
 
 
 @pytest.mark.parametrize(("size", "columns", "width"), [(32, 10, 960), (4, 8, 1024), (256, 8, 2048), (28, 3, 1008)])
@@ -66,10 +71,10 @@ def test_every_resolution_ends_with_a_grid_and_all_have_one_size(tmp_path: Path)
     growing = ProgressiveGrowing(hold_kimg=0.012, fade_kimg=0.004)
     fit(growing_gan(), growing, grid(tmp_path, every_kimg=1.0), images=20)
     assert names(tmp_path) == ["kimg_000000.000.png", "kimg_000000.012.png", "kimg_000000.020.png"]
-    assert {pixels(path).shape for path in tmp_path.iterdir()} == {(2 * 8 * 42, 3 * 8 * 42)}
-    small = pixels(tmp_path / "kimg_000000.012.png")
-    blocks = small.reshape(8, 84, 12, 84)
-    assert (blocks == blocks[:, :1, :, :1]).all()  # 4x4 images still, each pixel 84 wide
+    assert {pixels(path).shape for path in tmp_path.iterdir()} == {(2 * 8 * 42 + LINE, 3 * 8 * 42 + 2 * LINE)}
+    small = pixels(tmp_path / "kimg_000000.012.png")[: 8 * 42, : 8 * 42]
+    blocks = small.reshape(4, 84, 4, 84)
+    assert (blocks == blocks[:, :1, :, :1]).all()  # a 4x4 image still, each pixel 84 wide
 
 
 def test_a_grid_shows_the_latents_of_its_seed_in_the_range_of_images(tmp_path: Path) -> None:
@@ -94,7 +99,7 @@ def test_each_class_has_a_column(tmp_path: Path) -> None:
     trainer.strategy.connect(module)
     drawn.draw(trainer, module)
     assert asked[0].tolist() == [0, 1, 2, 0, 1, 2]
-    assert pixels(tmp_path / "kimg_000000.000.png").shape == (2 * 4 * 85, 3 * 4 * 85)
+    assert pixels(tmp_path / "kimg_000000.000.png").shape == (2 * 4 * 85 + LINE, 3 * 4 * 85 + 2 * LINE)
 
 
 def test_the_average_is_shown_unless_it_is_not_wanted(tmp_path: Path) -> None:
@@ -209,10 +214,50 @@ class FakeWandb(WandbLogger):
         """Nothing."""
 
 
+class FakeMLFlow(MLFlowLogger):
+    """Keeps the images that its client is given; the real client is a package of its own."""
+
+    def __init__(self) -> None:
+        self.images: list[tuple[str, int]] = []
+
+    @property
+    def experiment(self) -> Any:
+        return self
+
+    @property
+    def run_id(self) -> str:
+        return "run"
+
+    @property
+    def name(self) -> str:
+        return "fake"
+
+    @property
+    def version(self) -> str:
+        return "0"
+
+    @property
+    def save_dir(self) -> str:
+        return "."
+
+    def log_image(self, run_id: str, image: Any, *, key: str, step: int) -> None:
+        assert run_id == "run" and isinstance(image, Image.Image)
+        self.images.append((key, step))
+
+    def log_metrics(self, metrics: Any, step: int | None = None) -> None:
+        """Nothing."""
+
+    def log_hyperparams(self, params: Any) -> None:
+        """Nothing."""
+
+    def finalize(self, status: str) -> None:
+        """Nothing."""
+
+
 def test_loggers_that_show_images_get_the_grid_and_others_are_left_alone(tmp_path: Path) -> None:
     reader = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
-    board, wandb = TensorBoardLogger(tmp_path, name="board", version=""), FakeWandb()
-    loggers = [board, CSVLogger(tmp_path, name="csv"), wandb]
+    board, wandb, mlflow = TensorBoardLogger(tmp_path, name="board", version=""), FakeWandb(), FakeMLFlow()
+    loggers = [board, CSVLogger(tmp_path, name="csv"), wandb, mlflow]
     trainer = toy_trainer(
         grid(tmp_path / "grids", every_kimg=2.0),
         StopAtKimg(total_kimg=2.0),
@@ -223,10 +268,10 @@ def test_loggers_that_show_images_get_the_grid_and_others_are_left_alone(tmp_pat
     module = growing_gan()
     module.images_seen = 1996
     trainer.fit(module, datamodule=ToyData())
-    assert wandb.images == [("samples", 2)]
+    assert wandb.images == mlflow.images == [("samples", 2000)]
     events = reader.EventAccumulator(board.log_dir)
     events.Reload()
-    assert [event.step for event in events.Images("samples")] == [2]
+    assert [event.step for event in events.Images("samples")] == [2000]
 
 
 def test_without_a_directory_grids_go_into_the_run(tmp_path: Path) -> None:
@@ -276,7 +321,7 @@ def test_a_foreign_generator_may_take_maps_and_labels(tmp_path: Path) -> None:
     trainer = toy_trainer(drawn)
     trainer.strategy.connect(module)
     drawn.draw(trainer, module)
-    assert pixels(tmp_path / "kimg_000000.000.png").shape == (1024, 1024, 3)
+    assert pixels(tmp_path / "kimg_000000.000.png").shape == (1024 + LINE, 1024 + LINE, 3)
 
 
 def test_what_cannot_be_drawn_is_refused_before_training(tmp_path: Path) -> None:

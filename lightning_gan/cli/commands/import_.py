@@ -1,0 +1,13 @@
+"""Make a checkpoint of other people's weights: official PGGAN and StyleGAN, BigGAN, SNGAN, R1, IntroVAE, VGAN."""
+
+
+def main(arguments: list[str]) -> None:
+    """Run the command.
+
+    Args:
+        arguments: arguments of the command line after the name of the command.
+    """
+    from lightning_gan.cli.functions import call
+    from lightning_gan.inference.import_weights import import_weights
+
+    call(import_weights, arguments, command="import")

@@ -1,0 +1,13 @@
+"""Convert images to PNG files of one size, in a folder or zip that fit --images reads as it is."""
+
+
+def main(arguments: list[str]) -> None:
+    """Run the command.
+
+    Args:
+        arguments: arguments of the command line after the name of the command.
+    """
+    from lightning_gan.cli.functions import call
+    from lightning_gan.data.preparation import prepare
+
+    call(prepare, arguments, command="prepare")

@@ -1,0 +1,13 @@
+"""Find the latents whose images are nearest to given images."""
+
+
+def main(arguments: list[str]) -> None:
+    """Run the command.
+
+    Args:
+        arguments: arguments of the command line after the name of the command.
+    """
+    from lightning_gan.cli.functions import call  # imported here, because they import torch
+    from lightning_gan.inference.project import project
+
+    call(project, arguments, command="project")

@@ -1,0 +1,41 @@
+"""Reads single options out of the arguments of a command line."""
+
+from lightning_gan.cli.configs import is_text
+from lightning_gan.cli.errors import CommandLineError
+
+
+def take_values(arguments: list[str], *names: str) -> tuple[list[str], list[str]]:
+    """The values of an option, in order, and the arguments without this option.
+
+    Args:
+        arguments: arguments of a command line.
+        names: all names of the option, such as `--config` and `-c`.
+
+    Raises:
+        CommandLineError: if the option is given without a value.
+
+    Example:
+        >>> take_values(["--name", "a", "--model=M", "--name=b"], "--name")
+        (['a', 'b'], ['--model=M'])
+    """
+    values: list[str] = []
+    rest: list[str] = []
+    remaining = iter(arguments)
+    for argument in remaining:
+        option, equals, value = argument.partition("=")
+        if option not in names:
+            rest.append(argument)
+            continue
+        if not equals:
+            value = next(remaining, "")
+            if not value or (value.startswith("-") and not is_text(value)):
+                raise CommandLineError(f"{option} needs a value")
+        elif not value:
+            raise CommandLineError(f"{option} needs a value")
+        values.append(value)
+    return values, rest
+
+
+def asks_for_help(options: list[str]) -> bool:
+    """Whether the options ask for help, by `-h`, `--help` or an option such as `--model.help`."""
+    return any(option in ("-h", "--help") or option.partition("=")[0].endswith(".help") for option in options)

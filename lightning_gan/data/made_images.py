@@ -1,0 +1,144 @@
+"""Makes the images that `prepare` writes, in threads: decoded, resized and encoded, or left out with a reason."""
+
+import hashlib
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import final
+
+import numpy as np
+from PIL import Image
+
+from lightning_gan.data.decoding import Resampling, Resize, decode, size_of
+from lightning_gan.data.image_files import unreadable
+from lightning_gan.data.numbered_files import NumberedFiles, png_of
+from lightning_gan.data.shown import shown
+
+_IMAGES_PER_FOLDER = 1000
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Making:
+    """How images are made.
+
+    Args:
+        image_size: width and height in pixels.
+        image_channels: number of channels: 1 grey, 3 RGB, 4 RGBA.
+        resize: treatment of images of another size.
+        resampling: how images of another size are resized.
+        enlarge: whether images that are smaller than `image_size` are enlarged; otherwise they are left out.
+        duplicates: whether images stay whose pixels are those of an image before them.
+    """
+
+    image_size: int
+    image_channels: int
+    resize: Resize
+    resampling: Resampling
+    enlarge: bool
+    duplicates: bool
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Made:
+    """One image, or the reason why there is none.
+
+    Attributes:
+        png: bytes of the file; None if it is written already.
+        digest: checksum of the pixels; empty if duplicates stay.
+        fault: kind of the reason why it is left out, and the reason in words; None for an image.
+    """
+
+    png: bytes | None = None
+    digest: bytes = b""
+    fault: tuple[str, str] | None = None
+
+
+def name_at(index: int) -> str:
+    """The name of an image by its number in the source.
+
+    Example:
+        >>> name_at(12345)
+        '00012/img00012345.png'
+    """
+    return f"{index // _IMAGES_PER_FOLDER:05}/img{index:08}.png"
+
+
+def made_images(images: NumberedFiles, making: Making, *, draft: Path, threads: int) -> Iterator[tuple[int, Made]]:
+    """Yields every image with its number, in order, made in threads of which few are ahead.
+
+    Args:
+        images: the images of the source.
+        making: how they are made.
+        draft: folder in which files of an earlier run are looked for.
+        threads: number of images that are made at the same time.
+    """
+    indices = iter(range(len(images)))
+    with ThreadPoolExecutor(threads) as pool:
+
+        def submit(index: int) -> tuple[int, Future[Made]]:
+            return index, pool.submit(_make, images, making, index, draft / name_at(index))
+
+        # The number of waiting results is limited, because all of them together may be larger than memory.
+        ahead = deque(submit(index) for index in islice(indices, 4 * threads))
+        while ahead:
+            index, future = ahead.popleft()
+            yield index, future.result()
+            ahead.extend(submit(next_index) for next_index in islice(indices, 1))
+
+
+def _make(images: NumberedFiles, making: Making, index: int, path: Path) -> Made:
+    """Makes one image, or takes the whole file that an earlier run has written."""
+    if (pixels := _written(path)) is not None:
+        return Made(digest=_digest(pixels, making))
+    try:
+        contents = images.contents(index)
+        fault = _fault_of_size(contents, making)
+        if fault is not None:
+            return Made(fault=fault)
+        (pixels,) = decode(
+            contents,
+            image_size=making.image_size,
+            image_channels=making.image_channels,
+            resize=making.resize,
+            resolutions=[making.image_size],
+            resampling=making.resampling,
+        )
+    # Decoders raise nearly anything on broken files (OSError, SyntaxError, zlib.error, struct.error, ...).
+    except Exception as error:
+        reason = str(unreadable("", error)).removeprefix(": ").removeprefix(f"{shown(images.name(index))}: ")
+        return Made(fault=("broken", reason))
+    image = Image.fromarray(pixels[:, :, 0] if making.image_channels == 1 else pixels)
+    return Made(png=png_of(image), digest=_digest(pixels, making))
+
+
+def _fault_of_size(contents: bytes, making: Making) -> tuple[str, str] | None:
+    width, height = size_of(contents)
+    size = making.image_size
+    if making.resize is Resize.exact and (width, height) != (size, size):
+        return "another size", f"{width}x{height} pixels"
+    if not making.enlarge and min(width, height) < size:
+        return "too small", f"{width}x{height} pixels"
+    return None
+
+
+def _written(path: Path) -> np.ndarray | None:
+    """The pixels of a file of an earlier run, with a third dimension; None if there is none, or it is damaged."""
+    if not path.is_file():
+        return None
+    try:
+        with Image.open(path, formats=["PNG"]) as image:
+            pixels = np.asarray(image)
+    except Exception:  # as above; the file is then made again
+        return None
+    return pixels[:, :, None] if pixels.ndim == 2 else pixels
+
+
+def _digest(pixels: np.ndarray, making: Making) -> bytes:
+    if making.duplicates:
+        return b""
+    return hashlib.blake2b(np.ascontiguousarray(pixels).tobytes(), digest_size=16).digest()

@@ -1,0 +1,69 @@
+"""Reads image files for a model that encodes or reproduces them."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from lightning_gan.data.decoding import Resize, decode
+from lightning_gan.data.shown import shown
+from lightning_gan.inference.trained_model import TrainedModel
+from lightning_gan.tensors.image_bytes import from_bytes
+from lightning_gan.tensors.shapes import Images
+
+
+def image_for(trained: TrainedModel, path: str) -> Images:
+    """An image file in the size and the channels of a model's images, `1 channels height width`, in [-1, 1].
+
+    Of an image of another size, the central square is resized, which is said on the standard error.
+
+    Args:
+        trained: the model; the image is put on its device.
+        path: path of a PNG, JPEG, WebP, BMP, GIF or TIFF file.
+
+    Raises:
+        ValueError: if the file is missing, or is no image that can be read.
+    """
+    channels, height, width = trained.image_shape
+    if height != width:
+        raise ValueError(f"{trained.name} makes images of {width}x{height}; only square ones are read from files")
+    file = Path(path)
+    if not file.is_file():
+        raise ValueError(f"there is no image {shown(path)}; give the path of an image file")
+    try:
+        with Image.open(file) as opened:
+            size = opened.size
+        pixels = decode(
+            file.read_bytes(),
+            image_size=height,
+            image_channels=channels,
+            resize=Resize.center_crop,
+            resolutions=[height],
+        )[0]
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
+        raise ValueError(f"{shown(path)} cannot be read as an image ({shown(error)}); give another file") from error
+    if size != (width, height):
+        print(
+            f"{shown(path)} has {size[0]}x{size[1]} pixels: its central square is resized to {width}x{height}",
+            file=sys.stderr,
+        )
+    image = torch.from_numpy(np.array(pixels)).permute(2, 0, 1)[None]  # 1 channels height width
+    return from_bytes(image).to(trained.model.device)
+
+
+def paths_in(text: str, *, option: str) -> list[str]:
+    """The paths of files that a text lists, separated by commas.
+
+    Args:
+        text: paths, such as a.png,b.png.
+        option: name of the option that the text was given for, for messages.
+
+    Raises:
+        ValueError: if a path is empty.
+    """
+    paths = [part.strip() for part in text.split(",")]
+    if not all(paths):
+        raise ValueError(f"{option}={shown(text)} has an empty path; give paths such as a.png,b.png")
+    return paths

@@ -1,0 +1,151 @@
+"""What the folder of a training run has: its settings, its measurements, its logged numbers and its samples."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lightning_gan.inference.load import checkpoint_at
+from lightning_gan.loop.checkpointing import CheckpointError, read_checkpoint
+from lightning_gan.loop.csv_log import read_log
+from lightning_gan.metrics.report import Record
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A training run, as its folder describes it.
+
+    Attributes:
+        name: its name in tables and figures.
+        folder: its folder.
+        settings: all settings of `config.yaml` by dotted names, see `flat_settings`.
+        data: what identifies the images that it was trained on, as far as it is known.
+        records: its measurements, in the order in which they were made.
+        log: the rows of `log.csv`; none if there is no such file.
+        samples: the latest grid of samples; None without one.
+    """
+
+    name: str
+    folder: Path
+    settings: dict[str, str]
+    data: dict[str, str]
+    records: list[Record]
+    log: list[dict[str, str]]
+    samples: Path | None
+
+
+def read_runs(folders: list[str]) -> list[Run]:
+    """Read the folders of several runs.
+
+    Args:
+        folders: paths such as `runs/stylegan`.
+
+    Raises:
+        ValueError: if one is no folder of a run, is given twice, or has a file that cannot be read.
+    """
+    paths = [Path(folder) for folder in folders]
+    for path in paths:
+        if not (path / "config.yaml").is_file():
+            raise ValueError(f"{path} is no folder of a run: it has no config.yaml; give folders such as runs/stylegan")
+    doubles = [path for path, count in Counter(path.resolve() for path in paths).items() if count > 1]
+    if doubles:
+        raise ValueError(f"{doubles[0]} is given twice; give different runs")
+    counts = Counter(path.resolve().name for path in paths)
+    names = [path.resolve().name if counts[path.resolve().name] == 1 else path.as_posix() for path in paths]
+    return [_read(path, name=name) for path, name in zip(paths, names, strict=True)]
+
+
+def flat_settings(config: dict[str, Any]) -> dict[str, str]:
+    """Nested settings of a configuration as text, by dotted names.
+
+    A class has its name as value, and its arguments follow after its own name. In a list of classes, such as the
+    callbacks, the name of the class stands in the place of a number, and a second one of a class gets `#2`.
+
+    Args:
+        config: contents of a `config.yaml`.
+
+    Example:
+        >>> r1 = {"class_path": "lightning_gan.callbacks.R1", "init_args": {"gamma": 5.0}}
+        >>> flat_settings({"seed": 0, "trainer": {"callbacks": [r1, r1]}})
+        {'seed': '0', 'trainer.callbacks.R1': 'yes', 'trainer.callbacks.R1.gamma': '5.0', \
+'trainer.callbacks.R1#2': 'yes', 'trainer.callbacks.R1#2.gamma': '5.0'}
+    """
+    return dict(_flat(config, ""))
+
+
+def _flat(value: Any, name: str) -> Iterator[tuple[str, str]]:
+    if isinstance(value, dict) and "class_path" in value:
+        yield name, _short(value["class_path"])
+        yield from _flat(value.get("init_args") or {}, name)
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _flat(inner, f"{name}.{key}" if name else str(key))
+    elif isinstance(value, list) and value and all(isinstance(one, dict) and "class_path" in one for one in value):
+        seen: Counter[str] = Counter()
+        for one in value:
+            kind = _short(one["class_path"])
+            seen[kind] += 1
+            inner = f"{name}.{kind}" + (f"#{seen[kind]}" if seen[kind] > 1 else "")
+            yield inner, "yes"
+            yield from _flat(one.get("init_args") or {}, inner)
+    else:
+        yield name, value if isinstance(value, str) else json.dumps(value)
+
+
+def _short(class_path: object) -> str:
+    return str(class_path).rsplit(".", 1)[-1]
+
+
+def _read(folder: Path, *, name: str) -> Run:
+    config = _yaml(folder / "config.yaml")
+    return Run(
+        name=name,
+        folder=folder,
+        settings=flat_settings(config),
+        data=_data_of(folder, config),
+        records=_records(folder / "metrics.json"),
+        log=read_log(folder / "log.csv") if (folder / "log.csv").is_file() else [],
+        samples=max((folder / "samples").glob("kimg_*.png"), default=None),
+    )
+
+
+def _yaml(path: Path) -> dict[str, Any]:
+    try:
+        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ValueError(f"{path} cannot be read ({' '.join(str(error).split())}); give another run") from error
+    if not isinstance(config, dict):
+        raise ValueError(f"{path} holds no settings; give another run")
+    return config
+
+
+def _records(path: Path) -> list[Record]:
+    """The records of a file; none if there is no file."""
+    if not path.is_file():
+        return []
+    try:
+        records: Any = json.loads(path.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, ValueError) as error:
+        raise ValueError(f"{path} is no list of measurements ({error}); move it away, or give another run") from error
+    if not isinstance(records, list) or not all(isinstance(one, dict) and "metrics" in one for one in records):
+        raise ValueError(f"{path} is no list of measurements; move it away, or give another run")
+    return records
+
+
+def _data_of(folder: Path, config: dict[str, Any]) -> dict[str, str]:
+    """The size of the images, and the fingerprints of the data set that checkpoints have, or else its class."""
+    section = config.get("data")
+    init_args: dict[str, Any] = section.get("init_args") or {} if isinstance(section, dict) else {}
+    known = {name: str(init_args[name]) for name in ("image_size", "image_channels") if name in init_args}
+    try:
+        content = read_checkpoint(checkpoint_at(folder), for_training=False)
+    except CheckpointError:
+        content = {}
+    for saved in content.values():
+        if isinstance(saved, dict) and isinstance(saved.get("fingerprints"), dict):
+            return known | {name: str(value) for name, value in saved["fingerprints"].items() if name != "labels"}
+    return known | ({"class": _short(section["class_path"])} if isinstance(section, dict) and section else {})

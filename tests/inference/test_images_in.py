@@ -1,0 +1,42 @@
+"""Image files for a model."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from lightning_gan.inference.images_in import image_for, paths_in
+from lightning_gan.models import BiGAN, StyleGAN
+from tests.inference.trained import in_memory, small
+
+
+def test_an_image_of_the_models_size_is_read_as_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pixels = (np.arange(16 * 16 * 3) % 256).astype(np.uint8).reshape(16, 16, 3)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    read = image_for(in_memory(small(StyleGAN)), str(tmp_path / "a.png"))
+    assert torch.equal(read, torch.from_numpy(pixels).permute(2, 0, 1)[None] / 127.5 - 1)
+    assert capsys.readouterr().err == ""
+
+
+def test_of_another_size_the_central_square_is_resized_and_this_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pixels = np.zeros((16, 48, 3), dtype=np.uint8)
+    pixels[:, 16:32] = 255  # only the central square is white
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    read = image_for(in_memory(small(BiGAN)), str(tmp_path / "a.png"))
+    assert read.shape == (1, 1, 8, 8) and (read == 1).all()
+    assert "a.png has 48x16 pixels: its central square is resized to 8x8" in capsys.readouterr().err
+
+
+def test_what_is_no_image_is_refused(tmp_path: Path) -> None:
+    trained = in_memory(small(BiGAN))
+    with pytest.raises(ValueError, match=r"there is no image .*b.png; give the path of an image file"):
+        image_for(trained, str(tmp_path / "b.png"))
+    (tmp_path / "c.png").write_bytes(b"text")
+    with pytest.raises(ValueError, match=r"c.png cannot be read as an image .*; give another file"):
+        image_for(trained, str(tmp_path / "c.png"))
+    with pytest.raises(ValueError, match=r"images=a.png, has an empty path"):
+        paths_in("a.png,", option="images")

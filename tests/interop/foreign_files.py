@@ -1,0 +1,172 @@
+"""Files in the original formats of other projects, made of the tensors of the goldens."""
+
+import json
+import pickle
+import sys
+import warnings
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from tests.interop.goldens import Golden
+
+
+@contextmanager
+def importable(**classes: type) -> Iterator[None]:
+    """Makes classes importable by the modules that they say they are from, so that they can be pickled."""
+    before = dict(sys.modules)
+    for kind in classes.values():
+        parts = kind.__module__.split(".")
+        for end in range(1, len(parts) + 1):
+            sys.modules.setdefault(".".join(parts[:end]), ModuleType(".".join(parts[:end])))
+        setattr(sys.modules[kind.__module__], kind.__name__, kind)
+    try:
+        yield
+    finally:
+        for name in set(sys.modules) - set(before):
+            del sys.modules[name]
+
+
+# ---------------------------------------------------------------------- TensorFlow
+
+
+class Network:
+    """A network of TensorFlow, which is pickled as a dictionary."""
+
+    def __init__(self, state: dict[str, Any]) -> None:
+        self.state = state
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.state
+
+
+class EasyDict(dict[str, Any]):
+    """A dictionary of their own class."""
+
+
+def tensorflow_pickle(path: Path, networks: list[Network], *, module: str) -> Path:
+    Network.__module__, Network.__qualname__ = module, "Network"
+    EasyDict.__module__, EasyDict.__qualname__ = "dnnlib.util", "EasyDict"
+    with importable(network=Network, easy=EasyDict), path.open("wb") as file:
+        pickle.dump(tuple(networks), file, protocol=pickle.HIGHEST_PROTOCOL)
+    return path
+
+
+def network(
+    variables: Mapping[str, Tensor], settings: dict[str, Any], components: dict[str, Network] | None = None
+) -> Network:
+    state = {
+        "version": 2,
+        "name": "G",
+        "static_kwargs": EasyDict(settings),
+        "build_module_src": "raise SystemExit('this text must never run')",
+        "build_func_name": "G_paper",
+        "variables": [(name, value.numpy()) for name, value in variables.items()],
+    }
+    return Network(state if components is None else {**state, "components": EasyDict(components)})
+
+
+def pggan(path: Path, *, lod: float = 0.0, **settings: Any) -> Path:
+    golden = Golden("pggan_official")
+    config = {name: golden.config[name] for name in ("num_channels", "resolution", "label_size")} | settings
+    generator, discriminator = ({**golden.state[name], "lod": torch.tensor(lod)} for name in ("G", "D"))
+    average = {name: value if name == "lod" else value * 0.5 for name, value in generator.items()}
+    networks = [network(variables, config) for variables in (generator, discriminator, average)]
+    return tensorflow_pickle(path, networks, module="tfutil")
+
+
+def stylegan(path: Path, *, lod: float = 0.0, **settings: Any) -> Path:
+    golden = Golden("stylegan_official")
+    config = {name: golden.config[name] for name in ("num_channels", "resolution", "label_size", "mapping_lrmul")}
+    config |= {"truncation_psi": 0.7, "truncation_cutoff": 4, **settings}
+    synthesis = {**golden.state["G_synthesis"], "lod": torch.tensor(lod)}
+
+    def generator(scale: float) -> Network:
+        parts = {"mapping": golden.state["G_mapping"], "synthesis": synthesis}
+        components = {
+            name: network({n: v if n == "lod" else v * scale for n, v in part.items()}, config)
+            for name, part in parts.items()
+        }
+        return network({"dlatent_avg": golden["input/w_avg"], "lod": torch.tensor(lod)}, config, components)
+
+    networks = [generator(1.0), network({**golden.state["D"], "lod": torch.tensor(lod)}, config), generator(0.5)]
+    return tensorflow_pickle(path, networks, module="dnnlib.tflib.network")
+
+
+# ---------------------------------------------------------------------- torch and NumPy
+
+
+def biggan(path: Path, *, network: str = "G") -> Path:
+    torch.save(OrderedDict(Golden("biggan").state[network]), path)
+    return path
+
+
+def gan_stability(path: Path, *, discriminator: Mapping[str, Tensor] | None = None, **settings: Any) -> Path:
+    golden = Golden("gan_stability_resnet")
+    wrapped = {
+        network: OrderedDict((f"module.{name}", value) for name, value in golden.state[network].items())
+        for network in ("G", "D")
+    }
+    content = {
+        "it": 7,
+        "generator": wrapped["G"],
+        "discriminator": wrapped["D"]
+        if discriminator is None
+        else OrderedDict((f"module.{name}", value) for name, value in discriminator.items()),
+        "g_optimizer": {"state": {}, "param_groups": [{"lr": 1e-4}]},
+        "d_optimizer": {"state": {}, "param_groups": [{"lr": 1e-4}]},
+        "generator_test": OrderedDict((name, value * 0.5) for name, value in wrapped["G"].items()),
+    }
+    torch.save(content, path, **settings)
+    return path
+
+
+def vgan(path: Path) -> Path:
+    return gan_stability(path, discriminator=Golden("vgan_official").state["D"])
+
+
+def sngan(path: Path, *, network: str = "G") -> Path:
+    np.savez_compressed(
+        path, **{name: value.numpy() for name, value in Golden("sngan_official").state[network].items()}
+    )
+    return path
+
+
+def biggan_deep(path: Path, state: Mapping[str, Tensor], *, config: dict[str, Any] | None) -> Path:
+    torch.save(OrderedDict(state), path)
+    if config is not None:
+        path.with_name(path.name.replace("pytorch_model.bin", "config.json")).write_text(json.dumps(config))
+    return path
+
+
+def introvae(path: Path, **settings: Any) -> Path:
+    """Their whole model, pickled with its classes, as their code saves it."""
+    golden = Golden("introvae")
+    kind = type("IntroVAE", (nn.Module,), {"__module__": "networks"})
+    part = type("Part", (nn.Module,), {"__module__": "networks"})
+    model = kind()
+    model.hdim = golden.config["hdim"]
+    for child, network in (("encoder", "E"), ("decoder", "G")):
+        for name, value in golden.state[network].items():
+            owner = model
+            *inner, last = f"{child}.{name}".split(".")
+            for step in inner:
+                if step not in owner._modules:
+                    owner.add_module(step, nn.LeakyReLU(0.2) if step == "2" else part())
+                owner = owner.get_submodule(step)
+            if "running" in last or "num_batches" in last:
+                owner.register_buffer(last, value)
+            else:
+                owner.register_parameter(last, nn.Parameter(value))
+    model.encoder.main.add_module("pool", nn.AvgPool2d(2))
+    with importable(model=kind, part=part), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the classes have no source, which the old format would contain
+        torch.save({"epoch": 3, "model": model}, path, **settings)
+    return path
