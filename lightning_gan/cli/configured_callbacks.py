@@ -147,7 +147,8 @@ class CallbackList:
         # A list that replaces one of the same length would keep settings of its callbacks; after null it does not.
         arguments = ["--config", '{"trainer": {"callbacks": null}}']
         piece: list[Any] = []
-        for callback, following in zip(self.callbacks, [*self.callbacks[1:], None], strict=True):
+        # The list may be empty; the second one is then longer.
+        for callback, following in zip(self.callbacks, [*self.callbacks[1:], None], strict=False):
             piece.append(callback.given)
             if callback.options or callback.is_added or following is None or following.is_added:
                 value = piece[0] if callback.is_added else piece

@@ -3,7 +3,9 @@
 from pathlib import Path
 
 import pytest
+from torch import nn
 
+from lightning_gan.loop.gan import GAN
 from lightning_gan.models import DCGAN, StyleGAN
 from tests.toys import toy_gan, toy_loader, toy_trainer
 
@@ -12,7 +14,7 @@ def dcgan(width: int) -> DCGAN:
     return DCGAN(image_size=8, image_channels=1, latent_dim=4, generator_width=width, discriminator_width=4)
 
 
-def saved(model: DCGAN, folder: Path) -> Path:
+def saved(model: GAN, folder: Path) -> Path:
     trainer = toy_trainer()
     trainer.strategy.connect(model)
     trainer.save_checkpoint(folder / "dcgan.ckpt")
@@ -29,8 +31,16 @@ def test_the_setting_that_differs_is_named_and_nothing_else(tmp_path: Path) -> N
 
 
 def test_tensors_are_named_where_no_setting_differs(tmp_path: Path) -> None:
-    path = saved(dcgan(4), tmp_path)
+    other = toy_gan()
+    other.generator = nn.Sequential(nn.Flatten(), nn.Linear(other.latent_dim, 4), nn.Linear(4, 4))
+    path = saved(other, tmp_path)
     with pytest.raises(ValueError, match=r"GAN does not fit the checkpoint: .*the checkpoint does not have.*more"):
+        toy_trainer(max_steps=1).fit(toy_gan(), toy_loader(), ckpt_path=str(path), weights_only=True)
+
+
+def test_the_class_is_named_where_it_differs(tmp_path: Path) -> None:
+    path = saved(dcgan(4), tmp_path)
+    with pytest.raises(ValueError, match=r"the model is a GAN, and the checkpoint is one of .*DCGAN.*--weights"):
         toy_trainer(max_steps=1).fit(toy_gan(), toy_loader(), ckpt_path=str(path), weights_only=True)
 
 

@@ -87,7 +87,7 @@ def terminal_line(parts: Sequence[str], *, share: float | None, columns: int) ->
 
     Example:
         >>> terminal_line(["1.0/2.0 kimg", "9.0 sec/kimg", "ETA 0:00:09"], share=0.5, columns=40)
-        ' 50%|████    | 1.0/2.0 kimg | 9.0 sec/kimg'
+        ' 50%|██   | 1.0/2.0 kimg | 9.0 sec/kimg'
         >>> terminal_line(["1.0/2.0 kimg", "9.0 sec/kimg"], share=0.5, columns=20)
         ' 50% 1.0/2.0 kimg'
     """
