@@ -14,7 +14,7 @@ from lightning_gan.foreign.added_penalty import PlacedPenalty
 from lightning_gan.foreign.clock import ImageClock
 from lightning_gan.foreign.host import host_of
 from lightning_gan.foreign.inputs import InputSettings
-from lightning_gan.loop.penalty_term import PenaltyTerm
+from lightning_gan.loop.penalty_term import PenaltyTerm, keep_states
 from lightning_gan.loop.turn import Turn
 from lightning_gan.schedules.rates import LearningRateSchedule
 from lightning_gan.tensors.shapes import Scalar
@@ -185,6 +185,10 @@ class Penalty(PenaltyTerm, ImageClock):
         )
 
     # ------------------------------------------------------------------ state
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        super().on_load_checkpoint(trainer, pl_module, checkpoint)
+        keep_states(trainer.callbacks, checkpoint)  # type: ignore[attr-defined]
 
     @property
     def state_key(self) -> str:

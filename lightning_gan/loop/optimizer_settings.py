@@ -12,6 +12,7 @@ from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from torch import Tensor
 from torch.optim import Optimizer
 
+from lightning_gan.loop.penalty_term import keep_states
 from lightning_gan.loop.turn import PLAYERS
 
 SAVED_AS = "optimizer_settings"
@@ -111,6 +112,8 @@ class AppliesOptimizerSettings(LightningModule):
             self.trainer  # noqa: B018
         except RuntimeError:
             return  # `load_from_checkpoint` restores no optimizers
+        # Penalties do it themselves in other modules. Here it is before Lightning remarks that their keys have changed.
+        keep_states(self.trainer.callbacks, checkpoint)  # type: ignore[attr-defined]
         self._settings_then, self._continues = checkpoint.get(SAVED_AS), True
         if self._settings_now is not None:  # strategies that shard load a checkpoint after on_fit_start
             self._check_classes()

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.strategies import Strategy
 
+from lightning_gan.compat import settings_of_state_key
 from lightning_gan.loop.turn import Player, Turn
 from lightning_gan.tensors.shapes import Scalar
 
@@ -110,3 +111,30 @@ def named(penalties: Sequence[PenaltyTerm]) -> dict[str, PenaltyTerm]:
         alike = sum(other.name == penalty.name for other in names.values())
         names[f"{penalty.name}_{alike + 1}" if alike else penalty.name] = penalty
     return names
+
+
+def keep_states(callbacks: Sequence[Callback], checkpoint: dict[str, Any]) -> None:
+    """Gives penalties whose weight or interval is another one now their states in a checkpoint.
+
+    The keys of the states contain both settings, so that a trainer can have two penalties of one class. Penalties of
+    one class and for the same networks are matched in their order.
+
+    Args:
+        callbacks: callbacks of the trainer that loads the checkpoint.
+        checkpoint: the checkpoint, whose keys are changed.
+    """
+    states = checkpoint.get("callbacks", {})
+    keys = {callback.state_key for callback in callbacks}
+    for callback in callbacks:
+        if isinstance(callback, PenaltyTerm) and callback.state_key not in states:
+            place = _place(callback.state_key)
+            former = next((key for key in states if key not in keys and _place(key) == place), None)
+            if former is not None:
+                states[callback.state_key] = states.pop(former)
+
+
+def _place(state_key: str) -> tuple[str, dict[str, Any]]:
+    """The class and the settings in a key, but for those that change the strength of a penalty."""
+    settings = settings_of_state_key(state_key)
+    strength = ("weight", "every_n_turns")
+    return state_key.partition("{")[0], {name: settings[name] for name in settings if name not in strength}
