@@ -18,13 +18,17 @@ from lightning_gan.inference.exported_networks import (
     description_of,
     exported_networks,
     largest_difference,
+    rounding_of,
 )
 from lightning_gan.inference.load import LoadedModel, load_with_settings
 from lightning_gan.loop.gan import GAN
 from lightning_gan.loop.sampling import GeneratorSampling
 
 LARGEST_DIFFERENCE = 1e-4
-"""Largest difference between a file and the network: images are in [-1, 1]."""
+"""Largest difference between a file and the network: images are in [-1, 1].
+
+It may be larger where a rounding of the weights already makes such a difference.
+"""
 
 HEADER = """\
 # A model of lightning_gan {version}. `lightning_gan.load` reads this folder if it has files of safetensors.
@@ -41,12 +45,14 @@ class WrittenFile:
         size: its size in bytes.
         difference: largest difference between its outputs and the network's.
         batch_sizes: numbers of images with which it was checked.
+        rounding: what a rounding of the weights changes in the outputs, if `difference` is above 1e-4; else None.
     """
 
     name: str
     size: int
     difference: float
     batch_sizes: list[int]
+    rounding: float | None = None
 
 
 def export(checkpoint: str, out_folder: str, *, formats: str | None = None, truncation: float = 1.0) -> None:
@@ -56,7 +62,7 @@ def export(checkpoint: str, out_folder: str, *, formats: str | None = None, trun
     generator.pt2 (a graph of torch.export, which needs torch alone) and generator.onnx. The graphs take latents
     `batch x latent_dim`, and class indices `batch` if the model has classes, and return images in [-1, 1]. They have
     the averaged weights if there are any, the stored noise, and a batch of any size. Every file is read again and
-    compared with the model; a difference above 1e-4 is an error, and then nothing is written.
+    compared with the model; a difference above 1e-4 that is not of rounding is an error, and then nothing is written.
 
     Args:
         checkpoint: a checkpoint file, or the folder of a run.
@@ -87,6 +93,12 @@ def _print(written: WrittenFile) -> None:
         f"  {written.name:<22} {size:>9}  largest difference {written.difference:.1e} (batches of {batches})",
         flush=True,
     )
+    if written.rounding is not None:
+        print(
+            f"    (The model itself changes by {written.rounding:.1e} if its weights are moved by their rounding, "
+            "2^-23; a longer training makes this less.)",
+            flush=True,
+        )
 
 
 def check_new(folder: Path) -> None:
@@ -162,12 +174,15 @@ def write_files(
 
 def _checked(kind: Format, network: ExportedNetwork, path: Path, *, truncation: float) -> WrittenFile:
     difference, sizes = largest_difference(kind.read(path, network, truncation=truncation), network)
-    if difference > LARGEST_DIFFERENCE:
+    rounding = rounding_of(network) if difference > LARGEST_DIFFERENCE else None
+    if rounding is not None and difference > rounding:
         raise ValueError(
             f"{path.name} differs from the model by {difference:.1e}, and at most {LARGEST_DIFFERENCE:.0e} is "
             "allowed; export it in another format (--formats)"
         )
-    return WrittenFile(name=path.name, size=path.stat().st_size, difference=difference, batch_sizes=sizes)
+    return WrittenFile(
+        name=path.name, size=path.stat().st_size, difference=difference, batch_sizes=sizes, rounding=rounding
+    )
 
 
 def settings_of(loaded: LoadedModel, networks: list[ExportedNetwork], *, truncation: float) -> dict[str, Any]:

@@ -11,12 +11,14 @@ import yaml
 from jsonargparse import ArgumentParser
 from PIL import Image
 
+import lightning_gan
 from lightning_gan.cli.config_listing import configs_by_kind
 from lightning_gan.cli.configs import shipped_folder
 from lightning_gan.cli.image_rule import OwnImages, retuned
 from lightning_gan.cli.own_images import merged
 from lightning_gan.loop.gan import GAN
-from tests.cli.command_line import hyperparameters, message_of, read, run, write
+from lightning_gan.tensors.image_bytes import to_bytes
+from tests.cli.command_line import REPOSITORY, hyperparameters, message_of, read, run, write
 
 
 def settings_of(name: str) -> dict[str, Any]:
@@ -311,25 +313,28 @@ def test_dcgan_trains_on_a_folder_without_labels_in_a_run_named_after_it(shapes:
     assert '"stage": "test"' in Path("runs/shapes-dcgan/metrics.json").read_text()
 
 
-def test_from_a_folder_of_photographs_to_samples_of_a_trained_stylegan_in_five_commands(
-    shapes: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """No command edits a file. The options in `small` only make it quick."""
+def test_the_five_commands_of_the_first_page_lead_from_a_folder_to_samples_and_an_exported_model(shapes: Path) -> None:
+    """The commands are read from the documentation. No command edits a file, and `small` only makes them quick."""
+    text = (REPOSITORY / "docs" / "index.md").read_text()
+    block = text.partition("in five commands\n\n```sh\n")[2].partition("```")[0]
+    prepare, fit, generate, serve, export = (line.removeprefix("python cli.py ") for line in block.splitlines())
+    shapes.rename("photos")
     small = f"{TINY} --model.channel_base=32 --model.channel_max=4 --model.mapping_layers=1 --model.latent_dim=4"
     small = f"{small} --StopAtKimg.total_kimg=0.016 --trainer.max_steps=-1 --ProgressiveGrowing.start_resolution=16"
-    commands = [
-        f"prepare shapes ready.zip --image_size {SIZE}",
-        f"fit --config stylegan.yaml --images ready.zip --labels {small}",
-        "test --name ready-stylegan",
-    ]
-    for command in commands:
-        run(command)
-    run_folder = Path("runs/ready-stylegan")
-    last = max(run_folder.glob("samples/*.png"))
-    with Image.open(last) as grid:
-        assert grid.mode == "RGB" and grid.width >= 2 * SIZE and grid.height >= 2 * SIZE
-        assert len(grid.getcolors(maxcolors=10**6) or []) > 10
-    assert {record["stage"] for record in json.loads((run_folder / "metrics.json").read_text())} == {"fit", "test"}
-    assert hyperparameters("ready-stylegan")["number_of_classes"] == 2
-    assert "12 images of 16x16x3, 2 classes, of 12 in shapes" in capsys.readouterr().out
-    assert len(commands) <= 5
+    size = f"--image_size {SIZE}"
+    run(prepare.replace("--image_size 64", size))
+    run(f"{fit.replace('--image_size 64', size)} {small}")
+    run(generate.replace("0-63", "0-5"))
+    assert serve == "serve runs/photos"  # tests/inference/test_serve_model.py drives its page in a browser
+    run(export)
+    assert list(Path("runs/photos/samples").glob("*.png"))
+    images = sorted(Path("runs/photos").rglob("seed*.png"))
+    assert len(images) == 6
+    pixels = []
+    for path in images:
+        with Image.open(path) as image:
+            assert (image.mode, image.size) == ("RGB", (SIZE, SIZE))
+            pixels.append(np.asarray(image))
+    model = lightning_gan.load("runs/photos")
+    assert np.array_equal(pixels[3], to_bytes(model.sample(1, seed=3))[0].permute(1, 2, 0).numpy())
+    assert torch.equal(lightning_gan.load("exported").sample(2, seed=5), model.sample(2, seed=5))

@@ -15,7 +15,13 @@ from lightning_gan import models
 from lightning_gan.cli import main
 from lightning_gan.inference.export_formats import ONNX, Format, Safetensors, Torch, all_formats
 from lightning_gan.inference.export_model import WrittenFile, write_export
-from lightning_gan.inference.exported_networks import BATCH_SIZES, EXAMPLES, exported_networks, largest_difference
+from lightning_gan.inference.exported_networks import (
+    BATCH_SIZES,
+    EXAMPLES,
+    exported_networks,
+    largest_difference,
+    rounding_of,
+)
 from lightning_gan.inference.load import LoadedModel
 from lightning_gan.loop.autoencoder import Autoencoder
 from lightning_gan.loop.checkpointing import CheckpointError
@@ -162,6 +168,32 @@ def test_a_file_that_computes_something_else_is_an_error_and_leaves_nothing(
     with pytest.raises(ValueError, match=r"generator\.safetensors differs from the model by 1\.0e-03"):
         write_export(loaded, tmp_path / "out", formats=[Safetensors()])
     assert not list(tmp_path.iterdir())
+
+
+def test_a_network_whose_roundings_are_seen_is_exported_and_the_roundings_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = made(models.StyleGAN, **STYLEGAN)
+    generator = loaded.model.sampling_generator
+    constant = generator.get_parameter("synthesis.first.constant")
+    with torch.no_grad():  # as after a few batches: the first layer divides by a standard deviation near zero
+        generator.get_parameter("synthesis.first.epilogue0.noise_weight").zero_()
+        constant.copy_(1 + 1e-5 * torch.randn(constant.shape, generator=torch.Generator().manual_seed(0)))
+    (network,) = exported_networks(loaded.model, truncation=1.0)
+    before = {name: value.clone() for name, value in loaded.model.state_dict().items()}
+    rounding = rounding_of(network)
+    assert 1e-3 < rounding < 1
+    assert all(torch.equal(value, before[name]) for name, value in loaded.model.state_dict().items())
+    assert rounding_of(exported_networks(made(models.DCGAN, **DCGAN_WITH_CLASSES).model, truncation=1.0)[0]) < 1e-5
+
+    def differing(by: float) -> dict[str, WrittenFile]:
+        monkeypatch.setattr(Safetensors, "read", lambda self, path, one, **_: lambda *rows: one.function(*rows) + by)
+        return exported(loaded, tmp_path / f"{by}", Safetensors())
+
+    assert differing(5e-5)["generator.safetensors"].rounding is None
+    assert differing(5e-4)["generator.safetensors"].rounding == rounding
+    with pytest.raises(ValueError, match="differs from the model by"):
+        differing(2 * rounding)
 
 
 def test_a_graph_of_a_fixed_batch_fails_the_check() -> None:
