@@ -112,8 +112,10 @@ class GeneratorSampling(LightningModule):
         """Images in [-1, 1], `batch channels height width`, from networks in evaluation mode.
 
         An image is a function of the weights, its latent (or the seed and its number), its label and the truncation,
-        whatever the number of images at once; sums in another order may change the last digits. Images have the active
-        resolution. `lightning_gan.tensors.image_bytes.to_bytes` makes uint8 of them.
+        whatever the number of images at once; sums in another order may change the last digits. Only generators that
+        normalize over the batch even in evaluation mode, which their classes say (WGAN-GP, CT-GAN), make images that
+        depend on each other. Images have the active resolution. `lightning_gan.tensors.image_bytes.to_bytes` makes
+        uint8 of them.
 
         Args:
             latents: a number of images, for which `draw_latents` draws latents, or latents of the model's prior,
