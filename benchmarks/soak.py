@@ -42,10 +42,10 @@ SMALL = (
     "--model.generator_width=4 --model.discriminator_width=4 --trainer.logger=false --trainer.callbacks=StopAtKimg "
     "--trainer.callbacks.total_kimg={total_kimg} --trainer.callbacks+=EMA --trainer.callbacks+=Evaluation "
     "--trainer.callbacks.extractor=lightning_gan.metrics.DigitFeatures --trainer.callbacks.fake_count=32 "
-    "--trainer.callbacks.kernel_subsets=2 --trainer.callbacks.every_kimg=0.128 "
+    "--trainer.callbacks.batch_size=16 --trainer.callbacks.kernel_subsets=2 --trainer.callbacks.every_kimg=0.128 "
     "--trainer.callbacks+=KimgCheckpoint --trainer.callbacks.every_kimg=0.064"
 )
-"""A network that is small enough for many runs, with callbacks that have states."""
+"""A network that is small enough for many runs, with callbacks that have states. Two ranks evaluate a batch each."""
 
 LIMIT_SECONDS = 150.0
 """A run that takes longer than this to end after a fault counts as hung."""
