@@ -1,7 +1,8 @@
-"""The hash that a checkpoint file carries, by which one flipped byte is detected.
+"""The hash that a checkpoint carries, by which one flipped byte is detected.
 
 `torch.save` writes a zip archive. The hash of all its bytes is put into the archive's comment, where every reader of
-zip archives, `torch.load` and Lightning among them, ignores it.
+zip archives, `torch.load` and Lightning among them, ignores it. The folder of a sharded checkpoint gets a list of the
+hashes of its files.
 """
 
 import hashlib
@@ -17,6 +18,7 @@ _NO_COMMENT = b"\0\0"  # the last two bytes of that record are the length of the
 _PREFIX = b"lightning_gan sha256="
 _COMMENT_LENGTH = len(_PREFIX) + 64  # the hash in hexadecimal digits
 _PIECE_BYTES = 2**24
+_LIST = "sha256.txt"  # in the format of sha256sum, so that `sha256sum --check sha256.txt` compares, too
 
 
 class _HashedFile:
@@ -94,3 +96,40 @@ def hash_matches(path: Path) -> bool | None:
 def _comment_of(digest: str) -> bytes:
     """The end of an archive with a hash: the length of the comment and the comment."""
     return _COMMENT_LENGTH.to_bytes(2, "little") + _PREFIX + digest.encode()
+
+
+def write_hashes(folder: Path) -> None:
+    """Write the hashes of all files in a folder to a list in it.
+
+    Args:
+        folder: folder of a sharded checkpoint that is complete.
+
+    Raises:
+        OSError: if a file cannot be read, or the list cannot be written.
+    """
+    names = sorted(path.name for path in folder.iterdir() if path.is_file() and path.name != _LIST)
+    lines = [f"{_hash_of(folder / name)}  {name}\n" for name in names]
+    (folder / _LIST).write_text("".join(lines), encoding="utf-8")
+
+
+def changed_file(folder: Path) -> str | None:
+    """The name of a file of a folder that is missing or has another content than in the list of its hashes.
+
+    Args:
+        folder: folder of a sharded checkpoint.
+
+    Returns:
+        None if all files are as they were saved, or if the folder has no list.
+    """
+    if not (folder / _LIST).is_file():
+        return None
+    for line in (folder / _LIST).read_text(encoding="utf-8", errors="replace").splitlines():
+        digest, _, name = line.partition("  ")
+        if Path(name).name != name or not (folder / name).is_file() or _hash_of(folder / name) != digest:
+            return name if Path(name).name == name else _LIST
+    return None
+
+
+def _hash_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -21,7 +21,7 @@ from torch.distributed.checkpoint.api import CheckpointException
 
 from lightning_gan.atomic_files import cause_of, put_in_place, written_whole
 from lightning_gan.compat import checkpoint_of
-from lightning_gan.loop.checkpoint_hash import hash_matches, save_with_hash
+from lightning_gan.loop.checkpoint_hash import changed_file, hash_matches, save_with_hash, write_hashes
 
 LAST = "last.ckpt"
 PREVIOUS = "previous.ckpt"
@@ -85,7 +85,7 @@ def read_checkpoint(path: Path, *, for_training: bool) -> dict[str, Any]:
     """Read the checkpoint of a training, and check that it is whole. The tensors are on the CPU, mapped from the file.
 
     Args:
-        path: path of a checkpoint file, or of the folder of a sharded checkpoint, of which the tensors are not read.
+        path: path of a checkpoint file, or of the folder of a sharded checkpoint, whose tensors are not returned.
         for_training: whether training shall go on from it, for which the states of the optimizers are needed.
 
     Raises:
@@ -96,6 +96,11 @@ def read_checkpoint(path: Path, *, for_training: bool) -> dict[str, Any]:
             raise CheckpointError(
                 f"{path} is a folder and not a sharded checkpoint (those contain meta.pt and .metadata); give the path "
                 "of a checkpoint file, such as checkpoints/last.ckpt"
+            )
+        if (name := changed_file(path)) is not None:
+            raise CheckpointError(
+                f"{path} is damaged: {name} is not what was saved (sha256); use another checkpoint of the run "
+                "(--ckpt_path last finds the newest whole one)"
             )
         return _with_parts(_loaded(path / "meta.pt", "cpu", weights_only=True), path, needed=())
     if not path.exists():
@@ -180,6 +185,8 @@ def save_together(trainer: Trainer, path: str, *, previous: str | None, weights_
         cause = " ".join(str(error).split())
     if is_local and first and cause is None:
         try:
+            if Path(f"{local_path}.new").is_dir():
+                write_hashes(Path(f"{local_path}.new"))
             kept = None if previous is None else Path(url_to_fs(previous)[1])
             put_in_place(Path(f"{local_path}.new"), Path(local_path), previous=kept)
         except OSError as error:

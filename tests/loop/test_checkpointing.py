@@ -1,5 +1,6 @@
 """Checkpoint files are whole or not there."""
 
+import hashlib
 import os
 import resource
 import signal
@@ -13,6 +14,7 @@ import pytest
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 
+from lightning_gan.loop.checkpoint_hash import write_hashes
 from lightning_gan.loop.checkpointing import (
     AtomicCheckpointIO,
     CheckpointError,
@@ -135,12 +137,49 @@ def test_the_newest_whole_checkpoint_is_found_and_skipped_ones_are_named(tmp_pat
     assert found.path is None and all("is damaged" in reason for reason in found.skipped) and len(found.skipped) == 5
 
 
+def sharded(path: Path) -> Path:
+    """A folder like that of a sharded checkpoint, with its list of hashes."""
+    path.mkdir()
+    torch.save({"state_dict": {}, "loops": {}}, path / "meta.pt")
+    for name in (".metadata", "__0_0.distcp", "__1_0.distcp"):
+        (path / name).write_bytes(os.urandom(500))
+    write_hashes(path)
+    return path
+
+
+def test_a_sharded_checkpoint_is_believed_only_if_all_its_files_are_as_they_were_saved(tmp_path: Path) -> None:
+    folder = sharded(tmp_path / "last.ckpt")
+    read_checkpoint(folder, for_training=True)
+    for path in [path for path in folder.iterdir() if path.name != "sha256.txt"]:
+        content = path.read_bytes()
+        for other in (content[:-1], content[:40] + bytes([content[40] ^ 1]) + content[41:]):
+            path.write_bytes(other)
+            with pytest.raises(CheckpointError, match=rf"last\.ckpt is damaged: {path.name} is not what was saved"):
+                read_checkpoint(folder, for_training=True)
+            assert newest_whole_checkpoint(tmp_path).path is None
+        path.write_bytes(content)
+    (folder / "__1_0.distcp").unlink()
+    with pytest.raises(CheckpointError, match=r"__1_0\.distcp is not what was saved"):
+        read_checkpoint(folder, for_training=True)
+    (folder / "sha256.txt").unlink()  # of Lightning alone
+    read_checkpoint(folder, for_training=True)
+
+
+def test_a_list_of_hashes_cannot_name_files_elsewhere(tmp_path: Path) -> None:
+    folder = sharded(tmp_path / "last.ckpt")
+    (tmp_path / "other").write_bytes(b"")
+    (folder / "sha256.txt").write_text(f"{hashlib.sha256(b'').hexdigest()}  ../other\n")
+    with pytest.raises(CheckpointError, match=r"sha256\.txt is not what was saved"):
+        read_checkpoint(folder, for_training=True)
+
+
 @pytest.mark.slow
 def test_a_kill_in_the_middle_of_a_save_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "a.ckpt"
     AtomicCheckpointIO().save_checkpoint({"kimg": 1}, path)
     program = f"""
 import os, signal, torch
+from lightning_gan.loop.checkpoint_hash import write_hashes
 from lightning_gan.loop.checkpointing import (
     AtomicCheckpointIO,
     CheckpointError,
