@@ -26,7 +26,7 @@ def gradients(module: GAN, player: Player, cost: object) -> list[Tensor]:
     draws = Draws(latents=torch.randn(4, LATENT).requires_grad_(), labels=None)
     network = module.discriminator if player == "discriminator" else module.generator
     network.zero_grad()
-    terms, _ = cost(player, due, reals, draws, fake if player == "discriminator" else None)  # type: ignore[operator]
+    terms, *_ = cost(player, due, reals, draws, fake if player == "discriminator" else None)  # type: ignore[operator]
     torch.stack(list(terms.values())).sum().backward()
     return [p.grad.clone() for p in network.parameters() if p.grad is not None]
 

@@ -50,7 +50,7 @@ def gradients(
     real = torch.randn(4, 1, 8, 8).requires_grad_(player == "discriminator")
     fake = torch.randn(4, 1, 8, 8) if player == "discriminator" else None
     network.zero_grad()
-    terms, _ = cost(player, due, Reals(images=real, labels=None), draws, fake)
+    terms, *_ = cost(player, due, Reals(images=real, labels=None), draws, fake)
     torch.stack(list(terms.values())).sum().backward()
     return [p.grad.clone() for p in network.parameters() if p.grad is not None], {
         name: term.item() for name, term in terms.items()

@@ -64,7 +64,7 @@ def gradients(module: GAN, due: tuple[Penalty, ...], cost: Callable[..., dict[st
     real.requires_grad_(any(penalty.differentiates_real for penalty in due))
     fake.requires_grad_(any(penalty.differentiates_fake for penalty in due))
     module.discriminator.zero_grad()
-    terms, _ = cost("discriminator", due, Reals(images=real, labels=None), Draws(latents=latents, labels=None), fake)
+    terms, *_ = cost("discriminator", due, Reals(images=real, labels=None), Draws(latents=latents, labels=None), fake)
     torch.stack(list(terms.values())).sum().backward()
     return [p.grad.clone() for p in module.discriminator.parameters() if p.grad is not None]
 
