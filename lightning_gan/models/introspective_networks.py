@@ -20,6 +20,7 @@ from torch.nn.functional import leaky_relu, relu
 from lightning_gan.layers.batch_norm import BatchNorm
 from lightning_gan.layers.gaussian_code import GaussianCode
 from lightning_gan.layers.resampling import box_downsample, nearest_upsample
+from lightning_gan.layers.resampling_convolutions import UpsampledConv2d
 from lightning_gan.tensors import across_ranks
 from lightning_gan.tensors.shapes import Images, Latents, PerSample, Scalar
 
@@ -112,6 +113,8 @@ class ResidualBlock(nn.Module):
         in_channels: Number of feature maps of the input.
         out_channels: Number of feature maps of the output.
         learned_shortcut: True makes the shortcut a 1x1 convolution, False the identity.
+        upsamples: True is the block of the input upsampled by 2, nearest-neighbour. The upsampling is computed with the
+            first convolution and after the shortcut, with the same result.
     """
 
     def __init__(
@@ -122,21 +125,29 @@ class ResidualBlock(nn.Module):
         residual_sum: ResidualSum,
         learned_shortcut: bool,
         batch_norm_across_ranks: bool,
+        upsamples: bool = False,
     ) -> None:
         super().__init__()
         self.residual_sum = residual_sum
+        self.upsamples = upsamples
         self.shortcut = (
             nn.Conv2d(in_channels, out_channels, kernel_size=1, bias=False) if learned_shortcut else nn.Identity()
         )
-        self.conv1 = nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1, bias=False)
+        self.conv1 = (
+            UpsampledConv2d(in_channels, out_channels, bias=False)
+            if upsamples
+            else nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1, bias=False)
+        )
         self.norm1 = BatchNorm(out_channels, across_ranks=batch_norm_across_ranks)
         self.conv2 = nn.Conv2d(out_channels, out_channels, kernel_size=3, padding=1, bias=False)
         self.norm2 = BatchNorm(out_channels, across_ranks=batch_norm_across_ranks)
 
     def forward(self, features: Tensor) -> Tensor:
-        """`batch in_channels height width -> batch out_channels height width`."""
+        """`batch in_channels height width -> batch out_channels height width`, or twice the height and width."""
         branch = self.conv2(leaky_relu(self.norm1(self.conv1(features)), SLOPE))
-        total = self.residual_sum(self.norm2, branch=branch, shortcut=self.shortcut(features))
+        shortcut = self.shortcut(features)
+        shortcut = nearest_upsample(shortcut, factor=2) if self.upsamples else shortcut
+        total = self.residual_sum(self.norm2, branch=branch, shortcut=shortcut)
         return leaky_relu(total, SLOPE)
 
 
@@ -258,8 +269,9 @@ class Decoder(nn.Module):
         block = partial(ResidualBlock, residual_sum=residual_sum, batch_norm_across_ranks=batch_norm_across_ranks)
         self.blocks = nn.ModuleList([block(channels[-1], channels[-1], learned_shortcut=False)])
         for before, after in pairwise(reversed(channels)):
-            self.blocks.append(block(before, after, learned_shortcut=learned_shortcuts.is_learned(before, after)))
-        self.blocks.append(block(channels[0], channels[0], learned_shortcut=False))
+            is_learned = learned_shortcuts.is_learned(before, after)
+            self.blocks.append(block(before, after, learned_shortcut=is_learned, upsamples=True))
+        self.blocks.append(block(channels[0], channels[0], learned_shortcut=False, upsamples=True))
         self.output = nn.Conv2d(channels[0], image_channels, kernel_size=5, padding=2)
 
     def forward(self, codes: Latents) -> Images:
@@ -267,7 +279,7 @@ class Decoder(nn.Module):
         features: Tensor = rearrange(
             relu(self.input(codes)), "batch (c h w) -> batch c h w", h=self.bottom, w=self.bottom
         )
-        for index, block in enumerate(self.blocks):
-            features = block(nearest_upsample(features, factor=2) if index else features)
+        for block in self.blocks:
+            features = block(features)
         images: Tensor = 2 * self.output(features) - 1
         return images

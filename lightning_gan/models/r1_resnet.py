@@ -23,6 +23,7 @@ from torch.nn.functional import avg_pool2d, leaky_relu
 from lightning_gan.layers.labels import label_vectors
 from lightning_gan.layers.projection import ClassEmbedding
 from lightning_gan.layers.resampling import nearest_upsample
+from lightning_gan.layers.resampling_convolutions import UpsampledConv2d
 from lightning_gan.loop.gan import GAN
 from lightning_gan.loop.hyperparameters import unsaved_arguments
 from lightning_gan.loop.settings import Training
@@ -182,12 +183,19 @@ class ResidualBlock(nn.Module):
     Args:
         in_channels: Number of channels of the input.
         out_channels: Number of channels of the output.
+        upsamples: True is the block of the input upsampled by 2, nearest-neighbour. The upsampling is computed with the
+            first convolution and after the shortcut, with the same result.
     """
 
-    def __init__(self, *, in_channels: int, out_channels: int) -> None:
+    def __init__(self, *, in_channels: int, out_channels: int, upsamples: bool = False) -> None:
         super().__init__()
+        self.upsamples = upsamples
         hidden = min(in_channels, out_channels)
-        self.conv0 = nn.Conv2d(in_channels, hidden, kernel_size=3, padding=1)
+        self.conv0 = (
+            UpsampledConv2d(in_channels, hidden)
+            if upsamples
+            else nn.Conv2d(in_channels, hidden, kernel_size=3, padding=1)
+        )
         self.conv1 = nn.Conv2d(hidden, out_channels, kernel_size=3, padding=1)
         self.shortcut = (
             nn.Identity()
@@ -196,24 +204,28 @@ class ResidualBlock(nn.Module):
         )
 
     def forward(self, features: Tensor) -> Tensor:
-        """`batch in_channels height width -> batch out_channels height width`."""
+        """`batch in_channels height width -> batch out_channels height width`, or twice the height and width."""
         branch = self.conv1(leaky_relu(self.conv0(leaky_relu(features, 0.2)), 0.2))
-        output: Tensor = self.shortcut(features) + 0.1 * branch
-        return output
+        shortcut: Tensor = self.shortcut(features)
+        return (nearest_upsample(shortcut, factor=2) if self.upsamples else shortcut) + 0.1 * branch
 
 
-def stages_of(widths: Sequence[Sequence[int]], *, first: int) -> tuple[nn.ModuleList, int]:
+def stages_of(widths: Sequence[Sequence[int]], *, first: int, upsamples: bool) -> tuple[nn.ModuleList, int]:
     """The residual blocks of every resolution, and the number of feature maps after the last one.
 
     Args:
         widths: One list for each resolution, with the feature maps after each of its blocks.
         first: Number of feature maps that the first block gets.
+        upsamples: True doubles the resolution at the beginning of every stage but the first; False keeps it.
     """
     stages, channels = nn.ModuleList(), first
-    for of_stage in widths:
+    for index, of_stage in enumerate(widths):
         blocks = nn.Sequential()
-        for features in of_stage:
-            blocks.append(ResidualBlock(in_channels=channels, out_channels=features))
+        if upsamples and index and not of_stage:
+            blocks.append(nn.Upsample(scale_factor=2))
+        for number, features in enumerate(of_stage):
+            doubles = upsamples and index > 0 and number == 0
+            blocks.append(ResidualBlock(in_channels=channels, out_channels=features, upsamples=doubles))
             channels = features
         stages.append(blocks)
     return stages, channels
@@ -247,7 +259,7 @@ class Generator(nn.Module):
         self.lowest_resolution = blocks.lowest_resolution
         self.label_embedding = ClassEmbedding(max(number_of_classes, 1), label_dim)
         self.input = nn.Linear(latent_dim + label_dim, blocks.first * blocks.lowest_resolution**2)
-        self.stages, features = stages_of(blocks.generator, first=blocks.first)
+        self.stages, features = stages_of(blocks.generator, first=blocks.first, upsamples=True)
         kernel = architecture.image_kernel_size
         self.output = nn.Conv2d(features, image_channels, kernel_size=kernel, padding=kernel // 2)
 
@@ -264,8 +276,8 @@ class Generator(nn.Module):
         """`batch latent_dim`, and labels if there are classes, to images in [-1, 1]."""
         features = self.input(torch.cat([latents, self.embedded(latents, labels)], dim=1))
         features = features.unflatten(1, (-1, self.lowest_resolution, self.lowest_resolution))
-        for index, stage in enumerate(self.stages):
-            features = stage(nearest_upsample(features, factor=2) if index else features)
+        for stage in self.stages:
+            features = stage(features)
         images: Tensor = self.output(leaky_relu(features, 0.2)).tanh()
         return images
 
@@ -288,7 +300,7 @@ class Critic(nn.Module):
         super().__init__()
         self.number_of_classes = number_of_classes
         self.input = nn.Conv2d(image_channels, width, kernel_size=kernel_size, padding=kernel_size // 2)
-        self.stages, self.channels = stages_of(blocks.discriminator, first=width)
+        self.stages, self.channels = stages_of(blocks.discriminator, first=width, upsamples=False)
 
     def features(self, images: Images) -> Tensor:
         """Features `batch channels height width` at the lowest resolution, before an activation."""
