@@ -26,11 +26,11 @@ def value_of(cost: Callable[[], Tensor], *, networks: Sequence[nn.Module]) -> Te
         networks: all networks that `cost` may call.
     """
     parameter = next(parameter for network in networks for parameter in network.parameters())
-    with _exact(networks, device=parameter.device.type), kept_gathered(*networks):
+    shards = [unit for network in networks for unit in shards_of(network)]
+    with _exact(networks, device=parameter.device.type), kept_gathered(shards):
         value = cost()
-    for network in networks:
-        for unit in shards_of(network):
-            unit.reshard()
+    for unit in shards:
+        unit.reshard()
     return value.detach()
 
 
@@ -74,7 +74,7 @@ def add_gradient_of(
         ValueError: if the scalar does not depend on any tensor that requires grad.
     """
     with _exact(networks, device=parameters[0].device.type):
-        with kept_gathered(*networks):
+        with kept_gathered([unit for network in networks for unit in shards_of(network)]):
             value = cost()
         if not value.requires_grad:
             raise ValueError("its value does not depend on the parameters that the optimizer is about to update")

@@ -5,7 +5,7 @@ copies them into the generator while it is sampled.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import final
 
@@ -116,6 +116,10 @@ class Average(ABC):
         """The averaged parameters and buffers, by their names in the network."""
 
     @abstractmethod
+    def values(self, names: Iterable[str]) -> list[Tensor]:
+        """The averaged tensors of these names, in their order; once training has begun."""
+
+    @abstractmethod
     def begin(self) -> None:
         """Copy the weights to the average when training starts, unless there is an average already."""
 
@@ -134,6 +138,7 @@ class OwnAverage(Average):
 
     def __init__(self, gan: GAN) -> None:
         self.gan = gan
+        self._places: TensorPlaces | None = None
 
     @property
     def network(self) -> nn.Module:
@@ -142,6 +147,10 @@ class OwnAverage(Average):
     @property
     def tensors(self) -> dict[str, Tensor]:
         return tensors_of_network(self.gan.generator_ema)
+
+    def values(self, names: Iterable[str]) -> list[Tensor]:
+        self._places = self._places or TensorPlaces(self.gan.generator_ema)
+        return self._places.tensors(names)
 
     def begin(self) -> None:
         if not self.gan.averaged:
@@ -181,6 +190,9 @@ class ForeignAverage(Average):
     @property
     def tensors(self) -> dict[str, Tensor]:
         return self.shadow.tensors
+
+    def values(self, names: Iterable[str]) -> list[Tensor]:
+        return [self.shadow.tensors[name] for name in names]
 
     def begin(self) -> None:
         self._to_device()
@@ -225,6 +237,26 @@ class ForeignAverage(Average):
                 "and the average of such a module cannot be sharded; use strategy='ddp', or make the module a GAN"
             )
         return tensors
+
+
+class TensorPlaces:
+    """Where the parameters and buffers of a network are, so that its modules are walked through once.
+
+    The tensors themselves are looked up each time, because a module may put another tensor in the place of a buffer.
+
+    Args:
+        network: network that gets no other modules, parameters or buffers afterwards.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        self._places: dict[str, tuple[nn.Module, str]] = {}
+        for name in tensors_of_network(network):
+            path, _, own_name = name.rpartition(".")
+            self._places[name] = (network.get_submodule(path), own_name)
+
+    def tensors(self, names: Iterable[str]) -> list[Tensor]:
+        """The present tensors of these names, in their order."""
+        return [getattr(*self._places[name]) for name in names]
 
 
 def tensors_of_network(network: nn.Module) -> dict[str, Tensor]:

@@ -7,6 +7,7 @@ the discriminator keeps its gathered weights while a penalty is differentiated. 
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import torch
 import torch.distributed
@@ -203,14 +204,16 @@ def shards_of(network: nn.Module) -> list[FSDPModule]:
 
 
 @contextmanager
-def kept_gathered(*networks: nn.Module) -> Iterator[None]:
+def kept_gathered(shards: Sequence[FSDPModule]) -> Iterator[None]:
     """Context manager inside of which sharded networks keep their gathered weights after a backward.
 
     Gradient penalties need this to differentiate twice. After the block, the backward of the cost reshards the networks
     again. Otherwise the optimizer's step would not change the gathered copy, and training would continue with outdated
     weights, without an error.
+
+    Args:
+        shards: the networks' units, as `shards_of` returns them.
     """
-    shards = [unit for network in networks for unit in shards_of(network)]
     for unit in shards:
         unit.set_reshard_after_backward(False, recurse=False)
     try:
@@ -221,16 +224,43 @@ def kept_gathered(*networks: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def frozen(network: nn.Module) -> Iterator[None]:
-    """Context manager inside of which the parameters of a network do not require grad.
+def frozen(parameters: Sequence[nn.Parameter]) -> Iterator[None]:
+    """Context manager inside of which parameters do not require grad.
 
-    Sharded networks are not changed, because FSDP2 does not support that.
+    Args:
+        parameters: parameters, of which those that do not require grad stay as they are.
     """
-    parameters = [] if shards_of(network) else [p for p in network.parameters() if p.requires_grad]
-    for parameter in parameters:
+    trained = [parameter for parameter in parameters if parameter.requires_grad]
+    for parameter in trained:
         parameter.requires_grad_(False)
     try:
         yield
     finally:
-        for parameter in parameters:
+        for parameter in trained:
             parameter.requires_grad_(True)
+
+
+@dataclass(frozen=True)
+class NetworkParts:
+    """What every turn needs of the networks. It is collected once, because walking through modules takes host time.
+
+    Attributes:
+        discriminator: the discriminator's parameters that can be frozen: all, or none if it is sharded, because FSDP2
+            does not support it.
+        generator: those of the generator.
+        shards: the FSDP2 units of both networks.
+    """
+
+    discriminator: list[nn.Parameter]
+    generator: list[nn.Parameter]
+    shards: list[FSDPModule]
+
+
+def parts_of(discriminator: nn.Module, generator: nn.Module) -> NetworkParts:
+    """The parts of two networks, which must not get other parameters afterwards."""
+    of_discriminator, of_generator = shards_of(discriminator), shards_of(generator)
+    return NetworkParts(
+        discriminator=[] if of_discriminator else list(discriminator.parameters()),
+        generator=[] if of_generator else list(generator.parameters()),
+        shards=[*of_discriminator, *of_generator],
+    )

@@ -23,11 +23,13 @@ from lightning_gan.loop.counters import NUMBER_OF_COUNTERS, counters_from_buffer
 from lightning_gan.loop.csv_log import continue_logs
 from lightning_gan.loop.distributed import (
     AveragesGradients,
+    NetworkParts,
     average_gradients,
     average_running_statistics,
     fit_to_two_players,
     frozen,
     kept_gathered,
+    parts_of,
     register_strategies,
     shard,
 )
@@ -126,6 +128,7 @@ class GAN(TakesBatches, AppliesOptimizerSettings, ExplainsOtherNetworks, Refuses
         self.averaged = False
         self._latest_terms: dict[str, Tensor] = {}
         self._latest_logits: RawLogits | None = None
+        self._parts: NetworkParts | None = None
         self._trains_first_batch = self._looks_at_batch = self._leaves_step_out = False
         self.watch(on=False)
         self._play_cost = self.cost
@@ -312,8 +315,9 @@ class GAN(TakesBatches, AppliesOptimizerSettings, ExplainsOtherNetworks, Refuses
             images = real.images.detach().requires_grad_(any(p.differentiates_real for p in due))
             real = replace(real, images=images)
             fake = fake.detach().requires_grad_(any(p.differentiates_fake for p in due))
-        with frozen(self.generator if player == "discriminator" else self.discriminator):
-            with kept_gathered(self.discriminator, self.generator) if due else nullcontext():
+        parts = self._network_parts()
+        with frozen(parts.generator if player == "discriminator" else parts.discriminator):
+            with kept_gathered(parts.shards) if due else nullcontext():
                 terms, leftover, logits = self._play_cost(player, due, real, draws, fake)
             costs = torch.stack(list(terms.values()))
             with torch.autocast(self.device.type, enabled=False):  # it would round the derivatives of penalties
@@ -463,8 +467,14 @@ class GAN(TakesBatches, AppliesOptimizerSettings, ExplainsOtherNetworks, Refuses
                 # Otherwise the inner gradient of a penalty would break the graph.
                 self._play_cost = tracing_inner_gradients(graph)
 
+    def _network_parts(self) -> NetworkParts:
+        if self._parts is None:
+            self._parts = parts_of(self.discriminator, self.generator)
+        return self._parts
+
     def on_train_start(self) -> None:
         super().on_train_start()
+        self._parts = None  # callbacks may have changed the networks before
         refuse_unseen(self.trainer, known=[f"{player}/adversarial" for player in PLAYERS])
         continue_logs(self.trainer, images_seen=self.images_seen)
 
@@ -474,6 +484,7 @@ class GAN(TakesBatches, AppliesOptimizerSettings, ExplainsOtherNetworks, Refuses
 
     def teardown(self, stage: str) -> None:
         self._looks_at_batch = False
+        self._parts = None
         self.watch(on=False)
 
     def configure_model(self) -> None:

@@ -207,7 +207,8 @@ class ResidualBlock(nn.Module):
         """`batch in_channels height width -> batch out_channels height width`, or twice the height and width."""
         branch = self.conv1(leaky_relu(self.conv0(leaky_relu(features, 0.2)), 0.2))
         shortcut: Tensor = self.shortcut(features)
-        return (nearest_upsample(shortcut, factor=2) if self.upsamples else shortcut) + 0.1 * branch
+        output: Tensor = (nearest_upsample(shortcut, factor=2) if self.upsamples else shortcut) + 0.1 * branch
+        return output
 
 
 def stages_of(widths: Sequence[Sequence[int]], *, first: int, upsamples: bool) -> tuple[nn.ModuleList, int]:

@@ -17,6 +17,7 @@ from lightning_gan.compat import is_torch_batch_norm, lerp_all, state_key_of
 from lightning_gan.foreign.average import (
     Average,
     Shadow,
+    TensorPlaces,
     averaged_paths,
     averages,
     copy_tensors,
@@ -72,6 +73,28 @@ def running_statistics_of(network: nn.Module) -> set[str]:
         and name.startswith("running_")
         and buffer.is_floating_point()
     }
+
+
+class _Move:
+    """Moves an average towards the weights. Which tensors it consists of is found once, before training.
+
+    Args:
+        average: the average of a network's weights, after it has begun.
+        average_statistics: whether running statistics are averaged and not copied.
+    """
+
+    def __init__(self, average: Average, *, average_statistics: bool) -> None:
+        network = average.network
+        buffers = [name for name, _ in network.named_buffers()]
+        statistics = running_statistics_of(network) if average_statistics else set()
+        self.average = average
+        self.places = TensorPlaces(network)
+        self.moved = [name for name, _ in network.named_parameters()] + [n for n in buffers if n in statistics]
+        self.copied = [name for name in buffers if name not in statistics]
+
+    def __call__(self, *, decay: float) -> None:
+        move_average(self.average.values(self.moved), self.places.tensors(self.moved), decay=decay)
+        copy_tensors(self.average.values(self.copied), self.places.tensors(self.copied))
 
 
 class EMA(AveragesGenerator, ImageClock):
@@ -134,6 +157,7 @@ class EMA(AveragesGenerator, ImageClock):
         self.average_statistics = average_statistics
         self.generator = generator if isinstance(generator, str) else paths
         self._shadows = {path: Shadow() for path in paths}
+        self._moves: list[_Move] = []
 
     def decay_at(self, images_seen: int, *, batch_images: int) -> float:
         """Returns the decay, in [0, 1], for a batch of `batch_images` images that starts after `images_seen` images."""
@@ -155,16 +179,18 @@ class EMA(AveragesGenerator, ImageClock):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         super().on_train_start(trainer, pl_module)
-        for average in self._averages(pl_module):
+        averages = self._averages(pl_module)
+        for average in averages:
             average.begin()
+        self._moves = [_Move(average, average_statistics=self.average_statistics) for average in averages]
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
         decay = self.decay_at(self.images_before, batch_images=self.images_seen - self.images_before)
-        for average in self._averages(pl_module):
-            self._move(average.tensors, average.network, decay=decay)
+        for move in self._moves:
+            move(decay=decay)
 
     def _averages(self, pl_module: LightningModule) -> list[Average]:
         host = host_of(pl_module)
@@ -185,14 +211,6 @@ class EMA(AveragesGenerator, ImageClock):
             )
         for average in self._averages(pl_module):
             average.check()
-
-    def _move(self, averages: dict[str, Tensor], network: nn.Module, *, decay: float) -> None:
-        weights, buffers = dict(network.named_parameters()), dict(network.named_buffers())
-        statistics = running_statistics_of(network) & buffers.keys() if self.average_statistics else set()
-        moved = weights | {name: buffer for name, buffer in buffers.items() if name in statistics}
-        move_average([averages[name] for name in moved], list(moved.values()), decay=decay)
-        copied = {name: buffer for name, buffer in buffers.items() if name not in statistics}
-        copy_tensors([averages[name] for name in copied], list(copied.values()))
 
     # ------------------------------------------------------------------ the average replaces the weights
 
