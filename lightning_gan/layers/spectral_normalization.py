@@ -66,19 +66,28 @@ class SpectralNormalization(nn.Module):
     def sigma(self, weight: Tensor) -> Tensor:
         """The estimate of the largest singular value, a scalar. In training mode it first advances the iteration."""
         matrix = self._matrix(weight)
-        if self.training:
-            with torch.no_grad():
-                self._iterate(matrix, times=self.power_iterations)
-        # The backward needs the present vectors, and the next use changes the buffers in place. These are copies.
-        return torch.dot(self.left.clone(), torch.mv(matrix, self.right.clone()))
+        if not self.training:
+            # The backward needs the present vectors, and a later use changes the buffers in place. These are copies.
+            return torch.dot(self.left.clone(), torch.mv(matrix, self.right.clone()))
+        with torch.no_grad():
+            left, right = self._iterate(matrix, times=self.power_iterations)
+        return torch.dot(left, torch.mv(matrix, right))
 
     def _matrix(self, weight: Tensor) -> Tensor:
-        return full_precision(weight.transpose(0, self.output_axis).flatten(1))
+        rows = weight.transpose(0, self.output_axis) if self.output_axis else weight
+        return full_precision(rows.flatten(1))
 
-    def _iterate(self, matrix: Tensor, *, times: int) -> None:
+    def _iterate(self, matrix: Tensor, *, times: int) -> tuple[Tensor, Tensor]:
+        """The singular vectors after some iterations, which are also stored. No later use changes the result."""
+        left, right = self.left, self.right
         for _ in range(times):
-            self.left.copy_(normalize(torch.mv(matrix, self.right), dim=0, eps=self.eps))
-            self.right.copy_(normalize(torch.mv(matrix.T, self.left), dim=0, eps=self.eps))
+            left = torch.mv(matrix, right)
+            left /= torch.linalg.vector_norm(left).clamp_min_(self.eps)
+            right = torch.mv(matrix.T, left)
+            right /= torch.linalg.vector_norm(right).clamp_min_(self.eps)
+        self.left.copy_(left)
+        self.right.copy_(right)
+        return left, right
 
 
 def spectrally_normalized(
