@@ -173,6 +173,17 @@ def end_process_at_once(code: int) -> None:
 # ---------------------------------------------------------------------- Lightning's trainer and strategies
 
 
+def do_not_search_for_gpus() -> None:
+    """Stops torch from loading NVIDIA's management library in every step of an optimizer, where there is no GPU.
+
+    Lightning sets `PYTORCH_NVML_BASED_CUDA_CHECK` when it is imported, so that a search for GPUs does not start CUDA
+    before processes are forked. Adam searches in every step, and without a GPU the result is not remembered: a step of
+    a small network takes up to twice as long. Without a GPU there is no CUDA to start.
+    """
+    if not torch.cuda.is_available():
+        os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "0"
+
+
 def do_not_count_steps(optimizer: LightningOptimizer) -> None:
     """Stop the steps of an optimizer from increasing `trainer.global_step`, until the next batch.
 

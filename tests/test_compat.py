@@ -1,10 +1,12 @@
 """Each function of `compat.py` does to real objects what it says. A test fails when a release takes a name away."""
 
 import copy
+import ctypes
 import inspect
 import os
 import pickle
 import sys
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from types import ModuleType
@@ -28,6 +30,7 @@ from lightning_gan.compat import (
     clamp_all,
     copy_all,
     do_not_count_steps,
+    do_not_search_for_gpus,
     end_process_at_once,
     evaluation_loader,
     has_no_interval,
@@ -182,6 +185,28 @@ class RemembersLoaders(BoringModel):
         loader = evaluation_loader(self.trainer)
         assert loader is not None
         self.seen += loader.flattened
+
+
+def test_an_optimizer_does_not_load_the_library_of_gpus_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTORCH_NVML_BASED_CUDA_CHECK", "1")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    do_not_search_for_gpus()
+    assert os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] == "1"
+    monkeypatch.undo()
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    monkeypatch.setenv("PYTORCH_NVML_BASED_CUDA_CHECK", "1")
+    do_not_search_for_gpus()
+    loaded: list[str] = []
+    monkeypatch.setattr(ctypes, "CDLL", lambda name, *others, **settings: loaded.append(name))
+    weight = torch.nn.Parameter(torch.zeros(1))
+    weight.grad = torch.ones(1)
+    torch.optim.Adam([weight]).step()
+    assert not loaded
+    os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"  # as Lightning leaves it
+    with suppress(Exception):
+        torch.optim.Adam([weight]).step()
+    assert loaded
 
 
 def test_the_loader_that_evaluates_is_the_running_commands() -> None:

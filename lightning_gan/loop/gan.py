@@ -16,7 +16,7 @@ from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from lightning_gan.compat import do_not_count_steps, forget_logged, tracing_inner_gradients
+from lightning_gan.compat import do_not_count_steps, do_not_search_for_gpus, forget_logged, tracing_inner_gradients
 from lightning_gan.loop.averaging import AveragesGenerator
 from lightning_gan.loop.batches import Batch
 from lightning_gan.loop.counters import NUMBER_OF_COUNTERS, counters_from_buffer, counters_to_buffer
@@ -453,6 +453,7 @@ class GAN(TakesBatches, AppliesOptimizerSettings, ExplainsOtherNetworks, Refuses
         self._trains_first_batch = self._looks_at_batch = True
         self.watch(on=True)
         if stage == "fit":
+            do_not_search_for_gpus()
             watch_monitors(self.trainer, prefixes=(*(f"{player}/" for player in PLAYERS), SCORES))
             turns = self.settings.discriminator_turns
             idle = [] if turns else [p for p in self.penalties if p.player == "discriminator"]
