@@ -10,7 +10,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from lightning_gan.callbacks import EMA, R1, KimgCheckpoint, LearningRate, NonFinite, NonFinitePolicy
+from lightning_gan.callbacks import EMA, R1, KimgCheckpoint, LearningRate, NonFinite, NonFinitePolicy, SampleGrid
 from lightning_gan.loop.checkpointing import AtomicCheckpointIO
 from lightning_gan.loop.finite import NonFiniteError
 from lightning_gan.loop.gan import GAN
@@ -199,6 +199,19 @@ def test_rolling_back_takes_the_checkpoint_and_lowers_the_rates(tmp_path: Path) 
     assert (rates[3], rates[4], rates[15]) == (0.02, 0.005, 0.005)
     assert module.images_seen == 64 and callback.roll_backs == 1
     assert callback.state_dict()["roll_backs"] == 1
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_samples_of_the_batch_that_is_rolled_back_are_those_of_the_checkpoint(
+    tmp_path: Path, is_first: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    grid = SampleGrid(every_kimg=0.004, rows=2, columns=2)  # after every batch; it refuses images that are not finite
+    others = [grid, PoisonAt(4)] if is_first else [PoisonAt(4), grid]
+    callback, trainer = rolling(tmp_path, *others)
+    with pytest.warns(UserWarning, match="Rolled back"):
+        trainer.fit(toy_gan(training=FAST), toy_loader())
+    assert callback.roll_backs == 1 and len(list(tmp_path.rglob("kimg_*.png"))) == 17
 
 
 def test_the_lower_rate_survives_a_schedule(tmp_path: Path) -> None:
