@@ -40,6 +40,7 @@ from lightning_gan.loop.half_weights import check_precision
 from lightning_gan.loop.hyperparameters import unsaved_arguments
 from lightning_gan.loop.logged_numbers import SCORES, RawLogits, exact, numbers_of_scores, raw_logits
 from lightning_gan.loop.monitors import look, refuse_unseen, watch_monitors
+from lightning_gan.loop.one_pass import check_scores_alone, together
 from lightning_gan.loop.optimizer_settings import AppliesOptimizerSettings
 from lightning_gan.loop.other_networks import ExplainsOtherNetworks
 from lightning_gan.loop.penalty_term import PenaltyTerm, named
@@ -48,7 +49,7 @@ from lightning_gan.loop.settings import Training
 from lightning_gan.loop.transforms import Transform
 from lightning_gan.loop.turn import PLAYERS, Player, Scores, Turn
 from lightning_gan.losses import AdversarialLoss, NonSaturating
-from lightning_gan.tensors.draws_by_position import drawing, with_same_draws
+from lightning_gan.tensors.draws_by_position import drawing, stacked, with_same_draws
 from lightning_gan.tensors.numbers import check_at_least
 from lightning_gan.tensors.precision import full_precision
 from lightning_gan.tensors.seeds import derived_seed
@@ -81,7 +82,8 @@ class GAN(TakesBatches, AppliesOptimizerSettings, ExplainsOtherNetworks, Refuses
         training: The loss, the optimizers, the alternation of the players and the seed.
 
     Raises:
-        ValueError: in training, for images and labels that do not fit the model, for labels out of range in any batch,
+        ValueError: for one pass (`training.one_pass`) of a discriminator in which the samples of a batch meet; in
+            training, for images and labels that do not fit the model, for labels out of range in any batch,
             and for losses, gradients, weights and pixels that are not finite.
     """
 
@@ -90,6 +92,9 @@ class GAN(TakesBatches, AppliesOptimizerSettings, ExplainsOtherNetworks, Refuses
     turns_are_independent: ClassVar[bool] = True
     """False if a turn needs what the other player's turn passes on (`leftover`). Callbacks cannot compute the cost of
     such a turn separately."""
+    gives_same_scores_in_one_pass: ClassVar[bool] = False
+    """True if the discriminator has neither batch statistics, dropout or noise nor spectral normalization, so that it
+    gives the same scores if real images and fakes go through it together."""
     default_loss: ClassVar[type[AdversarialLoss]] = NonSaturating
     """Loss that is used if the training settings name none."""
 
@@ -129,6 +134,15 @@ class GAN(TakesBatches, AppliesOptimizerSettings, ExplainsOtherNetworks, Refuses
         self._latest_terms: dict[str, Tensor] = {}
         self._latest_logits: RawLogits | None = None
         self._parts: NetworkParts | None = None
+        self._one_pass = self.gives_same_scores_in_one_pass if training.one_pass is None else training.one_pass
+        self._joins = False  # in the present turn
+        if training.one_pass:
+            if type(self).score_turn is not GAN.score_turn:
+                raise ValueError(
+                    f"training.one_pass=true: {type(self).__name__} calls its discriminator in a way of its own; leave "
+                    "training.one_pass out"
+                )
+            check_scores_alone(discriminator)
         self._trains_first_batch = self._looks_at_batch = self._leaves_step_out = False
         self.watch(on=False)
         self._play_cost = self.cost
@@ -150,6 +164,10 @@ class GAN(TakesBatches, AppliesOptimizerSettings, ExplainsOtherNetworks, Refuses
             draws: latents and labels that the fakes were made from.
             fake: fakes, which have no graph to the generator in the discriminator's turn.
         """
+        if self._joins:
+            with stacked(2):
+                logits = self.score(*together(reals.images, reals.labels, fake, draws.labels))
+            return Scores(real_logits=logits[: len(reals)], fake_logits=logits[len(reals) :], critic=self.score)
         needs_real = player == "discriminator" or self.loss.generator_needs_real
         return Scores(
             real_logits=self.score(reals.images, reals.labels) if needs_real else None,
@@ -318,7 +336,9 @@ class GAN(TakesBatches, AppliesOptimizerSettings, ExplainsOtherNetworks, Refuses
         parts = self._network_parts()
         with frozen(parts.generator if player == "discriminator" else parts.discriminator):
             with kept_gathered(parts.shards) if due else nullcontext():
+                self._joins = self._one_pass and player == "discriminator" and not due
                 terms, leftover, logits = self._play_cost(player, due, real, draws, fake)
+                self._joins = False
             costs = torch.stack(list(terms.values()))
             with torch.autocast(self.device.type, enabled=False):  # it would round the derivatives of penalties
                 self.manual_backward(costs.sum() / slices)

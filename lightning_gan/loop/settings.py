@@ -69,6 +69,11 @@ class Training:
             limit them.
         check_pixel_range: Whether the first batch of float images is refused if its values do not look like [-1, 1]:
             if none is negative, or one is outside of [-1.5, 1.5]. False takes the values as they are.
+        one_pass: True sends real images and fakes through the discriminator together in its turns in which no penalty
+            is due, which takes about half the calls. The scores are those of two passes if each depends on its own
+            sample alone; dropout and noise draw other numbers, and spectral normalization is advanced once and not
+            twice (as in BigGAN's code). False takes two passes. None takes one pass where the model is known to give
+            the same scores (`R1ResNet`), and otherwise two.
         compile: True compiles each player's whole cost, with the penalties of callbacks, into one graph
             (`torch.compile`).
         seed: The latents, and the noise that the networks draw themselves, are functions of this seed and of the number
@@ -93,6 +98,7 @@ class Training:
     generator_clip_norm: float | None = None
     generator_clip_value: float | None = None
     check_pixel_range: bool = True
+    one_pass: bool | None = None
     compile: bool = False
     seed: int = 0
 

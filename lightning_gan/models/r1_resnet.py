@@ -378,6 +378,8 @@ class R1ResNet(GAN):
         ValueError: for a size that the architecture cannot halve often enough, and a width above `width_max`.
     """
 
+    gives_same_scores_in_one_pass: ClassVar[bool] = True
+
     generator: Generator
     discriminator: Discriminator
     generator_ema: Generator
