@@ -100,6 +100,10 @@ def norms_of_all(tensors: Sequence[Tensor]) -> Tensor:
     return torch.stack(torch._foreach_norm(list(tensors), 2, dtype=torch.float32))
 
 
+CANNOT_BE_COMPILED: type[Exception] = torch._dynamo.exc.TorchDynamoException
+"""The base class of what `torch.compile` raises for what it cannot trace or compile, which has only a private name."""
+
+
 def tracing_inner_gradients(compiled: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
     """The compiled function, with `torch.autograd.grad` allowed inside of its graph, as gradient penalties need it.
 

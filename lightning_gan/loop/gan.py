@@ -16,9 +16,10 @@ from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from lightning_gan.compat import do_not_count_steps, do_not_search_for_gpus, forget_logged, tracing_inner_gradients
+from lightning_gan.compat import do_not_count_steps, do_not_search_for_gpus, forget_logged
 from lightning_gan.loop.averaging import AveragesGenerator
 from lightning_gan.loop.batches import Batch
+from lightning_gan.loop.compiled import CompiledCost, Cost
 from lightning_gan.loop.counters import NUMBER_OF_COUNTERS, counters_from_buffer, counters_to_buffer
 from lightning_gan.loop.csv_log import continue_logs
 from lightning_gan.loop.distributed import (
@@ -145,7 +146,7 @@ class GAN(TakesBatches, AppliesOptimizerSettings, ExplainsOtherNetworks, Refuses
             check_scores_alone(discriminator)
         self._trains_first_batch = self._looks_at_batch = self._leaves_step_out = False
         self.watch(on=False)
-        self._play_cost = self.cost
+        self._play_cost: Cost = self.cost
         self.image_transforms = nn.ModuleList()
         self.latent_transforms = nn.ModuleList()
         # Counters are Python numbers, which are read without synchronisation. This buffer is used to save them.
@@ -484,9 +485,7 @@ class GAN(TakesBatches, AppliesOptimizerSettings, ExplainsOtherNetworks, Refuses
                 )
             self.averaged |= any(isinstance(c, AveragesGenerator) for c in self.trainer.callbacks)  # type: ignore[attr-defined]
             if self.settings.compile:
-                graph = torch.compile(self.cost, fullgraph=True, dynamic=False)
-                # Otherwise the inner gradient of a penalty would break the graph.
-                self._play_cost = tracing_inner_gradients(graph)
+                self._play_cost = CompiledCost(self.cost, resolution=lambda: self.resolution)
 
     def _network_parts(self) -> NetworkParts:
         if self._parts is None:
