@@ -56,7 +56,8 @@ class SpectralNormalization(nn.Module):
             rows, columns = matrix.shape
             self.register_buffer("left", normalize(matrix.new_empty(rows).normal_(), dim=0, eps=eps))
             self.register_buffer("right", normalize(matrix.new_empty(columns).normal_(), dim=0, eps=eps))
-            self._iterate(matrix, times=15)  # so that the estimate is accurate from the first step
+            if not matrix.is_meta:  # without numbers it would only take time
+                self._iterate(matrix, times=15)  # so that the estimate is accurate from the first step
 
     def forward(self, weight: Tensor) -> Tensor:
         """The normalized weight, of the same shape as `weight`."""
