@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import unicodedata
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -26,6 +25,7 @@ from lightning_gan.data.images import ImageSource, Indices, MemoryImages, Origin
 from lightning_gan.data.listing import LABELS_FILE, files_at
 from lightning_gan.data.progress_report import ProgressReport
 from lightning_gan.data.shown import shown
+from lightning_gan.data.workers import usable_cpus
 from lightning_gan.tensors.shapes import ImageBytes, Labels
 
 Pixels: TypeAlias = UInt8[np.ndarray, "height width channels"]
@@ -34,7 +34,7 @@ Pixels: TypeAlias = UInt8[np.ndarray, "height width channels"]
 _Result = TypeVar("_Result")
 
 _NAMED_FAULTS = 10
-_THREADS = min(16, 2 * (os.cpu_count() or 1))
+_THREADS = min(16, 2 * usable_cpus())
 
 
 @final

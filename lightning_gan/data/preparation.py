@@ -6,7 +6,6 @@ whole.
 """
 
 import json
-import os
 import zipfile
 from collections import Counter
 from dataclasses import asdict, dataclass, field
@@ -23,6 +22,7 @@ from lightning_gan.data.numbered_files import NumberedFiles
 from lightning_gan.data.preparation_sources import source_of
 from lightning_gan.data.progress_report import ProgressReport
 from lightning_gan.data.shown import shown
+from lightning_gan.data.workers import usable_cpus
 from lightning_gan.data.table_source import Columns
 
 RECORD = ".prepared.json"
@@ -31,7 +31,7 @@ RECORD = ".prepared.json"
 _LOCK = ".lock"
 _UNFINISHED = ".preparing"  # the end of the name of the folder that becomes the result
 _TIME_IN_ZIP = (1980, 1, 1, 0, 0, 0)  # the earliest one of the format, so that the bytes do not depend on the day
-_THREADS = min(16, 2 * (os.cpu_count() or 1))
+_THREADS = min(16, 2 * usable_cpus())
 
 
 @final
