@@ -4,11 +4,13 @@ import hashlib
 import json
 import unicodedata
 from collections import Counter, deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import islice
+from json.encoder import encode_basestring_ascii
 from pathlib import Path, PurePosixPath
 from typing import TypeAlias, TypeVar, final
 
@@ -35,6 +37,20 @@ _Result = TypeVar("_Result")
 
 _NAMED_FAULTS = 10
 _THREADS = min(16, 2 * usable_cpus())
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class _Known:
+    """What identifies files without reading them.
+
+    Args:
+        fingerprints: those that a copy of the files has, too.
+        stamp: 16 hexadecimal digits that change if a file, the size, the channels or the resizing changes.
+    """
+
+    fingerprints: Mapping[str, str]
+    stamp: str
 
 
 @final
@@ -74,7 +90,7 @@ class ImageFiles(ImageSource):
         self._resampling = resampling
         self._files = files_at(self._path)
         names = self._files.listing.names
-        self._names = [name for name in names if name.lower().endswith(IMAGE_SUFFIXES)]
+        self._names = [name for name in names if name.endswith(IMAGE_SUFFIXES) or name.lower().endswith(IMAGE_SUFFIXES)]
         if not self._names:
             found = f" but {_counted_by_suffix(names)}" if names else ""
             raise ValueError(f"{shown(self._path)} holds no image{found}; images end in {', '.join(IMAGE_SUFFIXES)}")
@@ -111,11 +127,8 @@ class ImageFiles(ImageSource):
         names = [unicodedata.normalize("NFC", name[len(self._top) :]) for name in self._names]
         fingerprints = {
             "names of files": _fingerprint(names),
-            "sizes of files": _fingerprint([self._files.size(name) for name in self._names]),
+            **self._known.fingerprints,
         }
-        checksums = [self._files.checksum(name) for name in self._names]
-        if None not in checksums:
-            fingerprints["checksums of files"] = _fingerprint(checksums)
         return Origin(
             place=shown(self._path.name or self._path.absolute()),
             class_names=self._classes.names,
@@ -123,6 +136,21 @@ class ImageFiles(ImageSource):
             remarks=(*left_out, *self._files.listing.remarks, *self._classes.remarks),
             fingerprints=fingerprints,
         )
+
+    @cached_property
+    def _known(self) -> _Known:
+        facts = self._files.facts(self._names)
+        fingerprints = {"sizes of files": _fingerprint(facts.sizes)}
+        if facts.checksums is not None:
+            fingerprints["checksums of files"] = _fingerprint(facts.checksums)
+        making: list[int | str] = [self._image_size, self._image_channels, self._resize.value]
+        if self._resampling is not Resampling.box_or_lanczos:  # left out if it is, so that older caches stay valid
+            making.append(self._resampling.value)
+        # The text of json.dumps([making, [[name, stamp], ...]]), made of plain texts for the reason in FileFacts.
+        pairs = zip(map(encode_basestring_ascii, self._names), map(encode_basestring_ascii, facts.stamps), strict=True)
+        text = f"[{json.dumps(making)}, [{', '.join([f'[{name}, {stamp}]' for name, stamp in pairs])}]]"
+        stamp = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+        return _Known(fingerprints=fingerprints, stamp=stamp)
 
     @property
     def decoded_bytes(self) -> int:
@@ -166,12 +194,9 @@ class ImageFiles(ImageSource):
         """Returns 16 hexadecimal digits that change if a file, the size, the channels or the resizing changes.
 
         A file is identified by its name, size and time of change (in a zip: its checksum), not by the folder's path.
+        The files are asked once, when this or the origin is first wanted.
         """
-        making: list[int | str] = [self._image_size, self._image_channels, self._resize.value]
-        if self._resampling is not Resampling.box_or_lanczos:  # left out if it is, so that older caches stay valid
-            making.append(self._resampling.value)
-        files = [[name, self._files.stamp(name)] for name in self._names]
-        return hashlib.blake2b(json.dumps([making, files]).encode(), digest_size=8).hexdigest()
+        return self._known.stamp
 
     def read(self, indices: Indices, *, resolution: int) -> ImageBytes:
         """Reads the images at `indices`.

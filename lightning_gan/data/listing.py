@@ -4,11 +4,13 @@ import os
 import stat
 import zipfile
 from abc import ABC, abstractmethod
-from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections import Counter, defaultdict, deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BufferedIOBase
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, cast, final
 
@@ -18,6 +20,8 @@ from lightning_gan.data.shown import listed, shown
 
 LABELS_FILE = "dataset.json"
 
+_THREADS = 16
+_NAMES_AT_ONCE = 1024
 _LARGEST_FILE_BYTES = 2**30
 _LARGEST_EXPANSION = 100  # times the compressed size; matters for files of at least the size below
 _SMALLEST_EXPANDING_BYTES = 64 * 2**20
@@ -50,6 +54,25 @@ class Listing:
     remarks: list[str]
 
 
+@final
+@dataclass(frozen=True, kw_only=True)
+class FileFacts:
+    """What is known of several files without reading them, each list in the order of the files.
+
+    Three lists of plain values, because Python's garbage collector would look at one object for each file, again and
+    again while they are made.
+
+    Args:
+        sizes: their sizes in bytes; None for a file that cannot be read.
+        stamps: texts that change when a file is replaced: its size, and its time or checksum.
+        checksums: checksums of their contents; None if these are not known without reading them.
+    """
+
+    sizes: list[int | None]
+    stamps: list[str]
+    checksums: list[int] | None
+
+
 class Files(ABC):
     """Named files that can be opened from any process. Names are relative to the top and have forward slashes."""
 
@@ -67,12 +90,8 @@ class Files(ABC):
         """Returns the size of a file in bytes, or None if it cannot be read."""
 
     @abstractmethod
-    def checksum(self, name: str) -> int | None:
-        """Returns a checksum of the contents if it is known without reading them, otherwise None."""
-
-    @abstractmethod
-    def stamp(self, name: str) -> str:
-        """Returns a text that changes when the file is replaced: its size, and its time or checksum."""
+    def facts(self, names: Sequence[str]) -> FileFacts:
+        """Returns what is known of files without reading them."""
 
     def contents(self, name: str) -> bytes:
         """Returns the bytes of a file.
@@ -98,6 +117,7 @@ class Folder(Files):
 
     def __init__(self, *, path: Path) -> None:
         self._path = path
+        self._top = os.path.join(path, "")
         self._places: dict[str, str] = {}
         self._listing = self._listed()
 
@@ -106,28 +126,41 @@ class Folder(Files):
         return self._listing
 
     def open(self, name: str) -> BufferedIOBase:
-        return (self._path / self._places.get(name, name)).open("rb")
+        return open(self._path_of(name), "rb")
 
     def size(self, name: str) -> int | None:
-        status = self._status(name)
-        return None if status is None else status.st_size
+        return self._sizes_and_stamps([name])[0][0]
 
-    def checksum(self, name: str) -> int | None:
-        return None
+    def facts(self, names: Sequence[str]) -> FileFacts:
+        # In threads, because a disk in the network answers each question after a while.
+        parts = [names[start : start + _NAMES_AT_ONCE] for start in range(0, len(names), _NAMES_AT_ONCE)]
+        sizes, stamps = list[int | None](), list[str]()
+        with ThreadPoolExecutor(_THREADS) as threads:
+            for some_sizes, some_stamps in threads.map(self._sizes_and_stamps, parts):
+                sizes += some_sizes
+                stamps += some_stamps
+        return FileFacts(sizes=sizes, stamps=stamps, checksums=None)
 
-    def stamp(self, name: str) -> str:
-        status = self._status(name)
-        return "unreadable" if status is None else f"{status.st_size} {status.st_mtime_ns}"
+    def _sizes_and_stamps(self, names: Sequence[str]) -> tuple[list[int | None], list[str]]:
+        sizes, stamps = list[int | None](), list[str]()
+        for name in names:
+            try:
+                status = os.stat(self._path_of(name))
+            except OSError:  # a broken link; reading the file raises an error that names it
+                sizes.append(None)
+                stamps.append("unreadable")
+            else:
+                sizes.append(status.st_size)
+                stamps.append(f"{status.st_size} {status.st_mtime_ns}")
+        return sizes, stamps
 
-    def _status(self, name: str) -> os.stat_result | None:
-        try:
-            return (self._path / self._places.get(name, name)).stat()
-        except OSError:  # a broken link; reading the file raises an error that names it
-            return None
+    def _path_of(self, name: str) -> str:
+        # Text, because pathlib's objects take longer to make than the disk takes to answer.
+        return f"{self._top}{self._places.get(name, name)}"
 
     def _listed(self) -> Listing:
         names, folders, hidden = Names(self._path), set[str](), list[str]()
-        folders_seen, files_seen = set[tuple[int, int]](), set[tuple[int, int]]()
+        folders_seen, files_seen = set[tuple[int, int]](), defaultdict[int, set[int]](set)  # by their device
         copies, links_left_out = list[str](), list[str]()
         # Links wait until all folders are listed, so that a file has the name of its own folder and not of a link.
         waiting, links = deque([""]), deque[str]()
@@ -138,17 +171,20 @@ class Folder(Files):
                 links_left_out.append(folder)
                 continue
             folders_seen.add((status.st_dev, status.st_ino))
+            beginning = f"{folder}/" if folder else ""
             for entry in self._entries(folder):
-                place = f"{folder}/{entry.name}" if folder else entry.name
+                place = f"{beginning}{entry.name}"
                 name = names.checked(place)
                 if is_hidden(name):
                     hidden.append(name)
-                elif os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir():
+                elif os.path.isdir(entry.path) if (is_link := entry.is_symlink()) else entry.is_dir():
                     folders.add(name)
-                    (links if entry.is_symlink() else waiting).append(place)
-                elif _is_broken_link(entry) or entry.is_file():
-                    if _is_known(entry, files_seen, device=status.st_dev):
+                    (links if is_link else waiting).append(place)
+                elif (is_link and not os.path.exists(entry.path)) or entry.is_file():  # a broken link, or a file
+                    device, inode = _target_of(entry) if is_link else (status.st_dev, entry.inode())
+                    if inode in files_seen[device]:
                         copies.append(name)
+                    files_seen[device].add(inode)
                     names.add(name, place)
                 else:
                     self._refuse_if_image(name)
@@ -167,7 +203,7 @@ class Folder(Files):
 
     def _entries(self, folder: str) -> list[os.DirEntry[str]]:
         with self._telling_of(folder), os.scandir(self._path / folder) as entries:
-            return sorted(entries, key=lambda entry: entry.name)
+            return sorted(entries, key=attrgetter("name"))
 
     @contextmanager
     def _telling_of(self, folder: str) -> Iterator[None]:
@@ -212,12 +248,13 @@ class Archive(Files):
     def size(self, name: str) -> int | None:
         return self._member(name).file_size
 
-    def checksum(self, name: str) -> int | None:
-        return self._member(name).CRC
-
-    def stamp(self, name: str) -> str:
-        member = self._member(name)
-        return f"{member.file_size} {member.CRC}"
+    def facts(self, names: Sequence[str]) -> FileFacts:
+        members = [self._member(name) for name in names]
+        return FileFacts(
+            sizes=[member.file_size for member in members],
+            stamps=[f"{member.file_size} {member.CRC}" for member in members],
+            checksums=[member.CRC for member in members],
+        )
 
     def _member(self, name: str) -> zipfile.ZipInfo:
         return self._opened().getinfo(self._places.get(name, name))
@@ -316,22 +353,13 @@ def _fault_of(member: zipfile.ZipInfo) -> str | None:
     return None
 
 
-def _is_broken_link(entry: os.DirEntry[str]) -> bool:
-    return entry.is_symlink() and not os.path.exists(entry.path)
-
-
-def _is_known(entry: os.DirEntry[str], seen: set[tuple[int, int]], *, device: int) -> bool:
-    """Returns whether a link or a file is a file that has been seen under another name, and remembers it."""
-    file = (device, entry.inode())  # known without asking the disk for every file
-    if entry.is_symlink():
-        try:
-            status = entry.stat()
-        except OSError:  # a broken link
-            return False
-        file = (status.st_dev, status.st_ino)
-    known = file in seen
-    seen.add(file)
-    return known
+def _target_of(link: os.DirEntry[str]) -> tuple[int, int]:
+    """Returns the device and the number of the file that a link leads to; those of the link itself if it is broken."""
+    try:
+        status = link.stat()
+    except OSError:
+        status = link.stat(follow_symlinks=False)
+    return status.st_dev, status.st_ino
 
 
 def _about_hidden(hidden: Iterable[str]) -> list[str]:

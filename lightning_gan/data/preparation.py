@@ -22,8 +22,8 @@ from lightning_gan.data.numbered_files import NumberedFiles
 from lightning_gan.data.preparation_sources import source_of
 from lightning_gan.data.progress_report import ProgressReport
 from lightning_gan.data.shown import shown
-from lightning_gan.data.workers import usable_cpus
 from lightning_gan.data.table_source import Columns
+from lightning_gan.data.workers import usable_cpus
 
 RECORD = ".prepared.json"
 """File in the result that says what it was made of and what was left out. Hidden files are no images of a data set."""
