@@ -4,7 +4,7 @@ import hashlib
 import json
 import unicodedata
 from collections import Counter, deque
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,12 +12,11 @@ from functools import cached_property, partial
 from itertools import islice
 from json.encoder import encode_basestring_ascii
 from pathlib import Path, PurePosixPath
-from typing import TypeAlias, TypeVar, final
+from typing import TypeVar, final
 
 import numpy as np
 import torch
 from einops import rearrange
-from jaxtyping import UInt8
 from PIL import Image, UnidentifiedImageError
 
 from lightning_gan.data.classes import classes_of, top_of
@@ -25,13 +24,11 @@ from lightning_gan.data.crops import Whole
 from lightning_gan.data.decoding import IMAGE_SUFFIXES, Resampling, Resize, decode, decode_whole, mode_of
 from lightning_gan.data.images import ImageSource, Indices, MemoryImages, Origin, factor_between, fingerprint_of
 from lightning_gan.data.listing import LABELS_FILE, files_at
+from lightning_gan.data.plain_jpeg import Pixels
 from lightning_gan.data.progress_report import ProgressReport
 from lightning_gan.data.shown import shown
 from lightning_gan.data.workers import usable_cpus
 from lightning_gan.tensors.shapes import ImageBytes, Labels
-
-Pixels: TypeAlias = UInt8[np.ndarray, "height width channels"]
-"""One decoded image."""
 
 _Result = TypeVar("_Result")
 
@@ -206,7 +203,8 @@ class ImageFiles(ImageSource):
         """
         factor_between(self._image_size, resolution)
         with self._naming_the_place():
-            return _stacked([self._decoded(self._names[index], [resolution])[0] for index in indices.tolist()])
+            pixels = (self._decoded(self._names[index], [resolution])[0] for index in indices.tolist())
+            return _stacked(pixels, shape=(len(indices), self._image_channels, resolution, resolution))
 
     def whole(self, indices: Indices) -> list[Whole]:
         """Reads whole images, resized until the shorter side has the full size.
@@ -222,7 +220,8 @@ class ImageFiles(ImageSource):
         )
         names = [self._names[index] for index in indices.tolist()]
         with self._naming_the_place():
-            return [_stacked([self._read(name, decoder)])[0] for name in names]
+            found = (self._read(name, decoder) for name in names)
+            return [_stacked([pixels], shape=(1, pixels.shape[2], *pixels.shape[:2]))[0] for pixels in found]
 
     def check(self) -> None:
         """Decodes every file, and keeps none.
@@ -240,9 +239,9 @@ class ImageFiles(ImageSource):
         Raises:
             ValueError: if files cannot be read; one error names them.
         """
-        pixels = [levels[0] for levels in self.decoded([self._image_size])]
+        pixels = (levels[0] for levels in self.decoded([self._image_size]))
         return MemoryImages(
-            images=_stacked(pixels),
+            images=_stacked(pixels, shape=(len(self), self._image_channels, self._image_size, self._image_size)),
             labels=self.labels,
             number_of_classes=self.number_of_classes,
             origin=self.origin,
@@ -311,9 +310,12 @@ class ImageFiles(ImageSource):
             )
 
 
-def _stacked(pixels: list[Pixels]) -> ImageBytes:
-    images = torch.from_numpy(np.stack(pixels))
-    return rearrange(images, "batch height width channels -> batch channels height width").contiguous()
+def _stacked(pixels: Iterable[Pixels], *, shape: tuple[int, int, int, int]) -> ImageBytes:
+    """Returns images as one tensor `batch channels height width`, of which only one is in memory twice at a time."""
+    images = np.empty(shape, dtype=np.uint8)
+    for image, one in zip(images, pixels, strict=True):
+        image[:] = rearrange(one, "height width channels -> channels height width")
+    return torch.from_numpy(images)
 
 
 def unreadable(name: str, error: Exception) -> ValueError:
