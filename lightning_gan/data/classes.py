@@ -8,7 +8,7 @@ from typing import final
 import torch
 
 from lightning_gan.data.dataset_json import labels_in, largest_bytes
-from lightning_gan.data.listing import LABELS_FILE, Files
+from lightning_gan.data.named_files import LABELS_FILE, Files
 from lightning_gan.data.shown import listed, shown
 from lightning_gan.tensors.shapes import Labels
 
