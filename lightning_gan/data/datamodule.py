@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any, final
 
 import torch
+from lightning.fabric.utilities import suggested_max_num_workers
 from lightning.pytorch import LightningDataModule
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_info
@@ -28,7 +29,6 @@ from lightning_gan.data.stream import (
     share_of_rank,
     unchanged,
 )
-from lightning_gan.data.workers import number_of_workers_for, usable_cpus
 from lightning_gan.schedules.growth import GrowthSchedule
 
 
@@ -77,6 +77,7 @@ class _Reached:
 
 
 _BEGINNING = _Reached(batches=0, position=0)
+_MOST_WORKERS = 8  # per training process: more processes share one disk, and send their batches to one process
 
 
 class GANData(LightningDataModule, ABC):
@@ -110,7 +111,7 @@ class GANData(LightningDataModule, ABC):
         seed: seed of the order of images and of all that is random in them.
         mirror: whether half of the training images are flipped left to right.
         number_of_workers: number of processes that read ahead for each training process; 0 reads in the training
-            process. None chooses 0 for images in memory, and otherwise by the CPUs (`number_of_workers_for`).
+            process. None chooses 0 for images in memory, and otherwise one to eight, by the CPUs.
         random_crop_from: size in pixels of larger images out of which training images are cut at random places, and
             others at the centre; None cuts nothing.
         dequantization_noise: width of the uniform noise that is added to training images in [-1, 1]; 0 adds none.
@@ -327,12 +328,12 @@ class GANData(LightningDataModule, ABC):
         return self.trainer.precision_plugin.convert_input(noisy), labels
 
     def _chosen_number_of_workers(self) -> int:
-        return number_of_workers_for(
-            self.source,
-            given=self.number_of_workers,
-            cpus=usable_cpus(),
-            training_processes=1 if self.trainer is None else self.trainer.num_devices,
-        )
+        if self.number_of_workers is not None:
+            return self.number_of_workers
+        if self.source.is_in_memory:  # sending batches from another process costs more than reading them
+            return 0
+        training_processes = 1 if self.trainer is None else self.trainer.num_devices
+        return min(suggested_max_num_workers(training_processes), _MOST_WORKERS)
 
     def _trains_on_cuda(self) -> bool:
         return self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"

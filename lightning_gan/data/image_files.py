@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import unicodedata
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
@@ -28,13 +29,12 @@ from lightning_gan.data.named_files import LABELS_FILE
 from lightning_gan.data.plain_jpeg import Pixels
 from lightning_gan.data.progress_report import ProgressReport
 from lightning_gan.data.shown import shown
-from lightning_gan.data.workers import usable_cpus
 from lightning_gan.tensors.shapes import ImageBytes, Labels
 
 _Result = TypeVar("_Result")
 
 _NAMED_FAULTS = 10
-_THREADS = min(16, 2 * usable_cpus())
+_THREADS = min(16, 2 * (os.cpu_count() or 1))
 
 
 @final

@@ -6,6 +6,7 @@ whole.
 """
 
 import json
+import os
 import zipfile
 from collections import Counter
 from dataclasses import asdict, dataclass, field
@@ -23,7 +24,6 @@ from lightning_gan.data.preparation_sources import source_of
 from lightning_gan.data.progress_report import ProgressReport
 from lightning_gan.data.shown import shown
 from lightning_gan.data.table_source import Columns
-from lightning_gan.data.workers import usable_cpus
 
 RECORD = ".prepared.json"
 """File in the result that says what it was made of and what was left out. Hidden files are no images of a data set."""
@@ -31,7 +31,7 @@ RECORD = ".prepared.json"
 _LOCK = ".lock"
 _UNFINISHED = ".preparing"  # the end of the name of the folder that becomes the result
 _TIME_IN_ZIP = (1980, 1, 1, 0, 0, 0)  # the earliest one of the format, so that the bytes do not depend on the day
-_THREADS = min(16, 2 * usable_cpus())
+_THREADS = min(16, 2 * (os.cpu_count() or 1))
 
 
 @final
