@@ -68,6 +68,15 @@ def test_plain_files_have_the_pixels_of_pillow(mode: str, wanted: str, progressi
         np.testing.assert_array_equal(pixels, by_pillow(contents, wanted))
 
 
+@pytest.mark.parametrize("wanted", ["RGB", "L"])
+def test_files_that_store_red_green_and_blue_have_the_pixels_of_pillow(wanted: str) -> None:
+    for seed in range(5):
+        contents = jpeg(picture(np.random.default_rng(seed)), quality=20 * seed + 10, keep_rgb=True)
+        pixels = by_torchvision(contents, wanted)
+        assert pixels is not None
+        np.testing.assert_array_equal(pixels, by_pillow(contents, wanted))
+
+
 def turned(orientation: int) -> Image.Exif:
     exif = Image.Exif()
     exif[0x0112] = orientation
