@@ -171,7 +171,8 @@ class CelebA(FetchedData):
         mirror: whether half of the training images are flipped left to right.
         batch_size: GLOBAL batch size, over all processes.
         seed: seed of the order of images and of all that is random in them.
-        number_of_workers: number of processes that read ahead for each training process.
+        number_of_workers: number of processes that read ahead for each training process. None chooses one to eight, by
+            the CPUs that this process may use.
         resampling: how the square is resized: box_or_lanczos, lanczos or bilinear.
         random_crop_from: size in pixels to which the square is resized, out of which training
             images are cut at random places, and others at the centre. None cuts nothing.
@@ -197,7 +198,7 @@ class CelebA(FetchedData):
         mirror: bool = True,
         batch_size: int = 64,
         seed: int = 0,
-        number_of_workers: int = 4,
+        number_of_workers: int | None = None,
         resampling: Resampling = Resampling.box_or_lanczos,
         random_crop_from: int | None = None,
         dequantization_noise: float = 0.0,

@@ -37,7 +37,7 @@ class CIFAR(FetchedData, ABC):
             BigGAN does.
         batch_size: GLOBAL batch size, over all processes.
         seed: seed of the order of images and of all that is random in them.
-        number_of_workers: number of processes that read ahead; 0 is best here, because the images are in memory.
+        number_of_workers: number of processes that read ahead; None means 0, because the images are in memory.
         dequantization_noise: width of the uniform noise that is added to training images in [-1, 1] on the device;
             1/128 = 0.0078125 in the code of several papers. 0 adds none.
 
@@ -63,7 +63,7 @@ class CIFAR(FetchedData, ABC):
         mirror: bool = False,
         batch_size: int = 64,
         seed: int = 0,
-        number_of_workers: int = 0,
+        number_of_workers: int | None = None,
         dequantization_noise: float = 0.0,
     ) -> None:
         if number_of_images is not None and number_of_images < 1:

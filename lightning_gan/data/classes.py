@@ -1,14 +1,14 @@
 """The classes of the images in a folder or a zip: by a `dataset.json`, or by the names of folders."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from typing import final
 
 import torch
 
 from lightning_gan.data.dataset_json import labels_in, largest_bytes
-from lightning_gan.data.listing import LABELS_FILE, Files
+from lightning_gan.data.named_files import LABELS_FILE, Files
 from lightning_gan.data.shown import listed, shown
 from lightning_gan.tensors.shapes import Labels
 
@@ -54,15 +54,17 @@ def top_of(files: Files, *, images: Sequence[str]) -> str:
 
     Args:
         files: the folder or zip.
-        images: names of its images.
+        images: names of its images, sorted.
 
     Raises:
         ValueError: if a `dataset.json` lies beside other images, where it cannot be for all of them.
     """
-    labels_files = {name for name in files.listing.names if name.rpartition("/")[2] == LABELS_FILE}
+    ending_so = (name for name in files.listing.names if name.endswith(LABELS_FILE))
+    labels_files = {name for name in ending_so if name.rpartition("/")[2] == LABELS_FILE}
     top = ""
     while f"{top}{LABELS_FILE}" not in labels_files:
-        rests = (image[len(top) :].partition("/") for image in images)
+        # The first and the last of sorted names begin with the same folder only if all names between them do.
+        rests = (image[len(top) :].partition("/") for image in (images[0], images[-1]))
         beginnings = {first if slash else "" for first, slash, _ in rests}
         if len(beginnings) != 1 or "" in beginnings:
             if labels_files:
@@ -86,7 +88,7 @@ def classes_of(files: Files, *, images: Sequence[str], top: str, labels: bool) -
 
     Args:
         files: the folder or zip.
-        images: names of its images.
+        images: names of its images, sorted.
         top: the folder inside of which the data set begins, from `top_of`.
         labels: whether labels are wanted. If not, only those questions are asked that concern the images.
 
@@ -95,11 +97,12 @@ def classes_of(files: Files, *, images: Sequence[str], top: str, labels: bool) -
             folders of numbers may be classes or not, or if `dataset.json` cannot be understood.
     """
     inner = [image[len(top) :] for image in images]
+    folders = {image.rpartition("/")[0] for image in images}
     file = f"{top}{LABELS_FILE}"
     has_file = file in files.listing.names
     if not has_file:
-        _refuse_splits(images, top=top)
-    remarks = _folders_without_images(files, images=images, top=top)
+        _refuse_splits(folders, top=top)
+    remarks = _folders_without_images(files, with_images=folders, top=top)
     if not labels:
         return Classes(labels=None, origin="labels are not used", remarks=remarks)
     if has_file:
@@ -156,10 +159,10 @@ def _count_images(folders: Sequence[str], *, images: Sequence[str]) -> bool:
     return any(all(folder == number // size for folder, number in pairs) for size in _CHUNK_SIZES)
 
 
-def _refuse_splits(images: Sequence[str], *, top: str) -> None:
+def _refuse_splits(folders: Set[str], *, top: str) -> None:
     """Refuses training images beside validation or test images, anywhere in the data set."""
     children: dict[str, set[str]] = {}
-    for folder in {image.rpartition("/")[0] for image in images}:
+    for folder in folders:
         parts = folder.split("/") if folder else []
         for depth, part in enumerate(parts):
             children.setdefault("/".join(parts[:depth]), set()).add(part)
@@ -193,15 +196,15 @@ def _split_of(folder: str) -> tuple[int | None, tuple[str, ...]]:
     return None, ()
 
 
-def _folders_without_images(files: Files, *, images: Sequence[str], top: str) -> tuple[str, ...]:
+def _folders_without_images(files: Files, *, with_images: Set[str], top: str) -> tuple[str, ...]:
     """Returns a remark on folders without images, beside the ones that could be classes."""
-    with_images = {image.rpartition("/")[0] for image in images}
-    with_images |= {"/".join(parts[:depth]) for parts in map(_parts, with_images) for depth in range(1, len(parts))}
+    outer = {"/".join(parts[:depth]) for parts in map(_parts, with_images) for depth in range(1, len(parts))}
+    not_empty = with_images | outer
     around = {"", *("/".join(_parts(top)[:depth]) for depth in range(1, len(_parts(top)) + 1))}
     empty = [
         folder
         for folder in sorted(files.listing.folders)
-        if folder not in with_images and folder.rpartition("/")[0] in around
+        if folder not in not_empty and folder.rpartition("/")[0] in around
     ]
     return (f"no images in {listed(empty)}",) if empty else ()
 

@@ -98,6 +98,10 @@ class RandomCrops(ImageSource):
     def number_of_classes(self) -> int:
         return self._source.number_of_classes
 
+    @property
+    def is_in_memory(self) -> bool:
+        return self._source.is_in_memory
+
     def read(self, indices: Indices, *, resolution: int) -> ImageBytes:
         return self.cut(indices, places=torch.full((len(indices), 2), 0.5, dtype=torch.float64), resolution=resolution)
 

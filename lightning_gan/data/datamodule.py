@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any, final
 
 import torch
+from lightning.fabric.utilities import suggested_max_num_workers
 from lightning.pytorch import LightningDataModule
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_info
@@ -76,6 +77,7 @@ class _Reached:
 
 
 _BEGINNING = _Reached(batches=0, position=0)
+_MOST_WORKERS = 8  # per training process: more processes share one disk, and send their batches to one process
 
 
 class GANData(LightningDataModule, ABC):
@@ -98,6 +100,7 @@ class GANData(LightningDataModule, ABC):
             `image_size` without random crops.
         image_channels: number of channels: 1 grey, 3 RGB, 4 RGBA.
         number_of_classes: number of classes, or of numbers in a row of labels; 0 without labels.
+        number_of_workers: number of processes that read ahead, as given.
         schedule: growth schedule of batch sizes and resolutions, or None; set it before the loaders are made.
 
     Args:
@@ -108,7 +111,7 @@ class GANData(LightningDataModule, ABC):
         seed: seed of the order of images and of all that is random in them.
         mirror: whether half of the training images are flipped left to right.
         number_of_workers: number of processes that read ahead for each training process; 0 reads in the training
-            process.
+            process. None chooses 0 for images in memory, and otherwise one to eight, by the CPUs.
         random_crop_from: size in pixels of larger images out of which training images are cut at random places, and
             others at the centre; None cuts nothing.
         dequantization_noise: width of the uniform noise that is added to training images in [-1, 1]; 0 adds none.
@@ -128,14 +131,14 @@ class GANData(LightningDataModule, ABC):
         batch_size: int,
         seed: int,
         mirror: bool,
-        number_of_workers: int,
+        number_of_workers: int | None = None,
         random_crop_from: int | None = None,
         dequantization_noise: float = 0.0,
     ) -> None:
         super().__init__()
         if batch_size < 1:
             raise ValueError(f"batch_size={batch_size} must be at least 1")
-        if number_of_workers < 0:
+        if number_of_workers is not None and number_of_workers < 0:
             raise ValueError(
                 f"number_of_workers={number_of_workers} must not be negative; 0 reads in the training process"
             )
@@ -224,7 +227,7 @@ class GANData(LightningDataModule, ABC):
         return StreamLoader(
             stream=stream,
             position=lambda: self.position,
-            number_of_workers=self.number_of_workers,
+            number_of_workers=self._chosen_number_of_workers(),
             pin_memory=self._trains_on_cuda(),
         )
 
@@ -246,7 +249,7 @@ class GANData(LightningDataModule, ABC):
             # Lightning's use_distributed_sampler would divide this rank's share again, but it does not change a sampler
             # that is distributed already (here over one process, because the pass holds this rank's share only).
             sampler=DistributedSampler(images, num_replicas=1, rank=0, shuffle=False),
-            num_workers=self.number_of_workers,
+            num_workers=self._chosen_number_of_workers(),
             pin_memory=self._trains_on_cuda(),
             generator=torch.Generator().manual_seed(self.seed),
         )
@@ -323,6 +326,14 @@ class GANData(LightningDataModule, ABC):
         )
         # Lightning has converted what was float on the host; these have been bytes until now.
         return self.trainer.precision_plugin.convert_input(noisy), labels
+
+    def _chosen_number_of_workers(self) -> int:
+        if self.number_of_workers is not None:
+            return self.number_of_workers
+        if self.source.is_in_memory:  # sending batches from another process costs more than reading them
+            return 0
+        training_processes = 1 if self.trainer is None else self.trainer.num_devices
+        return min(suggested_max_num_workers(training_processes), _MOST_WORKERS)
 
     def _trains_on_cuda(self) -> bool:
         return self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"

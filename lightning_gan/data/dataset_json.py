@@ -10,7 +10,7 @@ from typing import Any, final
 import torch
 
 from lightning_gan.data.inner_names import inner_name
-from lightning_gan.data.listing import LABELS_FILE
+from lightning_gan.data.named_files import LABELS_FILE
 from lightning_gan.data.shown import listed, shown
 from lightning_gan.tensors.shapes import Labels
 

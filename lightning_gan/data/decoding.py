@@ -6,8 +6,9 @@ from enum import Enum
 from io import BytesIO
 
 import numpy as np
-from jaxtyping import UInt8
 from PIL import ExifTags, Image, ImageFile, ImageOps
+
+from lightning_gan.data.plain_jpeg import Pixels, pixels_of_plain_jpeg
 
 _HAS_AVIF = ".avif" in Image.registered_extensions()  # Pillow may be built without it
 
@@ -18,7 +19,7 @@ IMAGE_SUFFIXES = (
 """Endings of the names of image files; the contents may be any of these formats, whatever the ending says."""
 
 # Pillow knows more formats, of which some start other programs.
-_FORMATS = (*("AVIF",) * _HAS_AVIF, "BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
+_FORMATS = (*("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP"), *("AVIF",) * _HAS_AVIF)  # the most frequent ones first
 
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
@@ -119,7 +120,7 @@ def decode(
     resize: Resize,
     resolutions: Sequence[int],
     resampling: Resampling = Resampling.box_or_lanczos,
-) -> list[UInt8[np.ndarray, "height width channels"]]:
+) -> list[Pixels]:
     """Returns the pixels of one image file, at each of the resolutions.
 
     For RGB and grey, transparent pixels are composited onto white. RGBA keeps the alpha channel, and files without one
@@ -142,14 +143,18 @@ def decode(
         ValueError: if the pixels have more than 8 bits, or the size differs and `resize` is exact.
         OSError: if the file is not an image or is truncated.
     """
-    image = _opened(contents, image_size=image_size, image_channels=image_channels, resize=resize)
+    mode = mode_of(image_channels)
+    with _opened(contents, image_size=image_size, resize=resize) as opened:
+        if opened.size == (image_size, image_size) and all(resolution == image_size for resolution in resolutions):
+            pixels = pixels_of_plain_jpeg(opened, contents, mode=mode)
+            if pixels is not None:
+                return [pixels] * len(resolutions)
+        image = _decoded(opened, mode=mode, image_size=image_size)
     image = _in_size(image, resize, image_size, resampling)
     return [_pixels_of(_reduced(image, (image_size // resolution,) * 2)) for resolution in resolutions]
 
 
-def decode_whole(
-    contents: bytes, *, shorter_side: int, image_channels: int, resampling: Resampling
-) -> UInt8[np.ndarray, "height width channels"]:
+def decode_whole(contents: bytes, *, shorter_side: int, image_channels: int, resampling: Resampling) -> Pixels:
     """Returns all pixels of one image file, resized until its shorter side fits.
 
     Args:
@@ -162,7 +167,13 @@ def decode_whole(
         ValueError: if the pixels have more than 8 bits.
         OSError: if the file is not an image or is truncated.
     """
-    image = _opened(contents, image_size=shorter_side, image_channels=image_channels, resize=Resize.shorter_side)
+    mode = mode_of(image_channels)
+    with _opened(contents, image_size=shorter_side, resize=Resize.shorter_side) as opened:
+        if min(opened.size) == shorter_side:
+            pixels = pixels_of_plain_jpeg(opened, contents, mode=mode)
+            if pixels is not None:
+                return pixels
+        image = _decoded(opened, mode=mode, image_size=shorter_side)
     return _pixels_of(resized_shorter_side(image, shorter_side, resampling))
 
 
@@ -187,21 +198,25 @@ def central_square(image: Image.Image) -> Image.Image:
     return image.crop((left, top, left + side, top + side))
 
 
-def _opened(contents: bytes, *, image_size: int, image_channels: int, resize: Resize) -> Image.Image:
-    mode = mode_of(image_channels)
-    with Image.open(BytesIO(contents), formats=_FORMATS) as opened:
-        _check_header(opened, image_size=image_size, resize=resize)
-        # Large JPEG files need not be decoded at their full size. Twice the final size is decoded, so that the coarse
-        # scaling inside the decoder is not the last filter.
-        opened.draft("L" if mode == "L" else "RGB", (2 * image_size, 2 * image_size))
-        return _in_mode(ImageOps.exif_transpose(opened), mode)
+def _opened(contents: bytes, *, image_size: int, resize: Resize) -> ImageFile.ImageFile:
+    opened = Image.open(BytesIO(contents), formats=_FORMATS)
+    _check_header(opened, image_size=image_size, resize=resize)
+    return opened
+
+
+def _decoded(opened: ImageFile.ImageFile, *, mode: str, image_size: int) -> Image.Image:
+    # Large JPEG files need not be decoded at their full size. Twice the final size is decoded, so that the coarse
+    # scaling inside the decoder is not the last filter.
+    opened.draft("L" if mode == "L" else "RGB", (2 * image_size, 2 * image_size))
+    ImageOps.exif_transpose(opened, in_place=True)
+    return _in_mode(opened, mode)
 
 
 def _in_mode(image: Image.Image, mode: str) -> Image.Image:
     if mode != "RGBA" and image.has_transparency_data:
         paper = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(paper, image.convert("RGBA"))
-    return image.convert(mode)
+    return image if image.mode == mode else image.convert(mode)
 
 
 def _in_size(image: Image.Image, resize: Resize, image_size: int, resampling: Resampling) -> Image.Image:
@@ -218,6 +233,6 @@ def _reduced(image: Image.Image, factors: tuple[int, int]) -> Image.Image:
     return image if factors == (1, 1) else Image.merge(image.mode, [band.reduce(factors) for band in image.split()])
 
 
-def _pixels_of(image: Image.Image) -> UInt8[np.ndarray, "height width channels"]:
+def _pixels_of(image: Image.Image) -> Pixels:
     pixels = np.asarray(image)
     return pixels[:, :, None] if pixels.ndim == 2 else pixels

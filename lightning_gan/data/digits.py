@@ -54,7 +54,7 @@ class Digits(GANData):
         labels: whether the networks get the ten classes.
         batch_size: GLOBAL batch size, over all processes.
         seed: seed of the order of the digits.
-        number_of_workers: number of processes that read ahead; 0 is best here, because the digits are in memory.
+        number_of_workers: number of processes that read ahead; None means 0, because the digits are in memory.
 
     Raises:
         ValueError: for a size that is no multiple of 4 from 4 to 64, or a number of channels other than 1 and 3.
@@ -68,7 +68,7 @@ class Digits(GANData):
         labels: bool = True,
         batch_size: int = 16,
         seed: int = 0,
-        number_of_workers: int = 0,
+        number_of_workers: int | None = None,
     ) -> None:
         if image_size % 4 or not 4 <= image_size <= _LARGEST_SIZE:
             raise ValueError(f"image_size={image_size}: give a multiple of 4 from 4 to {_LARGEST_SIZE}")

@@ -61,7 +61,8 @@ class ImageFolder(GANData):
         batch_size: GLOBAL batch size, over all processes.
         seed: seed of the order of images and of all that is random in them.
         number_of_workers: number of processes that read ahead for each training process; 0 reads in the training
-            process, which is best for cached images.
+            process. None chooses 0 if images are kept in memory, and otherwise one to eight, by the CPUs that this
+            process may use.
         random_crop_from: size in pixels which `resize` gives the images (or requires of them), out of which training
             images are cut at random places, and others at the centre. With resize shorter_side, they may lie anywhere
             in the whole image, and images are decoded whenever they are read. None cuts nothing.
@@ -88,7 +89,7 @@ class ImageFolder(GANData):
         check_files: bool = True,
         batch_size: int = 16,
         seed: int = 0,
-        number_of_workers: int = 2,
+        number_of_workers: int | None = None,
         resampling: Resampling = Resampling.box_or_lanczos,
         random_crop_from: int | None = None,
         dequantization_noise: float = 0.0,

@@ -5,36 +5,50 @@ import json
 import os
 import unicodedata
 from collections import Counter, deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import islice
+from json.encoder import encode_basestring_ascii
 from pathlib import Path, PurePosixPath
-from typing import TypeAlias, TypeVar, final
+from typing import TypeVar, final
 
 import numpy as np
 import torch
 from einops import rearrange
-from jaxtyping import UInt8
 from PIL import Image, UnidentifiedImageError
 
 from lightning_gan.data.classes import classes_of, top_of
 from lightning_gan.data.crops import Whole
 from lightning_gan.data.decoding import IMAGE_SUFFIXES, Resampling, Resize, decode, decode_whole, mode_of
 from lightning_gan.data.images import ImageSource, Indices, MemoryImages, Origin, factor_between, fingerprint_of
-from lightning_gan.data.listing import LABELS_FILE, files_at
+from lightning_gan.data.listing import files_at
+from lightning_gan.data.named_files import LABELS_FILE
+from lightning_gan.data.plain_jpeg import Pixels
 from lightning_gan.data.progress_report import ProgressReport
 from lightning_gan.data.shown import shown
 from lightning_gan.tensors.shapes import ImageBytes, Labels
-
-Pixels: TypeAlias = UInt8[np.ndarray, "height width channels"]
-"""One decoded image."""
 
 _Result = TypeVar("_Result")
 
 _NAMED_FAULTS = 10
 _THREADS = min(16, 2 * (os.cpu_count() or 1))
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class _Known:
+    """What identifies files without reading them.
+
+    Args:
+        fingerprints: those that a copy of the files has, too.
+        stamp: 16 hexadecimal digits that change if a file, the size, the channels or the resizing changes.
+    """
+
+    fingerprints: Mapping[str, str]
+    stamp: str
 
 
 @final
@@ -74,7 +88,7 @@ class ImageFiles(ImageSource):
         self._resampling = resampling
         self._files = files_at(self._path)
         names = self._files.listing.names
-        self._names = [name for name in names if name.lower().endswith(IMAGE_SUFFIXES)]
+        self._names = [name for name in names if name.endswith(IMAGE_SUFFIXES) or name.lower().endswith(IMAGE_SUFFIXES)]
         if not self._names:
             found = f" but {_counted_by_suffix(names)}" if names else ""
             raise ValueError(f"{shown(self._path)} holds no image{found}; images end in {', '.join(IMAGE_SUFFIXES)}")
@@ -111,11 +125,8 @@ class ImageFiles(ImageSource):
         names = [unicodedata.normalize("NFC", name[len(self._top) :]) for name in self._names]
         fingerprints = {
             "names of files": _fingerprint(names),
-            "sizes of files": _fingerprint([self._files.size(name) for name in self._names]),
+            **self._known.fingerprints,
         }
-        checksums = [self._files.checksum(name) for name in self._names]
-        if None not in checksums:
-            fingerprints["checksums of files"] = _fingerprint(checksums)
         return Origin(
             place=shown(self._path.name or self._path.absolute()),
             class_names=self._classes.names,
@@ -123,6 +134,21 @@ class ImageFiles(ImageSource):
             remarks=(*left_out, *self._files.listing.remarks, *self._classes.remarks),
             fingerprints=fingerprints,
         )
+
+    @cached_property
+    def _known(self) -> _Known:
+        facts = self._files.facts(self._names)
+        fingerprints = {"sizes of files": _fingerprint(facts.sizes)}
+        if facts.checksums is not None:
+            fingerprints["checksums of files"] = _fingerprint(facts.checksums)
+        making: list[int | str] = [self._image_size, self._image_channels, self._resize.value]
+        if self._resampling is not Resampling.box_or_lanczos:  # left out if it is, so that older caches stay valid
+            making.append(self._resampling.value)
+        # The text of json.dumps([making, [[name, stamp], ...]]), made of plain texts for the reason in FileFacts.
+        pairs = zip(map(encode_basestring_ascii, self._names), map(encode_basestring_ascii, facts.stamps), strict=True)
+        text = f"[{json.dumps(making)}, [{', '.join([f'[{name}, {stamp}]' for name, stamp in pairs])}]]"
+        stamp = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+        return _Known(fingerprints=fingerprints, stamp=stamp)
 
     @property
     def decoded_bytes(self) -> int:
@@ -166,12 +192,9 @@ class ImageFiles(ImageSource):
         """Returns 16 hexadecimal digits that change if a file, the size, the channels or the resizing changes.
 
         A file is identified by its name, size and time of change (in a zip: its checksum), not by the folder's path.
+        The files are asked once, when this or the origin is first wanted.
         """
-        making: list[int | str] = [self._image_size, self._image_channels, self._resize.value]
-        if self._resampling is not Resampling.box_or_lanczos:  # left out if it is, so that older caches stay valid
-            making.append(self._resampling.value)
-        files = [[name, self._files.stamp(name)] for name in self._names]
-        return hashlib.blake2b(json.dumps([making, files]).encode(), digest_size=8).hexdigest()
+        return self._known.stamp
 
     def read(self, indices: Indices, *, resolution: int) -> ImageBytes:
         """Reads the images at `indices`.
@@ -181,7 +204,8 @@ class ImageFiles(ImageSource):
         """
         factor_between(self._image_size, resolution)
         with self._naming_the_place():
-            return _stacked([self._decoded(self._names[index], [resolution])[0] for index in indices.tolist()])
+            pixels = (self._decoded(self._names[index], [resolution])[0] for index in indices.tolist())
+            return _stacked(pixels, shape=(len(indices), self._image_channels, resolution, resolution))
 
     def whole(self, indices: Indices) -> list[Whole]:
         """Reads whole images, resized until the shorter side has the full size.
@@ -197,7 +221,8 @@ class ImageFiles(ImageSource):
         )
         names = [self._names[index] for index in indices.tolist()]
         with self._naming_the_place():
-            return [_stacked([self._read(name, decoder)])[0] for name in names]
+            found = (self._read(name, decoder) for name in names)
+            return [_stacked([pixels], shape=(1, pixels.shape[2], *pixels.shape[:2]))[0] for pixels in found]
 
     def check(self) -> None:
         """Decodes every file, and keeps none.
@@ -215,9 +240,9 @@ class ImageFiles(ImageSource):
         Raises:
             ValueError: if files cannot be read; one error names them.
         """
-        pixels = [levels[0] for levels in self.decoded([self._image_size])]
+        pixels = (levels[0] for levels in self.decoded([self._image_size]))
         return MemoryImages(
-            images=_stacked(pixels),
+            images=_stacked(pixels, shape=(len(self), self._image_channels, self._image_size, self._image_size)),
             labels=self.labels,
             number_of_classes=self.number_of_classes,
             origin=self.origin,
@@ -286,9 +311,12 @@ class ImageFiles(ImageSource):
             )
 
 
-def _stacked(pixels: list[Pixels]) -> ImageBytes:
-    images = torch.from_numpy(np.stack(pixels))
-    return rearrange(images, "batch height width channels -> batch channels height width").contiguous()
+def _stacked(pixels: Iterable[Pixels], *, shape: tuple[int, int, int, int]) -> ImageBytes:
+    """Returns images as one tensor `batch channels height width`, of which only one is in memory twice at a time."""
+    images = np.empty(shape, dtype=np.uint8)
+    for image, one in zip(images, pixels, strict=True):
+        image[:] = rearrange(one, "height width channels -> channels height width")
+    return torch.from_numpy(images)
 
 
 def unreadable(name: str, error: Exception) -> ValueError:

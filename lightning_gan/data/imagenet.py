@@ -53,7 +53,8 @@ class ImageNet(GANData):
             84 GB up to 128 and 336 GB up to 256 pixels. None keeps all resolutions.
         batch_size: GLOBAL batch size, over all processes.
         seed: seed of the order of images and of all that is random in them.
-        number_of_workers: number of processes that read ahead for each training process.
+        number_of_workers: number of processes that read ahead for each training process. None chooses one to eight, by
+            the CPUs that this process may use.
         resize: how images become squares: center_crop cuts and resizes, shorter_side resizes and cuts, squash changes
             their proportions. With random crops, shorter_side lets them reach the ends of the longer side.
         resampling: how images are resized: box_or_lanczos, lanczos or bilinear.
@@ -79,7 +80,7 @@ class ImageNet(GANData):
         cache_resolution: int | None = None,
         batch_size: int = 256,
         seed: int = 0,
-        number_of_workers: int = 8,
+        number_of_workers: int | None = None,
         resize: Resize = Resize.center_crop,
         resampling: Resampling = Resampling.box_or_lanczos,
         random_crop_from: int | None = None,

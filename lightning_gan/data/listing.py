@@ -3,26 +3,23 @@
 import os
 import stat
 import zipfile
-from abc import ABC, abstractmethod
-from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections import defaultdict, deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from io import BufferedIOBase
+from operator import attrgetter
 from pathlib import Path
-from typing import Any, cast, final
+from typing import final
 
+from lightning_gan.data.archive import Archive
 from lightning_gan.data.decoding import IMAGE_SUFFIXES
 from lightning_gan.data.inner_names import Names, is_hidden
+from lightning_gan.data.named_files import LABELS_FILE, FileFacts, Files, Listing, about_hidden
 from lightning_gan.data.shown import listed, shown
 
-LABELS_FILE = "dataset.json"
-
-_LARGEST_FILE_BYTES = 2**30
-_LARGEST_EXPANSION = 100  # times the compressed size; matters for files of at least the size below
-_SMALLEST_EXPANDING_BYTES = 64 * 2**20
-_COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
-_ENCRYPTED = 0x1
+_THREADS = 16
+_NAMES_AT_ONCE = 1024
 _OTHER_ARCHIVES = {
     b"\x1f\x8b": "gzip",
     b"Rar!": "RAR",
@@ -35,60 +32,6 @@ _OTHER_ARCHIVES = {
 
 
 @final
-@dataclass(frozen=True, kw_only=True)
-class Listing:
-    """What a folder or a zip holds.
-
-    Args:
-        names: names of all files that are not hidden, sorted, relative to the top, with forward slashes.
-        folders: names of all folders that are not hidden, with or without files in them.
-        remarks: what was left out and is no error, for a person to read.
-    """
-
-    names: list[str]
-    folders: set[str]
-    remarks: list[str]
-
-
-class Files(ABC):
-    """Named files that can be opened from any process. Names are relative to the top and have forward slashes."""
-
-    @property
-    @abstractmethod
-    def listing(self) -> Listing:
-        """The files and folders."""
-
-    @abstractmethod
-    def open(self, name: str) -> BufferedIOBase:
-        """Opens a file for reading; the caller closes it."""
-
-    @abstractmethod
-    def size(self, name: str) -> int | None:
-        """Returns the size of a file in bytes, or None if it cannot be read."""
-
-    @abstractmethod
-    def checksum(self, name: str) -> int | None:
-        """Returns a checksum of the contents if it is known without reading them, otherwise None."""
-
-    @abstractmethod
-    def stamp(self, name: str) -> str:
-        """Returns a text that changes when the file is replaced: its size, and its time or checksum."""
-
-    def contents(self, name: str) -> bytes:
-        """Returns the bytes of a file.
-
-        Raises:
-            ValueError: if it is larger than 1 GiB.
-            OSError: if it cannot be read.
-        """
-        size = self.size(name)
-        if size is not None and size > _LARGEST_FILE_BYTES:
-            raise ValueError(f"it has {size:,} bytes, and image files may have 1 GiB")
-        with self.open(name) as file:
-            return file.read()
-
-
-@final
 class Folder(Files):
     """The files below a folder. Links to folders are followed, and every folder is listed once.
 
@@ -98,6 +41,7 @@ class Folder(Files):
 
     def __init__(self, *, path: Path) -> None:
         self._path = path
+        self._top = os.path.join(path, "")
         self._places: dict[str, str] = {}
         self._listing = self._listed()
 
@@ -106,28 +50,44 @@ class Folder(Files):
         return self._listing
 
     def open(self, name: str) -> BufferedIOBase:
-        return (self._path / self._places.get(name, name)).open("rb")
+        return open(self._path_of(name), "rb")
 
     def size(self, name: str) -> int | None:
-        status = self._status(name)
-        return None if status is None else status.st_size
-
-    def checksum(self, name: str) -> int | None:
-        return None
-
-    def stamp(self, name: str) -> str:
-        status = self._status(name)
-        return "unreadable" if status is None else f"{status.st_size} {status.st_mtime_ns}"
-
-    def _status(self, name: str) -> os.stat_result | None:
         try:
-            return (self._path / self._places.get(name, name)).stat()
-        except OSError:  # a broken link; reading the file raises an error that names it
+            return os.stat(self._path_of(name)).st_size
+        except OSError:  # as below
             return None
+
+    def facts(self, names: Sequence[str]) -> FileFacts:
+        # In threads, because a disk in the network answers each question after a while.
+        parts = [names[start : start + _NAMES_AT_ONCE] for start in range(0, len(names), _NAMES_AT_ONCE)]
+        sizes, stamps = list[int | None](), list[str]()
+        with ThreadPoolExecutor(_THREADS) as threads:
+            for some_sizes, some_stamps in threads.map(self._sizes_and_stamps, parts):
+                sizes += some_sizes
+                stamps += some_stamps
+        return FileFacts(sizes=sizes, stamps=stamps, checksums=None)
+
+    def _sizes_and_stamps(self, names: Sequence[str]) -> tuple[list[int | None], list[str]]:
+        sizes, stamps = list[int | None](), list[str]()
+        for name in names:
+            try:
+                status = os.stat(self._path_of(name))
+            except OSError:  # a broken link; reading the file raises an error that names it
+                sizes.append(None)
+                stamps.append("unreadable")
+            else:
+                sizes.append(status.st_size)
+                stamps.append(f"{status.st_size} {status.st_mtime_ns}")
+        return sizes, stamps
+
+    def _path_of(self, name: str) -> str:
+        # Text, because pathlib's objects take longer to make than the disk takes to answer.
+        return f"{self._top}{self._places.get(name, name)}"
 
     def _listed(self) -> Listing:
         names, folders, hidden = Names(self._path), set[str](), list[str]()
-        folders_seen, files_seen = set[tuple[int, int]](), set[tuple[int, int]]()
+        folders_seen, files_seen = set[tuple[int, int]](), defaultdict[int, set[int]](set)  # by their device
         copies, links_left_out = list[str](), list[str]()
         # Links wait until all folders are listed, so that a file has the name of its own folder and not of a link.
         waiting, links = deque([""]), deque[str]()
@@ -138,17 +98,20 @@ class Folder(Files):
                 links_left_out.append(folder)
                 continue
             folders_seen.add((status.st_dev, status.st_ino))
+            beginning = f"{folder}/" if folder else ""
             for entry in self._entries(folder):
-                place = f"{folder}/{entry.name}" if folder else entry.name
+                place = f"{beginning}{entry.name}"
                 name = names.checked(place)
                 if is_hidden(name):
                     hidden.append(name)
-                elif os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir():
+                elif os.path.isdir(entry.path) if (is_link := entry.is_symlink()) else entry.is_dir():
                     folders.add(name)
-                    (links if entry.is_symlink() else waiting).append(place)
-                elif _is_broken_link(entry) or entry.is_file():
-                    if _is_known(entry, files_seen, device=status.st_dev):
+                    (links if is_link else waiting).append(place)
+                elif (is_link and not os.path.exists(entry.path)) or entry.is_file():  # a broken link, or a file
+                    device, inode = _target_of(entry) if is_link else (status.st_dev, entry.inode())
+                    if inode in files_seen[device]:
                         copies.append(name)
+                    files_seen[device].add(inode)
                     names.add(name, place)
                 else:
                     self._refuse_if_image(name)
@@ -159,7 +122,7 @@ class Folder(Files):
             remarks.append(f"links to folders that are listed already were left out: {listed(sorted(links_left_out))}")
         if copies:
             remarks.append(f"files under a second name: {listed(sorted(copies))}")
-        return Listing(names=names.sorted(), folders=folders, remarks=[*remarks, *_about_hidden(hidden)])
+        return Listing(names=names.sorted(), folders=folders, remarks=[*remarks, *about_hidden(hidden)])
 
     def _folder_status(self, folder: str) -> os.stat_result:
         with self._telling_of(folder):
@@ -167,7 +130,7 @@ class Folder(Files):
 
     def _entries(self, folder: str) -> list[os.DirEntry[str]]:
         with self._telling_of(folder), os.scandir(self._path / folder) as entries:
-            return sorted(entries, key=lambda entry: entry.name)
+            return sorted(entries, key=attrgetter("name"))
 
     @contextmanager
     def _telling_of(self, folder: str) -> Iterator[None]:
@@ -184,81 +147,6 @@ class Folder(Files):
             raise ValueError(
                 f"{shown(self._path / name)} is a pipe, a socket or a device and no regular file; remove it"
             )
-
-
-@final
-class Archive(Files):
-    """The files in a zip, compressed or not. Each process opens the zip itself: a shared handle shares its position.
-
-    Raises:
-        ValueError: if the zip is damaged, holds two files of one name, a name leads out of it, or its images are
-            encrypted, compressed by an unknown method, or so large that only an attack would make them.
-    """
-
-    def __init__(self, *, path: Path) -> None:
-        self._path = path
-        self._zip: zipfile.ZipFile | None = None
-        self._opened_by = -1
-        self._places: dict[str, str] = {}
-        self._listing = self._listed()
-
-    @property
-    def listing(self) -> Listing:
-        return self._listing
-
-    def open(self, name: str) -> BufferedIOBase:
-        return cast(BufferedIOBase, self._opened().open(self._places.get(name, name)))
-
-    def size(self, name: str) -> int | None:
-        return self._member(name).file_size
-
-    def checksum(self, name: str) -> int | None:
-        return self._member(name).CRC
-
-    def stamp(self, name: str) -> str:
-        member = self._member(name)
-        return f"{member.file_size} {member.CRC}"
-
-    def _member(self, name: str) -> zipfile.ZipInfo:
-        return self._opened().getinfo(self._places.get(name, name))
-
-    def _listed(self) -> Listing:
-        names, folders, hidden, faults = Names(self._path), set[str](), list[str](), list[str]()
-        contents: Counter[tuple[int, int]] = Counter()
-        try:
-            members = self._opened().infolist()
-        # Damaged directories raise nearly anything: BadZipFile, NotImplementedError, struct.error, UnicodeDecodeError.
-        except Exception as error:
-            raise ValueError(f"{shown(self._path)} is a damaged zip ({shown(error)}); get it again") from error
-        for member in members:
-            name = names.checked(member.filename)
-            if is_hidden(name):
-                hidden.append(name)
-                continue
-            is_folder = member.filename.endswith(("/", "\\"))
-            folders |= _folders_of(f"{name}/" if is_folder else name)
-            if is_folder:
-                continue
-            names.add(name, member.filename)
-            if name.lower().endswith((*IMAGE_SUFFIXES, LABELS_FILE)):
-                contents[member.file_size, member.CRC] += 1
-                if fault := _fault_of(member):
-                    faults.append(f"{shown(name)} {fault}")
-        if faults:
-            raise ValueError(f"{shown(self._path)}: {faults[0]}" + f" (and {len(faults) - 1} more)" * (len(faults) > 1))
-        self._places = names.places
-        copies = sum(count - 1 for count in contents.values())
-        remarks = [f"{copies} images are equal to another one"] if copies else []
-        return Listing(names=names.sorted(), folders=folders, remarks=[*remarks, *_about_hidden(hidden)])
-
-    def _opened(self) -> zipfile.ZipFile:
-        if self._zip is None or self._opened_by != os.getpid():
-            self._zip = zipfile.ZipFile(self._path)
-            self._opened_by = os.getpid()
-        return self._zip
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_zip": None}
 
 
 def files_at(path: Path) -> Files:
@@ -294,46 +182,10 @@ def files_at(path: Path) -> Files:
     raise ValueError(f"{shown(path)} is neither a folder nor a complete zip; {remedy}")
 
 
-def _folders_of(name: str) -> set[str]:
-    parts = name.split("/")[:-1]
-    return {"/".join(parts[:depth]) for depth in range(1, len(parts) + 1)}
-
-
-def _fault_of(member: zipfile.ZipInfo) -> str | None:
-    """Returns what is wrong with a member of a zip by its entry alone, as the end of a sentence, or None."""
-    if member.flag_bits & _ENCRYPTED:
-        return "is encrypted; unpack the zip with its password and give the folder"
-    if member.compress_type not in _COMPRESSIONS:
-        return f"is compressed by method {member.compress_type}, which is not read; unpack the zip and give the folder"
-    if member.file_size > _LARGEST_FILE_BYTES:
-        return f"would have {member.file_size:,} bytes when unpacked, and files may have 1 GiB; remove it"
-    expands = member.file_size > _LARGEST_EXPANSION * member.compress_size
-    if expands and member.file_size > _SMALLEST_EXPANDING_BYTES:
-        return (
-            f"would grow from {member.compress_size:,} to {member.file_size:,} bytes when unpacked, "
-            "as only an attack on memory does; remove it"
-        )
-    return None
-
-
-def _is_broken_link(entry: os.DirEntry[str]) -> bool:
-    return entry.is_symlink() and not os.path.exists(entry.path)
-
-
-def _is_known(entry: os.DirEntry[str], seen: set[tuple[int, int]], *, device: int) -> bool:
-    """Returns whether a link or a file is a file that has been seen under another name, and remembers it."""
-    file = (device, entry.inode())  # known without asking the disk for every file
-    if entry.is_symlink():
-        try:
-            status = entry.stat()
-        except OSError:  # a broken link
-            return False
-        file = (status.st_dev, status.st_ino)
-    known = file in seen
-    seen.add(file)
-    return known
-
-
-def _about_hidden(hidden: Iterable[str]) -> list[str]:
-    images = [name for name in hidden if name.lower().endswith(IMAGE_SUFFIXES) and "__MACOSX" not in name.split("/")]
-    return [f"hidden images were left out: {listed(sorted(images))}"] if images else []
+def _target_of(link: os.DirEntry[str]) -> tuple[int, int]:
+    """Returns the device and the number of the file that a link leads to; those of the link itself if it is broken."""
+    try:
+        status = link.stat()
+    except OSError:
+        status = link.stat(follow_symlinks=False)
+    return status.st_dev, status.st_ino

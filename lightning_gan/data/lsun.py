@@ -175,7 +175,8 @@ class LSUN(GANData):
             the R1 paper's code does.
         batch_size: GLOBAL batch size, over all processes.
         seed: seed of the order of images and of all that is random in them.
-        number_of_workers: number of processes that read ahead for each training process.
+        number_of_workers: number of processes that read ahead for each training process. None chooses one to eight, by
+            the CPUs that this process may use.
         resize: how images become squares: center_crop cuts and resizes, shorter_side resizes and cuts, squash changes
             their proportions. With random crops, shorter_side lets them reach the ends of the longer side.
         resampling: how images are resized: box_or_lanczos, lanczos or bilinear.
@@ -199,7 +200,7 @@ class LSUN(GANData):
         mirror: bool = False,
         batch_size: int = 64,
         seed: int = 0,
-        number_of_workers: int = 8,
+        number_of_workers: int | None = None,
         resize: Resize = Resize.center_crop,
         resampling: Resampling = Resampling.box_or_lanczos,
         random_crop_from: int | None = None,

@@ -17,8 +17,8 @@ from filelock import FileLock, Timeout
 
 from lightning_gan.atomic_files import put_in_place, written_whole
 from lightning_gan.data.decoding import Resampling, Resize, mode_of, size_of
-from lightning_gan.data.listing import LABELS_FILE
 from lightning_gan.data.made_images import Making, made_images, name_at
+from lightning_gan.data.named_files import LABELS_FILE
 from lightning_gan.data.numbered_files import NumberedFiles
 from lightning_gan.data.preparation_sources import source_of
 from lightning_gan.data.progress_report import ProgressReport

@@ -54,7 +54,7 @@ class STL10(FetchedData):
         mirror: whether half of the training images are flipped left to right; SNGAN does not do this.
         batch_size: GLOBAL batch size, over all processes.
         seed: seed of the order of images and of all that is random in them.
-        number_of_workers: number of processes that read ahead; 0 is best here, because the images are in memory.
+        number_of_workers: number of processes that read ahead; None means 0, because the images are in memory.
         resampling: how images are resized: box_or_lanczos, lanczos or bilinear.
         dequantization_noise: width of the uniform noise that is added to training images in [-1, 1] on the device;
             1/128 = 0.0078125 in the code of several papers. 0 adds none.
@@ -77,7 +77,7 @@ class STL10(FetchedData):
         mirror: bool = False,
         batch_size: int = 64,
         seed: int = 0,
-        number_of_workers: int = 0,
+        number_of_workers: int | None = None,
         resampling: Resampling = Resampling.box_or_lanczos,
         dequantization_noise: float = 0.0,
     ) -> None:

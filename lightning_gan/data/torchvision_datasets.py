@@ -1,7 +1,7 @@
 """Public data sets through torchvision: downloading and opening them, with errors that name a remedy.
 
-torchvision is imported only in this file, when a data set is opened or downloaded; the rest of the package works
-without it. It verifies its downloads by checksums.
+Data sets of torchvision are used only in this file, when one is opened or downloaded. It verifies its downloads by
+checksums.
 """
 
 from abc import ABC, abstractmethod

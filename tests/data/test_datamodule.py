@@ -40,7 +40,7 @@ def numbered(length: int = LENGTH) -> MemoryImages:
 class Numbers(GANData):
     """The numbered images."""
 
-    def __init__(self, *, length: int = LENGTH, batch_size: int = 4, number_of_workers: int = 0) -> None:
+    def __init__(self, *, length: int = LENGTH, batch_size: int = 4, number_of_workers: int | None = 0) -> None:
         super().__init__(
             image_size=8,
             image_channels=1,
@@ -133,6 +133,8 @@ def test_a_resumed_fit_goes_on_with_the_next_image(
     for checkpoint in ("hand.ckpt", f"step={cut}.ckpt"):
         resumed = fit(Numbers(number_of_workers=workers), steps=12, resume=tmp_path / checkpoint, **limits).shown
         assert resumed == uninterrupted[cut:]
+    by_default = fit(Numbers(number_of_workers=None), steps=12, resume=tmp_path / "hand.ckpt", **limits).shown
+    assert by_default == uninterrupted[cut:]
 
 
 @pytest.mark.parametrize("workers", [0, 2])

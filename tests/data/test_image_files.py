@@ -1,8 +1,10 @@
 """Folders and zips of image files: labels, modes, sizes, and errors that name every file at fault."""
 
+import hashlib
 import json
 import pickle
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -255,6 +257,23 @@ def test_orientation_tags_are_obeyed(tmp_path: Path) -> None:
     Image.fromarray(array).save(tmp_path / "a.png", exif=exif)
     image = ImageFiles(path=tmp_path, image_size=8, image_channels=1).read(torch.tensor([0]), resolution=8)[0, 0]
     assert bool((image[:4] == 255).all()) and bool((image[4:] == 0).all())
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_the_fingerprint_is_that_of_names_sizes_and_times(tmp_path: Path, packed: bool) -> None:
+    (tmp_path / "many").mkdir()
+    for number in range(1100):  # more than are asked at once
+        (tmp_path / "many" / f"ü'{number}.png").write_bytes(b"." * number)
+    path = zipped(tmp_path / "many") if packed else tmp_path / "many"
+    files = ImageFiles(path=path, image_size=8, image_channels=3)
+
+    def stamp(name: str) -> str:
+        contents, status = files.contents(name), (tmp_path / "many" / name).stat()
+        return f"{status.st_size} {zlib.crc32(contents) if packed else status.st_mtime_ns}"
+
+    text = json.dumps([[8, 3, "exact"], [[name, stamp(name)] for name in files.names]])
+    assert len(files) == 1100
+    assert files.fingerprint() == hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
 def test_memory_needed_is_known_before_reading(tmp_path: Path) -> None:
