@@ -12,12 +12,21 @@ from torch import Tensor
 
 from lightning_gan.tensors.shapes import Features
 
+SMALLEST_PIVOT = 1e-9
+"""Smallest pivot of a covariance, relative to its largest variance, with which Cholesky's root is used: with smaller
+ones distances differ by more than 1e-9 of the variances from those of the symmetric root."""
+
 
 class Gaussian(NamedTuple):
     """Mean `[features]` and covariance `[features, features]`, both float64."""
 
     mean: Tensor
     covariance: Tensor
+
+
+def _of_sums(sums: Tensor, products: Tensor, count: int) -> Gaussian:
+    """Returns mean and covariance of samples from the sums of their features and of each two features' products."""
+    return Gaussian(mean=sums / count, covariance=(products - sums.outer(sums) / count) / (count - 1))
 
 
 def gaussian(features: Features) -> Gaussian:
@@ -30,19 +39,31 @@ def gaussian(features: Features) -> Gaussian:
         raise ValueError(f"a covariance needs at least 2 samples, but got {len(features)}; use more images")
     # In float64, because the difference of two large traces needs more digits than sums of float32 products have.
     features = features.double()
-    return Gaussian(mean=features.mean(0), covariance=features.T.cov().reshape(features.shape[1], features.shape[1]))
+    mean = features.mean(0)
+    around = features - mean
+    return Gaussian(mean=mean, covariance=around.T @ around / (len(features) - 1))
+
+
+def _root(covariance: Tensor) -> Tensor:
+    """Returns a matrix ``R`` with ``R R^T = C``: Cholesky's if ``C`` has full rank, else the symmetric one."""
+    triangle: Tensor
+    triangle, failed = torch.linalg.cholesky_ex(covariance)
+    if not failed and triangle.diagonal().min().square() > SMALLEST_PIVOT * covariance.diagonal().max():
+        return triangle
+    values, vectors = torch.linalg.eigh(covariance)
+    root: Tensor = vectors * values.clamp(min=0).sqrt() @ vectors.T
+    return root
 
 
 def frechet_distance(first: Gaussian, second: Gaussian) -> Tensor:
     """Returns ``|m1 - m2|^2 + Tr(C1 + C2 - 2 (C1 C2)^(1/2))``, a float64 scalar.
 
-    ``Tr (C1 C2)^(1/2)`` is computed as ``Tr (R C2 R)^(1/2)`` with ``R = C1^(1/2)``. This is the same number, but from a
+    ``Tr (C1 C2)^(1/2)`` is computed as ``Tr (R^T C2 R)^(1/2)`` with ``R R^T = C1``. This is the same number, but from a
     symmetric matrix, whose eigenvalues are real even if the covariances are rank-deficient. A distance that rounding
     makes negative, as between a set of features and itself, is 0.
     """
-    values, vectors = torch.linalg.eigh(first.covariance)
-    root = vectors * values.clamp(min=0).sqrt() @ vectors.T
-    trace_of_root = torch.linalg.eigvalsh(root @ second.covariance @ root).clamp(min=0).sqrt().sum()
+    root = _root(first.covariance)
+    trace_of_root = torch.linalg.eigvalsh(root.T @ second.covariance @ root).clamp(min=0).sqrt().sum()
     squared_shift = (first.mean - second.mean).square().sum()
     distance: Tensor = squared_shift + first.covariance.trace() + second.covariance.trace() - 2 * trace_of_root
     return distance.clamp(min=0)
@@ -57,12 +78,22 @@ def frechet_floor(features: Features, *, seed: int, halvings: int = 5) -> Tensor
         features: features of real images.
         seed: seed of the halvings.
         halvings: number of random halvings.
+
+    Raises:
+        ValueError: if there are fewer than four samples.
     """
-    generator = torch.Generator().manual_seed(seed)
     half = len(features) // 2
+    if half < 2:
+        raise ValueError(f"two halves need at least 4 samples, but there are {len(features)}; use more images")
+    generator = torch.Generator().manual_seed(seed)
+    features = features.double() - features.mean(0, dtype=torch.float64)
+    total = features.T @ features
     distances = []
     for _ in range(halvings):
         order = torch.randperm(len(features), generator=generator).to(features.device)
-        first, second = features[order[:half]], features[order[half : 2 * half]]
-        distances.append(frechet_distance(gaussian(first), gaussian(second)))
+        first, second, left = torch.split(features[order], [half, half, len(features) - 2 * half])
+        products = first.T @ first
+        # The other half's products are what the first half and a sample left over leave of all.
+        both = ((first.sum(0), products), (second.sum(0), total - products - left.T @ left))
+        distances.append(frechet_distance(*(_of_sums(sums, of_two, half) for sums, of_two in both)))
     return torch.stack(distances).mean()
