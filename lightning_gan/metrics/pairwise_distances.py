@@ -103,7 +103,7 @@ class PairwiseDistances:
     def __init__(self, rows: RealFeatures, columns: FakeFeatures) -> None:
         self.rows, self.columns = rows, columns
         self._side = isqrt(TILE_ELEMENTS)
-        # They are scaled, so that squares of features of any size fit into fp32.
+        # The centred features are scaled, so that squares of features of any size fit into fp32.
         self._around = centred(rows, columns, dtype=torch.float32)
         row_norms, column_norms = _squared_norms(self._around.first), _squared_norms(self._around.second)
         # An fp32 sum of n products is off by at most n / 2^24 times the sum of their sizes, which is at most the mean
@@ -120,20 +120,22 @@ class PairwiseDistances:
         width: Tensor = 2 * (self._row_errors[row] + self._column_errors[column])
         return width
 
-    def _tiles(self) -> Iterator[tuple[slice, slice, Tensor]]:
-        """Yields rows, columns and -2 times the products in fp32; of equal sets, none below the diagonal."""
+    def _tiles(self, *, symmetric: bool) -> Iterator[tuple[slice, slice, Tensor]]:
+        """Yields rows, columns and -2 times their products in fp32; if symmetric, no tiles below the diagonal."""
         first, second = self._around.first, self._around.second
         for row in _slices(len(first), self._side):
             doubled = -2 * first[row]
             for column in _slices(len(second), self._side):
-                if first is not second or column.start >= row.start:
+                if not symmetric or column.start >= row.start:
                     with fp32_products(first.device):
                         products = doubled @ second[column].T
                     yield row, column, products
 
     def _from_differences(self, row: Tensor, column: Tensor) -> Tensor:
-        """Returns the distances of pairs in float64; that of a pair does not depend on the order of the two, nor on
-        other pairs, so that what lies on the surface of a ball is found there.
+        """Returns the distances of pairs in float64.
+
+        That of a pair does not depend on the order of the two, nor on the other pairs, so that a sample on the surface
+        of a ball is found there.
         """
         distances = torch.empty(len(row), dtype=torch.float64, device=row.device)
         for some in _slices(len(row), max(1, PAIR_ELEMENTS // self.rows.shape[1])):
@@ -156,10 +158,10 @@ class PairwiseDistances:
             elsewhere: whether the column at a row's own place is left out. A sample is excluded by its place, because
                 others may be equal to it.
         """
-        parts, same = self._column_parts.float(), self._around.first is self._around.second
+        parts, same = self._column_parts.float(), self.rows is self.columns
         others = len(self.columns) - elsewhere
         lowest, places = _none_yet(len(self.rows), min(k + SPARE_NEIGHBOURS, others), like=self._around.first)
-        for row, column, products in self._tiles():
+        for row, column, products in self._tiles(symmetric=same):
             if elsewhere and row.start == column.start:
                 products.fill_diagonal_(torch.inf)
             looks = [(row, column, products)]
@@ -215,7 +217,7 @@ class PairwiseDistances:
             column_radii: radius around every column.
         """
         row_limits, column_limits = ((radii / self._around.scale).square() for radii in (row_radii, column_radii))
-        for rows, columns, products in self._tiles():
+        for rows, columns, products in self._tiles(symmetric=False):
             bounds = products.add_(self._column_parts[columns].float())
             parts = self._row_parts[rows, None]
             near = bounds <= (row_limits[rows, None] - parts).float()

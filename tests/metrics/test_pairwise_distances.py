@@ -118,6 +118,12 @@ def test_all_four_counts_are_those_of_all_differences(name: str) -> None:
 
 
 @pytest.mark.usefixtures("_tiles")
+def test_all_four_counts_of_a_set_with_itself_are_those_of_all_differences() -> None:
+    same = SETS["normal"]
+    assert precision_recall(same, same, neighbours=3) == ball_counts(same, same, k=3)
+
+
+@pytest.mark.usefixtures("_tiles")
 def test_counts_between_dense_clusters_are_those_of_all_differences() -> None:
     real, fake = clusters(230, seed=0), 0.9 * clusters(120, seed=1) + 0.1 * clusters(120, seed=2)
     assert precision_recall(real, fake, neighbours=3) == ball_counts(real, fake, k=3)
