@@ -195,3 +195,14 @@ def test_the_floor_of_equal_samples_is_zero() -> None:
 def test_three_samples_have_no_halves() -> None:
     with pytest.raises(ValueError, match="two halves need at least 4 samples, but there are 3"):
         frechet_floor(torch.zeros(3, 2), seed=0)
+
+
+@pytest.mark.parametrize("dimension", [1, 7, 20, 21])
+def test_strips_of_features_give_the_same_distance_as_one(monkeypatch: pytest.MonkeyPatch, dimension: int) -> None:
+    real, fake = _features(100, dimension, seed=1), 1.2 * _features(90, dimension, seed=2)
+    expected, floor = frechet_distance(gaussian(real), gaussian(fake)), frechet_floor(real, seed=0)
+    monkeypatch.setattr("lightning_gan.metrics.frechet.FEATURES_PER_PRODUCT", 7)
+    strips, covariance = gaussian(real), real.double().T.cov().reshape(dimension, dimension)
+    torch.testing.assert_close(strips.covariance, covariance, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(frechet_distance(strips, gaussian(fake)), expected, rtol=1e-9, atol=0)
+    torch.testing.assert_close(frechet_floor(real, seed=0), floor, rtol=1e-9, atol=0)
