@@ -3,12 +3,11 @@
 BiGAN's paper (Donahue et al. 2017, arXiv:1605.09782) classifies images by their nearest neighbour in the code space.
 """
 
-import torch
 from einops import reduce
 from jaxtyping import Int64
 from torch import Tensor
 
-from lightning_gan.metrics.neighbours import distances_in_blocks
+from lightning_gan.metrics.pairwise_distances import PairwiseDistances
 from lightning_gan.tensors.precision import full_precision
 from lightning_gan.tensors.shapes import Features, Images, PerSample
 
@@ -17,6 +16,7 @@ def squared_errors(images: Images, reconstructions: Images) -> PerSample:
     """Returns ``mean (x - G(E(x)))^2`` over the pixels of each image, for images in [-1, 1].
 
     Example:
+        >>> import torch
         >>> squared_errors(torch.tensor([[[[1.0, -1.0]]]]), torch.tensor([[[[1.0, 1.0]]]])).item()
         2.0
     """
@@ -26,7 +26,7 @@ def squared_errors(images: Images, reconstructions: Images) -> PerSample:
 def nearest_others(features: Features, among: Features) -> Int64[Tensor, " batch"]:
     """Returns, for every row of `features`, the place of the nearest row of `among` at another place.
 
-    Distances are Euclidean, in float64; they are computed in blocks, so that they are never all in memory.
+    Distances are Euclidean and exact to float64; they are never all in memory.
 
     Args:
         features: rows whose neighbours are searched, as many as `among` has, or the same tensor.
@@ -37,13 +37,7 @@ def nearest_others(features: Features, among: Features) -> Int64[Tensor, " batch
     """
     if len(among) < 2:
         raise ValueError(f"{len(among)} images have no neighbours among each other; give 2 at least")
-    # In float64, because distances are differences of large squares, and float32 would lose small distances.
-    features, among = features.double(), among.double()
-    nearest = torch.empty(len(features), dtype=torch.int64, device=features.device)
-    for rows, distances in distances_in_blocks(features, among):
-        distances[:, rows].fill_diagonal_(torch.inf)
-        nearest[rows] = distances.argmin(dim=1)
-    return nearest
+    return PairwiseDistances(features, among).kth_nearest(1, elsewhere=True).place
 
 
 def neighbour_accuracy(features: Features, among: Features, labels: Int64[Tensor, " batch"]) -> float:
@@ -56,6 +50,7 @@ def neighbour_accuracy(features: Features, among: Features, labels: Int64[Tensor
         labels: classes of the images.
 
     Example:
+        >>> import torch
         >>> positions = torch.tensor([[0.0], [1.0], [9.0], [10.0]])
         >>> neighbour_accuracy(positions, positions, torch.tensor([0, 0, 1, 0]))
         0.5

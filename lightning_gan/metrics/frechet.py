@@ -12,12 +12,36 @@ from torch import Tensor
 
 from lightning_gan.tensors.shapes import Features
 
+SMALLEST_PIVOT = 1e-9
+"""Smallest pivot of a covariance, relative to its largest variance, with which Cholesky's root is used: with smaller
+ones distances differ by more than 1e-9 of the variances from those of the symmetric root."""
+
+
+FEATURES_PER_PRODUCT = 512
+"""Number of columns of a symmetric product that are calculated at a time; what is known by symmetry is left out."""
+
 
 class Gaussian(NamedTuple):
     """Mean `[features]` and covariance `[features, features]`, both float64."""
 
     mean: Tensor
     covariance: Tensor
+
+
+def _products_with_itself(samples: Features) -> Tensor:
+    """Returns ``X^T X``, the sums over the samples of the products of each two features."""
+    count = samples.shape[1]
+    products = samples.new_empty(count, count)
+    for start in range(0, count, FEATURES_PER_PRODUCT):
+        some = slice(start, start + FEATURES_PER_PRODUCT)
+        block = samples[:, some].T @ samples[:, start:]
+        products[some, start:], products[start:, some] = block, block.T
+    return products
+
+
+def _of_sums(sums: Tensor, products: Tensor, count: int) -> Gaussian:
+    """Returns mean and covariance of samples from the sums of their features and of each two features' products."""
+    return Gaussian(mean=sums / count, covariance=(products - sums.outer(sums) / count) / (count - 1))
 
 
 def gaussian(features: Features) -> Gaussian:
@@ -30,19 +54,45 @@ def gaussian(features: Features) -> Gaussian:
         raise ValueError(f"a covariance needs at least 2 samples, but got {len(features)}; use more images")
     # In float64, because the difference of two large traces needs more digits than sums of float32 products have.
     features = features.double()
-    return Gaussian(mean=features.mean(0), covariance=features.T.cov().reshape(features.shape[1], features.shape[1]))
+    mean = features.mean(0)
+    around = features - mean
+    return Gaussian(mean=mean, covariance=_products_with_itself(around) / (len(features) - 1))
+
+
+def _lower_between(triangle: Tensor, covariance: Tensor) -> Tensor:
+    """Returns the lower triangle of ``L^T C L`` for a lower triangle ``L``; what is above it has no meaning."""
+    right, between = torch.empty_like(covariance), torch.zeros_like(covariance)
+    strips = [slice(start, start + FEATURES_PER_PRODUCT) for start in range(0, len(covariance), FEATURES_PER_PRODUCT)]
+    for some in strips:
+        right[:, some] = covariance[:, some.start :] @ triangle[some.start :, some]
+    for some in strips:
+        between[some, : some.stop] = triangle[some.start :, some].T @ right[some.start :, : some.stop]
+    return between
+
+
+def _trace_of_root(first: Tensor, second: Tensor) -> Tensor:
+    """Returns ``Tr (C1 C2)^(1/2)``, computed as ``Tr (R^T C2 R)^(1/2)`` with ``R R^T = C1``.
+
+    This is the same number, but from a symmetric matrix, whose eigenvalues are real even if the covariances are
+    rank-deficient. ``R`` is Cholesky's triangle if ``C1`` has full rank, else the symmetric root, which takes longer.
+    """
+    triangle, failed = torch.linalg.cholesky_ex(first)
+    if not failed and triangle.diagonal().min().square() > SMALLEST_PIVOT * first.diagonal().max():
+        between = _lower_between(triangle, second)
+    else:
+        values, vectors = torch.linalg.eigh(first)
+        root = vectors * values.clamp(min=0).sqrt() @ vectors.T
+        between = root @ second @ root
+    trace: Tensor = torch.linalg.eigvalsh(between, UPLO="L").clamp(min=0).sqrt().sum()
+    return trace
 
 
 def frechet_distance(first: Gaussian, second: Gaussian) -> Tensor:
     """Returns ``|m1 - m2|^2 + Tr(C1 + C2 - 2 (C1 C2)^(1/2))``, a float64 scalar.
 
-    ``Tr (C1 C2)^(1/2)`` is computed as ``Tr (R C2 R)^(1/2)`` with ``R = C1^(1/2)``. This is the same number, but from a
-    symmetric matrix, whose eigenvalues are real even if the covariances are rank-deficient. A distance that rounding
-    makes negative, as between a set of features and itself, is 0.
+    A distance that rounding makes negative, as between a set of features and itself, is 0.
     """
-    values, vectors = torch.linalg.eigh(first.covariance)
-    root = vectors * values.clamp(min=0).sqrt() @ vectors.T
-    trace_of_root = torch.linalg.eigvalsh(root @ second.covariance @ root).clamp(min=0).sqrt().sum()
+    trace_of_root = _trace_of_root(first.covariance, second.covariance)
     squared_shift = (first.mean - second.mean).square().sum()
     distance: Tensor = squared_shift + first.covariance.trace() + second.covariance.trace() - 2 * trace_of_root
     return distance.clamp(min=0)
@@ -57,12 +107,22 @@ def frechet_floor(features: Features, *, seed: int, halvings: int = 5) -> Tensor
         features: features of real images.
         seed: seed of the halvings.
         halvings: number of random halvings.
+
+    Raises:
+        ValueError: if there are fewer than four samples.
     """
-    generator = torch.Generator().manual_seed(seed)
     half = len(features) // 2
+    if half < 2:
+        raise ValueError(f"two halves need at least 4 samples, but there are {len(features)}; use more images")
+    generator = torch.Generator().manual_seed(seed)
+    features = features.double() - features.mean(0, dtype=torch.float64)
+    total = _products_with_itself(features)
     distances = []
     for _ in range(halvings):
         order = torch.randperm(len(features), generator=generator).to(features.device)
-        first, second = features[order[:half]], features[order[half : 2 * half]]
-        distances.append(frechet_distance(gaussian(first), gaussian(second)))
+        first, second, left = torch.split(features[order], [half, half, len(features) - 2 * half])
+        products = _products_with_itself(first)
+        # The other half's products are what the first half and a sample left over leave of all.
+        both = ((first.sum(0), products), (second.sum(0), total - products - left.T @ left))
+        distances.append(frechet_distance(*(_of_sums(sums, of_two, half) for sums, of_two in both)))
     return torch.stack(distances).mean()

@@ -2,20 +2,18 @@
 
 Kynkäänniemi et al. (2019) introduced the first two, Naeem et al. (2020) the others. All four count samples in balls
 around other samples; the radius of a ball is the distance of its centre to the k-th nearest neighbour in the same set.
-The distances of all pairs are computed in blocks of rows, so that they are never all in memory.
+The distances of each two sets are computed once, in blocks of rows, so that they are never all in memory.
 """
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
+from jaxtyping import Float64
 from torch import Tensor
 
 from lightning_gan.metrics.feature_set import FakeFeatures, RealFeatures
-from lightning_gan.tensors.shapes import Features, PerSample
-
-BLOCK_ELEMENTS = 2**24
-"""Number of distances in memory at a time: 128 MiB."""
+from lightning_gan.metrics.pairwise_distances import PairwiseDistances
+from lightning_gan.tensors.shapes import Features
 
 
 class PrecisionRecall(NamedTuple):
@@ -27,38 +25,18 @@ class PrecisionRecall(NamedTuple):
     coverage: float
 
 
-def distances_in_blocks(rows: Tensor, columns: Tensor) -> Iterator[tuple[slice, Tensor]]:
-    """Yields the Euclidean distances `[rows, columns]` in blocks of rows.
+def neighbour_radii(features: Features, *, neighbours: int) -> Float64[Tensor, " batch"]:
+    """Returns the distance of every sample to its k-th nearest other sample, in float64.
 
     Args:
-        rows: feature vectors.
-        columns: feature vectors of the same length.
+        features: the samples' features, more than k.
+        neighbours: k, at least 1.
     """
-    height = max(1, BLOCK_ELEMENTS // len(columns))
-    squared_norms = columns.square().sum(1)
-    for start in range(0, len(rows), height):
-        block = rows[start : start + height]
-        squares = block.square().sum(1, keepdim=True) + squared_norms - 2 * block @ columns.T
-        yield slice(start, start + len(block)), squares.clamp(min=0).sqrt()
-
-
-def neighbour_radii(features: Features, *, neighbours: int) -> PerSample:
-    """Returns the distance of every sample to its k-th nearest other sample.
-
-    Args:
-        features: the samples' features.
-        neighbours: k.
-    """
-    radii = features.new_empty(len(features))
-    for rows, distances in distances_in_blocks(features, features):
-        # A sample is not its own neighbour. It is excluded by its place, because after rounding others may be nearer.
-        distances[:, rows].fill_diagonal_(torch.inf)
-        radii[rows] = distances.kthvalue(neighbours, dim=1).values
-    return radii
+    return PairwiseDistances(features, features).kth_nearest(neighbours, elsewhere=True).distance
 
 
 def precision_recall(real: RealFeatures, fake: FakeFeatures, *, neighbours: int = 3) -> PrecisionRecall:
-    """Returns precision, recall, density and coverage of two sets of features, computed in float64.
+    """Returns precision, recall, density and coverage of two sets of features, exact to float64.
 
     A sample on the surface of a ball is inside for precision and recall (`<=`), and outside for density and coverage
     (`<`), as in the code of each paper's authors. For k neighbours, N reals and M fakes of the same distribution, the
@@ -83,22 +61,19 @@ def precision_recall(real: RealFeatures, fake: FakeFeatures, *, neighbours: int 
             f"neighbours={neighbours} needs more than {neighbours} samples in both sets, and at least 1 neighbour; "
             f"there are {len(real)} reals and {len(fake)} fakes"
         )
-    # In float64, because distances are differences of large squares, and float32 would lose small distances.
-    real, fake = real.double(), fake.double()
-    real_radii = neighbour_radii(real, neighbours=neighbours)
-    fake_radii = neighbour_radii(fake, neighbours=neighbours)
-    precise = recalled = balls_around_fakes = covered = 0
-    for rows, distances in distances_in_blocks(real, fake):
-        radii = real_radii[rows, None]
-        inside = distances < radii
+    real_radii, fake_radii = (neighbour_radii(features, neighbours=neighbours) for features in (real, fake))
+    balls_around_fakes = 0
+    precise = torch.zeros(len(fake), dtype=torch.bool, device=fake.device)
+    recalled, covered = torch.zeros(2, len(real), dtype=torch.bool, device=real.device)
+    for row, column, distances in PairwiseDistances(real, fake).within(real_radii, fake_radii):
+        inside = distances < real_radii[row]
         balls_around_fakes += int(inside.sum())
-        covered += int(inside.any(1).sum())
-        recalled += int((distances <= fake_radii).any(1).sum())
-    for _, distances in distances_in_blocks(fake, real):
-        precise += int((distances <= real_radii).any(1).sum())
+        covered[row[inside]] = True
+        precise[column[distances <= real_radii[row]]] = True
+        recalled[row[distances <= fake_radii[column]]] = True
     return PrecisionRecall(
-        precision=precise / len(fake),
-        recall=recalled / len(real),
+        precision=precise.double().mean().item(),
+        recall=recalled.double().mean().item(),
         density=balls_around_fakes / (neighbours * len(fake)),
-        coverage=covered / len(real),
+        coverage=covered.double().mean().item(),
     )

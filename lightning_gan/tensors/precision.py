@@ -1,4 +1,7 @@
-"""Conversion to fp32 for computations that half precision would round too much."""
+"""Precision of computations that half precision, TF32 or bf16 would round too much."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -11,3 +14,26 @@ def full_precision(tensor: Tensor) -> Tensor:
     only 8 significant bits.
     """
     return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
+
+
+@contextmanager
+def unrounded_fp32() -> Iterator[None]:
+    """Inside the context, products and convolutions of fp32 tensors do not round their inputs to TF32 or bf16.
+
+    Settings such as `torch.set_float32_matmul_precision("medium")` round them, on GPUs and on the CPU. Autocast is
+    another setting, which this context does not change.
+    """
+    backends = (
+        torch.backends.cudnn.conv,  # type: ignore[attr-defined]
+        torch.backends.cuda.matmul,
+        torch.backends.mkldnn.conv,  # type: ignore[attr-defined]
+        torch.backends.mkldnn.matmul,  # type: ignore[attr-defined]
+    )
+    before = [backend.fp32_precision for backend in backends]
+    try:
+        for backend in backends:
+            backend.fp32_precision = "ieee"
+        yield
+    finally:
+        for backend, precision in zip(backends, before, strict=True):
+            backend.fp32_precision = precision

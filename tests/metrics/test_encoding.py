@@ -51,7 +51,7 @@ def test_it_is_a_search_through_all_pairs() -> None:
 def test_small_blocks_give_the_same_neighbours_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
     features = points(37, seed=2)
     whole = nearest_others(features, features)
-    monkeypatch.setattr("lightning_gan.metrics.neighbours.BLOCK_ELEMENTS", 100)
+    monkeypatch.setattr("lightning_gan.metrics.pairwise_distances.TILE_ELEMENTS", 100)
     assert torch.equal(nearest_others(features, features), whole)
 
 

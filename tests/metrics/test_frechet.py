@@ -127,3 +127,82 @@ def test_the_floor_is_a_function_of_features_and_seed() -> None:
     torch.rand(7)
     assert torch.equal(frechet_floor(samples, seed=4), first)
     assert not torch.equal(frechet_floor(samples, seed=5), first)
+
+
+def _by_symmetric_root(first: Gaussian, second: Gaussian) -> float:
+    values, vectors = torch.linalg.eigh(first.covariance)
+    root = vectors * values.clamp(min=0).sqrt() @ vectors.T
+    eigenvalues = torch.linalg.eigvalsh(root @ second.covariance @ root).clamp(min=0)
+    traces = first.covariance.trace() + second.covariance.trace() - 2 * eigenvalues.sqrt().sum()
+    return ((first.mean - second.mean).square().sum() + traces).item()
+
+
+def _covariance(dimension: int, *, decades: float, seed: int) -> Tensor:
+    """A covariance in random directions whose variances fall from 1 over this many decades."""
+    directions = torch.linalg.qr(_features(dimension, dimension, seed=seed).double()).Q
+    covariance = directions * 10.0 ** (-decades * torch.linspace(0, 1, dimension).double()) @ directions.T
+    return (covariance + covariance.T) / 2
+
+
+@pytest.mark.parametrize("decades", [0, 4, 8, 10, 12, 15])
+def test_whichever_root_is_taken_the_distance_is_that_of_the_symmetric_root(decades: float) -> None:
+    first, second = (
+        Gaussian(torch.full((96,), mean).double(), _covariance(96, decades=decades, seed=seed))
+        for mean, seed in ((0.0, 1), (0.1, 2))
+    )
+    variances = first.covariance.trace().item() + second.covariance.trace().item()
+    assert frechet_distance(first, second).item() == pytest.approx(
+        _by_symmetric_root(first, second), rel=0, abs=1e-9 * variances
+    )
+
+
+def test_full_rank_needs_no_eigenvectors_and_missing_rank_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*args: object) -> None:
+        raise AssertionError
+
+    full, flat = gaussian(_features(200, 12, seed=1)), gaussian(_features(8, 12, seed=2))
+    monkeypatch.setattr(torch.linalg, "eigh", refused)
+    frechet_distance(full, flat)
+    with pytest.raises(AssertionError):
+        frechet_distance(flat, full)
+
+
+def test_a_missing_rank_on_either_side_gives_the_same_distance() -> None:
+    full, flat = gaussian(_features(200, 12, seed=1)), gaussian(_features(8, 12, seed=2))
+    variances = full.covariance.trace().item() + flat.covariance.trace().item()
+    assert frechet_distance(full, flat).item() == pytest.approx(
+        frechet_distance(flat, full).item(), abs=1e-7 * variances
+    )
+
+
+@pytest.mark.parametrize("count", [60, 61])
+@pytest.mark.parametrize("shift", [0.0, 100.0])
+def test_the_floor_is_the_mean_distance_of_the_halves_themselves(count: int, shift: float) -> None:
+    samples = _features(count, 6, seed=0) + shift
+    generator = torch.Generator().manual_seed(4)
+    expected = []
+    for _ in range(5):
+        order = torch.randperm(count, generator=generator)
+        halves = [gaussian(samples[order[start : start + 30]]) for start in (0, 30)]
+        expected.append(_by_symmetric_root(*halves))
+    assert frechet_floor(samples, seed=4).item() == pytest.approx(sum(expected) / 5, rel=1e-9)
+
+
+def test_the_floor_of_equal_samples_is_zero() -> None:
+    assert frechet_floor(torch.full((31, 4), 0.3), seed=0).item() == 0
+
+
+def test_three_samples_have_no_halves() -> None:
+    with pytest.raises(ValueError, match="two halves need at least 4 samples, but there are 3"):
+        frechet_floor(torch.zeros(3, 2), seed=0)
+
+
+@pytest.mark.parametrize("dimension", [1, 7, 20, 21])
+def test_strips_of_features_give_the_same_distance_as_one(monkeypatch: pytest.MonkeyPatch, dimension: int) -> None:
+    real, fake = _features(100, dimension, seed=1), 1.2 * _features(90, dimension, seed=2)
+    expected, floor = frechet_distance(gaussian(real), gaussian(fake)), frechet_floor(real, seed=0)
+    monkeypatch.setattr("lightning_gan.metrics.frechet.FEATURES_PER_PRODUCT", 7)
+    strips, covariance = gaussian(real), real.double().T.cov().reshape(dimension, dimension)
+    torch.testing.assert_close(strips.covariance, covariance, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(frechet_distance(strips, gaussian(fake)), expected, rtol=1e-9, atol=0)
+    torch.testing.assert_close(frechet_floor(real, seed=0), floor, rtol=1e-9, atol=0)

@@ -56,7 +56,7 @@ def test_samples_of_one_distribution_have_density_one_and_the_expected_coverage(
 def test_small_blocks_give_the_same_numbers_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
     real, fake = _normal(37, 3, seed=0), _normal(23, 3, seed=1)
     whole = precision_recall(real, fake)
-    monkeypatch.setattr("lightning_gan.metrics.neighbours.BLOCK_ELEMENTS", 100)
+    monkeypatch.setattr("lightning_gan.metrics.pairwise_distances.TILE_ELEMENTS", 100)
     assert precision_recall(real, fake) == whole
 
 

@@ -4,8 +4,6 @@ Karras et al. 2019 (StyleGAN, arXiv:1812.04948), section 4. `lightning_gan.metri
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Literal
 
 import torch
@@ -23,23 +21,12 @@ from lightning_gan.metrics import FeatureSet
 from lightning_gan.metrics.linear_separability import linear_separability
 from lightning_gan.metrics.perceptual_path import mean_without_extremes, path_lengths
 from lightning_gan.metrics.report import Record
+from lightning_gan.tensors.precision import unrounded_fp32
 from lightning_gan.tensors.seeds import derived_seed
 from lightning_gan.tensors.shapes import Images, Labels, Latents, PerSample
 
 TRIED = 2
 """Number of samples that are measured before training, to refuse what cannot be measured."""
-
-
-@contextmanager
-def exact_convolutions() -> Iterator[None]:
-    """Switches TF32 off inside the context: its rounding is larger than the effect of a step of 1e-4."""
-    convolutions, products = torch.backends.cudnn.conv, torch.backends.cuda.matmul  # type: ignore[attr-defined]
-    before = convolutions.fp32_precision, products.fp32_precision
-    convolutions.fp32_precision = products.fp32_precision = "ieee"
-    try:
-        yield
-    finally:
-        convolutions.fp32_precision, products.fp32_precision = before
 
 
 def _gan(module: LightningModule, *, asker: str) -> GAN:
@@ -207,7 +194,7 @@ class PerceptualPathLength(Measurement):
         path = _StylePath if self.space == "w" else _LatentPath
         features = FeatureSet().to(module.device)
         images = ImageCount(asker=self.title, what="generated images")
-        with exact_convolutions():
+        with unrounded_fp32():  # TF32 rounds by more than the effect of a step of 1e-4
             for share in self.shares(trainer, count):
                 here = share.positions
                 ends = first[here], second[here]

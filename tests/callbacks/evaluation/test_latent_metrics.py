@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from lightning_gan.callbacks.evaluation.latent_metrics import (
     LinearSeparability,
     PerceptualPathLength,
-    exact_convolutions,
 )
 from lightning_gan.loop.gan import GAN
 from lightning_gan.models.bigan import BiGAN, Perceptrons
@@ -223,15 +222,6 @@ def test_mixed_precision_does_not_reach_the_networks(tmp_path: Path) -> None:
         for precision in ("bf16-mixed", "32-true")
     )
     assert mixed == full
-
-
-def test_exact_convolutions_put_back_what_was_set() -> None:
-    convolutions = torch.backends.cudnn.conv
-    before = convolutions.fp32_precision
-    with pytest.raises(KeyError), exact_convolutions():
-        assert convolutions.fp32_precision == torch.backends.cuda.matmul.fp32_precision == "ieee"
-        raise KeyError
-    assert convolutions.fp32_precision == before
 
 
 @pytest.mark.parametrize(
