@@ -38,8 +38,9 @@ def test_the_help_of_a_model_explains_every_setting_of_training(capsys: pytest.C
     shown = " ".join(capsys.readouterr().out.split())
     for field in fields(Training):
         option = f"--model.training.{field.name} {field.name.upper()} "
-        if field.type is bool:
-            option = f"--model.training.{field.name} {{true,false}} "
+        if field.type in (bool, bool | None):
+            values = "{true,false}" if field.type is bool else "{true,false,null}"
+            option = f"--model.training.{field.name} {values} "
         explanation = shown.rpartition(option)[2]
         assert explanation[0].isupper() and "(type: " in explanation, field.name
 

@@ -147,12 +147,12 @@ def test_each_term_of_both_costs_has_the_gradient_of_the_authors(seed: int) -> N
     draws = IntrospectiveDraws(
         latents=noise[0, 0], labels=None, code_noise=noise[0, 1], codes=None, noises=tuple(noise[0, 2:])
     )
-    with frozen(module.generator):
+    with frozen(list(module.generator.parameters())):
         fake = module.fakes(draws).detach()
         ours = module.objective(module.run_networks("discriminator", reals, draws, fake))
         assert_equal_gradients(ours, encoder_terms(played), of=module.discriminator)
     draws = replace(draws, codes=codes, noises=tuple(noise[1, 2:]))
-    with frozen(module.discriminator):
+    with frozen(list(module.discriminator.parameters())):
         ours = module.objective(module.run_networks("generator", reals, draws, None))
         assert_equal_gradients(ours, decoder_terms(played, codes), of=module.generator)
 
