@@ -192,6 +192,10 @@ class EMA(AveragesGenerator, ImageClock):
         for move in self._moves:
             move(decay=decay)
 
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        super().teardown(trainer, pl_module, stage)
+        self._moves = []  # the callback may outlive the networks
+
     def _averages(self, pl_module: LightningModule) -> list[Average]:
         host = host_of(pl_module)
         return [host.average(shadow, path=path, setting="EMA(generator=...)") for path, shadow in self._shadows.items()]
