@@ -21,6 +21,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from alternation import Alternate
 from lightning.pytorch import Callback, Trainer
 from torch.nn.functional import softplus
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -109,23 +110,6 @@ class Watch(Callback):
             self.seconds.append(seconds)
 
 
-class Alternate(Callback):
-    """After each batch of the Trainer, one plain step, both timed."""
-
-    def __init__(self, step: Callable[[], None]) -> None:
-        self.step = step
-        self.trainer_seconds: list[float] = []
-        self.plain_seconds: list[float] = []
-        self._left = time.perf_counter()
-
-    def on_train_batch_end(self, trainer: Trainer, *args: Any) -> None:
-        started = time.perf_counter()
-        self.trainer_seconds.append(started - self._left)
-        self.step()
-        self._left = time.perf_counter()
-        self.plain_seconds.append(self._left - started)
-
-
 def run(model: GAN, callbacks: list[Callback], *, size: int, channels: int, batch: int, batches: int) -> None:
     """Train on bytes that are in memory."""
     images = torch.randint(256, (batch * batches, channels, size, size), dtype=torch.uint8)
@@ -208,7 +192,7 @@ def main() -> None:
     for title, penalties in (("without a penalty", []), ("R1 in every turn", [R1(gamma=1.0)])):
         alternate = Alternate(plain_step(small_dcgan(), batch=8, penalized=bool(penalties)))
         run(small_dcgan(), [*penalties, EMA(), alternate], size=8, channels=1, batch=8, batches=arguments.pairs)
-        ours, plain = alternate.trainer_seconds[100:], alternate.plain_seconds[100:]
+        ours, plain = alternate.trainer_seconds[100:], alternate.step_seconds[100:]
         ratio, low, high = quartiles([a / b for a, b in zip(ours, plain, strict=True)])
         times = f"{1e6 * statistics.median(ours):.0f} | {1e6 * statistics.median(plain):.0f}"
         print(f"| {title} | {times} | {ratio:.2f} | {low:.2f} to {high:.2f} |", flush=True)

@@ -9,13 +9,12 @@ ratios.
 
 import argparse
 import statistics
-import time
 import warnings
 from collections.abc import Callable
-from typing import Any
 
 import torch
-from lightning.pytorch import Callback, Trainer
+from alternation import Alternate
+from lightning.pytorch import Trainer
 from torch import Tensor
 from torch.nn.functional import softplus
 
@@ -77,25 +76,6 @@ def plain_step(model: StyleGAN, images: Tensor) -> Callable[[], None]:
     return step
 
 
-class Alternate(Callback):
-    """After each batch of the Trainer, one plain step, both timed."""
-
-    def __init__(self, step: Callable[[], None], *, batches: int) -> None:
-        self.step = step
-        self.batches = batches
-        self.trainer_seconds: list[float] = []
-        self.plain_seconds: list[float] = []
-        self._left = time.perf_counter()
-
-    def on_train_batch_end(self, trainer: Trainer, *args: Any) -> None:
-        # The Trainer's batch began when the last plain step ended: loading and every hook of the loop count.
-        started = time.perf_counter()
-        self.trainer_seconds.append(started - self._left)
-        self.step()
-        self._left = time.perf_counter()
-        self.plain_seconds.append(self._left - started)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--batches", type=int, default=240, help="batches of each, after 20 that are not counted")
@@ -104,7 +84,7 @@ def main() -> None:
     torch.set_num_threads(1)
     data = Digits(labels=False, batch_size=BATCH)
     images = data.source.read(torch.arange(5000), resolution=32)
-    alternate = Alternate(plain_step(default_model(), images), batches=batches)
+    alternate = Alternate(plain_step(default_model(), images))
     trainer = Trainer(
         accelerator="cpu",
         max_epochs=-1,
@@ -119,7 +99,7 @@ def main() -> None:
     trainer.fit(default_model(), data)
     # In fours, so that every sample holds one turn with R1.
     ours = [sum(alternate.trainer_seconds[i : i + 4]) / 4 for i in range(20, batches + 20, 4)]
-    plain = [sum(alternate.plain_seconds[i : i + 4]) / 4 for i in range(20, batches + 20, 4)]
+    plain = [sum(alternate.step_seconds[i : i + 4]) / 4 for i in range(20, batches + 20, 4)]
     ratio = statistics.median(a / b for a, b in zip(ours, plain, strict=True))
     print(f"{'':24}{'ms per batch':>14}{'images/s':>10}")
     for name, seconds in (("plain torch", plain), ("GAN under the Trainer", ours)):

@@ -16,7 +16,6 @@ import os
 import statistics
 import subprocess
 import sys
-import time
 import warnings
 from collections.abc import Callable
 from contextlib import redirect_stdout
@@ -27,7 +26,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from lightning.pytorch import Callback, Trainer
+from alternation import Alternate
+from lightning.pytorch import Trainer
 from peer_steps import Peer, Step, biggan, gan_stability, introvae, mimicry, plain_dcgan
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
@@ -136,25 +136,17 @@ CASES = {
 }
 
 
-class Alternate(Callback):
-    """After each batch of the Trainer, one step of theirs, both timed, for so many seconds."""
+class AlternateFor(Alternate):
+    """Alternates for so many seconds, and for four pairs at least, after those to warm up."""
 
     def __init__(self, step: Step, *, seconds: float) -> None:
-        self.step = step
+        super().__init__(step)
         self.seconds = seconds
-        self.ours: list[float] = []
-        self.theirs: list[float] = []
-        self._begin = self._left = time.perf_counter()
 
     def on_train_batch_end(self, trainer: Trainer, *args: Any) -> None:
-        began = time.perf_counter()
-        self.ours.append(began - self._left)
-        self.step()
-        self._left = time.perf_counter()
-        self.theirs.append(self._left - began)
-        if len(self.ours) == WARM_UP:
-            self._begin = self._left
-        trainer.should_stop |= len(self.ours) >= WARM_UP + 4 and self._left - self._begin > self.seconds
+        super().on_train_batch_end(trainer, *args)
+        pairs = [*zip(self.trainer_seconds, self.step_seconds, strict=True)][WARM_UP:]
+        trainer.should_stop |= len(pairs) >= 4 and sum(map(sum, pairs)) > self.seconds
 
 
 def parameters_of(*networks: nn.Module) -> list[int]:
@@ -175,7 +167,7 @@ def compare(case: Case, clones: Path, *, gamma: float, seconds: float) -> tuple[
     found = parameters_of(model.generator, model.discriminator), parameters_of(peer.generator, peer.discriminator)
     if any(abs(ours - theirs) > 0.001 * theirs for ours, theirs in zip(*found, strict=True)):
         raise ValueError(f"the networks have {found[0]} and {found[1]} parameters, so that a comparison says nothing")
-    alternate = Alternate(peer.step, seconds=seconds)
+    alternate = AlternateFor(peer.step, seconds=seconds)
     images = torch.randint(256, (64 * case.batch, 3, case.size, case.size), dtype=torch.uint8)
     trainer = Trainer(
         accelerator="cpu",
@@ -188,7 +180,7 @@ def compare(case: Case, clones: Path, *, gamma: float, seconds: float) -> tuple[
     )
     data = TensorDataset(images, torch.arange(len(images)) % 10)
     trainer.fit(model, DataLoader(data, batch_size=case.batch, shuffle=True))
-    return alternate.ours[WARM_UP:], alternate.theirs[WARM_UP:]
+    return alternate.trainer_seconds[WARM_UP:], alternate.step_seconds[WARM_UP:]
 
 
 def print_rows(name: str, clones: Path, *, seconds: float, threads: int) -> None:

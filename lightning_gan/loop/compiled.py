@@ -27,12 +27,10 @@ class CompiledCost:
 
     Args:
         cost: the method `GAN.cost` of a model.
-        resolution: function that returns the model's active resolution in pixels, or None.
     """
 
-    def __init__(self, cost: Cost, *, resolution: Callable[[], int | None]) -> None:
+    def __init__(self, cost: Cost) -> None:
         self._eager = cost
-        self._resolution = resolution
         # Without `tracing_inner_gradients` the inner gradient of a penalty would break the graph.
         self._compiled: Cost = tracing_inner_gradients(torch.compile(cost, fullgraph=True, dynamic=False))
         self._known: set[tuple[Any, ...]] = set()
@@ -46,7 +44,7 @@ class CompiledCost:
         if self._is_eager:
             return self._eager(player, due, reals, draws, fake)
         self._tell_time()
-        kind = (player, due, self._resolution(), reals.images.shape)
+        kind = (player, due, reals.images.shape)  # real images have the active resolution
         if kind in self._known:
             return self._compiled(player, due, reals, draws, fake)
         turn = f"the {player}'s turn" + "".join(f" with {name}" for name in named(due))

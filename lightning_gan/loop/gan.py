@@ -485,7 +485,7 @@ class GAN(TakesBatches, AppliesOptimizerSettings, ExplainsOtherNetworks, Refuses
                 )
             self.averaged |= any(isinstance(c, AveragesGenerator) for c in self.trainer.callbacks)  # type: ignore[attr-defined]
             if self.settings.compile:
-                self._play_cost = CompiledCost(self.cost, resolution=lambda: self.resolution)
+                self._play_cost = CompiledCost(self.cost)
 
     def _network_parts(self) -> NetworkParts:
         if self._parts is None:
