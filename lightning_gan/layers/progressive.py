@@ -115,7 +115,7 @@ class FromRGB(nn.Module):
 
     def forward(self, images: Images) -> Tensor:
         """Features, `batch channels height width`."""
-        return leaky_relu(self.conv(images), 0.2)
+        return leaky_relu(self.conv(images), 0.2, inplace=True)
 
 
 class LastBlock(nn.Module):
@@ -137,9 +137,9 @@ class LastBlock(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """`batch channels 4 4 -> batch outputs`."""
-        features = leaky_relu(self.conv(self.minibatch_stddev(features)), 0.2)
+        features = leaky_relu(self.conv(self.minibatch_stddev(features)), 0.2, inplace=True)
         # The order is channels, height, width for every memory format, which the authors' weights require.
-        features = leaky_relu(self.dense0(features.flatten(1)), 0.2)
+        features = leaky_relu(self.dense0(features.flatten(1)), 0.2, inplace=True)
         outputs: Tensor = self.dense1(features)
         return outputs
 

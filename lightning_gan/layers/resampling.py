@@ -1,8 +1,7 @@
 """Changes of the size of images by integer factors: averages over boxes, and nearest-neighbour upsampling."""
 
-from einops import repeat
 from torch import Tensor
-from torch.nn.functional import avg_pool2d
+from torch.nn.functional import avg_pool2d, interpolate
 
 from lightning_gan.tensors.shapes import Images
 
@@ -13,8 +12,8 @@ def box_downsample(images: Tensor, *, factor: int) -> Tensor:
 
 
 def nearest_upsample(images: Tensor, *, factor: int) -> Tensor:
-    """Repeat each pixel `factor` x `factor` times: `b c h w -> b c (h f) (w f)`."""
-    return repeat(images, "b c h w -> b c (h f) (w g)", f=factor, g=factor)
+    """Repeat each pixel `factor` x `factor` times: `b c h w -> b c (h f) (w f)`, in the same memory format."""
+    return interpolate(images, scale_factor=factor, mode="nearest")
 
 
 def faded(images: Images, *, resolution: int, fade_in: float) -> Tensor:

@@ -54,8 +54,6 @@ class ResidualBlock(nn.Module):
         norms: normalizations of the input and of the features between the convolutions. Each takes features and a
             condition. None omits both.
         rectifies_input: True applies a ReLU before the first convolution. Use False for blocks whose input is images.
-        shortcut_leads: True gives the sum the memory format of the shortcut, False that of the convolutions. The values
-            are the same, but the rounding of the next layers may differ.
     """
 
     def __init__(
@@ -66,7 +64,6 @@ class ResidualBlock(nn.Module):
         shortcut: nn.Module,
         norms: tuple[nn.Module, nn.Module] | None = None,
         rectifies_input: bool = True,
-        shortcut_leads: bool = False,
     ) -> None:
         super().__init__()
         self.norm1: nn.Module | None = None if norms is None else norms[0]
@@ -75,7 +72,6 @@ class ResidualBlock(nn.Module):
         self.conv2 = conv2
         self.shortcut = shortcut
         self.rectifies_input = rectifies_input
-        self.shortcut_leads = shortcut_leads
         self.attention: SelfAttention | None = None
 
     def forward(self, features: Tensor, condition: Tensor | None = None) -> Tensor:
@@ -86,11 +82,12 @@ class ResidualBlock(nn.Module):
             condition: condition of the normalizations; None if they need none.
         """
         residual = features if self.norm1 is None else self.norm1(features, condition)
-        residual = self.conv1(relu(residual) if self.rectifies_input else residual)
+        if self.rectifies_input:  # in place where the features are not needed for the shortcut
+            residual = relu(residual, inplace=self.norm1 is not None)
+        residual = self.conv1(residual)
         residual = residual if self.norm2 is None else self.norm2(residual, condition)
-        residual = self.conv2(relu(residual))
-        shortcut = self.shortcut(features)
-        output: Tensor = shortcut + residual if self.shortcut_leads else residual + shortcut
+        residual = self.conv2(relu(residual, inplace=True))
+        output: Tensor = residual + self.shortcut(features)
         return output if self.attention is None else self.attention(output)
 
 
@@ -100,7 +97,6 @@ def up_block(
     in_channels: int,
     out_channels: int,
     first_bias: bool = True,
-    shortcut_leads: bool = False,
     start: Callable[[nn.Conv2d], nn.Conv2d] = started_as_in_pytorch,
 ) -> ResidualBlock:
     """A generator's block, which doubles the resolution, with a 1x1 convolution in its shortcut.
@@ -110,7 +106,6 @@ def up_block(
         in_channels: number of channels of the input.
         out_channels: number of channels of the output.
         first_bias: True gives the first convolution a bias, although the second normalization removes its effect.
-        shortcut_leads: True gives the sum the memory format of the shortcut, False that of the convolutions.
         start: function that initializes each convolution when it is made, and returns it.
     """
     return ResidualBlock(
@@ -118,7 +113,6 @@ def up_block(
         conv1=start(UpsampledConv2d(in_channels, out_channels, bias=first_bias)),
         conv2=start(nn.Conv2d(out_channels, out_channels, kernel_size=3, padding=1)),
         shortcut=start(UpsampledPointwise(in_channels, out_channels)),
-        shortcut_leads=shortcut_leads,
     )
 
 

@@ -95,7 +95,7 @@ class GaussianEncoder(Encoder):
                     deviation=tables.weight_deviation,
                 ),
                 norm(row.channels),
-                nn.LeakyReLU(tables.leak),
+                nn.LeakyReLU(tables.leak, inplace=True),
             ]
             channels = row.channels
         last = started(nn.Conv2d(channels, 2 * latent_dim, 1, bias=False), deviation=tables.weight_deviation)
@@ -125,7 +125,7 @@ class Generator(nn.Module):
                     deviation=tables.weight_deviation,
                 ),
                 norm(row.channels),
-                nn.LeakyReLU(tables.leak),
+                nn.LeakyReLU(tables.leak, inplace=True),
             ]
             channels = row.channels
         last = started(nn.Conv2d(channels, image_channels, 1, bias=False), deviation=tables.weight_deviation)
@@ -183,7 +183,7 @@ class Discriminator(nn.Module):
                     deviation=self.tables.weight_deviation,
                 ),
                 *([norm(row.channels)] if has_norm else []),
-                Maxout() if self.tables.maxout else nn.LeakyReLU(self.tables.leak),
+                Maxout() if self.tables.maxout else nn.LeakyReLU(self.tables.leak, inplace=True),
             ]
             channels = row.channels // self.pieces
         return nn.Sequential(*layers)

@@ -94,7 +94,7 @@ class Layer(nn.Module):
         if self.injection is not None:
             injected: Tensor = self.injection(codes)
             features = features + (injected if features.dim() == 2 else injected[:, :, None, None])
-        return leaky_relu(self.norm(features), self.slope)
+        return leaky_relu(self.norm(features), self.slope, inplace=True)
 
 
 class Output(nn.Linear):

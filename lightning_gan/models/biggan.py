@@ -169,7 +169,7 @@ class Generator(nn.Module):
                 chunk = chunks[index + 1]
                 joined = chunk if condition is None else torch.cat([condition.to(chunk.dtype), chunk], dim=1)
             features = block(features, joined)
-        images: Tensor = self.to_rgb(relu(self.norm(features)))
+        images: Tensor = self.to_rgb(relu(self.norm(features), inplace=True))
         return images.tanh()
 
 

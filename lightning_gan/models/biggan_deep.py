@@ -81,10 +81,10 @@ class GeneratorBlock(nn.Module):
 
     def forward(self, features: Tensor, condition: Tensor) -> Tensor:
         """`batch in_channels height width`, and `batch condition`, to `batch out_channels height width`, upsampled."""
-        residual = self.conv1(relu(self.norm1(features, condition)))
-        residual = self.conv2(relu(self.norm2(residual, condition)))
-        residual = self.conv3(relu(self.norm3(residual, condition)))
-        residual = self.conv4(relu(self.norm4(residual, condition)))
+        residual = self.conv1(relu(self.norm1(features, condition), inplace=True))
+        residual = self.conv2(relu(self.norm2(residual, condition), inplace=True))
+        residual = self.conv3(relu(self.norm3(residual, condition), inplace=True))
+        residual = self.conv4(relu(self.norm4(residual, condition), inplace=True))
         kept = features[:, : self.out_channels]
         features = residual + (nearest_upsample(kept, factor=2) if self.upsamples else kept)
         return features if self.attention is None else self.attention(features)
@@ -149,7 +149,7 @@ class Generator(nn.Module):
         features: Tensor = self.linear(condition).unflatten(1, (-1, BOTTOM, BOTTOM))
         for block in self.blocks:
             features = block(features, condition)
-        images: Tensor = self.to_rgb(relu(self.norm(features)))
+        images: Tensor = self.to_rgb(relu(self.norm(features), inplace=True))
         return images.tanh()
 
 
@@ -177,7 +177,9 @@ class DiscriminatorBlock(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """`batch in_channels height width` to `batch out_channels height width`, downsampled if the block does so."""
-        residual = relu(self.conv3(relu(self.conv2(relu(self.conv1(relu(features)))))))
+        residual = relu(self.conv1(relu(features)), inplace=True)
+        residual = relu(self.conv2(residual), inplace=True)
+        residual = relu(self.conv3(residual), inplace=True)
         if self.downsamples:
             residual, features = avg_pool2d(residual, kernel_size=2), avg_pool2d(features, kernel_size=2)
         if self.shortcut is not None:

@@ -62,7 +62,7 @@ class Generator(nn.Module):
         for before, after in pairwise([*widths, image_channels]):
             layer = nn.ConvTranspose2d(before, after, kernel_size=5, stride=2, padding=2, output_padding=1)
             initialize(layer)
-            layers += [layer, BatchNorm(after, always_batch_statistics=True), nn.ReLU()]
+            layers += [layer, BatchNorm(after, always_batch_statistics=True), nn.ReLU(inplace=True)]
         self.layers = nn.Sequential(*layers[:-2], nn.Tanh())
 
     def forward(self, latents: Latents) -> Images:
@@ -85,7 +85,7 @@ class Discriminator(nn.Module):
         for before, after in pairwise([image_channels, *widths]):
             layer = nn.Conv2d(before, after, kernel_size=5, stride=2, padding=2)
             initialize(layer)
-            layers += [layer, nn.LeakyReLU(0.2), Dropout(dropout)]
+            layers += [layer, nn.LeakyReLU(0.2, inplace=True), Dropout(dropout)]
         self.features = nn.Sequential(*layers, nn.Flatten())
         self.output = started_uniformly(nn.Linear(widths[-1] * 16, 1))
 

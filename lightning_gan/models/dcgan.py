@@ -65,7 +65,7 @@ class Generator(nn.Module):
         ]
         self.blocks = nn.Sequential(
             *[
-                nn.Sequential(layer, BatchNorm(features), nn.ReLU())
+                nn.Sequential(layer, BatchNorm(features), nn.ReLU(inplace=True))
                 for layer, features in zip(layers[:-1], widths, strict=True)
             ]
         )
@@ -107,7 +107,7 @@ class Discriminator(nn.Module):
             blocks.append(nn.Conv2d(before, after, kernel_size=4, stride=2, padding=1, bias=False))
             if len(blocks) > 1:  # no normalization of the first layer: the paper found it unstable
                 blocks.append(BatchNorm(after))
-            blocks.append(nn.LeakyReLU(0.2))
+            blocks.append(nn.LeakyReLU(0.2, inplace=True))
         self.blocks = nn.Sequential(*blocks)
         self.last = nn.Conv2d(widths[-1], outputs, kernel_size=4, bias=False)
         self.apply(initialize)

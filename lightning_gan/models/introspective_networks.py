@@ -144,11 +144,11 @@ class ResidualBlock(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """`batch in_channels height width -> batch out_channels height width`, or twice the height and width."""
-        branch = self.conv2(leaky_relu(self.norm1(self.conv1(features)), SLOPE))
+        branch = self.conv2(leaky_relu(self.norm1(self.conv1(features)), SLOPE, inplace=True))
         shortcut = self.shortcut(features)
         shortcut = nearest_upsample(shortcut, factor=2) if self.upsamples else shortcut
         total = self.residual_sum(self.norm2, branch=branch, shortcut=shortcut)
-        return leaky_relu(total, SLOPE)
+        return leaky_relu(total, SLOPE, inplace=True)
 
 
 def channels_or_authors(
@@ -233,7 +233,7 @@ class Encoder(nn.Module):
 
     def forward(self, images: Images) -> tuple[Float[Tensor, "batch code"], Float[Tensor, "batch code"]]:
         """Images in [-1, 1] to mean and logarithm of the variance, each `batch latent_dim`."""
-        features: Tensor = leaky_relu(self.norm(self.input((images + 1) / 2)), SLOPE)
+        features: Tensor = leaky_relu(self.norm(self.input((images + 1) / 2)), SLOPE, inplace=True)
         for block in self.blocks:
             features = block(box_downsample(features, factor=2))
         mean, log_variance = self.code(features.flatten(1))

@@ -111,7 +111,7 @@ class Generator(GrowingGenerator):
         )
         # Activation and normalization after every layer (section 4.2).
         pixel_norm = PixelNorm(eps=pixel_norm_eps)
-        epilogue = nn.Sequential(nn.LeakyReLU(0.2), *([pixel_norm] if normalizes_features else []))
+        epilogue = nn.Sequential(nn.LeakyReLU(0.2, inplace=True), *([pixel_norm] if normalizes_features else []))
         super().__init__(
             sizes=sizes,
             first=FirstBlock(inputs=latent_dim + number_of_classes, channels=sizes.channels[0], epilogue=epilogue),
@@ -160,8 +160,8 @@ class DiscriminatorBlock(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """`batch in_channels height width -> batch out_channels height/2 width/2`."""
-        features = leaky_relu(self.conv0(features), 0.2)
-        features = leaky_relu(self.conv1_down(features), 0.2)
+        features = leaky_relu(self.conv0(features), 0.2, inplace=True)
+        features = leaky_relu(self.conv1_down(features), 0.2, inplace=True)
         return box_downsample(features, factor=2) if self.activation_before_downsampling else features
 
 

@@ -205,10 +205,10 @@ class ResidualBlock(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """`batch in_channels height width -> batch out_channels height width`, or twice the height and width."""
-        branch = self.conv1(leaky_relu(self.conv0(leaky_relu(features, 0.2)), 0.2))
+        branch = self.conv1(leaky_relu(self.conv0(leaky_relu(features, 0.2)), 0.2, inplace=True))
         shortcut: Tensor = self.shortcut(features)
-        output: Tensor = (nearest_upsample(shortcut, factor=2) if self.upsamples else shortcut) + 0.1 * branch
-        return output
+        shortcut = nearest_upsample(shortcut, factor=2) if self.upsamples else shortcut
+        return torch.add(shortcut, branch, alpha=0.1)
 
 
 def stages_of(widths: Sequence[Sequence[int]], *, first: int, upsamples: bool) -> tuple[nn.ModuleList, int]:

@@ -86,7 +86,6 @@ class Generator(nn.Module):
                 in_channels=before,
                 out_channels=after,
                 first_bias=first_bias,
-                shortcut_leads=True,
                 start=started_as_in_wgan_gp,
             )
             for before, after in pairwise(widths)
@@ -99,7 +98,7 @@ class Generator(nn.Module):
         features: Tensor = self.input(latents).unflatten(1, (-1, 4, 4))
         for block in self.blocks:
             features = block(features, labels)
-        images: Tensor = self.output(relu(self.output_norm(features))).tanh()
+        images: Tensor = self.output(relu(self.output_norm(features), inplace=True)).tanh()
         return images
 
 

@@ -102,7 +102,7 @@ class Generator(nn.Module):
             features = block(features, labels)
             if self.attention is not None and index == self.attention_index:
                 features = self.attention(features)
-        images: Tensor = self.output(relu(self.norm(features)))
+        images: Tensor = self.output(relu(self.norm(features), inplace=True))
         return images.tanh()
 
 

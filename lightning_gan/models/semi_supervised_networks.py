@@ -88,7 +88,7 @@ class Generator(nn.Module):
                 nn.Sequential(
                     started_normally(doubling(before, after, bias=False)),
                     BatchNorm(after, affine=BiasAlone(after), eps=1e-6),
-                    nn.ReLU(),
+                    nn.ReLU(inplace=True),
                 )
                 for before, after in pairwise(widths)
             ]
@@ -124,7 +124,7 @@ def convolution(before: int, after: int, *, kernel_size: int = 3, stride: int = 
         padding: Zeros that are added on each side in pixels.
     """
     layer = nn.Conv2d(before, after, kernel_size, stride=stride, padding=padding)
-    return nn.Sequential(weight_normalized(layer, gain=HIDDEN_GAIN, trained=False), nn.LeakyReLU(SLOPE))
+    return nn.Sequential(weight_normalized(layer, gain=HIDDEN_GAIN, trained=False), nn.LeakyReLU(SLOPE, inplace=True))
 
 
 class Discriminator(nn.Module):

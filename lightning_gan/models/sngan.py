@@ -120,7 +120,7 @@ class Generator(nn.Module):
         features: Tensor = self.input(latents).unflatten(1, (-1, self.bottom, self.bottom))
         for block in self.blocks:
             features = block(features, labels)
-        images: Tensor = self.output(relu(self.norm(features)))
+        images: Tensor = self.output(relu(self.norm(features), inplace=True))
         return images.tanh()
 
 

@@ -101,7 +101,7 @@ class Epilogue(nn.Module):
             if noise is None:
                 noise = normal_like(features[:, :1])
             bias = torch.addcmul(bias, noise, self.noise_weight[:, None, None])
-        normalized: Tensor = self.normalization(leaky_relu(bias + features, 0.2))
+        normalized: Tensor = self.normalization(leaky_relu(bias + features, 0.2, inplace=True))
         if self.style is None:
             return normalized
         scale, shift = self.style(style)[:, :, None, None].chunk(2, dim=1)  # b c 1 1 each
@@ -307,8 +307,8 @@ class DiscriminatorBlock(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """`batch in_channels height width -> batch out_channels height/2 width/2`."""
-        features = leaky_relu(self.conv0(features), 0.2)
-        return leaky_relu(self.conv1_down(self.blur(features)), 0.2)
+        features = leaky_relu(self.conv0(features), 0.2, inplace=True)
+        return leaky_relu(self.conv1_down(self.blur(features)), 0.2, inplace=True)
 
 
 class Discriminator(GrowingDiscriminator):

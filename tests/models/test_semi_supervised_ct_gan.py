@@ -123,7 +123,7 @@ def error(trainer: Trainer, module: SemiSupervisedCTGAN) -> float:
 
 def test_it_learns_the_classes_of_few_labels_and_reports_its_error() -> None:
     def adam(parameters: Any) -> GANAdam:
-        return GANAdam(parameters, lr=0.005)
+        return GANAdam(parameters, lr=0.003)
 
     settings = {"discriminator_width": 8, "average_decay": 0.5, "training": Training(discriminator_optimizer=adam)}
     module = small(**settings)
