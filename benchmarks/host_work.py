@@ -176,6 +176,7 @@ def quartiles(values: list[float]) -> tuple[float, float, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--batches", type=int, default=60, help="batches of each model, the last of which is counted")
+    parser.add_argument("--table", choices=("models", "plain"), help="one of the tables; without it both")
     parser.add_argument("--pairs", type=int, default=1500, help="pairs of a batch and a plain step")
     arguments = parser.parse_args()
     warnings.filterwarnings("ignore")

@@ -12,7 +12,7 @@ from torch.nn.parameter import is_lazy
 from torch.nn.utils.parametrize import is_parametrized, register_parametrization
 
 from lightning_gan.layers.equalized import EqualizedConv2d, EqualizedLinear
-from lightning_gan.tensors.precision import full_precision
+from lightning_gan.tensors.precision import full_precision, without_autocast
 
 TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 EQUALIZED = (EqualizedLinear, EqualizedConv2d)
@@ -61,7 +61,7 @@ class SpectralNormalization(nn.Module):
 
     def forward(self, weight: Tensor) -> Tensor:
         """The normalized weight, of the same shape as `weight`."""
-        with torch.autocast(weight.device.type, enabled=False):
+        with without_autocast(weight.device):
             return weight / (self.sigma(weight) * self.used_scale).to(weight.dtype)
 
     def sigma(self, weight: Tensor) -> Tensor:

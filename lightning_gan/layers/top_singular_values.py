@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from lightning_gan.tensors.precision import full_precision
+from lightning_gan.tensors.precision import full_precision, without_autocast
 
 
 @torch.no_grad()
@@ -22,7 +22,7 @@ def top_singular_values(weight: Tensor, *, count: int = 3, exact_up_to: int = 51
         tensor([3., 1.])
     """
     matrix = full_precision(weight.flatten(1))
-    with torch.autocast(matrix.device.type, enabled=False):
+    with without_autocast(matrix.device):
         if min(matrix.shape) <= exact_up_to:
             exact: Tensor = torch.linalg.svdvals(matrix)
             return exact[:count]

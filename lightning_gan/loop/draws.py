@@ -6,6 +6,7 @@ model that draws more than latents, or whose batches contain more than images an
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from functools import cache
 from typing import Any, TypeVar
 
 import torch
@@ -23,22 +24,30 @@ class Rows:
     """
 
     def __len__(self) -> int:
-        return next(len(value) for value in self._values().values() if value is not None)
+        for name in _field_names(type(self)):
+            if (value := getattr(self, name)) is not None:
+                return len(value)
+        raise ValueError(f"{type(self).__name__} has no tensors, so that it has no number of samples")
 
     def rows(self: RowsT, start: int, stop: int) -> RowsT:
         """The samples from index `start` up to but not including index `stop`."""
         if (start, stop) == (0, len(self)):
             return self  # as in most turns: one slice, one rank
-        cut = {name: _cut(value, start, stop) for name, value in self._values().items()}
+        cut = {name: _cut(getattr(self, name), start, stop) for name in _field_names(type(self))}
         return replace(self, **cut)  # type: ignore[type-var]
 
     def chunk(self: RowsT, pieces: int) -> list[RowsT]:
         """The samples in `pieces` parts of equal size, in order. Their number must be a multiple of `pieces`."""
+        if pieces == 1:
+            return [self]
         size = len(self) // pieces
         return [self.rows(piece * size, (piece + 1) * size) for piece in range(pieces)]
 
-    def _values(self) -> dict[str, Any]:
-        return {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
+
+@cache
+def _field_names(rows: type[Rows]) -> tuple[str, ...]:
+    """The names of the fields, which are asked for several times in every batch."""
+    return tuple(field.name for field in fields(rows))  # type: ignore[arg-type]
 
 
 def _cut(value: Any, start: int, stop: int) -> Any:

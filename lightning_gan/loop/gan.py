@@ -52,7 +52,7 @@ from lightning_gan.loop.turn import PLAYERS, Player, Scores, Turn
 from lightning_gan.losses import AdversarialLoss, NonSaturating
 from lightning_gan.tensors.draws_by_position import drawing, stacked, with_same_draws
 from lightning_gan.tensors.numbers import check_at_least
-from lightning_gan.tensors.precision import full_precision
+from lightning_gan.tensors.precision import full_precision, without_autocast
 from lightning_gan.tensors.seeds import derived_seed
 from lightning_gan.tensors.shapes import (
     FakeImages,
@@ -96,6 +96,9 @@ class GAN(TakesBatches, AppliesOptimizerSettings, ExplainsOtherNetworks, Refuses
     gives_same_scores_in_one_pass: ClassVar[bool] = False
     """True if the discriminator has neither batch statistics, dropout or noise nor spectral normalization, so that it
     gives the same scores if real images and fakes go through it together."""
+    uses_fakes_twice: ClassVar[bool] = False
+    """True if the authors' generator learns from the images of the discriminator's turn before its own, so that this is
+    the default of `training.use_fakes_twice`."""
     default_loss: ClassVar[type[AdversarialLoss]] = NonSaturating
     """Loss that is used if the training settings name none."""
 
@@ -135,8 +138,16 @@ class GAN(TakesBatches, AppliesOptimizerSettings, ExplainsOtherNetworks, Refuses
         self._latest_terms: dict[str, Tensor] = {}
         self._latest_logits: RawLogits | None = None
         self._parts: NetworkParts | None = None
+        self._penalties: list[PenaltyTerm] = []
         self._one_pass = self.gives_same_scores_in_one_pass if training.one_pass is None else training.one_pass
         self._joins = False  # in the present turn
+        self._keeps_fakes = False  # in the present turn
+        self._kept_fakes: FakeImages | None = None  # with their graph, from the discriminator's turn to the generator's
+        if training.use_fakes_twice and not self.turns_are_independent:
+            raise ValueError(
+                f"training.use_fakes_twice=true: the turns of {type(self).__name__} pass on what they need themselves; "
+                "leave training.use_fakes_twice out"
+            )
         if training.one_pass:
             if type(self).score_turn is not GAN.score_turn:
                 raise ValueError(
@@ -192,7 +203,14 @@ class GAN(TakesBatches, AppliesOptimizerSettings, ExplainsOtherNetworks, Refuses
 
     @final
     def run_networks(self, player: Player, reals: Reals, draws: Draws, fake: FakeImages | None) -> Turn:
-        """Run the networks for one turn. `fake` is given, without graph, only in the discriminator's turn."""
+        """Run the networks for one turn.
+
+        Args:
+            player: player whose turn it is.
+            reals: real samples of the turn.
+            draws: latents and labels of the fakes.
+            fake: the fakes, without graph in the discriminator's turn; None makes them here.
+        """
         if fake is None:
             fake = self.fakes(draws)
         return Turn(
@@ -273,10 +291,13 @@ class GAN(TakesBatches, AppliesOptimizerSettings, ExplainsOtherNetworks, Refuses
         first, parts = self.global_rank * slices, self.trainer.world_size * slices
         with drawing(self.device, seed=seed, first=first, parts=parts) as self._numbers:
             for turn, piece in enumerate(turns if self.settings.discriminator_turns else []):
+                follows = turn == pieces - 1 and self.settings.generator_follows(self.discriminator_turns_taken + 1)
+                self._keeps_fakes = follows and self.fakes_serve_twice
                 left = self._play("discriminator", piece, batch=reals, turn=turn, left=left)
                 self.discriminator_turns_taken += 1
             if self.settings.generator_follows(self.discriminator_turns_taken):
                 self._play("generator", turns[-1], batch=reals, turn=pieces, left=left)
+            self._kept_fakes = None
         average_running_statistics(self.trainer.strategy, self.generator, self.discriminator)
         self.finish_batch()
         self.images_seen += len(reals) * self.trainer.world_size
@@ -300,7 +321,7 @@ class GAN(TakesBatches, AppliesOptimizerSettings, ExplainsOtherNetworks, Refuses
     def _play(self, player: Player, reals: Reals, *, batch: Reals, turn: int, left: Leftover) -> Leftover:
         """Take one player's turn on a part of the batch, and return its `leftover`."""
         optimizer = self._optimizer_of(player)
-        due = tuple(penalty for penalty in self.penalties if penalty.is_due(player))
+        due = tuple(penalty for penalty in self._penalties if penalty.is_due(player))
         slices = self.settings.accumulate_slices
         for transform in self._transforms:
             transform.player = player
@@ -308,7 +329,8 @@ class GAN(TakesBatches, AppliesOptimizerSettings, ExplainsOtherNetworks, Refuses
         optimizer.zero_grad()
         leftovers: list[Leftover] = []
         for part, (real, draws) in enumerate(zip(reals.chunk(slices), drawn.chunk(slices), strict=True)):
-            self._numbers.begin_part(part)
+            if player == "discriminator" or self._kept_fakes is None:
+                self._numbers.begin_part(part)
             leftovers.append(self._play_slice(player, due, real, draws, slices=slices))
         average_gradients(self.trainer.strategy, self.discriminator if player == "discriminator" else self.generator)
         self._leaves_step_out = False
@@ -324,13 +346,14 @@ class GAN(TakesBatches, AppliesOptimizerSettings, ExplainsOtherNetworks, Refuses
         self, player: Player, due: tuple[PenaltyTerm, ...], real: Reals, draws: Draws, *, slices: int
     ) -> Leftover:
         """Add the gradients of a slice of a turn, and return its `leftover`."""
-        fake: FakeImages | None = None
+        fake = self._kept_fakes
         # The latents are made to require grad here, because inside of `cost` this would break the compiled graph.
         if any(transform.differentiates for transform in self.latent_transforms):
             draws = replace(draws, latents=draws.latents.detach().requires_grad_())
         if player == "discriminator":
-            with torch.no_grad():
+            with nullcontext() if self._keeps_fakes else torch.no_grad():
                 fake = self.fakes(draws)
+            self._kept_fakes = fake if self._keeps_fakes else None
             images = real.images.detach().requires_grad_(any(p.differentiates_real for p in due))
             real = replace(real, images=images)
             fake = fake.detach().requires_grad_(any(p.differentiates_fake for p in due))
@@ -340,20 +363,33 @@ class GAN(TakesBatches, AppliesOptimizerSettings, ExplainsOtherNetworks, Refuses
                 self._joins = self._one_pass and player == "discriminator" and not due
                 terms, leftover, logits = self._play_cost(player, due, real, draws, fake)
                 self._joins = False
-            costs = torch.stack(list(terms.values()))
-            with torch.autocast(self.device.type, enabled=False):  # it would round the derivatives of penalties
-                self.manual_backward(costs.sum() / slices)
+            # Most costs are one term, for which nothing is added up.
+            costs = torch.stack(list(terms.values())) if len(terms) > 1 else next(iter(terms.values())).reshape(1)
+            total = costs.sum() if len(terms) > 1 else costs[0]
+            # Penalties have differentiated by the images. The cost is differentiated by the weights alone, which saves
+            # the first layer's gradient by its input. (FSDP2's weights are not leaves of the graph.)
+            trained = [weight for weight in parts.discriminator if weight.requires_grad] if due else []
+            only = {"inputs": trained} if trained and player == "discriminator" else {}
+            with without_autocast(self.device):  # it would round the derivatives of penalties
+                self.manual_backward(total / slices if slices > 1 else total, **only)
         # A penalty is logged by its name among all penalties, while `terms` names it among those that are due.
-        own = {name: (p.logged_name(self.penalties), p.every_n_turns) for name, p in named(due).items()}
+        own = {name: (p.logged_name(self._penalties), p.every_n_turns) for name, p in named(due).items()}
         titles: list[str] = []
         for name, term in terms.items():
             title, every = own.get(name, (name, 1))
             titles.append(f"{player}/{title}")
-            self._latest_terms[titles[-1]] = term.detach() / every
+            self._latest_terms[titles[-1]] = term.detach() / every if every > 1 else term.detach()
         if player == "discriminator":
             self._latest_logits = logits
         self.record_terms(player, costs, names=titles)
         return leftover
+
+    @property
+    def fakes_serve_twice(self) -> bool:
+        """Whether the generator's turn uses the latents and images of the discriminator's turn before it."""
+        chosen = self.settings.use_fakes_twice
+        wanted = self.uses_fakes_twice if chosen is None else chosen
+        return wanted and self.settings.can_use_fakes_twice and len(self.latent_transforms) == 0
 
     @property
     def _transforms(self) -> list[Transform]:
@@ -415,6 +451,8 @@ class GAN(TakesBatches, AppliesOptimizerSettings, ExplainsOtherNetworks, Refuses
         multiple = self.settings.generator_batch_multiple if player == "generator" else 1
         count, ranks = len(reals) * multiple, self.trainer.world_size
         start = self.global_rank * count
+        if player == "generator" and self.fakes_serve_twice:
+            turn -= 1  # the same numbers as in the discriminator's turn before
         random = torch.Generator(self.device)
         random.manual_seed(derived_seed(self.seed, "latents", self.images_seen, turn))
         draws = self.draw_rows(count * ranks, random).rows(start, start + count)
@@ -476,6 +514,11 @@ class GAN(TakesBatches, AppliesOptimizerSettings, ExplainsOtherNetworks, Refuses
         if stage == "fit":
             do_not_search_for_gpus()
             watch_monitors(self.trainer, prefixes=(*(f"{player}/" for player in PLAYERS), SCORES))
+            if self.settings.use_fakes_twice and not self.fakes_serve_twice:
+                raise ValueError(
+                    f"training.use_fakes_twice=true: {type(self.latent_transforms[0]).__name__} changes the latents of "
+                    "each turn; leave one of both out"
+                )
             turns = self.settings.discriminator_turns
             idle = [] if turns else [p for p in self.penalties if p.player == "discriminator"]
             if idle:
@@ -495,6 +538,7 @@ class GAN(TakesBatches, AppliesOptimizerSettings, ExplainsOtherNetworks, Refuses
     def on_train_start(self) -> None:
         super().on_train_start()
         self._parts = None  # callbacks may have changed the networks before
+        self._penalties = self.penalties
         refuse_unseen(self.trainer, known=[f"{player}/adversarial" for player in PLAYERS])
         continue_logs(self.trainer, images_seen=self.images_seen)
 

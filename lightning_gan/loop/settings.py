@@ -74,6 +74,10 @@ class Training:
             sample alone; dropout and noise draw other numbers, and spectral normalization is advanced once and not
             twice (as in BigGAN's code). False takes two passes. None takes one pass where the model is known to give
             the same scores (`R1ResNet`), and otherwise two.
+        use_fakes_twice: True lets the generator learn from the images of the discriminator's turn before its own, which
+            saves a pass of the generator, as in the Torch code of DCGAN and in PyTorch's example. False makes images of
+            new latents for it. None takes True in `DCGAN`, and otherwise False. True needs `accumulate_slices=1`,
+            `generator_batch_multiple=1` and turns of the discriminator.
         compile: True compiles each player's whole cost, with the penalties of callbacks, into one graph
             (`torch.compile`).
         seed: The latents, and the noise that the networks draw themselves, are functions of this seed and of the number
@@ -99,6 +103,7 @@ class Training:
     generator_clip_value: float | None = None
     check_pixel_range: bool = True
     one_pass: bool | None = None
+    use_fakes_twice: bool | None = None
     compile: bool = False
     seed: int = 0
 
@@ -112,6 +117,12 @@ class Training:
         for name, count in counts.items():
             if count < 1:
                 raise ValueError(f"{name}={count} must be at least 1")
+        if self.use_fakes_twice and not self.can_use_fakes_twice:
+            raise ValueError(
+                f"use_fakes_twice=true needs accumulate_slices=1, generator_batch_multiple=1 and discriminator_turns "
+                f"of 1 or more, but they are {self.accumulate_slices}, {self.generator_batch_multiple} and "
+                f"{self.discriminator_turns}; change them, or leave use_fakes_twice out"
+            )
         clips = {
             "discriminator_clip_norm": self.discriminator_clip_norm,
             "discriminator_clip_value": self.discriminator_clip_value,
@@ -135,6 +146,11 @@ class Training:
         """
         if self.loss is not None:
             raise ValueError(f"{model} has an objective of its own; leave training.loss={self.loss} out")
+
+    @property
+    def can_use_fakes_twice(self) -> bool:
+        """Whether the generator's turn has as many images as the discriminator's turn before it, and all at once."""
+        return self.discriminator_turns > 0 and self.generator_batch_multiple == 1 and self.accumulate_slices == 1
 
     @property
     def pieces(self) -> int:

@@ -6,11 +6,12 @@ networks.
 
 The layers are those of the authors' Torch code (`dcgan.torch`): 4x4 kernels, Gaussian latents, 64 feature maps. Their
 first code (Theano) has 5x5 kernels, a fully connected layer at 4x4, uniform latents and 128 feature maps. Batch
-normalization keeps running statistics with momentum 0.1, the default of Torch, for sampling. Our generator's turn draws
-new latents; in the authors' code it uses the fakes of the discriminator's turn again.
+normalization keeps running statistics with momentum 0.1, the default of Torch, for sampling. The generator's turn uses
+the images of the discriminator's turn again, as in the authors' code (`training.use_fakes_twice`).
 """
 
 from itertools import pairwise
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -148,6 +149,8 @@ class DCGAN(AuxiliaryClassifierGAN):
     Raises:
         ValueError: for an `image_size` that is not a power of two from 8.
     """
+
+    uses_fakes_twice: ClassVar[bool] = True
 
     generator: Generator
     discriminator: Discriminator

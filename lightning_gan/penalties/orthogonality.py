@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lightning_gan.tensors.precision import full_precision
+from lightning_gan.tensors.precision import full_precision, without_autocast
 from lightning_gan.tensors.shapes import Scalar
 
 
@@ -18,7 +18,7 @@ def gram_of_filters(weight: Float[Tensor, "filters ..."]) -> Float[Tensor, "filt
     It is computed in fp32, because 1 is subtracted from its diagonal.
     """
     rows = full_precision(weight.flatten(1))
-    with torch.autocast(rows.device.type, enabled=False):
+    with without_autocast(rows.device):
         return rows @ rows.T
 
 

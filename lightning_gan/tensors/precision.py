@@ -1,7 +1,7 @@
 """Precision of computations that half precision, TF32 or bf16 would round too much."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 from torch import Tensor
@@ -14,6 +14,15 @@ def full_precision(tensor: Tensor) -> Tensor:
     only 8 significant bits.
     """
     return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
+
+
+def without_autocast(device: torch.device) -> AbstractContextManager[object]:
+    """A context inside of which autocast does not round. It costs nothing where autocast is off, as it usually is.
+
+    Args:
+        device: device of the tensors.
+    """
+    return torch.autocast(device.type, enabled=False) if torch.is_autocast_enabled(device.type) else nullcontext()
 
 
 @contextmanager

@@ -26,6 +26,7 @@ CASES: dict[str, list[dict[str, Any]]] = {
     "plain": [],
     "every_turn": [{"gamma": 5.0}],
     "lazy": [{"gamma": 5.0, "every_n_turns": 2}],
+    "fakes_twice": [{"gamma": 5.0, "every_n_turns": 2}],
 }
 STRATEGIES = ("gan_ddp", "ddp", "gan_fsdp")
 
@@ -72,7 +73,10 @@ def train(case: str, *, strategy: str, ranks: int) -> dict[str, Tensor]:
         discriminator=Deep(),
         latent_dim=4,
         training=Training(
-            generator_optimizer=fast_adam, discriminator_optimizer=fast_adam, discriminator_clip_norm=0.5
+            generator_optimizer=fast_adam,
+            discriminator_optimizer=fast_adam,
+            discriminator_clip_norm=0.5,
+            use_fakes_twice=case == "fakes_twice",
         ),
     )
     start = start_of(module)
