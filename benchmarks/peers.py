@@ -3,12 +3,13 @@
     python benchmarks/peers.py --clones FOLDER                  # every case, each in a process of its own
     python benchmarks/peers.py --clones FOLDER --case introvae  # one
 
-FOLDER has clones that are named as on GitHub: GAN_stability, mimicry, BigGAN-PyTorch and IntroVAE; cases whose clone is
-missing are left out, which is said. A pair is one whole batch of ours (loading from memory, all hooks of the Trainer,
-both turns, the average if they have one) and one whole step of theirs on images that are in memory. Both have networks
-with the same numbers of parameters, up to 0.1 %. The table has the median of the ratios of the pairs with quartiles:
-above 1, ours is faster. Cases whose names end in `_host` have a few feature maps and two images: they show what the
-host does, which is the bound of small networks on a fast GPU.
+FOLDER has clones that are named as on GitHub: GAN_stability, mimicry, BigGAN-PyTorch, IntroVAE, pytorch_GAN_zoo,
+style-based-gan-pytorch and PyTorch-StudioGAN; cases whose clone is missing are left out, which is said. A pair is one
+whole batch of ours (loading from memory, all hooks of the Trainer, both turns, the average if they have one) and one
+whole step of theirs on images that are in memory. Both have networks with the same numbers of parameters, up to 0.1 %
+or what `Case.difference` says. The table has the median of the ratios of the pairs with quartiles: above 1, ours is
+faster. Cases whose names end in `_host` have a few feature maps and two images: they show what the host does, which is
+the bound of small networks on a fast GPU.
 """
 
 import argparse
@@ -28,6 +29,7 @@ from typing import Any, Protocol
 import torch
 from alternation import Alternate
 from lightning.pytorch import Trainer
+from peer_growing_steps import gan_zoo, rosinality, studiogan
 from peer_steps import Peer, Step, biggan, gan_stability, introvae, mimicry, plain_dcgan
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
@@ -35,7 +37,8 @@ from torch.utils.data import DataLoader, TensorDataset
 from lightning_gan.callbacks import EMA, R1
 from lightning_gan.loop.gan import GAN
 from lightning_gan.loop.settings import Training
-from lightning_gan.models import DCGAN, SNGAN, BigGAN, IntroVAE, R1ResNet
+from lightning_gan.losses import NonSaturating
+from lightning_gan.models import DCGAN, PGGAN, SNGAN, BigGAN, IntroVAE, R1ResNet, StyleGAN
 
 GAMMA = 10.0
 WARM_UP = 3
@@ -64,6 +67,7 @@ class Case:
         batch: number of images in a batch.
         has_average: whether they average weights.
         penalties: names of `SETTINGS`.
+        difference: largest difference of the numbers of parameters, as a share of theirs.
     """
 
     clone: str | None
@@ -74,10 +78,32 @@ class Case:
     batch: int
     has_average: bool
     penalties: tuple[str, ...] = ("without", "R1 every turn")
+    difference: float = 0.001
 
 
 def our_sngan(width: int) -> GAN:
     return SNGAN(image_size=32, generator_widths=[width] * 4, discriminator_widths=[width] * 4)
+
+
+def our_sngan_with_classes(width: int) -> GAN:
+    widths, training = [width] * 4, Training(uniform_labels=True)
+    return SNGAN(
+        image_size=32,
+        number_of_classes=10,
+        generator_widths=widths,
+        discriminator_widths=widths,
+        training=training,
+    )
+
+
+def our_pggan(width: int) -> GAN:
+    training = Training(loss=NonSaturating())
+    return PGGAN(image_size=64, latent_dim=64, channel_base=512, channel_max=width, training=training)
+
+
+def our_stylegan(width: int) -> GAN:
+    mapping = {"latent_dim": 64, "style_dim": 64, "mapping_layers": 4, "mapping_width": 64}
+    return StyleGAN(image_size=64, channel_base=512, channel_max=width, **mapping)
 
 
 def our_biggan(width: int) -> GAN:
@@ -126,6 +152,44 @@ CASES = {
     "biggan": Case(
         clone="BigGAN-PyTorch", ours=our_biggan, theirs=biggan, size=32, width=16, batch=32, has_average=True
     ),
+    "gan_zoo": Case(
+        clone="pytorch_GAN_zoo",
+        ours=our_pggan,
+        theirs=gan_zoo,
+        size=64,
+        width=64,
+        batch=16,
+        has_average=True,
+        difference=0.004,  # their first layer has a bias for every pixel
+    ),
+    "rosinality": Case(
+        clone="style-based-gan-pytorch",
+        ours=our_stylegan,
+        theirs=rosinality,
+        size=64,
+        width=64,
+        batch=16,
+        has_average=True,
+        difference=0.11,  # in their discriminator the first convolution of a block widens, not the second
+    ),
+    "studiogan": Case(
+        clone="PyTorch-StudioGAN",
+        ours=our_sngan_with_classes,
+        theirs=studiogan,
+        size=32,
+        width=64,
+        batch=32,
+        has_average=False,
+    ),
+    "studiogan_host": Case(
+        clone="PyTorch-StudioGAN",
+        ours=our_sngan_with_classes,
+        theirs=studiogan,
+        size=32,
+        width=4,
+        batch=2,
+        has_average=False,
+    ),
     "gan_stability_host": Case(
         clone="GAN_stability", ours=our_r1_resnet, theirs=gan_stability, size=32, width=1, batch=2, has_average=True
     ),
@@ -165,7 +229,7 @@ def compare(case: Case, clones: Path, *, gamma: float, seconds: float) -> tuple[
         peer = case.theirs(clones, width=case.width, batch=case.batch, gamma=gamma)
     model = case.ours(case.width)
     found = parameters_of(model.generator, model.discriminator), parameters_of(peer.generator, peer.discriminator)
-    if any(abs(ours - theirs) > 0.001 * theirs for ours, theirs in zip(*found, strict=True)):
+    if any(abs(ours - theirs) > case.difference * theirs for ours, theirs in zip(*found, strict=True)):
         raise ValueError(f"the networks have {found[0]} and {found[1]} parameters, so that a comparison says nothing")
     alternate = AlternateFor(peer.step, seconds=seconds)
     images = torch.randint(256, (64 * case.batch, 3, case.size, case.size), dtype=torch.uint8)
