@@ -8,6 +8,7 @@ from importlib.metadata import version
 from lightning_gan.cli.commands import command_names, function_of, help_of
 from lightning_gan.cli.config_listing import configs_by_kind
 from lightning_gan.cli.errors import CommandLineError, did_you_mean
+from lightning_gan.cli.freed_memory import keep_freed_memory
 from lightning_gan.cli.invocation import read_invocation
 from lightning_gan.cli.told import told_in_one_line
 
@@ -114,6 +115,7 @@ def run(arguments: list[str]) -> None:
         function_of(command)(rest)
         return
     invocation = read_invocation(command, rest)
+    keep_freed_memory()
     from lightning_gan.cli.trainer_cli import TrainerCLI  # imported here, because it imports torch, which takes seconds
 
     TrainerCLI(invocation)
