@@ -23,7 +23,7 @@ IMAGE = "image"
 """Field with the bytes of an image file, or with a uint8 array `channels height width`."""
 
 NAME = "name"
-"""Field with the name of an image."""
+"""Field with the name of an image: bytes in UTF-8, because in place of a text litdata stores the file that it names."""
 
 _BYTES_OF_SHARD = 64 * 2**20
 _READ_FORMATS = {"bytes", "str", "int", "float", "bool", "numpy"}  # of litdata; pickle could run any program
@@ -129,6 +129,6 @@ def write_shards(images: Iterable[tuple[str, bytes]], folder: Path) -> None:
     """
     shards = litdata().streaming.Cache(str(folder), chunk_bytes=_BYTES_OF_SHARD)
     for number, (name, contents) in enumerate(images):
-        shards[number] = {NAME: name, IMAGE: contents}
+        shards[number] = {NAME: name.encode(), IMAGE: contents}
     shards.done()
     shards.merge()

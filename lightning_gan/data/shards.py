@@ -147,7 +147,7 @@ class Shards(ImageSource):
             ) from error
         image = item[IMAGE] if isinstance(item, dict) else item
         if isinstance(item, dict) and NAME in item:
-            name = str(item[NAME])
+            name = item[NAME] if isinstance(item[NAME], str) else bytes(item[NAME]).decode(errors="replace")
         if self._shard_labels is not None and self._shard_labels.image_names[number] != name:
             raise ValueError(
                 f"{shown(self._address)}: image {number} is {shown(name)} in the shards and "

@@ -4,6 +4,8 @@ import json
 import pickle
 import re
 import shutil
+import subprocess
+import sys
 from io import BytesIO
 from itertools import islice
 from pathlib import Path
@@ -22,7 +24,9 @@ from lightning_gan.models import DCGAN
 from tests.data.data_sets import folder_of, image
 from tests.data.shard_sets import arrays, shards_of, store_of
 from tests.data.test_preparation import photos
+from tests.documentation.pages import DOCS, blocks_of
 from tests.toys import toy_trainer
+from tests.two_ranks import assert_same_weights, run_on_one_and_two
 
 pytest.importorskip("litdata", reason="the extra `streaming` is not installed")
 
@@ -87,6 +91,16 @@ def test_ranks_and_their_environment_do_not_change_what_is_read(
         shares.append(first(data))
     together = [tuple(map(torch.cat, zip(*parts, strict=True))) for parts in zip(*shares, strict=True)]
     assert equal(together, alone)
+
+
+@pytest.mark.slow
+def test_two_ranks_end_with_the_weights_of_one_process(tmp_path: Path) -> None:
+    draw = np.random.default_rng(0)
+    shards_of(
+        tmp_path / "d", [draw.integers(0, 256, (1, 4, 4), dtype=np.uint8) for _ in range(50)], bytes_of_shard=3000
+    )
+    run_on_one_and_two("tests.data.shards_worker", tmp_path)
+    assert_same_weights(tmp_path / "1.pt", tmp_path / "2.pt", relative=1e-12)
 
 
 def test_a_copy_for_another_process_opens_the_shards_itself(prepared: Path) -> None:
@@ -225,7 +239,7 @@ def test_what_is_no_image_is_refused(tmp_path: Path, case: str) -> None:
 
 
 def test_an_image_of_another_size_is_refused_with_its_name(tmp_path: Path) -> None:
-    items = [{"name": f"{number}.png", "image": image()} for number in range(2)]
+    items = [{"name": f"{number}.png".encode(), "image": image()} for number in range(2)]
     path = shards_of(tmp_path / "d", items)
     assert "0.png: its size is 4x4, not 8x8; set resize to center_crop or squash" in refusal(path, image_size=8)
     data = ImageShards(address=str(path), image_size=2, resize=Resize.squash, number_of_workers=0)
@@ -250,7 +264,7 @@ def test_places_without_shards_are_refused(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_without_litdata_the_remedy_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "litdata", None)
+    monkeypatch.setitem(sys.modules, "litdata", None)
     remedy = r"shards need litdata .*pip install 'lightning-gan\[streaming\]'"
     assert re.search(remedy, refusal(tmp_path))
     with pytest.raises(ValueError, match=remedy):
@@ -282,7 +296,7 @@ def test_labels_of_other_images_are_refused(prepared: Path) -> None:
 
 
 def test_rows_of_numbers_are_labels_too(tmp_path: Path) -> None:
-    items = [{"name": f"{number}.png", "image": image(number)} for number in range(4)]
+    items = [{"name": f"{number}.png".encode(), "image": image(number)} for number in range(4)]
     rows = [[f"{number}.png", [0.5 * number, 3.0]] for number in range(4)]
     (tmp_path / "rows.json").write_text(json.dumps({"labels": rows}))
     data = ImageShards(
@@ -295,6 +309,13 @@ def test_rows_of_numbers_are_labels_too(tmp_path: Path) -> None:
     assert data.number_of_classes == 2
     ((images, labels),) = first(data, 1)
     assert torch.equal(labels, torch.stack([0.5 * images[:, 0, 0, 0].float(), torch.full((4,), 3.0)], dim=1))
+
+
+def test_names_that_are_paths_of_files_stay_names(prepared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(prepared / "images")
+    prepare(str(prepared / "photos"), str(prepared / "here.shards"), image_size=SIZE)
+    for path in (prepared / "images.shards").glob("*.bin"):
+        assert (prepared / "here.shards" / path.name).read_bytes() == path.read_bytes()
 
 
 def test_fields_that_are_not_used_are_named(tmp_path: Path) -> None:
@@ -324,3 +345,20 @@ def test_preparing_shards_goes_on_where_it_was_stopped(prepared: Path, capsys: p
     assert f"--config data/shards.yaml --data.address {destination} --data.image_size 8 --data.labels_file" in told
     prepare(source, destination, image_size=SIZE)
     assert "is prepared already" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_the_lines_of_the_page_write_shards_that_are_read_with_their_labels(tmp_path: Path) -> None:
+    names = [f"photos/{kind}/{number}.png" for kind in ("cats", "dogs") for number in range(5)]
+    folder_of(tmp_path, names, others={"photos/cats/large.png": image() + b"\0" * 5000})
+    (script,) = (block.text for block in blocks_of(DOCS / "data.md") if "litdata.optimize(" in block.text)
+    (tmp_path / "write.py").write_text(script)
+    subprocess.run([sys.executable, "write.py"], cwd=tmp_path, check=True, capture_output=True, timeout=200)
+    paths = sorted([*names, "photos/cats/large.png"])
+    labels = {"labels": [[path, int("dogs" in path)] for path in paths], "classes": ["cats", "dogs"]}
+    (tmp_path / "dataset.json").write_text(json.dumps(labels))
+    address, labels_file = str(tmp_path / "photos.shards"), str(tmp_path / "dataset.json")
+    data = ImageShards(address=address, labels_file=labels_file, image_size=4, number_of_workers=0)
+    read = data.source.read(torch.arange(11), resolution=4)[:, 0, 0, 0]
+    assert read.tolist() == [0, 1, 2, 3, 4, 0, 5, 6, 7, 8, 9]
+    assert data.source.labels is not None and data.source.labels.tolist() == [0] * 6 + [1] * 5
