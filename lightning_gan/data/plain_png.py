@@ -6,8 +6,8 @@ those that imagecodecs cannot decode, so that errors are those of Pillow. Where 
 the pixels of Pillow, Pillow decodes every file.
 
 imagecodecs 2026.3 calls libpng with zlib-ng, and needs two thirds of Pillow's time. torchcodec 0.17 needs nine tenths
-of it, as OpenCV 5.0 does. decode_png of torchvision 0.29 ends the whole process (a segmentation fault) where the checksum
-at the end of the compressed pixels is wrong.
+of it, as OpenCV 5.0 does. decode_png of torchvision 0.29 ends the whole process (a segmentation fault) where the
+checksum at the end of the compressed pixels is wrong.
 """
 
 from collections.abc import Callable, Iterator

@@ -3,6 +3,7 @@
 import os
 import re
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -35,9 +36,10 @@ class Store(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, delay_seconds: float = 0.0) -> None:
         super().__init__(("127.0.0.1", 0), _Answer)
         self.folder = folder
+        self.delay_seconds = delay_seconds
         self.bytes_of_shards = 0
         self.requests: list[str] = []
 
@@ -48,15 +50,17 @@ class _Answer(BaseHTTPRequestHandler):
     server: Store
 
     def do_GET(self) -> None:
+        time.sleep(self.server.delay_seconds)
         name = self.path.partition("?")[0].removeprefix("/bucket/")
         self.server.requests.append(name)
         path = self.server.folder / name
         if not path.is_file():
             self._send(404, b"<Error><Code>NoSuchKey</Code><Message>The key does not exist.</Message></Error>")
             return
-        contents = path.read_bytes()
-        if part := re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", "")):
-            contents = contents[int(part[1]) : int(part[2]) + 1]
+        part = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
+        with path.open("rb") as file:
+            file.seek(int(part[1]) if part else 0)
+            contents = file.read(int(part[2]) + 1 - int(part[1]) if part else -1)
         self.server.bytes_of_shards += len(contents) * name.endswith(".bin")
         self._send(206 if part else 200, contents)
 
@@ -77,6 +81,12 @@ class _Answer(BaseHTTPRequestHandler):
         """Says nothing."""
 
 
+def variables_of(port: int) -> dict[str, str]:
+    """By which the AWS libraries find a store on this machine."""
+    keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
+    return {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}", **keys}
+
+
 @contextmanager
 def store_of(folder: Path) -> Iterator[Store]:
     """A store of this machine that the AWS libraries ask, with what is in a folder."""
@@ -85,10 +95,7 @@ def store_of(folder: Path) -> Iterator[Store]:
     thread.start()
     before = dict(os.environ)
     os.environ.update(
-        AWS_ENDPOINT_URL=f"http://127.0.0.1:{store.server_port}",
-        AWS_ACCESS_KEY_ID="test",
-        AWS_SECRET_ACCESS_KEY="test",
-        AWS_DEFAULT_REGION="us-east-1",
+        **variables_of(store.server_port),
     )
     try:
         yield store
