@@ -95,11 +95,9 @@ class Shards(ImageSource):
     def origin(self) -> Origin:
         """Where the images come from; a copy of the same shards elsewhere has the same fingerprint."""
         assert self._index is not None
+        place = shown(self._address.rstrip("/").rpartition("/")[2])
         remarks = (f"{self._index.shards} shards", *self._index.remarks)
-        place, fingerprints = (
-            shown(self._address.rstrip("/").rpartition("/")[2]),
-            {"index of shards": self._index.stamp},
-        )
+        fingerprints = {"index of shards": self._index.stamp}
         if self._shard_labels is None:
             return Origin(place=place, remarks=remarks, fingerprints=fingerprints)
         found = self._shard_labels
@@ -131,8 +129,10 @@ class Shards(ImageSource):
     def _each(self, indices: Indices, work: Callable[[Any], _Result]) -> list[_Result]:
         self._open()
         numbers: list[int] = indices.tolist()
-        if self._threads is None:  # litdata maps local shards into memory, one thread at a time
+        if not self._is_remote or len(numbers) == 1:  # litdata maps shards of a disk into memory, in one thread
             return [self._made(work, number) for number in numbers]
+        if self._threads is None:  # late, so that a process that only makes others has no threads
+            self._threads = ThreadPoolExecutor(_THREADS)
         return list(self._threads.map(partial(self._made, work), numbers))
 
     def _made(self, work: Callable[[Any], _Result], number: int) -> _Result:
@@ -219,7 +219,7 @@ class Shards(ImageSource):
         if self._opened_by == os.getpid():
             return
         self._dataset = _opened(self._address)
-        self._threads = ThreadPoolExecutor(_THREADS) if self._is_remote else None
+        self._threads = None
         self._opened_by = os.getpid()
         index = index_in(Path(self._dataset.input_dir.path, INDEX), address=self._address)
         if self._index is not None and index != self._index:
@@ -245,6 +245,8 @@ def _opened(address: str) -> Any:
             f"{shown(address)} is not in a store whose files can be read in parts; give an address that begins with "
             f"{' or '.join(_STORES)}, or copy the shards to a folder"
         )
+    if address.startswith("gs://"):
+        _check_google_library(address)
     try:
         copies = checked_files.user_cache() / "lightning_gan" / "shards"  # of the index
         return streaming.StreamingDataset(address.rstrip("/"), cache_dir=str(copies), storage_options=_options(address))
@@ -256,12 +258,19 @@ def _opened(address: str) -> Any:
         ) from error
 
 
+def _check_google_library(address: str) -> None:
+    try:
+        import_module("google.cloud.storage")
+    except ImportError as error:
+        raise ValueError(f"{shown(address)} needs google-cloud-storage; pip install google-cloud-storage") from error
+
+
 def _options(address: str) -> dict[str, Any]:
     """How litdata asks a store: for S3 with a connection for each thread, and not for hours if nobody answers."""
     if not address.startswith("s3://"):
         return {}
     config = import_module("botocore.config")
-    retries = {"max_attempts": 8, "mode": "standard"}  # litdata has 1000
+    retries = {"max_attempts": 12, "mode": "standard"}  # half a minute and more; litdata has 1000
     return {"config": config.Config(retries=retries, max_pool_connections=_THREADS)}
 
 
