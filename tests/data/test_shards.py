@@ -16,6 +16,7 @@ import pytest
 import torch
 from PIL import Image
 
+from lightning_gan.cli import main
 from lightning_gan.data import GANData, ImageFolder, ImageShards, Shards
 from lightning_gan.data.decoding import Resize
 from lightning_gan.data.preparation import RECORD, prepare
@@ -125,6 +126,19 @@ def test_a_run_that_was_cut_goes_on_bit_for_bit(prepared: Path, workers: int) ->
     fit(4)
     again = fit(6, prepared / "4.ckpt")
     assert all(torch.equal(whole[name], again[name]) for name in whole)
+
+
+def test_the_line_that_prepare_prints_trains(
+    prepared: Path,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(prepared)
+    prepare("photos", "printed.shards", image_size=SIZE)
+    line = capsys.readouterr().out.splitlines()[-1].removeprefix("train on it: ")
+    main([*line.split(), "--config", "hardware/cpu", "--trainer.fast_dev_run=1", "--data.batch_size=4"])
+    assert "data: 10 images of 8x8x3 in printed.shards, 2 classes from dataset.json (cats 4, dogs 6)" in caplog.text
 
 
 def test_other_shards_of_as_many_images_are_refused_on_resume(prepared: Path) -> None:
