@@ -10,11 +10,12 @@ import ast
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from functools import cache
 from typing import Any, ParamSpec, TypeVar
 from weakref import proxy
 
+import psutil
 import torch
 import torch._functorch.config as functorch_config
 from lightning.pytorch import Callback, Trainer
@@ -146,6 +147,29 @@ def with_most_graphs(limit: int) -> AbstractContextManager[None]:
     """
     patched: AbstractContextManager[None] = torch._dynamo.config.patch(recompile_limit=limit)
     return patched
+
+
+def stop_compiling() -> None:
+    """End the C++ compilers that `torch.compile` has started in threads, and start none of those that wait.
+
+    When a signal has ended a compilation, Python would otherwise wait for all of them before the process ends. No
+    public function knows them.
+    """
+    from torch._inductor.async_compile import AsyncCompile
+    from torch._inductor.cpp_builder import get_cpp_compiler
+
+    if not AsyncCompile.pool.cache_info().currsize:
+        return  # no thread has compiled anything
+    AsyncCompile.pool().shutdown(wait=False, cancel_futures=True)
+    AsyncCompile.pool.cache_clear()  # the next compilation makes a new one
+    try:
+        compiler = os.path.basename(get_cpp_compiler())
+    except RuntimeError:
+        return  # there is no compiler
+    for child in psutil.Process().children():
+        with suppress(psutil.Error):  # it has just ended
+            if child.name() == compiler:
+                child.terminate()
 
 
 def version_of(tensor: Tensor) -> int:

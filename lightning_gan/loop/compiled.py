@@ -13,9 +13,11 @@ from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from lightning_gan.compat import (
     CANNOT_BE_COMPILED,
     compiling_backward_at_once,
+    stop_compiling,
     tracing_inner_gradients,
     with_most_graphs,
 )
+from lightning_gan.loop.compiled_code import keep_compiled_code
 from lightning_gan.loop.draws import Draws, Leftover, Reals
 from lightning_gan.loop.logged_numbers import RawLogits
 from lightning_gan.loop.penalty_term import PenaltyTerm, named
@@ -55,6 +57,7 @@ class CompiledCost:
     """
 
     def __init__(self, cost: Cost, *, stage: Callable[[], object]) -> None:
+        keep_compiled_code()
         self._eager, self._stage = cost, stage
         # Without `tracing_inner_gradients` the inner gradient of a penalty would break the graph. With the backward
         # pass compiled at once, all that can fail or be interrupted comes before the state of a network changes.
@@ -89,6 +92,9 @@ class CompiledCost:
             )
             self._is_eager = True
             return self._eager(player, due, reals, draws, fake)
+        except BaseException:  # a signal has ended the compilation
+            stop_compiling()
+            raise
         if is_new:
             rank_zero_info(f"compiled {turn} in {time.monotonic() - began:.0f} s")
         return costs
