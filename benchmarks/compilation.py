@@ -2,15 +2,17 @@
 
     python benchmarks/compilation.py
 
-The networks are those of `configs/stylegan.yaml`, `sngan.yaml` and `dcgan.yaml` at 32x32, in fp32 on one thread. Each
-model is trained in three processes:
+The networks are those of `configs/stylegan.yaml`, `sngan.yaml` and `dcgan.yaml` at 32x32, on one thread. Each model is
+trained in several processes:
 
 - With an empty cache of compiled code: the seconds of each kind of turn.
 - With the cache that this has filled: the seconds of each kind again. Then batches in fours, compiled and eager in
   turns, of the same training: the ratio of neighbours, with quartiles.
 - Twenty batches compiled, and the same twenty batches eager: how far the weights are from each other, as a part of how
-  far they have come, and as a part of their own size. Noise and mixed styles come from torch's generator in both,
-  because a compiled turn does not draw by position.
+  far they have come, in fp64 and in fp32. Beside the latter stands the same of two eager trainings, of which one has
+  begun with weights that are changed by one in ten million: what rounding alone becomes within twenty batches.
+
+Noise comes from torch's own generator throughout (`fallback_random`), so that compiled and eager turns draw the same.
 """
 
 import argparse
@@ -28,6 +30,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch._inductor.config
 from lightning.pytorch import Callback, Trainer
 from torch import Tensor
 
@@ -44,6 +47,8 @@ INTERVAL = 4
 """R1 is due in every turn of this number, so that as many batches have one of each kind of turn."""
 WARM_UP = 2 * INTERVAL
 AGREEMENT_BATCHES = 20
+ROUNDING = 1e-7
+"""Relative change of each weight, about half the distance of neighbouring numbers in fp32."""
 
 
 def adam(parameters: Any) -> GANAdam:
@@ -119,15 +124,18 @@ class Alternate(Callback):
             self.seconds.append(time.perf_counter() - self._began)
 
 
-def train(name: str, *callbacks: Callback, batches: int, compiles: bool) -> GAN:
+def made(name: str, *, compiles: bool = False) -> GAN:
     torch.manual_seed(0)
-    model = MODELS[name](
-        Training(compile=compiles, generator_optimizer=adam, discriminator_optimizer=adam, uniform_labels=False)
-    )
+    return MODELS[name](Training(compile=compiles, generator_optimizer=adam, discriminator_optimizer=adam))
+
+
+def train(model: GAN, *callbacks: Callback, batches: int, precision: Any = "32-true") -> dict[str, Tensor]:
+    """The weights after some batches."""
     trainer = Trainer(
         accelerator="cpu",
         max_epochs=-1,
         max_steps=batches,
+        precision=precision,
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,
@@ -136,41 +144,41 @@ def train(name: str, *callbacks: Callback, batches: int, compiles: bool) -> GAN:
         callbacks=[R1(gamma=1.0, every_n_turns=INTERVAL), EMA(), *callbacks],
     )
     trainer.fit(model, Digits(labels=False, batch_size=BATCH))
-    return model
+    return {name: weight.detach().double() for name, weight in model.named_parameters()}
 
 
 def kinds_and_groups(name: str, *, batches: int) -> dict[str, Any]:
     """The seconds of each kind of turn with its compilation, and of the groups of batches."""
     kinds, alternate = Kinds(), Alternate()
     logging.getLogger("lightning.pytorch.utilities.rank_zero").addHandler(kinds)
-    train(name, alternate, batches=batches, compiles=True)
+    train(made(name, compiles=True), alternate, batches=batches)
     return {"kinds": kinds.seconds, "groups": alternate.seconds}
 
 
-def agreement(name: str) -> dict[str, Any]:
-    """The difference of the weights of a compiled and an eager training, for each network."""
-    import torch._inductor.config
+def agreement(name: str, *, precision: str) -> dict[str, Any]:
+    """The differences of the weights from those of an eager training, for each network, as parts of the movement."""
+    draws_by_position._present = lambda: None  # compiled turns do not draw by position, so that here none does
+    start = {key: weight.detach().double() for key, weight in made(name).named_parameters()}
+    changed = made(name)
+    with torch.no_grad():
+        for weight in changed.parameters():
+            weight.mul_(1 + ROUNDING * torch.randn_like(weight))
+    eager, compiled, nearby = (
+        train(model, batches=AGREEMENT_BATCHES, precision=precision)
+        for model in (made(name), made(name, compiles=True), changed)
+    )
 
-    draws_by_position._present = lambda: None  # type: ignore[assignment]
-    torch.manual_seed(0)
-    start = {key: value.clone() for key, value in MODELS[name](Training()).state_dict().items()}
-    with torch._inductor.config.patch(fallback_random=True):
-        compiled, eager = (
-            dict(train(name, batches=AGREEMENT_BATCHES, compiles=compiles).named_parameters())
-            for compiles in (True, False)
-        )
+    def distance(network: str, one: dict[str, Tensor], two: dict[str, Tensor]) -> float:
+        names = [name for name in one if name.startswith(f"{network}.")]
+        return sum((one[name] - two[name]).square().sum().item() for name in names) ** 0.5
 
-    def norm(network: str, difference: Callable[[str], Tensor]) -> float:
-        names = [name for name in eager if name.startswith(f"{network}.")]
-        return sum(difference(name).double().square().sum().item() for name in names) ** 0.5
-
-    found = {}
-    for network in ("generator", "discriminator"):
-        apart = norm(network, lambda key: compiled[key].detach() - eager[key].detach())
-        moved = norm(network, lambda key: eager[key].detach() - start[key])
-        size = norm(network, lambda key: eager[key].detach())
-        found[network] = {"of_movement": apart / moved, "of_size": apart / size}
-    return found
+    return {
+        network: {
+            "compiled": distance(network, compiled, eager) / distance(network, eager, start),
+            "changed": distance(network, nearby, eager) / distance(network, eager, start),
+        }
+        for network in ("generator", "discriminator")
+    }
 
 
 def in_process(*arguments: str, cache: Path) -> dict[str, Any]:
@@ -191,14 +199,16 @@ def main() -> None:
     parser.add_argument("--kinds", metavar="MODEL", help=argparse.SUPPRESS)
     parser.add_argument("--batches", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--agreement", metavar="MODEL", help=argparse.SUPPRESS)
+    parser.add_argument("--precision", help=argparse.SUPPRESS)
     options = parser.parse_args()
     warnings.filterwarnings("ignore")
     torch.set_num_threads(1)
+    torch._inductor.config.fallback_random = True
     if options.kinds:
         print(json.dumps(kinds_and_groups(options.kinds, batches=options.batches)))
         return
     if options.agreement:
-        print(json.dumps(agreement(options.agreement)))
+        print(json.dumps(agreement(options.agreement, precision=options.precision)))
         return
     for name in options.models:
         with tempfile.TemporaryDirectory() as folder:
@@ -206,10 +216,12 @@ def main() -> None:
             cold = in_process("--kinds", name, "--batches", "2", cache=cache)
             batches = str(WARM_UP + 2 * INTERVAL * options.pairs)
             warm = in_process("--kinds", name, "--batches", batches, cache=cache)
-            apart = in_process("--agreement", name, cache=cache)
-        print(
-            f"\n{name}, {BATCH} images of 32x32\n\n| turn | first compilation, s | from the cache, s |\n{'|---' * 3}|"
-        )
+            double, single = (
+                in_process("--agreement", name, "--precision", precision, cache=cache)
+                for precision in ("64-true", "32-true")
+            )
+        print(f"\n{name}, {BATCH} images of 32x32\n")
+        print(f"| turn | first compilation, s | from the cache, s |\n{'|---' * 3}|")
         for turn, seconds in cold["kinds"].items():
             print(f"| {turn} | {seconds:.1f} | {warm['kinds'][turn]:.1f} |")
         groups = warm["groups"]
@@ -220,10 +232,11 @@ def main() -> None:
             f"\n{milliseconds[0]:.0f} ms a batch compiled, {milliseconds[1]:.0f} ms eager: {middle:.2f} times as fast "
             f"({low:.2f} to {high:.2f}, {len(ratios)} pairs)"
         )
-        for network, difference in apart.items():
+        for network in ("generator", "discriminator"):
             print(
-                f"{network} after {AGREEMENT_BATCHES} batches: apart by {difference['of_movement']:.1e} of how far it "
-                f"came, {difference['of_size']:.1e} of its size",
+                f"{network} after {AGREEMENT_BATCHES} batches, as parts of how far it came: compiled is "
+                f"{double[network]['compiled']:.1e} from eager in fp64, {single[network]['compiled']:.1e} in fp32; "
+                f"eager from changed weights {single[network]['changed']:.1e}",
                 flush=True,
             )
 
