@@ -75,7 +75,8 @@ class Training:
             twice (as in BigGAN's code). False takes two passes. None takes one pass where the model is known to give
             the same scores (`R1ResNet`), and otherwise two.
         compile: True compiles each player's whole cost, with the penalties of callbacks, into one graph
-            (`torch.compile`).
+            (`torch.compile`). Each kind of turn is compiled once, which takes up to minutes; a later start finds the
+            code in the user's cache folder. What cannot be compiled is trained eagerly, with one warning.
         seed: The latents, and the noise that the networks draw themselves, are functions of this seed and of the number
             of images seen, so that a resumed run repeats an uninterrupted one. On the command line it follows
             `seed_everything`.
