@@ -257,6 +257,12 @@ class GAN(TakesBatches, AppliesOptimizerSettings, ExplainsOtherNetworks, Refuses
         if self._trains_first_batch:
             self._trains_first_batch = False
             self.look_at_first_of_training(batch)
+        with self._guarded():
+            self._train(batch, batch_idx)
+
+    @final
+    def _train(self, batch: Any, batch_idx: int) -> None:
+        """Take the turns of a batch, advance the clock and log."""
         reals = self.prepare(batch)
         self._count_batches_as_global_steps()
         for transform in self._transforms:
@@ -271,7 +277,7 @@ class GAN(TakesBatches, AppliesOptimizerSettings, ExplainsOtherNetworks, Refuses
         left: Leftover = ()
         seed = derived_seed(self.seed, "noise", self.images_seen, 0)
         first, parts = self.global_rank * slices, self.trainer.world_size * slices
-        with self._guarded(), drawing(self.device, seed=seed, first=first, parts=parts) as self._numbers:
+        with drawing(self.device, seed=seed, first=first, parts=parts) as self._numbers:
             for turn, piece in enumerate(turns if self.settings.discriminator_turns else []):
                 left = self._play("discriminator", piece, batch=reals, turn=turn, left=left)
                 self.discriminator_turns_taken += 1
@@ -293,7 +299,7 @@ class GAN(TakesBatches, AppliesOptimizerSettings, ExplainsOtherNetworks, Refuses
             look(self.trainer, numbers.keys())
 
     def _guarded(self) -> AbstractContextManager[None]:
-        """Context manager for the turns of a batch, which tells callbacks if turns are compiled in it."""
+        """Context manager for a batch, which tells callbacks if turns are compiled in it."""
         if not isinstance(self._play_cost, CompiledCost):
             return nullcontext()
         players: list[tuple[Player, int]] = []
