@@ -18,7 +18,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lightning_gan.data import checked_files
 from lightning_gan.data.crops import Whole
 from lightning_gan.data.decoding import Resampling, Resize, decode, decode_whole, mode_of
 from lightning_gan.data.image_files import unreadable
@@ -27,6 +26,7 @@ from lightning_gan.data.shard_files import IMAGE, INDEX, NAME, ShardIndex, index
 from lightning_gan.data.shard_labels import ShardLabels
 from lightning_gan.data.shown import shown
 from lightning_gan.tensors.shapes import ImageBytes, Labels
+from lightning_gan.user_cache import user_cache
 
 _Result = TypeVar("_Result")
 
@@ -248,7 +248,7 @@ def _opened(address: str) -> Any:
     if address.startswith("gs://"):
         _check_google_library(address)
     try:
-        copies = checked_files.user_cache() / "lightning_gan" / "shards"  # of the index
+        copies = user_cache() / "lightning_gan" / "shards"  # of the index
         return streaming.StreamingDataset(address.rstrip("/"), cache_dir=str(copies), storage_options=_options(address))
     # Of the network and of the store's own library: nearly anything.
     except Exception as error:
