@@ -5,8 +5,7 @@ model that draws more than latents, or whose batches contain more than images an
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
-from functools import cache
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import torch
@@ -24,16 +23,13 @@ class Rows:
     """
 
     def __len__(self) -> int:
-        for name in self._names():
-            if (value := getattr(self, name)) is not None:
-                return len(value)
-        raise ValueError(f"{type(self).__name__} has no tensors, so that it has no number of samples")
+        return next(len(value) for value in vars(self).values() if value is not None)
 
     def rows(self: RowsT, start: int, stop: int) -> RowsT:
         """The samples from index `start` up to but not including index `stop`."""
         if (start, stop) == (0, len(self)):
             return self  # as in most turns: one slice, one rank
-        cut = {name: _cut(getattr(self, name), start, stop) for name in self._names()}
+        cut = {name: _cut(value, start, stop) for name, value in vars(self).items()}
         return replace(self, **cut)  # type: ignore[type-var]
 
     def chunk(self: RowsT, pieces: int) -> list[RowsT]:
@@ -42,15 +38,6 @@ class Rows:
             return [self]
         size = len(self) // pieces
         return [self.rows(piece * size, (piece + 1) * size) for piece in range(pieces)]
-
-    def _names(self) -> tuple[str, ...]:
-        return _field_names(type(self))  # type: ignore[arg-type]  # mypy takes an instance's hash for that of its class
-
-
-@cache
-def _field_names(rows: type[Rows]) -> tuple[str, ...]:
-    """The names of the fields, which are asked for several times in every batch."""
-    return tuple(field.name for field in fields(rows))  # type: ignore[arg-type]
 
 
 def _cut(value: Any, start: int, stop: int) -> Any:
