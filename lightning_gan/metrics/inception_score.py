@@ -56,7 +56,9 @@ def inception_score(logits: Logits, *, splits: int = 10) -> InceptionScore:
         InceptionScore(mean=4.0, deviation=0.0)
     """
     if not 1 <= splits <= len(logits):
-        raise ValueError(f"splits={splits} must be at least 1, and at most the number of images, which is {len(logits)}")
+        raise ValueError(
+            f"splits={splits} must be at least 1, and at most the number of images, which is {len(logits)}"
+        )
     bounds = [split * len(logits) // splits for split in range(splits + 1)]
     scores = torch.stack([score_of_split(logits[start:end]) for start, end in zip(bounds, bounds[1:], strict=False)])
     return InceptionScore(mean=scores.mean().item(), deviation=scores.std(correction=0).item())
