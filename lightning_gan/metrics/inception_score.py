@@ -4,6 +4,7 @@ It is ``exp(E_x KL(p(y|x) || p(y)))``, from 1 to the number of classes. Publishe
 without their bias, and are means over ten splits of 50,000 images; the score of fewer images is smaller.
 """
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -60,5 +61,5 @@ def inception_score(logits: Logits, *, splits: int = 10) -> InceptionScore:
             f"splits={splits} must be at least 1, and at most the number of images, which is {len(logits)}"
         )
     bounds = [split * len(logits) // splits for split in range(splits + 1)]
-    scores = torch.stack([score_of_split(logits[start:end]) for start, end in zip(bounds, bounds[1:], strict=False)])
+    scores = torch.stack([score_of_split(logits[start:end]) for start, end in pairwise(bounds)])
     return InceptionScore(mean=scores.mean().item(), deviation=scores.std(correction=0).item())
