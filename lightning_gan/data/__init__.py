@@ -13,6 +13,7 @@ from lightning_gan.data.images import ImageSource, MemoryImages, Origin, box_mea
 from lightning_gan.data.lsun import LSUN
 from lightning_gan.data.passes import Pass
 from lightning_gan.data.resolution_cache import CachedImages
+from lightning_gan.data.stacked_digits import StackedDigits
 from lightning_gan.data.stl10 import STL10, STL10Split
 from lightning_gan.data.stream import Stream, StreamLoader
 
@@ -41,6 +42,7 @@ __all__ = [
     "Resampling",
     "Resize",
     "STL10Split",
+    "StackedDigits",
     "Stream",
     "StreamLoader",
     "box_mean",

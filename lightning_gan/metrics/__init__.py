@@ -12,6 +12,7 @@ from lightning_gan.metrics.jackknife import jackknife_error
 from lightning_gan.metrics.kernel import kernel_distances, squared_discrepancy
 from lightning_gan.metrics.linear_separability import linear_separability
 from lightning_gan.metrics.memorization import Memorization, memorization, nearest_images
+from lightning_gan.metrics.mode_coverage import ModeCoverage, mode_coverage
 from lightning_gan.metrics.neighbours import PrecisionRecall, neighbour_radii, precision_recall
 from lightning_gan.metrics.perceptual_path import DigitDistance
 from lightning_gan.metrics.sliced_wasserstein import sliced_wasserstein
@@ -27,6 +28,7 @@ __all__ = [
     "InceptionFeatures",
     "InceptionScore",
     "Memorization",
+    "ModeCoverage",
     "PrecisionRecall",
     "class_frechet_distances",
     "frechet_at_infinity",
@@ -38,6 +40,7 @@ __all__ = [
     "kernel_distances",
     "linear_separability",
     "memorization",
+    "mode_coverage",
     "multi_scale_similarity",
     "nearest_images",
     "neighbour_accuracy",
