@@ -9,6 +9,8 @@ import math
 from collections.abc import Callable
 
 import torch
+from jaxtyping import Float64
+from torch import Tensor
 
 from lightning_gan.metrics.feature_set import FakeFeatures
 
@@ -39,4 +41,10 @@ def jackknife_error(number_of: Callable[[FakeFeatures], float], fake: FakeFeatur
         raise ValueError(f"groups={groups} must lie between 2 and the number of images, which is {len(fake)}")
     places = torch.arange(len(fake), device=fake.device) % groups
     numbers = torch.tensor([number_of(fake[places != group]) for group in range(groups)], dtype=torch.float64)
+    return jackknife_of(numbers)
+
+
+def jackknife_of(numbers: Float64[Tensor, " groups"]) -> float:
+    """Returns the standard error of a number from what it is without each of the groups of equal size."""
+    groups = len(numbers)
     return math.sqrt((groups - 1) / groups * (numbers - numbers.mean()).square().sum().item())

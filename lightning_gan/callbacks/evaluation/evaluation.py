@@ -3,9 +3,11 @@
 Each image passes the feature extractor once; `lightning_gan.metrics` computes all numbers from these features.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import torch
 from jaxtyping import Int64
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_warn
@@ -13,8 +15,9 @@ from torch import Tensor, nn
 
 from lightning_gan.callbacks.evaluation.comparison import Comparison, Described, Reals
 from lightning_gan.callbacks.evaluation.guarded import applied
-from lightning_gan.metrics import DigitFeatures, PrecisionRecall, frechet_floor
-from lightning_gan.metrics.report import Record, class_counts, compare_features, share_of_class
+from lightning_gan.metrics import DigitFeatures, PrecisionRecall, frechet_floor, inception_score
+from lightning_gan.metrics.classifying_features import ClassifyingFeatures
+from lightning_gan.metrics.report import ERROR, Record, class_counts, compare_features, share_of_class
 from lightning_gan.tensors.seeds import derived_seed
 from lightning_gan.tensors.shapes import Features, ImageBytes
 
@@ -62,6 +65,9 @@ class Evaluation(Comparison):
         kernel_subsets: number of random subsets that the kernel distance is averaged over.
         kernel_subset_size: number of samples in each subset, at least 2; all samples if there are fewer. The record
             states the number that was used.
+        extrapolates: whether the Fréchet distance is also extrapolated to infinitely many images, with its standard
+            error (FID-infinity with Inception's features). It takes fifteen times as long as the distance.
+        score_splits: number of splits of the Inception Score, for extractors that classify.
         sampler: function of (module, count, seed) that returns images `[count, channels, height, width]` in about
             [-1, 1], for a module that is no `GAN`; None samples the `GAN`. It is called once per batch, with networks
             in evaluation mode and without gradients.
@@ -89,6 +95,8 @@ class Evaluation(Comparison):
         neighbours: int = 3,
         kernel_subsets: int = 100,
         kernel_subset_size: int = 1000,
+        extrapolates: bool = False,
+        score_splits: int = 10,
         sampler: Callable[[LightningModule, int, int], Tensor] | None = None,
         real: Callable[[Any], Tensor] | None = None,
         value_range: Sequence[float] | None = None,
@@ -106,7 +114,11 @@ class Evaluation(Comparison):
             value_range=value_range,
             name=name,
         )
-        self.check_counts(neighbours=neighbours, kernel_subsets=kernel_subsets)
+        self.check_counts(neighbours=neighbours, kernel_subsets=kernel_subsets, score_splits=score_splits)
+        if fake_count < score_splits:
+            raise ValueError(f"Evaluation: fake_count={fake_count} must be at least score_splits={score_splits}")
+        if extrapolates and fake_count < 20:
+            raise ValueError(f"Evaluation: extrapolates=true needs fake_count={fake_count} to be at least 20")
         if fake_count <= neighbours:
             raise ValueError(f"Evaluation: fake_count={fake_count} must be above neighbours={neighbours}")
         if kernel_subset_size < 2:
@@ -116,6 +128,8 @@ class Evaluation(Comparison):
         self.neighbours = neighbours
         self.kernel_subsets = kernel_subsets
         self.kernel_subset_size = kernel_subset_size
+        self.extrapolates = extrapolates
+        self.score_splits = score_splits
 
     @property
     def least_reals(self) -> int:
@@ -149,17 +163,27 @@ class Evaluation(Comparison):
             real,
             fake,
             floor=reals.floors["frechet"],
+            extrapolates=self.extrapolates,
             neighbours=self.neighbours,
             kernel_subsets=self.kernel_subsets,
             kernel_subset_size=subset_size,
             seed=derived_seed(self.seed, "subsets"),
         )
-        if isinstance(self.extractor, DigitFeatures):
+        if isinstance(self.extractor, ClassifyingFeatures):
             logits = self.extractor.to(fake.device).classify_features(fake)
-            numbers |= class_counts(logits)
-            # The labels can be compared because the classes of this extractor are the ten digits.
-            if asked is not None:
-                numbers["asked_class"] = share_of_class(logits, asked)
+            # Shuffled, because the classes of the fakes may be in order.
+            order = torch.randperm(
+                len(logits), generator=torch.Generator().manual_seed(derived_seed(self.seed, "splits"))
+            )
+            score = inception_score(logits[order.to(logits.device)], splits=self.score_splits)
+            name = self.extractor.score_name
+            numbers |= {name: score.mean, f"{name}{ERROR}": score.deviation / math.sqrt(self.score_splits)}
+            numbers[f"{name}_deviation"] = score.deviation
+            if isinstance(self.extractor, DigitFeatures):
+                numbers |= class_counts(logits)
+                # The labels can be compared because the classes of this extractor are the ten digits.
+                if asked is not None:
+                    numbers["asked_class"] = share_of_class(logits, asked)
         return {
             "extractor": type(self.extractor).__name__,
             "real_count": len(real),
@@ -167,6 +191,7 @@ class Evaluation(Comparison):
             "neighbours": self.neighbours,
             "kernel_subsets": self.kernel_subsets,
             "kernel_subset_size": subset_size,
+            "score_splits": self.score_splits,
             "metrics": numbers,
         }
 
@@ -175,7 +200,12 @@ class Evaluation(Comparison):
             "frechet_distance": "Frechet distance",
             "frechet_floor": "  its floor: two halves of the reals",
             "frechet_to_floor": "  times the floor",
+            "frechet_infinity": "  of infinitely many images",
             "kernel_distance_x1000": "kernel distance x 1000",
+            "inception_score": "Inception Score",
+            "inception_score_deviation": "  its deviation over the splits",
+            "digit_score": "score by the digits' classifier, as the Inception Score",
+            "digit_score_deviation": "  its deviation over the splits",
             **{name: name for name in PrecisionRecall._fields},
             **(TITLES_OF_CLASSES if isinstance(self.extractor, DigitFeatures) else {}),
         }
