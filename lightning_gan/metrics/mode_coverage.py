@@ -1,4 +1,4 @@
-"""How many modes a generator makes, and how evenly: the test of stacked digits (arXiv:1611.02163, section 3.3.1)."""
+"""How many modes a generator makes, and how evenly: the test of stacked digits (Metz et al. 2017, arXiv:1611.02163)."""
 
 from typing import NamedTuple
 

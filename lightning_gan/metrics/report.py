@@ -103,20 +103,22 @@ def table(record: Record, *, titles: Mapping[str, str]) -> str:
         titles: title of each metric by its name; a metric without a title is shown by its name.
 
     Example:
-        >>> metrics = {"recall": 0.25, "asked_class": 0.5}
+        >>> metrics = {"recall": 0.25, "recall_error": 0.01, "asked_class": 0.5}
         >>> record = {"kimg": 10.0, "extractor": "DigitFeatures", "seed": 0, "metrics": metrics}
         >>> print(table(record, titles={"asked_class": "share of the class asked for"}))
-        recall                        0.2500
+        recall                        0.2500 +- 0.0100
         share of the class asked for  0.5000
         (kimg 10.0, extractor DigitFeatures, seed 0)
     """
     metrics = record["metrics"]
-    errors = {name: f"{name}{ERROR}" for name in metrics if f"{name}{ERROR}" in metrics}
-    rows = [(titles.get(name, name), f"{value:.4f}") for name, value in metrics.items() if name not in errors.values()]
-    left, right = (max(map(len, column)) for column in zip(*rows, strict=True))
-    shown = [
-        f" +- {metrics[errors[name]]:.4f}" if name in errors else "" for name in metrics if name not in errors.values()
+    of_errors = {f"{name}{ERROR}": name for name in metrics}
+    errors = {of_errors[name]: f" +- {value:.4f}" for name, value in metrics.items() if name in of_errors}
+    rows = [
+        (titles.get(name, name), f"{value:.4f}", errors.get(name, ""))
+        for name, value in metrics.items()
+        if name not in of_errors
     ]
-    lines = [f"{title:<{left}}  {value:>{right}}{error}" for (title, value), error in zip(rows, shown, strict=True)]
+    left, right, _ = (max(map(len, column)) for column in zip(*rows, strict=True))
+    lines = [f"{title:<{left}}  {value:>{right}}{error}" for title, value, error in rows]
     settings = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in record.items() if name != "metrics")
     return "\n".join([*lines, *textwrap.wrap(f"({settings})", width=80)])

@@ -115,12 +115,12 @@ class Evaluation(Comparison):
             name=name,
         )
         self.check_counts(neighbours=neighbours, kernel_subsets=kernel_subsets, score_splits=score_splits)
-        if fake_count < score_splits:
-            raise ValueError(f"Evaluation: fake_count={fake_count} must be at least score_splits={score_splits}")
         if extrapolates and fake_count < 20:
             raise ValueError(f"Evaluation: extrapolates=true needs fake_count={fake_count} to be at least 20")
         if fake_count <= neighbours:
             raise ValueError(f"Evaluation: fake_count={fake_count} must be above neighbours={neighbours}")
+        if isinstance(extractor, ClassifyingFeatures) and fake_count < score_splits:
+            raise ValueError(f"Evaluation: fake_count={fake_count} must be at least score_splits={score_splits}")
         if kernel_subset_size < 2:
             raise ValueError(f"Evaluation: kernel_subset_size={kernel_subset_size} must be at least 2")
         self.extractor = extractor.requires_grad_(False).eval()
@@ -169,6 +169,7 @@ class Evaluation(Comparison):
             kernel_subset_size=subset_size,
             seed=derived_seed(self.seed, "subsets"),
         )
+        used: Record = {}
         if isinstance(self.extractor, ClassifyingFeatures):
             logits = self.extractor.to(fake.device).classify_features(fake)
             # Shuffled, because the classes of the fakes may be in order.
@@ -177,6 +178,7 @@ class Evaluation(Comparison):
             )
             score = inception_score(logits[order.to(logits.device)], splits=self.score_splits)
             name = self.extractor.score_name
+            used["score_splits"] = self.score_splits
             numbers |= {name: score.mean, f"{name}{ERROR}": score.deviation / math.sqrt(self.score_splits)}
             numbers[f"{name}_deviation"] = score.deviation
             if isinstance(self.extractor, DigitFeatures):
@@ -191,7 +193,7 @@ class Evaluation(Comparison):
             "neighbours": self.neighbours,
             "kernel_subsets": self.kernel_subsets,
             "kernel_subset_size": subset_size,
-            "score_splits": self.score_splits,
+            **used,
             "metrics": numbers,
         }
 

@@ -15,14 +15,14 @@ from lightning_gan.metrics.mode_coverage import digit_modes, mode_coverage
 from lightning_gan.metrics.report import Record
 from lightning_gan.tensors.shapes import Features, ImageBytes
 
-CHANNELS = 3
+MOST_CHANNELS = 3
 
 
 class ModeCount(Comparison):
     """Counts the modes of stacked digits among generated images, and the divergence of their shares from equal ones.
 
     The test of Metz et al. 2017 (arXiv:1611.02163) with the numbers of VEEGAN and PacGAN: the modes that occur among
-    26,000 generated images, of 1,000, and the reverse Kullback-Leibler divergence in nats. The package's classifier of
+    26,000 generated images, of 1,000 (10 for each channel), and the reverse Kullback-Leibler divergence in nats. The package's classifier of
     digits tells the mode, so that the numbers are close to, but not those of the papers' classifiers. The same two
     numbers of the real images are logged beside them as `real_modes` and `real_reverse_kl`.
 
@@ -36,8 +36,8 @@ class ModeCount(Comparison):
         truncation: truncation that is passed to `GAN.sample`; 1 samples the whole distribution.
         ema: whether `GAN.sample` uses averaged weights, if there are some. Other modules are always evaluated with the
             weights that `EMA` averages.
-        sampler: function of (module, count, seed) that returns images `[count, 3, height, width]` in about [-1, 1],
-            for a module that is no `GAN`; None samples the `GAN`.
+        sampler: function of (module, count, seed) that returns images `[count, channels, height, width]` in about
+            [-1, 1], for a module that is no `GAN`; None samples the `GAN`.
         real: function that takes the real images out of a batch, for batches with several tensors of four dimensions in
             a module that is no `GAN`; None takes the only one. In a configuration it is the function's import path.
         value_range: lowest and highest value of float real images, such as [0, 1]; None is [-1, 1], and in a module
@@ -45,7 +45,7 @@ class ModeCount(Comparison):
         name: prefix of the logged names, and name of the JSON file.
 
     Raises:
-        ValueError: for settings out of range, and before training starts for images that do not have three channels.
+        ValueError: for settings out of range, and before training starts for images of more than three channels.
     """
 
     def __init__(
@@ -76,17 +76,19 @@ class ModeCount(Comparison):
         )
         self.check_counts(fake_count=fake_count)
         self.classifier = DigitFeatures()
+        self._modes = 0  # known when images have been tried
 
     @property
     def least_reals(self) -> int:
         return 1
 
     def describe(self, images: ImageBytes, positions: Int64[Tensor, " batch"]) -> list[Described]:
-        if images.shape[1] != CHANNELS:
+        if images.shape[1] > MOST_CHANNELS:
             raise ValueError(
-                f"{self.title}: images have {images.shape[1]} channels; stacked digits have a digit in each of three "
-                "(--config data/stacked_digits.yaml)"
+                f"{self.title}: images have {images.shape[1]} channels; stacked digits have one digit in each of at most "
+                "three (--config data/stacked_digits.yaml)"
             )
+        self._modes = NUMBER_OF_CLASSES ** images.shape[1]
         modes = digit_modes(images, self.classifier.to(images.device))
         return [Described(modes[:, None].float(), positions)]
 
@@ -104,12 +106,12 @@ class ModeCount(Comparison):
         }
 
     def _numbers(self, rows: Features) -> dict[str, float]:
-        found = mode_coverage(rows[:, 0].to(torch.int64), number_of_modes=NUMBER_OF_CLASSES**CHANNELS)
+        found = mode_coverage(rows[:, 0].to(torch.int64), number_of_modes=self._modes)
         return {"modes": float(found.modes), "reverse_kl": found.reverse_kl}
 
     def titles(self) -> dict[str, str]:
         return {
-            "modes": f"modes of {NUMBER_OF_CLASSES**CHANNELS}",
+            "modes": f"modes of {self._modes}",
             "reverse_kl": "reverse KL divergence in nats",
             "real_modes": "  modes of the real images",
             "real_reverse_kl": "  reverse KL divergence of the real images",
