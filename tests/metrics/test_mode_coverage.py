@@ -18,7 +18,7 @@ def test_equal_shares_and_a_single_mode() -> None:
 def test_the_divergence_is_that_of_torch() -> None:
     modes = torch.randint(40, (300,), generator=torch.Generator().manual_seed(0))
     shares = modes.bincount(minlength=50).double() / 300
-    expected = torch.nn.functional.kl_div(torch.full((50,), 1 / 50).double().log(), shares, reduction="sum")
+    expected = torch.nn.functional.kl_div(torch.full((50,), 1 / 50, dtype=torch.float64).log(), shares, reduction="sum")
     found = mode_coverage(modes, number_of_modes=50)
     assert found.reverse_kl == pytest.approx(expected.item(), rel=1e-12)
     assert found.modes == (shares > 0).sum()

@@ -22,9 +22,9 @@ class ModeCount(Comparison):
     """Counts the modes of stacked digits among generated images, and the divergence of their shares from equal ones.
 
     The test of Metz et al. 2017 (arXiv:1611.02163) with the numbers of VEEGAN and PacGAN: the modes that occur among
-    26,000 generated images, of 1,000 (10 for each channel), and the reverse Kullback-Leibler divergence in nats. The package's classifier of
-    digits tells the mode, so that the numbers are close to, but not those of the papers' classifiers. The same two
-    numbers of the real images are logged beside them as `real_modes` and `real_reverse_kl`.
+    26,000 generated images, of 1,000 (10 for each channel), and the reverse Kullback-Leibler divergence in nats. The
+    package's classifier of digits tells the mode, so that the numbers are close to, but not those of the papers'
+    classifiers. The same two numbers of the real images are logged beside them as `real_modes` and `real_reverse_kl`.
 
     List it after callbacks that average weights.
 
@@ -85,8 +85,8 @@ class ModeCount(Comparison):
     def describe(self, images: ImageBytes, positions: Int64[Tensor, " batch"]) -> list[Described]:
         if images.shape[1] > MOST_CHANNELS:
             raise ValueError(
-                f"{self.title}: images have {images.shape[1]} channels; stacked digits have one digit in each of at most "
-                "three (--config data/stacked_digits.yaml)"
+                f"{self.title}: images have {images.shape[1]} channels; stacked digits have one digit in each of at "
+                "most three (--config data/stacked_digits.yaml)"
             )
         self._modes = NUMBER_OF_CLASSES ** images.shape[1]
         modes = digit_modes(images, self.classifier.to(images.device))
