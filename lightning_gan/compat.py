@@ -10,11 +10,14 @@ import ast
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
 from functools import cache
 from typing import Any, ParamSpec, TypeVar
 from weakref import proxy
 
+import psutil
 import torch
+import torch._functorch.config as functorch_config
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
@@ -100,8 +103,12 @@ def norms_of_all(tensors: Sequence[Tensor]) -> Tensor:
     return torch.stack(torch._foreach_norm(list(tensors), 2, dtype=torch.float32))
 
 
-CANNOT_BE_COMPILED: type[Exception] = torch._dynamo.exc.TorchDynamoException
-"""The base class of what `torch.compile` raises for what it cannot trace or compile, which has only a private name."""
+CANNOT_BE_COMPILED: tuple[type[Exception], ...] = (
+    torch._dynamo.exc.TorchDynamoException,
+    torch._dynamo.exc.FailOnRecompileLimitHit,
+)
+"""What `torch.compile` raises for what it cannot trace or compile: the base class of most of it, and the error of a
+function that was compiled too many times. Both have only private names."""
 
 
 def tracing_inner_gradients(compiled: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
@@ -115,6 +122,54 @@ def tracing_inner_gradients(compiled: Callable[Arguments, Result]) -> Callable[A
     """
     patched: Callable[Arguments, Result] = torch._dynamo.config.patch(trace_autograd_ops=True)(compiled)
     return patched
+
+
+def compiling_backward_at_once(compiled: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+    """The compiled function, whose backward pass is compiled in its first call, and not when it first runs.
+
+    Otherwise an error of its compilation would be raised by the backward pass, and on a GPU in another thread, which
+    signals do not reach. The setting `force_non_lazy_backward_lowering` has no public name.
+
+    Args:
+        compiled: function that `torch.compile` returned.
+    """
+    patched: Callable[Arguments, Result] = functorch_config.patch(force_non_lazy_backward_lowering=True)(compiled)
+    return patched
+
+
+def with_most_graphs(limit: int) -> AbstractContextManager[None]:
+    """Context manager that sets how many graphs `torch.compile` may make of one function; by itself it makes 8.
+
+    The argument `recompile_limit` of `torch.compile` cannot be changed later, and torch 2.11 does not have it.
+
+    Args:
+        limit: number of graphs, at least 1.
+    """
+    patched: AbstractContextManager[None] = torch._dynamo.config.patch(recompile_limit=limit)
+    return patched
+
+
+def stop_compiling() -> None:
+    """End the C++ compilers that `torch.compile` has started in threads, and start none of those that wait.
+
+    When a signal has ended a compilation, Python would otherwise wait for all of them before the process ends. No
+    public function knows them.
+    """
+    from torch._inductor.async_compile import AsyncCompile
+    from torch._inductor.cpp_builder import get_cpp_compiler
+
+    if not AsyncCompile.pool.cache_info().currsize:
+        return  # no thread has compiled anything
+    AsyncCompile.pool().shutdown(wait=False, cancel_futures=True)
+    AsyncCompile.pool.cache_clear()  # the next compilation makes a new one
+    try:
+        compiler = os.path.basename(get_cpp_compiler())
+    except RuntimeError:
+        return  # there is no compiler
+    for child in psutil.Process().children():
+        with suppress(psutil.Error):  # it has just ended
+            if child.name() == compiler:
+                child.terminate()
 
 
 def version_of(tensor: Tensor) -> int:

@@ -7,8 +7,10 @@ pytest-randomly does not know torch, and because the order must hold for some fi
 the seed and its name alone, so that whatever one process ran of them runs in the same order again.
 """
 
+import getpass
 import os
 import random
+import tempfile
 from collections.abc import Generator
 from hashlib import sha256
 from pathlib import Path
@@ -23,6 +25,8 @@ import tests.shape_checker  # noqa: F401  (pyproject.toml names it, and jaxtypin
 
 torch.set_num_threads(1)
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # for processes that tests start
+# Where torch itself keeps compiled code. Our trainings would else choose the user's cache folder.
+os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", f"{tempfile.gettempdir()}/torchinductor_{getpass.getuser()}")
 
 PIECES = 8
 """Into which a file is cut, when several processes run the fast tests: one file has two fifths of all the work."""

@@ -5,6 +5,7 @@ import ctypes
 import inspect
 import os
 import pickle
+import subprocess
 import sys
 from contextlib import suppress
 from datetime import timedelta
@@ -22,12 +23,18 @@ from lightning.pytorch.demos.boring_classes import BoringDataModule, BoringModel
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy
 from torch import Tensor, nn
+from torch._dynamo.backends.common import aot_autograd
+from torch._functorch.aot_autograd import make_boxed_func
+from torch._inductor.async_compile import AsyncCompile
+from torch._inductor.cpp_builder import get_cpp_compiler
 
 from lightning_gan.compat import (
+    CANNOT_BE_COMPILED,
     ChoosesDirectoryEarly,
     IgnoresCheckpointSettings,
     checkpoint_of,
     clamp_all,
+    compiling_backward_at_once,
     copy_all,
     do_not_count_steps,
     do_not_search_for_gpus,
@@ -52,12 +59,14 @@ from lightning_gan.compat import (
     skips_own_looks,
     split_hyperparameters,
     state_key_of,
+    stop_compiling,
     subcommand_parser,
     tolerate_unused_parameters,
     tracing_inner_gradients,
     uncompiled,
     version_of,
     with_mirror,
+    with_most_graphs,
     wrap_compiled_call,
 )
 from tests.toys import toy_trainer
@@ -141,6 +150,57 @@ def test_an_inner_gradient_does_not_break_a_compiled_graph() -> None:
     assert cost.item() == pytest.approx(4 * 9 * (1 + 4))  # (2 w x)^2
     (slope,) = torch.autograd.grad(cost, weight)
     assert slope.item() == pytest.approx(8 * 3 * (1 + 4))  # 8 w x^2
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_the_backward_pass_is_compiled_in_the_first_call(at_once: bool) -> None:
+    compiled: list[str] = []
+
+    def compiler(name: str) -> Any:
+        def compile_graph(graph: Any, inputs: Any) -> Any:
+            compiled.append(name)
+            return make_boxed_func(graph.forward)
+
+        return compile_graph
+
+    torch._dynamo.reset()
+    backend = aot_autograd(fw_compiler=compiler("forward"), bw_compiler=compiler("backward"))
+    graph = torch.compile(lambda number: number.exp().sum(), fullgraph=True, backend=backend)
+    numbers = torch.zeros(2, requires_grad=True)
+    cost = (compiling_backward_at_once(graph) if at_once else graph)(numbers)
+    assert compiled == ["forward", "backward"][: 1 + at_once]
+    cost.backward()
+    assert compiled == ["forward", "backward"]
+    assert numbers.grad is not None and numbers.grad.tolist() == [1.0, 1.0]
+
+
+def test_a_function_may_have_as_many_graphs_as_are_allowed() -> None:
+    torch._dynamo.reset()
+    graph = torch.compile(lambda numbers, times: numbers * times, fullgraph=True, dynamic=False, backend="eager")
+    with with_most_graphs(12):
+        assert [graph(torch.ones(1), times).item() for times in range(12)] == [*range(12)]
+        with pytest.raises(CANNOT_BE_COMPILED):
+            graph(torch.ones(1), 12)
+    with pytest.raises(CANNOT_BE_COMPILED):  # torch's own limit is lower
+        graph(torch.ones(1), 12)
+
+
+def test_compilers_are_ended_and_those_that_wait_are_not_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch._inductor.config, "compile_threads", 2)
+    stop_compiling()  # nothing to stop
+    inlet, outlet = os.pipe()  # an empty program whose end does not come
+    compiler = subprocess.Popen([get_cpp_compiler(), "-x", "c++", "-"], stdin=inlet, stderr=subprocess.DEVNULL)
+    other = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    running, waiting = [AsyncCompile.pool().submit(compiler.wait) for _ in range(2)], AsyncCompile.pool().submit(int)
+    stop_compiling()
+    assert waiting.cancelled()
+    assert [task.result(timeout=20) != 0 for task in running] == [True, True]
+    assert other.poll() is None
+    other.communicate(b"\n", timeout=20)
+    assert AsyncCompile.pool().submit(int).result(timeout=20) == 0  # the next compilation finds threads
+    stop_compiling()
+    os.close(inlet)
+    os.close(outlet)
 
 
 # ---------------------------------------------------------------------- Lightning's trainer and strategies

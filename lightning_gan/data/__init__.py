@@ -8,12 +8,17 @@ from lightning_gan.data.decoding import Resampling, Resize
 from lightning_gan.data.digits import Digits
 from lightning_gan.data.folder import ImageFolder
 from lightning_gan.data.image_files import ImageFiles
+from lightning_gan.data.image_shards import ImageShards
 from lightning_gan.data.imagenet import ImageNet, ImageNetSplit
 from lightning_gan.data.images import ImageSource, MemoryImages, Origin, box_mean
 from lightning_gan.data.lsun import LSUN
 from lightning_gan.data.passes import Pass
 from lightning_gan.data.resolution_cache import CachedImages
+<<<<<<< HEAD
 from lightning_gan.data.stacked_digits import StackedDigits
+=======
+from lightning_gan.data.shards import Shards
+>>>>>>> land
 from lightning_gan.data.stl10 import STL10, STL10Split
 from lightning_gan.data.stream import Stream, StreamLoader
 
@@ -33,6 +38,7 @@ __all__ = [
     "ImageFolder",
     "ImageNet",
     "ImageNetSplit",
+    "ImageShards",
     "ImageSource",
     "MemoryImages",
     "Origin",
@@ -42,7 +48,11 @@ __all__ = [
     "Resampling",
     "Resize",
     "STL10Split",
+<<<<<<< HEAD
     "StackedDigits",
+=======
+    "Shards",
+>>>>>>> land
     "Stream",
     "StreamLoader",
     "box_mean",

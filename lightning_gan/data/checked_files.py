@@ -1,22 +1,12 @@
 """Decoding every image file once before training, so that broken files are named then and not hours later."""
 
 import os
-from pathlib import Path
 
 from lightning_gan.atomic_files import written_whole
 from lightning_gan.data.image_files import ImageFiles
 from lightning_gan.data.images import fingerprint_of
 from lightning_gan.data.shown import shown
-
-
-def user_cache() -> Path:
-    """Returns the folder of caches of the user: that of the variable XDG_CACHE_HOME, or ~/.cache.
-
-    Raises:
-        RuntimeError: if the user has no home folder.
-    """
-    given = os.environ.get("XDG_CACHE_HOME", "")
-    return Path(given) if os.path.isabs(given) else Path.home() / ".cache"
+from lightning_gan.user_cache import user_cache
 
 
 def check_once(files: ImageFiles) -> None:

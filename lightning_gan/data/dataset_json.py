@@ -81,6 +81,18 @@ def labels_in(text: bytes, *, images: Sequence[str], top: str) -> FoundLabels:
     return _from_indices(values, declared=declared, remarks=remarks)
 
 
+def names_in(text: bytes) -> list[str]:
+    """Returns the names of the files in the text of a `dataset.json`, in its order; none without labels.
+
+    Args:
+        text: the contents of the file.
+
+    Raises:
+        ValueError: if the text cannot be understood.
+    """
+    return [name for name, _ in _rows_of(_parsed(text)) or ()]
+
+
 def _parsed(text: bytes) -> dict[str, Any]:
     try:
         content = json.loads(text, object_pairs_hook=_without_repetition, parse_constant=_refused_constant)

@@ -5,9 +5,7 @@ image, and giving it the pixels takes longer than decoding gains. Pillow reads e
 decides what is refused. It decodes all other files, and those that torchvision cannot decode, so that errors are those
 of Pillow. Where torchvision is missing, or does not give the pixels of Pillow, Pillow decodes every file.
 
-PNG files are left to Pillow: decode_png of torchvision 0.29 ends the whole process (a segmentation fault) where the
-checksum at the end of the compressed pixels is wrong, and is only 1.2 times as fast. torchvision 0.29 deprecates its
-decoders in favour of those of torchcodec.
+torchvision 0.29 deprecates its decoders in favour of those of torchcodec.
 """
 
 from collections.abc import Callable, Iterator

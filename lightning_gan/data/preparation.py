@@ -1,14 +1,16 @@
-"""Converts images to PNG files of one size with a `dataset.json`, in a folder or a zip that training reads as it is.
+"""Converts images to PNG files of one size with a `dataset.json`, in a folder, zip or shards that training reads.
 
 The work is done in threads. A killed run goes on where it stopped, and its result has the same bytes as that of a run
 that was not cut: the name of an image depends on its number in the source alone, and files are renamed when they are
-whole.
+whole. The index of shards alone has the time at which it was written.
 """
 
 import json
 import os
+import shutil
 import zipfile
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, final
@@ -22,6 +24,7 @@ from lightning_gan.data.named_files import LABELS_FILE
 from lightning_gan.data.numbered_files import NumberedFiles
 from lightning_gan.data.preparation_sources import source_of
 from lightning_gan.data.progress_report import ProgressReport
+from lightning_gan.data.shard_files import litdata, write_shards
 from lightning_gan.data.shown import shown
 from lightning_gan.data.table_source import Columns
 
@@ -30,6 +33,8 @@ RECORD = ".prepared.json"
 
 _LOCK = ".lock"
 _UNFINISHED = ".preparing"  # the end of the name of the folder that becomes the result
+_SHARDS = ".shards"  # the end of the name of a folder of shards
+_UNFINISHED_SHARDS = ".sharding"  # behind the name of the folder of shards that becomes the result
 _TIME_IN_ZIP = (1980, 1, 1, 0, 0, 0)  # the earliest one of the format, so that the bytes do not depend on the day
 _THREADS = min(16, 2 * (os.cpu_count() or 1))
 
@@ -67,14 +72,16 @@ def prepare(
     """Convert images to PNG files of one size, with their labels, in a folder, or in a zip if its name ends in .zip.
 
     The result is what `fit --images` reads without any further work: images in folders of a thousand, and a
-    dataset.json. Broken images and images that are too small are left out, counted by reason, and all named in
-    `.prepared.json` in the result. The source is not changed. A killed run goes on when the command is given again.
+    dataset.json. If the name ends in .shards, it is a folder of shards for an object store, which `ImageShards` reads
+    (pip install 'lightning-gan[streaming]'). Broken images and images that are too small are left out, counted by
+    reason, and all named in `.prepared.json` in the result. The source is not changed. A killed run goes on when the
+    command is given again.
 
     Args:
         source: a folder or a zip of images; an lmdb database such as LSUN's, or a folder of several, which are classes;
             the archive or folder of CIFAR-10, CIFAR-100 or STL-10; a folder that the package datasets has written; or
             hub:OWNER/NAME for a data set on the Hugging Face hub (pip install 'lightning-gan[hub-data]').
-        destination: folder or zip that is written; it must not exist.
+        destination: folder, zip or folder of shards that is written; it must not exist.
         image_size: width and height in pixels. None takes that of the first image, and all must be squares of this
             size.
         image_channels: number of channels: 1 grey, 3 RGB (transparent pixels are composited onto white), 4 RGBA.
@@ -98,6 +105,8 @@ def prepare(
         if value is not None and value < 1:
             raise ValueError(f"{setting}={value} must be at least 1")
     goal = Path(destination).expanduser()
+    if goal.suffix.lower() == _SHARDS:
+        litdata()  # if it is missing, that is said before hours of work
     _refuse_inside(Path(source).expanduser(), goal)
     images = source_of(source, labels=labels, split=split, columns=Columns(image=image_column, label=label_column))
     making = Making(
@@ -129,6 +138,8 @@ def prepare(
         ) from error
     if goal.suffix.lower() == ".zip":
         _pack(draft, goal)
+    elif goal.suffix.lower() == _SHARDS:
+        _shard(draft, goal, names=prepared.names.values())
     else:
         put_in_place(draft, goal, previous=None)
     print(_report(images, prepared, making, goal=goal, source=source))
@@ -281,9 +292,19 @@ def _pack(draft: Path, goal: Path) -> None:
             member = zipfile.ZipInfo(path.relative_to(draft).as_posix(), _TIME_IN_ZIP)
             member.external_attr = 0o644 << 16
             archive.writestr(member, path.read_bytes())
-    for path in sorted(draft.rglob("*"), reverse=True):
-        path.rmdir() if path.is_dir() else path.unlink()
-    draft.rmdir()
+    shutil.rmtree(draft)
+
+
+def _shard(draft: Path, goal: Path, *, names: Iterable[str]) -> None:
+    """Puts the images into shards, in the order of their names, beside the other files, and removes the folder."""
+    shards = goal.with_name(f"{goal.name}{_UNFINISHED_SHARDS}")
+    shutil.rmtree(shards, ignore_errors=True)  # of a run that was stopped
+    shards.mkdir()
+    write_shards(((name, (draft / name).read_bytes()) for name in names), shards)
+    for name in (LABELS_FILE, RECORD):
+        shutil.copyfile(draft / name, shards / name)
+    put_in_place(shards, goal, previous=None)
+    shutil.rmtree(draft)
 
 
 def _report(images: NumberedFiles, prepared: Prepared, making: Making, *, goal: Path, source: str) -> str:
@@ -295,7 +316,11 @@ def _report(images: NumberedFiles, prepared: Prepared, making: Making, *, goal: 
     if prepared.left_out:
         lines.append(f"left out: {_reasons(prepared)}; all are named in {RECORD} there")
     lines += [f"not read: {remark}" for remark in images.remarks]
-    return "\n".join([*lines, f"train on it: fit --config stylegan.yaml --images {shown(goal)}"])
+    reading = f"--images {shown(goal)}"
+    if goal.suffix.lower() == _SHARDS:
+        reading = f"--config data/shards.yaml --data.address {shown(goal)} --data.image_size {making.image_size}"
+        reading += f" --data.labels_file {shown(goal / LABELS_FILE)}" * (images.labels is not None)
+    return "\n".join([*lines, f"train on it: fit --config stylegan.yaml {reading}"])
 
 
 def _reasons(prepared: Prepared) -> str:

@@ -24,7 +24,7 @@ class Rows:
     """
 
     def __len__(self) -> int:
-        for name in _field_names(type(self)):
+        for name in self._names():
             if (value := getattr(self, name)) is not None:
                 return len(value)
         raise ValueError(f"{type(self).__name__} has no tensors, so that it has no number of samples")
@@ -33,7 +33,7 @@ class Rows:
         """The samples from index `start` up to but not including index `stop`."""
         if (start, stop) == (0, len(self)):
             return self  # as in most turns: one slice, one rank
-        cut = {name: _cut(getattr(self, name), start, stop) for name in _field_names(type(self))}
+        cut = {name: _cut(getattr(self, name), start, stop) for name in self._names()}
         return replace(self, **cut)  # type: ignore[type-var]
 
     def chunk(self: RowsT, pieces: int) -> list[RowsT]:
@@ -42,6 +42,9 @@ class Rows:
             return [self]
         size = len(self) // pieces
         return [self.rows(piece * size, (piece + 1) * size) for piece in range(pieces)]
+
+    def _names(self) -> tuple[str, ...]:
+        return _field_names(type(self))  # type: ignore[arg-type]  # mypy takes an instance's hash for that of its class
 
 
 @cache

@@ -5,7 +5,7 @@ another game overrides what is drawn (`draw_rows`), how the discriminator scores
 (`objective`). It never overrides `training_step`.
 """
 
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
 from dataclasses import replace
 from functools import partial
@@ -275,6 +275,12 @@ class GAN(TakesBatches, AppliesOptimizerSettings, ExplainsOtherNetworks, Refuses
         if self._trains_first_batch:
             self._trains_first_batch = False
             self.look_at_first_of_training(batch)
+        with self._guarded():
+            self._train(batch, batch_idx)
+
+    @final
+    def _train(self, batch: Any, batch_idx: int) -> None:
+        """Take the turns of a batch, advance the clock and log."""
         reals = self.prepare(batch)
         self._count_batches_as_global_steps()
         for transform in self._transforms:
@@ -312,6 +318,25 @@ class GAN(TakesBatches, AppliesOptimizerSettings, ExplainsOtherNetworks, Refuses
             numbers = clock | rates | self._latest_terms | numbers_of_scores(self._latest_logits)
             self.log_dict(numbers)
             look(self.trainer, numbers.keys())
+
+    def _guarded(self) -> AbstractContextManager[None]:
+        """Context manager for a batch, which tells callbacks if turns are compiled in it."""
+        if not isinstance(self._play_cost, CompiledCost):
+            return nullcontext()
+        players: list[tuple[Player, int]] = []
+        if self.settings.discriminator_turns:
+            players += [("discriminator", turn) for turn in range(self.settings.pieces)]
+        if self.settings.generator_follows(self.discriminator_turns_taken + len(players)):
+            players.append(("generator", 0))
+        turns = [
+            (player, tuple(p for p in self.penalties if p.will_be_due(player, turns_ahead=ahead)))
+            for player, ahead in players
+        ]
+        return self._play_cost.guarded(turns, self.trainer)
+
+    def _growth_stage(self) -> tuple[int | None, bool]:
+        """The active resolution, and whether its blocks are being faded in."""
+        return self.resolution, self.fade_in < 1
 
     def _logs(self, batch_idx: int) -> bool:
         """Whether the numbers of a batch are logged."""
@@ -528,7 +553,7 @@ class GAN(TakesBatches, AppliesOptimizerSettings, ExplainsOtherNetworks, Refuses
                 )
             self.averaged |= any(isinstance(c, AveragesGenerator) for c in self.trainer.callbacks)  # type: ignore[attr-defined]
             if self.settings.compile:
-                self._play_cost = CompiledCost(self.cost)
+                self._play_cost = CompiledCost(self.cost, stage=self._growth_stage)
 
     def _network_parts(self) -> NetworkParts:
         if self._parts is None:

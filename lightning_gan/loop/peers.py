@@ -19,6 +19,9 @@ from torch.distributed import TCPStore  # type: ignore[attr-defined]  # public, 
 
 from lightning_gan.compat import end_process_at_once
 
+FAILED = 1
+"""Exit code after an error."""
+
 BEAT_SECONDS = 1.0
 """Interval in which every rank tells that it is alive, and looks whether another one has failed."""
 
@@ -71,6 +74,8 @@ class PeerWatch:
         ranks: number of ranks.
         silence_seconds: seconds after which a silent rank is taken for dead.
         grace_seconds: seconds in which this process may end by itself, before the thread ends it with exit code 1.
+        is_child: whether Lightning has started this process. It ends with exit code 0 when another rank was stopped,
+            because Lightning kills the first process otherwise.
         end: function that ends the process; tests replace it.
     """
 
@@ -82,11 +87,13 @@ class PeerWatch:
         ranks: int,
         silence_seconds: float,
         grace_seconds: float = 4.0,
+        is_child: bool = False,
         end: Callable[[int], object] = end_process_at_once,
     ) -> None:
         self.reason: str | None = None
         self._store, self._rank, self._ranks = store, rank, ranks
         self._silence_seconds, self._grace_seconds, self._end = silence_seconds, grace_seconds, end
+        self._is_child = is_child
         self._stopped, self._noticed = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._watch, name="peer-watch", daemon=True)
 
@@ -98,14 +105,15 @@ class PeerWatch:
         """Stop watching. Call it on every rank before one of them ends, followed by a barrier."""
         self._stopped.set()
 
-    def report(self, reason: str) -> None:
+    def report(self, reason: str, *, code: int = FAILED) -> None:
         """Tell the other ranks that this one ends now, and why. Only the first report counts.
 
         Args:
             reason: one line.
+            code: exit code of the other ranks.
         """
         try:
-            self._store.compare_set("failed", "", f"{self._rank} {reason}")
+            self._store.compare_set("failed", "", f"{self._rank} {code} {reason}")
         except RuntimeError:
             return  # the first rank has ended
 
@@ -125,20 +133,20 @@ class PeerWatch:
             beat += 1
             try:
                 self._store.set(f"beat {self._rank}", str(beat))
-                reason = self._failure()
+                reason, code = self._failure()
                 if reason is None and self._rank == 0:
                     reason = self._silence(heard)
             except RuntimeError:
-                reason = "rank 0 has ended"
+                reason, code = "rank 0 has ended", FAILED
             if reason is not None:
-                self._end_after(reason)
+                self._end_after(reason, code=code)
                 return
 
-    def _failure(self) -> str | None:
+    def _failure(self) -> tuple[str | None, int]:
         if not self._store.check(["failed"]):
-            return None
-        rank, _, reason = self._store.get("failed").decode().partition(" ")
-        return None if rank == str(self._rank) else f"rank {rank} has ended: {reason}"
+            return None, FAILED
+        rank, code, reason = self._store.get("failed").decode().split(" ", maxsplit=2)
+        return None if rank == str(self._rank) else f"rank {rank} has ended: {reason}", int(code)
 
     def _silence(self, heard: list[tuple[bytes, float]]) -> str | None:
         for rank in range(1, self._ranks):
@@ -151,14 +159,14 @@ class PeerWatch:
                 return f"rank {rank} has not been heard of for {self._silence_seconds:.0f} s"
         return None
 
-    def _end_after(self, reason: str) -> None:
+    def _end_after(self, reason: str, *, code: int) -> None:
         if self._stopped.is_set():
             return
         self.reason = reason
         self._noticed.set()
         if not self._stopped.wait(self._grace_seconds):
             say(f"{reason}, so that rank {self._rank} ends too")
-            self._end(1)
+            self._end(0 if self._is_child and code != FAILED else code)
 
 
 def watch_peers(trainer: Trainer, *, silence_seconds: float) -> PeerWatch | None:
@@ -179,9 +187,27 @@ def watch_peers(trainer: Trainer, *, silence_seconds: float) -> PeerWatch | None
     if store is None:
         assert port is not None
         store = TCPStore(host, port, is_master=False, wait_for_workers=False, timeout=timeout)
-    watch = PeerWatch(store=store, rank=trainer.global_rank, ranks=trainer.world_size, silence_seconds=silence_seconds)
+    watch = PeerWatch(
+        store=store,
+        rank=trainer.global_rank,
+        ranks=trainer.world_size,
+        silence_seconds=silence_seconds,
+        is_child=is_a_child(trainer),
+    )
     watch.start()
     return watch
+
+
+def is_a_child(trainer: Trainer) -> bool:
+    """Whether Lightning has started this process. It kills the first process when one of these ends with an error.
+
+    Args:
+        trainer: trainer of this process.
+    """
+    strategy = trainer.strategy
+    if not isinstance(strategy, ParallelStrategy) or strategy.cluster_environment is None:
+        return False
+    return trainer.local_rank != 0 and not strategy.cluster_environment.creates_processes_externally
 
 
 def is_of_connection(error: BaseException) -> bool:

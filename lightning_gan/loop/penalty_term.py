@@ -64,11 +64,21 @@ class PenaltyTerm(Callback):
 
     def is_due(self, player: Player) -> bool:
         """Count a turn of `player`, and return whether the penalty is added in it. The first turn is always due."""
+        due = self.will_be_due(player, turns_ahead=0)
+        if player == self.player and not self.is_asleep:
+            self._turns_seen += 1
+        return due
+
+    def will_be_due(self, player: Player, *, turns_ahead: int) -> bool:
+        """Whether the penalty is added in a turn of `player` to come, if it does not begin or end until then.
+
+        Args:
+            player: player whose turn it is.
+            turns_ahead: number of this player's turns before that turn; 0 for the next one.
+        """
         if player != self.player or self.is_asleep:
             return False
-        due = self._turns_seen % self.every_n_turns == 0
-        self._turns_seen += 1
-        return due
+        return (self._turns_seen + turns_ahead) % self.every_n_turns == 0
 
     def after_step(self, strategy: Strategy) -> None:
         """Update the state of the penalty. The loop calls it after the step of every turn in which it was added.

@@ -79,7 +79,8 @@ class Training:
             new latents for it. None takes True in `DCGAN`, and otherwise False. True needs `accumulate_slices=1`,
             `generator_batch_multiple=1` and turns of the discriminator.
         compile: True compiles each player's whole cost, with the penalties of callbacks, into one graph
-            (`torch.compile`).
+            (`torch.compile`). Each kind of turn is compiled once, which takes up to minutes; a later start finds the
+            code in the user's cache folder. What cannot be compiled is trained eagerly, with one warning.
         seed: The latents, and the noise that the networks draw themselves, are functions of this seed and of the number
             of images seen, so that a resumed run repeats an uninterrupted one. On the command line it follows
             `seed_everything`.

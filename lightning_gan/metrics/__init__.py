@@ -3,6 +3,7 @@
 from lightning_gan.metrics.class_frechet import ClassDistances, class_frechet_distances
 from lightning_gan.metrics.digit_features import DigitFeatures
 from lightning_gan.metrics.encoding import neighbour_accuracy, squared_errors
+from lightning_gan.metrics.extractors import ClassifyingFeatures, FeatureExtractor
 from lightning_gan.metrics.feature_set import FeatureSet
 from lightning_gan.metrics.frechet import Gaussian, frechet_distance, frechet_floor, gaussian
 from lightning_gan.metrics.frechet_extrapolation import Extrapolation, frechet_at_infinity
@@ -15,14 +16,17 @@ from lightning_gan.metrics.memorization import Memorization, memorization, neare
 from lightning_gan.metrics.mode_coverage import ModeCoverage, mode_coverage
 from lightning_gan.metrics.neighbours import PrecisionRecall, neighbour_radii, precision_recall
 from lightning_gan.metrics.perceptual_path import DigitDistance
+from lightning_gan.metrics.random_features import RandomFeatures
 from lightning_gan.metrics.sliced_wasserstein import sliced_wasserstein
 from lightning_gan.metrics.structural_similarity import multi_scale_similarity
 
 __all__ = [
     "ClassDistances",
+    "ClassifyingFeatures",
     "DigitDistance",
     "DigitFeatures",
     "Extrapolation",
+    "FeatureExtractor",
     "FeatureSet",
     "Gaussian",
     "InceptionFeatures",
@@ -30,6 +34,7 @@ __all__ = [
     "Memorization",
     "ModeCoverage",
     "PrecisionRecall",
+    "RandomFeatures",
     "class_frechet_distances",
     "frechet_at_infinity",
     "frechet_distance",

@@ -17,7 +17,7 @@ from einops import reduce
 from torch import nn
 from torch.nn.functional import interpolate
 
-from lightning_gan.metrics.classifying_features import ClassifyingFeatures
+from lightning_gan.metrics.extractors import ClassifyingFeatures
 from lightning_gan.tensors.shapes import Features, ImageBytes, Logits
 
 IMAGE_SIZE = 32
@@ -48,6 +48,7 @@ class DigitFeatures(ClassifyingFeatures):
         torch.Size([2, 64])
     """
 
+    remark: ClassVar[str] = "for the ten digits of the package, not for quoting"
     score_name: ClassVar[str] = "digit_score"
 
     def __init__(self, *, pretrained: bool = True) -> None:

@@ -13,7 +13,7 @@ import torch
 from einops import repeat
 from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3, FeatureExtractorInceptionV3
 
-from lightning_gan.metrics.classifying_features import ClassifyingFeatures
+from lightning_gan.metrics.extractors import ClassifyingFeatures
 from lightning_gan.tensors.shapes import Features, ImageBytes, Logits
 
 

@@ -48,9 +48,10 @@ ALL: tuple[type[GANData], ...] = (CIFAR10, CIFAR100, STL10, CelebA, LSUN, ImageN
 FRAGMENTS = [
     name
     for name in shipped_configs()
-    if name.startswith("data/") and "imitation.Rollouts" not in (shipped_folder() / name).read_text()
+    if name.startswith("data/")
+    and not any(other in (shipped_folder() / name).read_text() for other in ("imitation.Rollouts", "ImageShards"))
 ]
-"""Of images; those of environments are in tests/imitation/test_rollouts.py."""
+"""Of public data sets; those of environments are in tests/imitation/test_rollouts.py, of shards in test_shards.py."""
 
 
 @pytest.fixture(autouse=True)

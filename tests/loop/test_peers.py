@@ -19,7 +19,9 @@ def store(monkeypatch: pytest.MonkeyPatch) -> TCPStore:
     return TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False, timeout=timedelta(seconds=20))
 
 
-def watch(store: TCPStore, rank: int, codes: list[int], *, silence_seconds: float = 30.0) -> PeerWatch:
+def watch(
+    store: TCPStore, rank: int, codes: list[int], *, silence_seconds: float = 30.0, is_child: bool = False
+) -> PeerWatch:
     own = store
     if rank:
         own = TCPStore("127.0.0.1", store.port, wait_for_workers=False, timeout=timedelta(seconds=20))
@@ -29,6 +31,7 @@ def watch(store: TCPStore, rank: int, codes: list[int], *, silence_seconds: floa
         ranks=2,
         silence_seconds=silence_seconds,
         grace_seconds=0.1,
+        is_child=is_child,
         end=codes.append,
     )
     made.start()
@@ -46,6 +49,17 @@ def test_a_report_ends_the_others_and_says_why(store: TCPStore, capfd: pytest.Ca
     second._thread.join(timeout=20.0)
     assert codes == [1]
     assert "rank 1 has ended: ValueError: no images, so that rank 0 ends too" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(("is_child", "code"), [(False, 75), (True, 0)])
+def test_a_rank_that_was_stopped_gives_the_others_its_exit_code(store: TCPStore, is_child: bool, code: int) -> None:
+    codes: list[int] = []
+    first, second = watch(store, 0, codes, is_child=is_child), watch(store, 1, [])
+    second.report("stopped by SIGTERM: saved last.ckpt", code=75)
+    second.stop()
+    assert first.reason_of_others(wait_seconds=20.0) == "rank 1 has ended: stopped by SIGTERM: saved last.ckpt"
+    first._thread.join(timeout=20.0)
+    assert codes == [code]
 
 
 def test_a_silent_rank_is_taken_for_dead(store: TCPStore) -> None:

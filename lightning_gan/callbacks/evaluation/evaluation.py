@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from lightning_gan.callbacks.evaluation.comparison import Comparison, Described, Reals
 from lightning_gan.callbacks.evaluation.guarded import applied
 from lightning_gan.metrics import DigitFeatures, PrecisionRecall, frechet_floor, inception_score
-from lightning_gan.metrics.classifying_features import ClassifyingFeatures
+from lightning_gan.metrics.extractors import ClassifyingFeatures, FeatureExtractor
 from lightning_gan.metrics.report import ERROR, Record, class_counts, compare_features, share_of_class
 from lightning_gan.tensors.seeds import derived_seed
 from lightning_gan.tensors.shapes import Features, ImageBytes
@@ -170,6 +170,7 @@ class Evaluation(Comparison):
             seed=derived_seed(self.seed, "subsets"),
         )
         used: Record = {}
+        remark = self.extractor.remark if isinstance(self.extractor, FeatureExtractor) else ""
         if isinstance(self.extractor, ClassifyingFeatures):
             logits = self.extractor.to(fake.device).classify_features(fake)
             # Shuffled, because the classes of the fakes may be in order.
@@ -188,6 +189,7 @@ class Evaluation(Comparison):
                     numbers["asked_class"] = share_of_class(logits, asked)
         return {
             "extractor": type(self.extractor).__name__,
+            **({"remark": remark} if remark else {}),
             "real_count": len(real),
             **drawn,
             "neighbours": self.neighbours,

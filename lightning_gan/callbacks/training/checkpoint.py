@@ -100,6 +100,8 @@ class KimgCheckpoint(ImageClock, ChoosesDirectoryEarly):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         super().on_train_start(trainer, pl_module)
         self._trained = False
+        if trainer.ckpt_path and os.path.realpath(trainer.ckpt_path) == os.path.realpath(self._path(LAST)):
+            self._images_in_last = self.images_seen
         if trainer.is_global_zero and not _saves_nothing(trainer):
             self._keep_earlier_run(trainer)
 
@@ -135,6 +137,16 @@ class KimgCheckpoint(ImageClock, ChoosesDirectoryEarly):
         if not _saves_nothing(trainer):
             self._save(trainer, LAST, goes_on=False)
 
+    def save_if_possible(self, trainer: Trainer) -> bool:
+        """Write `last.ckpt` now, between two batches, and return whether it was written. Every rank has to call it.
+
+        If it cannot be written, this is said, and training goes on unless `stop_on_failed_save` is set.
+
+        Raises:
+            CheckpointError: if it cannot be written and training shall stop, or if a tensor in it is not finite.
+        """
+        return not _saves_nothing(trainer) and self._save(trainer, LAST, goes_on=not self.stop_on_failed_save)
+
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         super().on_save_checkpoint(trainer, pl_module, checkpoint)
         found = first_non_finite(checkpoint, buffers={name for name, _ in pl_module.named_buffers()})
@@ -164,8 +176,8 @@ class KimgCheckpoint(ImageClock, ChoosesDirectoryEarly):
     def _path(self, name: str) -> str:
         return os.path.join(str(self.dirpath), name)
 
-    def _save(self, trainer: Trainer, name: str, *, goes_on: bool) -> None:
-        """Write a checkpoint. If this fails, warn if `goes_on` is True, and otherwise raise an error."""
+    def _save(self, trainer: Trainer, name: str, *, goes_on: bool) -> bool:
+        """Write a checkpoint. If this fails, warn and return False if `goes_on` is True, else raise an error."""
         path = self._path(name)
         if self._folder is not None and not self._folder.is_dir():
             rank_zero_warn(f"KimgCheckpoint: the folder {self.dirpath} has vanished in training; it is made again")
@@ -178,13 +190,14 @@ class KimgCheckpoint(ImageClock, ChoosesDirectoryEarly):
             if name == LAST:
                 self.last_model_path, self._images_in_last = path, self.images_seen
             record_checkpoint_of(self, trainer, path)
-            return
+            return True
         failed = (
             f"KimgCheckpoint: {path} could not be written at kimg {self.kimg:.3f}: {cause}; earlier files are whole"
         )
         if not goes_on:
             raise CheckpointError(f"{failed}. Make it possible to write there, and go on with --resume")
         rank_zero_warn(f"{failed}, training goes on, and the next save tries again")
+        return False
 
     def _keep_earlier_run(self, trainer: Trainer) -> None:
         """Rename the `last.ckpt` and the `previous.ckpt` of a run that this one does not continue."""

@@ -13,14 +13,13 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor, nn
 
-from lightning_gan.compat import is_torch_batch_norm, lerp_all, state_key_of
+from lightning_gan.compat import copy_all, is_torch_batch_norm, lerp_all, state_key_of
 from lightning_gan.foreign.average import (
     Average,
     Shadow,
     TensorPlaces,
     averaged_paths,
     averages,
-    copy_tensors,
     loaded_shadow,
     overlap,
     saved_shadow,
@@ -94,7 +93,7 @@ class _Move:
 
     def __call__(self, *, decay: float) -> None:
         move_average(self.average.values(self.moved), self.places.tensors(self.moved), decay=decay)
-        copy_tensors(self.average.values(self.copied), self.places.tensors(self.copied))
+        copy_all(self.average.values(self.copied), self.places.tensors(self.copied))
 
 
 class EMA(AveragesGenerator, ImageClock):

@@ -10,12 +10,20 @@ import time
 from types import FrameType
 from typing import Any
 
-from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.strategies import ParallelStrategy
+from lightning.pytorch import LightningModule, Trainer
 
 from lightning_gan.callbacks.training.checkpoint import KimgCheckpoint
 from lightning_gan.compat import skip_exchange_of_signals
-from lightning_gan.loop.peers import FlagExchange, PeerWatch, is_of_connection, say, watch_peers
+from lightning_gan.loop.compiled import GuardsCompilation
+from lightning_gan.loop.peers import (
+    BEAT_SECONDS,
+    FlagExchange,
+    PeerWatch,
+    is_a_child,
+    is_of_connection,
+    say,
+    watch_peers,
+)
 
 REQUEUE_EXIT_CODE = 75
 """Exit code of a run that was stopped and shall be started again: the code EX_TEMPFAIL of `sysexits.h`."""
@@ -31,12 +39,15 @@ class TrainingStopped(SystemExit):
     """Raised by `fit` after a signal or at a time limit. Where nobody catches it, the process ends with its code."""
 
 
-class StopOnSignal(Callback):
+class StopOnSignal(GuardsCompilation):
     """Stops training on SIGTERM, SIGINT (Ctrl-C), SIGUSR1, SIGUSR2, SIGHUP or at a time limit, and saves `last.ckpt`.
 
     The present batch is finished first, and after an evaluation also the next one. Then all ranks stop after the same
     batch, also if only one of them has received the signal. A `KimgCheckpoint` of the trainer saves, and `fit` raises
     `TrainingStopped`, with which the process exits. A second signal of the same kind ends the process at once.
+
+    A batch in which turns are compiled (`training.compile`) takes minutes, and is not finished: the checkpoint is
+    written before it, and the signal ends the batch within seconds.
 
     Exit codes: 75 for a run that was saved and shall be started again (all signals but SIGINT, and the time limit), 130
     after SIGINT, and 128 plus the number of the signal if nothing was saved. In a job of SLURM that receives SIGUSR1 or
@@ -80,6 +91,7 @@ class StopOnSignal(Callback):
         self._received = 0
         self._received_at = self._started_at = 0.0
         self._process = 0
+        self._leaves_batch = self._has_left_batch = False
         self._replaced: dict[signal.Signals, Any] = {}
 
     # ------------------------------------------------------------------ beginning
@@ -91,6 +103,7 @@ class StopOnSignal(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._received, self._started_at = 0, time.monotonic()
+        self._leaves_batch = self._has_left_batch = False
         # Last of all, so that the other callbacks have finished the batch when this one saves. A new list, because
         # the trainer is going through the old one.
         trainer.callbacks = [*(other for other in trainer.callbacks if other is not self), self]  # type: ignore[attr-defined]
@@ -116,8 +129,36 @@ class StopOnSignal(Callback):
             os.kill(self._process, number)
         elif not self._received:
             self._received, self._received_at = number, now
-            line = f"\nlightning-gan: {signal.Signals(number).name}: saving after this batch (twice: stop at once)\n"
+            act = "leaving this batch, which compiles" if self._leaves_batch else "saving after this batch"
+            line = f"\nlightning-gan: {signal.Signals(number).name}: {act} (twice: stop at once)\n"
             os.write(2, line.encode())  # `print` may be interrupted by this very handler
+            if self._leaves_batch:
+                self._leave_batch()
+
+    # ------------------------------------------------------------------ a batch in which turns are compiled
+
+    def begin_compilation(self, trainer: Trainer) -> None:
+        """Save the state after the batch before, so that a signal can end this one at any time."""
+        checkpoint = _checkpoint_of(trainer)
+        is_saved = checkpoint is not None and checkpoint.save_if_possible(trainer)
+        self._leaves_batch = checkpoint is None or is_saved
+        if self._leaves_batch and self._received:
+            self._leave_batch()
+
+    def end_compilation(self) -> None:
+        self._leaves_batch = False
+
+    def _leave_batch(self) -> None:
+        self._leaves_batch, self._has_left_batch = False, True
+        raise TrainingStopped(128 + self._received)  # `on_exception` knows what was saved
+
+    def _end_left_batch(self, trainer: Trainer, stopped: TrainingStopped) -> None:
+        """Say where the state is that the batch began with, and end the other ranks, which may still compile."""
+        reason, stopped.code = self._conclude(trainer, self._received)
+        if self._watch is not None:
+            self._watch.report(reason, code=_code_after(self._received, saved=_saved_by(trainer)))
+            self._watch.stop()
+            time.sleep(2 * BEAT_SECONDS)  # until the others have heard it
 
     # ------------------------------------------------------------------ every batch
 
@@ -135,17 +176,20 @@ class StopOnSignal(Callback):
         checkpoint = _checkpoint_of(trainer)
         if checkpoint is not None:
             checkpoint.save_now(trainer)
-        reason = f"limit_minutes={self.limit_minutes}" if wish == _TIME_LIMIT else signal.Signals(wish).name
         self._end_watch(trainer)
-        saved = None if checkpoint is None else checkpoint.last_model_path or None
+        _, code = self._conclude(trainer, wish)
+        raise TrainingStopped(code)
+
+    def _conclude(self, trainer: Trainer, wish: int) -> tuple[str, int]:
+        """Say how to go on, and requeue a job; return what was said, and the exit code of this process."""
+        cause = f"limit_minutes={self.limit_minutes}" if wish == _TIME_LIMIT else signal.Signals(wish).name
+        saved = _saved_by(trainer)
+        reason = f"stopped by {cause}: {self._way_on(saved)}"
         if trainer.is_global_zero:
-            say(f"stopped by {reason}: {self._way_on(saved)}")
-            if saved is not None and self.requeue_on_slurm and reason not in ("SIGTERM", "SIGINT", "SIGHUP"):
+            say(reason)
+            if saved is not None and self.requeue_on_slurm and cause not in ("SIGTERM", "SIGINT", "SIGHUP"):
                 _requeue()
-        code = REQUEUE_EXIT_CODE
-        if wish == signal.SIGINT or saved is None:
-            code = 128 + (signal.SIGTERM if wish == _TIME_LIMIT else wish)
-        raise TrainingStopped(0 if _is_a_child(trainer) else code)
+        return reason, 0 if is_a_child(trainer) else _code_after(wish, saved=saved)
 
     def _way_on(self, saved: str | None) -> str:
         if saved is None:
@@ -168,6 +212,8 @@ class StopOnSignal(Callback):
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         self._restore()
         if isinstance(exception, TrainingStopped):
+            if self._has_left_batch:
+                self._end_left_batch(trainer, exception)
             return
         if self._watch is not None:
             self._end_with_others(trainer, self._watch, exception)
@@ -211,12 +257,17 @@ def _is_between_batches(trainer: Trainer) -> bool:
     return trainer.training and 0 < batches.completed == batches.ready
 
 
-def _is_a_child(trainer: Trainer) -> bool:
-    """Whether Lightning has started this process. It kills the first process when one of these ends with an error."""
-    strategy = trainer.strategy
-    if not isinstance(strategy, ParallelStrategy) or strategy.cluster_environment is None:
-        return False
-    return trainer.local_rank != 0 and not strategy.cluster_environment.creates_processes_externally
+def _saved_by(trainer: Trainer) -> str | None:
+    """The path of the checkpoint that was written last, or None if there is none."""
+    checkpoint = _checkpoint_of(trainer)
+    return None if checkpoint is None else checkpoint.last_model_path or None
+
+
+def _code_after(wish: int, *, saved: str | None) -> int:
+    """The exit code of a run that was stopped by a signal or at a time limit."""
+    if wish != signal.SIGINT and saved is not None:
+        return REQUEUE_EXIT_CODE
+    return 128 + (signal.SIGTERM if wish == _TIME_LIMIT else wish)
 
 
 def _requeue() -> None:

@@ -1,5 +1,6 @@
 """The averaged generator: its half-life counts images, and what it leaves alone."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from lightning_gan.callbacks.training.ema import ema_decay, move_average
 from lightning_gan.layers.batch_norm import BatchNorm
 from lightning_gan.loop.settings import Training
 from tests.callbacks.training.growing_toys import ForeignGAN, assert_same_state, fit, growing_gan
+from tests.operators import Operators
 from tests.toys import equal, fast_adam, toy_gan, toy_loader, toy_trainer, weights_of
 
 
@@ -22,6 +24,17 @@ def test_after_one_half_life_the_old_weights_count_half_whatever_the_batch_sizes
     for batch_images in batches:
         move_average(average, weights, decay=ema_decay(batch_images, half_life_images=1000.0))
     torch.testing.assert_close(average[0], torch.full((3,), 0.5, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("decay", [0.9, 0.0])
+def test_fifty_weights_are_averaged_by_as_many_operators_as_one(decay: float) -> None:
+    def operators(count: int) -> Counter[str]:
+        averages, weights = ([torch.ones(3) for _ in range(count)] for _ in range(2))
+        with Operators() as counted:
+            move_average(averages, weights, decay=decay)
+        return counted.calls
+
+    assert operators(50) == operators(1)
 
 
 def test_a_decay_of_zero_copies_exactly() -> None:
