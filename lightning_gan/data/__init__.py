@@ -14,11 +14,8 @@ from lightning_gan.data.images import ImageSource, MemoryImages, Origin, box_mea
 from lightning_gan.data.lsun import LSUN
 from lightning_gan.data.passes import Pass
 from lightning_gan.data.resolution_cache import CachedImages
-<<<<<<< HEAD
-from lightning_gan.data.stacked_digits import StackedDigits
-=======
 from lightning_gan.data.shards import Shards
->>>>>>> land
+from lightning_gan.data.stacked_digits import StackedDigits
 from lightning_gan.data.stl10 import STL10, STL10Split
 from lightning_gan.data.stream import Stream, StreamLoader
 
@@ -48,11 +45,8 @@ __all__ = [
     "Resampling",
     "Resize",
     "STL10Split",
-<<<<<<< HEAD
-    "StackedDigits",
-=======
     "Shards",
->>>>>>> land
+    "StackedDigits",
     "Stream",
     "StreamLoader",
     "box_mean",
