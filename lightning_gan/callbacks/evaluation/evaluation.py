@@ -29,6 +29,11 @@ TITLES_OF_CLASSES = {
 """Titles in the printed table of the numbers that need an extractor which classifies."""
 
 
+def _is_coloured(images: Tensor) -> bool:
+    """Whether the channels of images, `batch channels height width`, differ."""
+    return bool((images != images[:, :1]).any())
+
+
 class Evaluation(Comparison):
     """Compares generated images with real ones; logs, prints and writes the results.
 
@@ -137,6 +142,12 @@ class Evaluation(Comparison):
 
     def try_out_with(self, trainer: Trainer, module: LightningModule, batch: Any) -> None:
         super().try_out_with(trainer, module, batch)
+        if isinstance(self.extractor, DigitFeatures) and _is_coloured(self.real_images(module).images(batch)):
+            raise ValueError(
+                f"{self.title}: extractor=DigitFeatures knows the ten grey digits alone, and the real images are "
+                "coloured; set extractor to lightning_gan.metrics.InceptionFeatures (FID), or to RandomFeatures for "
+                "comparing runs on the same data"
+            )
         if self.fake_count <= self._features:
             rank_zero_warn(
                 f"Evaluation: the covariance of {self._features} features needs more than fake_count={self.fake_count} "
