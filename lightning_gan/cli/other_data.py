@@ -61,8 +61,8 @@ def for_other_data(callbacks: Sequence[ConfiguredCallback], *, data: str) -> tup
             kept.append(replace(callback, given=given))
             remarks.append(
                 f"trainer.callbacks: Evaluation compares {data} by RandomFeatures in place of a network for digits, "
-                "for comparing runs on the same data, not for quoting; --Evaluation.extractor InceptionFeatures measures "
-                "the FID"
+                "for comparing runs on the same data, not for quoting; --Evaluation.extractor InceptionFeatures "
+                "measures the FID"
             )
         else:
             remarks.append(f"trainer.callbacks: {callback.name} measures by a network for digits and is left out")
