@@ -3,6 +3,7 @@
 from lightning_gan.callbacks.evaluation.encoder_evaluation import EncoderEvaluation
 from lightning_gan.callbacks.evaluation.evaluation import Evaluation
 from lightning_gan.callbacks.evaluation.latent_metrics import LinearSeparability, PerceptualPathLength
+from lightning_gan.callbacks.evaluation.mode_count import ModeCount
 from lightning_gan.callbacks.evaluation.sample_metrics import MultiScaleSimilarity, SlicedWasserstein
 from lightning_gan.callbacks.evaluation.singular_values import SingularValues
 from lightning_gan.callbacks.figures.growing_grid import GrowingGrid
@@ -81,6 +82,7 @@ __all__ = [
     "LearningRate",
     "LinearSeparability",
     "LipschitzPenalty",
+    "ModeCount",
     "MultiScaleSimilarity",
     "NagarajanKolter",
     "NoiseComparison",

@@ -23,6 +23,7 @@ from lightning_gan.cli.image_options import HELP as HELP_OF_IMAGES
 from lightning_gan.cli.invocation import Invocation
 from lightning_gan.cli.model_line import model_line
 from lightning_gan.cli.option_values import asks_for_help, take_values
+from lightning_gan.cli.other_data import data_in_place_of_digits, for_other_data
 from lightning_gan.cli.runs import CONFIG, check_writable, new_run, run_of_checkpoint, tell
 from lightning_gan.cli.settings_checks import check_end, check_epochs, check_settings
 from lightning_gan.cli.told import told_in_one_line, told_of_building
@@ -208,6 +209,10 @@ class TrainerCLI(IgnoresCheckpointSettings):
             self.callbacks.read(settings, place="the checkpoint's run")
         for config, settings in zip(self.invocation.configs, self.invocation.settings, strict=True):
             self.callbacks.read(settings, place=shown_config(config))
+        data = data_in_place_of_digits([*self.saved, *self.invocation.settings], self.invocation.options)
+        if data is not None:
+            self.callbacks.callbacks, remarks = for_other_data(self.callbacks.callbacks, data=data)
+            self.callbacks.remarks += remarks
         roots = {name.split(".")[0] for name in option_names(parser)}
         options = apply_options(self.callbacks, self.invocation.options, roots=roots)
         parser.more_help = f"{HELP_OF_IMAGES}\n{help_of_callbacks(self.callbacks)}"

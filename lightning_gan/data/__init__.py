@@ -15,6 +15,7 @@ from lightning_gan.data.lsun import LSUN
 from lightning_gan.data.passes import Pass
 from lightning_gan.data.resolution_cache import CachedImages
 from lightning_gan.data.shards import Shards
+from lightning_gan.data.stacked_digits import StackedDigits
 from lightning_gan.data.stl10 import STL10, STL10Split
 from lightning_gan.data.stream import Stream, StreamLoader
 
@@ -45,6 +46,7 @@ __all__ = [
     "Resize",
     "STL10Split",
     "Shards",
+    "StackedDigits",
     "Stream",
     "StreamLoader",
     "box_mean",

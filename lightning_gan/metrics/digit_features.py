@@ -10,12 +10,14 @@ units. The training also reconstructs the digit from the features, so that they 
 """
 
 from importlib.resources import files
+from typing import ClassVar
 
 import torch
 from einops import reduce
 from torch import nn
 from torch.nn.functional import interpolate
 
+from lightning_gan.metrics.extractors import ClassifyingFeatures
 from lightning_gan.tensors.shapes import Features, ImageBytes, Logits
 
 IMAGE_SIZE = 32
@@ -33,7 +35,7 @@ def _block(inputs: int, outputs: int, *, stride: int) -> nn.Sequential:
     )
 
 
-class DigitFeatures(nn.Module):
+class DigitFeatures(ClassifyingFeatures):
     """A network that returns 64 features per digit image, and classifies the digit.
 
     With the shipped weights the network is in evaluation mode, and its weights are not trained.
@@ -45,6 +47,9 @@ class DigitFeatures(nn.Module):
         >>> DigitFeatures()(torch.zeros(2, 1, 32, 32, dtype=torch.uint8)).shape
         torch.Size([2, 64])
     """
+
+    remark: ClassVar[str] = "for the ten digits of the package, not for quoting"
+    score_name: ClassVar[str] = "digit_score"
 
     def __init__(self, *, pretrained: bool = True) -> None:
         super().__init__()

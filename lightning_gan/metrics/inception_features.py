@@ -6,18 +6,21 @@ the same weights, but by default it resizes with anti-aliasing, unlike the origi
 """
 
 from pathlib import Path
+from typing import ClassVar
 from urllib.error import URLError
 
 import torch
 from einops import repeat
-from torch import nn
 from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3, FeatureExtractorInceptionV3
 
-from lightning_gan.tensors.shapes import Features, ImageBytes
+from lightning_gan.metrics.extractors import ClassifyingFeatures
+from lightning_gan.tensors.shapes import Features, ImageBytes, Logits
 
 
-class InceptionFeatures(nn.Module):
+class InceptionFeatures(ClassifyingFeatures):
     """Inception's 2,048 features per image, with weights from a file.
+
+    Its 1,008 logits without their bias give the Inception Score, as in the code of its authors.
 
     Args:
         weights: path of the weights file; None is the file in torch's download folder, where torch-fidelity and
@@ -27,6 +30,8 @@ class InceptionFeatures(nn.Module):
     Raises:
         ValueError: if the weights are missing, cannot be downloaded, or the file has other contents.
     """
+
+    score_name: ClassVar[str] = "inception_score"
 
     def __init__(self, *, weights: str | None = None, download: bool = False) -> None:
         super().__init__()
@@ -60,6 +65,11 @@ class InceptionFeatures(nn.Module):
             images = repeat(images, "batch 1 height width -> batch 3 height width")
         features: Features = self.network(images)[0]
         return features
+
+    def classify_features(self, features: Features) -> Logits:
+        """Returns the logits of Inception's 1,008 classes, `[batch, 1008]`, without their bias."""
+        logits: Logits = features @ self.network.fc.weight.T
+        return logits
 
 
 def _download(path: Path) -> None:

@@ -1,5 +1,6 @@
 """Records of evaluations: metrics with the settings that they depend on, as a table."""
 
+import math
 import textwrap
 from collections.abc import Mapping
 from typing import Any, TypeAlias
@@ -9,7 +10,9 @@ from jaxtyping import Int
 from torch import Tensor
 
 from lightning_gan.metrics.feature_set import FakeFeatures, RealFeatures
-from lightning_gan.metrics.frechet import frechet_distance, gaussian
+from lightning_gan.metrics.frechet import frechet_distance, frechet_error, gaussian
+from lightning_gan.metrics.frechet_extrapolation import frechet_at_infinity
+from lightning_gan.metrics.jackknife import GROUPS
 from lightning_gan.metrics.kernel import kernel_distances
 from lightning_gan.metrics.neighbours import precision_recall
 from lightning_gan.tensors.shapes import Logits
@@ -17,12 +20,16 @@ from lightning_gan.tensors.shapes import Logits
 Record: TypeAlias = dict[str, Any]
 """One evaluation: its metrics by name under "metrics", and the settings that they depend on under other keys."""
 
+ERROR = "_error"
+"""End of the name of a standard error, behind the name of its number."""
+
 
 def compare_features(
     real: RealFeatures,
     fake: FakeFeatures,
     *,
     floor: float,
+    extrapolates: bool,
     neighbours: int,
     kernel_subsets: int,
     kernel_subset_size: int,
@@ -30,24 +37,40 @@ def compare_features(
 ) -> dict[str, float]:
     """Returns all metrics of two sets of features by name; without "frechet_to_floor" if the floor is 0.
 
+    A name that ends in `_error` is the standard error of the number before: of the Fréchet distance by the jackknife
+    over ten groups of fakes, of the kernel distance from its subsets, and of shares of independent samples.
+
     Args:
         real: features of real images.
         fake: features of fakes.
         floor: `frechet_floor` of the real features.
+        extrapolates: whether to extrapolate the Fréchet distance to infinitely many fakes, as "frechet_infinity".
         neighbours: number k of neighbours for precision, recall, density and coverage.
         kernel_subsets: number of random subsets for the kernel distance.
         kernel_subset_size: number of samples in each of these subsets.
         seed: seed of the subsets.
     """
-    distance = frechet_distance(gaussian(real), gaussian(fake)).item()
+    of_real = gaussian(real)
+    distance = frechet_distance(of_real, gaussian(fake)).item()
     kernel = kernel_distances(real, fake, subsets=kernel_subsets, subset_size=kernel_subset_size, seed=seed)
-    return {
-        "frechet_distance": distance,
-        "frechet_floor": floor,
-        **({"frechet_to_floor": distance / floor} if floor > 0 else {}),
-        "kernel_distance_x1000": 1000 * kernel.mean().item(),
-        **precision_recall(real, fake, neighbours=neighbours)._asdict(),
-    }
+    numbers = {"frechet_distance": distance}
+    if len(fake) > 2 * GROUPS:
+        numbers["frechet_distance_error"] = frechet_error(of_real, fake, groups=GROUPS)
+    numbers["frechet_floor"] = floor
+    if floor > 0:
+        numbers["frechet_to_floor"] = distance / floor
+    if extrapolates:
+        at_infinity = frechet_at_infinity(of_real, fake, seed=seed)
+        numbers |= {"frechet_infinity": at_infinity.distance, "frechet_infinity_error": at_infinity.error}
+    numbers["kernel_distance_x1000"] = 1000 * kernel.mean().item()
+    if len(kernel) > 1:
+        numbers["kernel_distance_x1000_error"] = 1000 * (kernel.std() / math.sqrt(len(kernel))).item()
+    shares = precision_recall(real, fake, neighbours=neighbours)._asdict()
+    for name, count in (("precision", len(fake)), ("recall", len(real)), ("density", None), ("coverage", len(real))):
+        numbers[name] = shares[name]
+        if count is not None:
+            numbers[f"{name}_error"] = math.sqrt(shares[name] * (1 - shares[name]) / count)
+    return numbers
 
 
 def class_counts(logits: Logits) -> dict[str, float]:
@@ -80,15 +103,22 @@ def table(record: Record, *, titles: Mapping[str, str]) -> str:
         titles: title of each metric by its name; a metric without a title is shown by its name.
 
     Example:
-        >>> metrics = {"recall": 0.25, "asked_class": 0.5}
+        >>> metrics = {"recall": 0.25, "recall_error": 0.01, "asked_class": 0.5}
         >>> record = {"kimg": 10.0, "extractor": "DigitFeatures", "seed": 0, "metrics": metrics}
         >>> print(table(record, titles={"asked_class": "share of the class asked for"}))
-        recall                        0.2500
+        recall                        0.2500 +- 0.0100
         share of the class asked for  0.5000
         (kimg 10.0, extractor DigitFeatures, seed 0)
     """
-    rows = [(titles.get(name, name), f"{value:.4f}") for name, value in record["metrics"].items()]
-    left, right = (max(map(len, column)) for column in zip(*rows, strict=True))
-    lines = [f"{title:<{left}}  {value:>{right}}" for title, value in rows]
+    metrics = record["metrics"]
+    of_errors = {f"{name}{ERROR}": name for name in metrics}
+    errors = {of_errors[name]: f" +- {value:.4f}" for name, value in metrics.items() if name in of_errors}
+    rows = [
+        (titles.get(name, name), f"{value:.4f}", errors.get(name, ""))
+        for name, value in metrics.items()
+        if name not in of_errors
+    ]
+    left, right, _ = (max(map(len, column)) for column in zip(*rows, strict=True))
+    lines = [f"{title:<{left}}  {value:>{right}}{error}" for title, value, error in rows]
     settings = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in record.items() if name != "metrics")
     return "\n".join([*lines, *textwrap.wrap(f"({settings})", width=80)])

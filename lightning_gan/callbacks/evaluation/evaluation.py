@@ -3,9 +3,11 @@
 Each image passes the feature extractor once; `lightning_gan.metrics` computes all numbers from these features.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import torch
 from jaxtyping import Int64
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_warn
@@ -13,8 +15,9 @@ from torch import Tensor, nn
 
 from lightning_gan.callbacks.evaluation.comparison import Comparison, Described, Reals
 from lightning_gan.callbacks.evaluation.guarded import applied
-from lightning_gan.metrics import DigitFeatures, PrecisionRecall, frechet_floor
-from lightning_gan.metrics.report import Record, class_counts, compare_features, share_of_class
+from lightning_gan.metrics import DigitFeatures, PrecisionRecall, frechet_floor, inception_score
+from lightning_gan.metrics.extractors import ClassifyingFeatures, FeatureExtractor
+from lightning_gan.metrics.report import ERROR, Record, class_counts, compare_features, share_of_class
 from lightning_gan.tensors.seeds import derived_seed
 from lightning_gan.tensors.shapes import Features, ImageBytes
 
@@ -24,6 +27,11 @@ TITLES_OF_CLASSES = {
     "asked_class": "share of the class asked for",
 }
 """Titles in the printed table of the numbers that need an extractor which classifies."""
+
+
+def _is_coloured(images: Tensor) -> bool:
+    """Whether the channels of images, `batch channels height width`, differ."""
+    return bool((images != images[:, :1]).any())
 
 
 class Evaluation(Comparison):
@@ -62,6 +70,9 @@ class Evaluation(Comparison):
         kernel_subsets: number of random subsets that the kernel distance is averaged over.
         kernel_subset_size: number of samples in each subset, at least 2; all samples if there are fewer. The record
             states the number that was used.
+        extrapolates: whether the Fréchet distance is also extrapolated to infinitely many images, with its standard
+            error (FID-infinity with Inception's features). It takes fifteen times as long as the distance.
+        score_splits: number of splits of the Inception Score, for extractors that classify.
         sampler: function of (module, count, seed) that returns images `[count, channels, height, width]` in about
             [-1, 1], for a module that is no `GAN`; None samples the `GAN`. It is called once per batch, with networks
             in evaluation mode and without gradients.
@@ -89,6 +100,8 @@ class Evaluation(Comparison):
         neighbours: int = 3,
         kernel_subsets: int = 100,
         kernel_subset_size: int = 1000,
+        extrapolates: bool = False,
+        score_splits: int = 10,
         sampler: Callable[[LightningModule, int, int], Tensor] | None = None,
         real: Callable[[Any], Tensor] | None = None,
         value_range: Sequence[float] | None = None,
@@ -106,9 +119,13 @@ class Evaluation(Comparison):
             value_range=value_range,
             name=name,
         )
-        self.check_counts(neighbours=neighbours, kernel_subsets=kernel_subsets)
+        self.check_counts(neighbours=neighbours, kernel_subsets=kernel_subsets, score_splits=score_splits)
+        if extrapolates and fake_count < 20:
+            raise ValueError(f"Evaluation: extrapolates=true needs fake_count={fake_count} to be at least 20")
         if fake_count <= neighbours:
             raise ValueError(f"Evaluation: fake_count={fake_count} must be above neighbours={neighbours}")
+        if isinstance(extractor, ClassifyingFeatures) and fake_count < score_splits:
+            raise ValueError(f"Evaluation: fake_count={fake_count} must be at least score_splits={score_splits}")
         if kernel_subset_size < 2:
             raise ValueError(f"Evaluation: kernel_subset_size={kernel_subset_size} must be at least 2")
         self.extractor = extractor.requires_grad_(False).eval()
@@ -116,6 +133,8 @@ class Evaluation(Comparison):
         self.neighbours = neighbours
         self.kernel_subsets = kernel_subsets
         self.kernel_subset_size = kernel_subset_size
+        self.extrapolates = extrapolates
+        self.score_splits = score_splits
 
     @property
     def least_reals(self) -> int:
@@ -123,6 +142,12 @@ class Evaluation(Comparison):
 
     def try_out_with(self, trainer: Trainer, module: LightningModule, batch: Any) -> None:
         super().try_out_with(trainer, module, batch)
+        if isinstance(self.extractor, DigitFeatures) and _is_coloured(self.real_images(module).images(batch)):
+            raise ValueError(
+                f"{self.title}: extractor=DigitFeatures knows the ten grey digits alone, and the real images are "
+                "coloured; set extractor to lightning_gan.metrics.InceptionFeatures (FID), or to RandomFeatures for "
+                "comparing runs on the same data"
+            )
         if self.fake_count <= self._features:
             rank_zero_warn(
                 f"Evaluation: the covariance of {self._features} features needs more than fake_count={self.fake_count} "
@@ -149,24 +174,39 @@ class Evaluation(Comparison):
             real,
             fake,
             floor=reals.floors["frechet"],
+            extrapolates=self.extrapolates,
             neighbours=self.neighbours,
             kernel_subsets=self.kernel_subsets,
             kernel_subset_size=subset_size,
             seed=derived_seed(self.seed, "subsets"),
         )
-        if isinstance(self.extractor, DigitFeatures):
+        used: Record = {}
+        remark = self.extractor.remark if isinstance(self.extractor, FeatureExtractor) else ""
+        if isinstance(self.extractor, ClassifyingFeatures):
             logits = self.extractor.to(fake.device).classify_features(fake)
-            numbers |= class_counts(logits)
-            # The labels can be compared because the classes of this extractor are the ten digits.
-            if asked is not None:
-                numbers["asked_class"] = share_of_class(logits, asked)
+            # Shuffled, because the classes of the fakes may be in order.
+            order = torch.randperm(
+                len(logits), generator=torch.Generator().manual_seed(derived_seed(self.seed, "splits"))
+            )
+            score = inception_score(logits[order.to(logits.device)], splits=self.score_splits)
+            name = self.extractor.score_name
+            used["score_splits"] = self.score_splits
+            numbers |= {name: score.mean, f"{name}{ERROR}": score.deviation / math.sqrt(self.score_splits)}
+            numbers[f"{name}_deviation"] = score.deviation
+            if isinstance(self.extractor, DigitFeatures):
+                numbers |= class_counts(logits)
+                # The labels can be compared because the classes of this extractor are the ten digits.
+                if asked is not None:
+                    numbers["asked_class"] = share_of_class(logits, asked)
         return {
             "extractor": type(self.extractor).__name__,
+            **({"remark": remark} if remark else {}),
             "real_count": len(real),
             **drawn,
             "neighbours": self.neighbours,
             "kernel_subsets": self.kernel_subsets,
             "kernel_subset_size": subset_size,
+            **used,
             "metrics": numbers,
         }
 
@@ -175,7 +215,12 @@ class Evaluation(Comparison):
             "frechet_distance": "Frechet distance",
             "frechet_floor": "  its floor: two halves of the reals",
             "frechet_to_floor": "  times the floor",
+            "frechet_infinity": "  of infinitely many images",
             "kernel_distance_x1000": "kernel distance x 1000",
+            "inception_score": "Inception Score",
+            "inception_score_deviation": "  its deviation over the splits",
+            "digit_score": "score by the digits' classifier, as the Inception Score",
+            "digit_score_deviation": "  its deviation over the splits",
             **{name: name for name in PrecisionRecall._fields},
             **(TITLES_OF_CLASSES if isinstance(self.extractor, DigitFeatures) else {}),
         }

@@ -1,0 +1,29 @@
+"""Base classes of feature extractors: what their numbers may be used for, and whether they classify."""
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+from torch import nn
+
+from lightning_gan.tensors.shapes import Features, Logits
+
+
+class FeatureExtractor(nn.Module):
+    """Base class of networks that return features `[batch, features]` of uint8 images.
+
+    `Evaluation` takes any other network, too, of which it then knows nothing.
+    """
+
+    remark: ClassVar[str] = ""
+    """What numbers from these features are good for, which is written and printed beside them; empty for nothing."""
+
+
+class ClassifyingFeatures(FeatureExtractor, ABC):
+    """Base class of feature extractors whose features tell the class of an image, as for the Inception Score."""
+
+    score_name: ClassVar[str]
+    """Name under which `inception_score` of its logits is logged: only Inception's may be called Inception Score."""
+
+    @abstractmethod
+    def classify_features(self, features: Features) -> Logits:
+        """Returns the logits of the classes, `[batch, classes]`, from features that `forward` returned."""
