@@ -43,7 +43,7 @@ def class_frechet_distances(
         ValueError: for a class with fewer than two real images or fakes.
     """
     distances = {}
-    for one in real_classes.unique().tolist():
+    for one in sorted(set(real_classes.tolist())):
         those, made = real[real_classes == one], fake[fake_classes == one]
         if min(len(those), len(made)) < LEAST_OF_A_CLASS:
             raise ValueError(

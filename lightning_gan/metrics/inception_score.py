@@ -36,7 +36,8 @@ def score_of_split(logits: Logits) -> Scalar:
     log_shares: Float64[Tensor, "batch classes"] = logits.double().log_softmax(dim=1)
     shares = log_shares.exp()
     information = (shares * log_shares).sum(dim=1).mean() + torch.special.entr(shares.mean(dim=0)).sum()
-    return information.exp()
+    score: Scalar = information.exp()
+    return score
 
 
 def inception_score(logits: Logits, *, splits: int = 10) -> InceptionScore:
