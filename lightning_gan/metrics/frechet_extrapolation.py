@@ -65,8 +65,9 @@ def fitted_at_infinity(counts: list[int], distances: list[float]) -> Extrapolati
         distances: the distance of each number of images.
 
     Example:
-        >>> fitted_at_infinity([100, 200, 400], [3.0 + 50 / 100, 3.0 + 50 / 200, 3.0 + 50 / 400])
-        Extrapolation(distance=3.0..., error=...)
+        >>> found = fitted_at_infinity([100, 200, 400], [3.0 + 50 / 100, 3.0 + 50 / 200, 3.0 + 50 / 400])
+        >>> round(found.distance, 9), round(found.error, 9)
+        (3.0, 0.0)
     """
     inverse = 1.0 / torch.tensor(counts, dtype=torch.float64)
     values = torch.tensor(distances, dtype=torch.float64)

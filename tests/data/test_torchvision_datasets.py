@@ -49,9 +49,12 @@ FRAGMENTS = [
     name
     for name in shipped_configs()
     if name.startswith("data/")
-    and not any(other in (shipped_folder() / name).read_text() for other in ("imitation.Rollouts", "ImageShards"))
+    and not any(
+        other in (shipped_folder() / name).read_text() for other in ("Rollouts", "ImageShards", "StackedDigits")
+    )
 ]
-"""Of public data sets; those of environments are in tests/imitation/test_rollouts.py, of shards in test_shards.py."""
+"""Of public data sets. Those of environments are in tests/imitation/test_rollouts.py, of shards in test_shards.py, and
+stacked digits in tests/cli/test_other_data.py."""
 
 
 @pytest.fixture(autouse=True)
