@@ -1,4 +1,4 @@
-"""Processor time of whole runs, side by side: what a configuration costs beside another one, such as its earlier self.
+"""Processor time of whole runs side by side: what a configuration costs beside another, such as its earlier self.
 
     git show adba55d:configs/stylegan.yaml > before.yaml
     python benchmarks/main_job.py before.yaml stylegan.yaml
@@ -6,7 +6,8 @@
 Each is fitted as a user would (`python cli.py fit --config NAME.yaml`), in a process of its own with one thread, to
 its end. The processes take turns of a few seconds, in which the others are stopped, so that all of them meet the same
 machine. Processor time is that of the process and its children in user and system mode, with start, evaluations, grids
-and checkpoints. The ratio is that of the first configuration's to each other's.
+and checkpoints. Each is divided by that of the first
+configuration.
 """
 
 import argparse
