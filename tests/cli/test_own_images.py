@@ -84,7 +84,7 @@ def test_the_rule_gives_stylegan2_adas_numbers_where_its_authors_print_them() ->
         assert (rule.chosen_batch_size, rule.gamma) == (batch, gamma)
         assert rule.chosen_kimg == 25_000  # StyleGAN's on these 70,000 images
     assert OwnImages(image_size=64, number_of_images=10**7).chosen_kimg == 25_000
-    assert OwnImages(image_size=32, number_of_images=1).chosen_kimg == 160  # that of stylegan.yaml
+    assert OwnImages(image_size=32, number_of_images=1).chosen_kimg == 160  # 5 for each pixel
 
 
 @pytest.mark.parametrize("name", OF_DIGITS)
@@ -111,7 +111,7 @@ def test_the_last_stage_of_growing_begins_at_the_same_share_whatever_the_number_
         after, _ = retuned(settings_of("stylegan.yaml"), OwnImages(image_size=size, number_of_images=9000))
         growing, length = callbacks_in(after)["ProgressiveGrowing"], callbacks_in(after)["StopAtKimg"]["total_kimg"]
         begin = doublings * (growing["hold_kimg"] + growing["fade_kimg"])
-        assert begin / length == pytest.approx(3 * 8 / 160, rel=0.02)
+        assert begin / length == pytest.approx(3 * 5 / 122, rel=0.02)
 
 
 def test_a_longer_training_grows_no_later_so_that_a_run_can_go_on() -> None:

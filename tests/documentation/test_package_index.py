@@ -38,7 +38,7 @@ def test_with_a_repository_every_link_is_absolute() -> None:
 def test_without_one_no_link_leads_nowhere_and_the_text_stays() -> None:
     shown = readme_for_index(README, "")
     assert all(target.startswith("https://") for target in targets(shown))
-    assert "which one, and which gamma" in shown and "`stylegan.yaml`<br>6.0" in shown
+    assert "which one, and which gamma" in shown and "`stylegan.yaml`<br>5.5" in shown
     assert "pip install -e . && python cli.py fit --config stylegan.yaml" in shown
 
 
