@@ -185,7 +185,7 @@ def test_what_is_given_wins_over_the_rule_and_the_rule_follows_it(
     assert (callbacks["R1"]["gamma"], callbacks["R1"]["every_n_turns"]) == (0.102, 2)
     assert callbacks["StopAtKimg"]["total_kimg"] == 16.0 and "16 kimg (as given)" in told
     assert callbacks["LearningRate"]["schedules"][0]["init_args"]["end_kimg"] == 16.0
-    assert callbacks["SampleGrid"]["every_kimg"] == 1.0
+    assert callbacks["SampleGrid"]["every_kimg"] == 1.31  # 10 kimg of 122
     assert settings["model"]["init_args"]["channel_base"] == 99 and settings["name"] == "own"
     settings, told = printed(f"{command} --R1.gamma 7", capsys)
     assert callbacks_in(settings)["R1"]["gamma"] == 7.0 and "gamma" not in told
