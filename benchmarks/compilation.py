@@ -2,7 +2,7 @@
 
     python benchmarks/compilation.py
 
-The networks are those of `configs/stylegan.yaml`, `sngan.yaml` and `dcgan.yaml` at 32x32, on one thread. Each model is
+The networks are those of `configs/sngan.yaml` and `dcgan.yaml`, and a StyleGAN, at 32x32, on one thread. Each model is
 trained in several processes:
 
 - With an empty cache of compiled code: the seconds of each kind of turn.

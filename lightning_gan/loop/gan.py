@@ -329,7 +329,7 @@ class GAN(TakesBatches, AppliesOptimizerSettings, ExplainsOtherNetworks, Refuses
         if self.settings.generator_follows(self.discriminator_turns_taken + len(players)):
             players.append(("generator", 0))
         turns = [
-            (player, tuple(p for p in self.penalties if p.will_be_due(player, turns_ahead=ahead)))
+            (player, tuple(p for p in self._penalties if p.will_be_due(player, turns_ahead=ahead)))
             for player, ahead in players
         ]
         return self._play_cost.guarded(turns, self.trainer)

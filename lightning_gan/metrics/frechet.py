@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lightning_gan.metrics.jackknife import jackknife_of
+from lightning_gan.metrics.jackknife import GROUPS, jackknife_of
 from lightning_gan.tensors.shapes import Features
 
 SMALLEST_PIVOT = 1e-9
@@ -99,7 +99,7 @@ def frechet_distance(first: Gaussian, second: Gaussian) -> Tensor:
     return distance.clamp(min=0)
 
 
-def frechet_error(real: Gaussian, features: Features, *, groups: int = 10) -> float:
+def frechet_error(real: Gaussian, features: Features, *, groups: int = GROUPS) -> float:
     """Returns the standard error of the distance between a Gaussian and a set, by the jackknife over groups of images.
 
     It is `jackknife_error` of the distance, but the products of all features are calculated once.

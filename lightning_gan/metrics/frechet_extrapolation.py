@@ -17,6 +17,9 @@ POINTS = 15
 SMALLEST_SHARE = 10
 """The smallest number of images is this part of all: 5,000 of 50,000 in the paper."""
 
+LEAST_FAKES = 2 * SMALLEST_SHARE
+"""The smallest number of fakes, of which a tenth still has a covariance."""
+
 
 class Extrapolation(NamedTuple):
     """The distance at infinitely many images, with the standard error of the fit."""
@@ -41,9 +44,9 @@ def frechet_at_infinity(real: Gaussian, fake: FakeFeatures, *, seed: int, points
         ValueError: for fewer than 20 fakes or than 3 points.
     """
     smallest = len(fake) // SMALLEST_SHARE
-    if smallest < 2 or points < 3:
+    if len(fake) < LEAST_FAKES or points < 3:
         raise ValueError(
-            f"{len(fake)} fakes and {points} points are too few for a line; give at least {2 * SMALLEST_SHARE} fakes "
+            f"{len(fake)} fakes and {points} points are too few for a line; give at least {LEAST_FAKES} fakes "
             "and 3 points"
         )
     random = torch.Generator().manual_seed(seed)

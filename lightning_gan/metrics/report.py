@@ -55,7 +55,7 @@ def compare_features(
     kernel = kernel_distances(real, fake, subsets=kernel_subsets, subset_size=kernel_subset_size, seed=seed)
     numbers = {"frechet_distance": distance}
     if len(fake) > 2 * GROUPS:
-        numbers["frechet_distance_error"] = frechet_error(of_real, fake, groups=GROUPS)
+        numbers["frechet_distance_error"] = frechet_error(of_real, fake)
     numbers["frechet_floor"] = floor
     if floor > 0:
         numbers["frechet_to_floor"] = distance / floor

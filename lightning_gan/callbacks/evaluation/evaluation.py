@@ -17,6 +17,7 @@ from lightning_gan.callbacks.evaluation.comparison import Comparison, Described,
 from lightning_gan.callbacks.evaluation.guarded import applied
 from lightning_gan.metrics import DigitFeatures, PrecisionRecall, frechet_floor, inception_score
 from lightning_gan.metrics.extractors import ClassifyingFeatures, FeatureExtractor
+from lightning_gan.metrics.frechet_extrapolation import LEAST_FAKES
 from lightning_gan.metrics.report import ERROR, Record, class_counts, compare_features, share_of_class
 from lightning_gan.tensors.seeds import derived_seed
 from lightning_gan.tensors.shapes import Features, ImageBytes
@@ -120,8 +121,10 @@ class Evaluation(Comparison):
             name=name,
         )
         self.check_counts(neighbours=neighbours, kernel_subsets=kernel_subsets, score_splits=score_splits)
-        if extrapolates and fake_count < 20:
-            raise ValueError(f"Evaluation: extrapolates=true needs fake_count={fake_count} to be at least 20")
+        if extrapolates and fake_count < LEAST_FAKES:
+            raise ValueError(
+                f"Evaluation: extrapolates=true needs fake_count={fake_count} to be at least {LEAST_FAKES}"
+            )
         if fake_count <= neighbours:
             raise ValueError(f"Evaluation: fake_count={fake_count} must be above neighbours={neighbours}")
         if isinstance(extractor, ClassifyingFeatures) and fake_count < score_splits:
