@@ -40,6 +40,7 @@ def cache_of_this_session(tmp_path_factory: pytest.TempPathFactory, monkeypatch:
     """Nothing is written to the user's cache folder, and nothing read from it."""
     folder = tmp_path_factory.getbasetemp() / "user_cache"
     monkeypatch.setattr("lightning_gan.data.checked_files.user_cache", lambda: folder)
+    monkeypatch.setattr("lightning_gan.callbacks.evaluation.cached_reals.user_cache", lambda: folder)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -4,34 +4,47 @@ The distance of all images does not notice that a generator gives one class's im
 distances of each class's images does (class-conditional FID; intra-FID in Miyato and Koyama 2018, arXiv:1802.05637).
 """
 
+import math
 from typing import NamedTuple
 
-import torch
 from jaxtyping import Int
 from torch import Tensor
 
 from lightning_gan.metrics.feature_set import FakeFeatures, RealFeatures
-from lightning_gan.metrics.frechet import frechet_distance, gaussian
+from lightning_gan.metrics.frechet import frechet_distance, frechet_error, gaussian
+from lightning_gan.metrics.jackknife import GROUPS
 
 LEAST_OF_A_CLASS = 2
 """A covariance needs two images."""
 
 
 class ClassDistances(NamedTuple):
-    """The mean of the classes' distances, and the class whose distance is the largest, with its distance."""
+    """The Fréchet distances of the images of each class.
+
+    Attributes:
+        mean: mean of the classes' distances.
+        mean_error: standard error of the mean by the jackknife over ten groups of each class's fakes; None if a class
+            has too few fakes for it.
+        largest: the largest distance of a class.
+        largest_class: the class that has it.
+        classes: number of classes that were compared.
+    """
 
     mean: float
-    worst: float
-    worst_class: int
+    mean_error: float | None
+    largest: float
+    largest_class: int
+    classes: int
 
 
 def class_frechet_distances(
     real: RealFeatures, real_classes: Int[Tensor, " reals"], fake: FakeFeatures, fake_classes: Int[Tensor, " fakes"]
-) -> dict[int, float]:
-    """Returns the Fréchet distance of the images of each class that the real images have, by class.
+) -> ClassDistances:
+    """Returns the Fréchet distances of the images of each class.
 
-    Distances of few images are much too large, so that they can be compared only between generators with the same
-    numbers of images of each class.
+    Classes with fewer than two real images have no covariance and are left out; `classes` counts the others. Distances
+    of few images are much too large, so that they can be compared only between generators with the same numbers of
+    images of each class.
 
     Args:
         real: features of real images.
@@ -40,27 +53,34 @@ def class_frechet_distances(
         fake_classes: class that each fake was made for.
 
     Raises:
-        ValueError: for a class with fewer than two real images or fakes.
-    """
-    distances = {}
-    for one in sorted(set(real_classes.tolist())):
-        those, made = real[real_classes == one], fake[fake_classes == one]
-        if min(len(those), len(made)) < LEAST_OF_A_CLASS:
-            raise ValueError(
-                f"class {one} has {len(those)} real images and {len(made)} fakes, and a distance needs two of each; "
-                "use more images"
-            )
-        distances[int(one)] = frechet_distance(gaussian(those), gaussian(made)).item()
-    return distances
-
-
-def summary(distances: dict[int, float]) -> ClassDistances:
-    """Returns mean and maximum of the classes' distances.
+        ValueError: if no class has two real images, or a class of the real images has fewer than two fakes.
 
     Example:
-        >>> summary({0: 1.0, 4: 3.0})
-        ClassDistances(mean=2.0, worst=3.0, worst_class=4)
+        >>> import torch
+        >>> real, fake = torch.tensor([[0.0], [1.0], [5.0], [6.0]]), torch.tensor([[0.0], [1.0], [7.0], [8.0]])
+        >>> classes = torch.tensor([0, 0, 1, 1])
+        >>> class_frechet_distances(real, classes, fake, classes)
+        ClassDistances(mean=2.0, mean_error=None, largest=4.0, largest_class=1, classes=2)
     """
-    worst = max(distances, key=lambda one: distances[one])
-    mean = torch.tensor(list(distances.values()), dtype=torch.float64).mean().item()
-    return ClassDistances(mean=mean, worst=distances[worst], worst_class=worst)
+    distances: dict[int, float] = {}
+    errors: list[float | None] = []
+    for one in sorted(set(real_classes.tolist())):
+        those, made = real[real_classes == one], fake[fake_classes == one]
+        if len(those) < LEAST_OF_A_CLASS:
+            continue
+        if len(made) < LEAST_OF_A_CLASS:
+            raise ValueError(f"class {one} has {len(made)} fakes, and a distance needs two; make more fakes")
+        of_real = gaussian(those)
+        distances[int(one)] = frechet_distance(of_real, gaussian(made)).item()
+        errors.append(frechet_error(of_real, made) if len(made) > 2 * GROUPS else None)
+    if not distances:
+        raise ValueError(f"none of {len(real)} real images has another one of its class; give more real images")
+    largest = max(distances, key=lambda one: distances[one])
+    known = [error for error in errors if error is not None]
+    return ClassDistances(
+        mean=math.fsum(distances.values()) / len(distances),
+        mean_error=math.hypot(*known) / len(known) if len(known) == len(errors) else None,
+        largest=distances[largest],
+        largest_class=largest,
+        classes=len(distances),
+    )

@@ -5,6 +5,7 @@ around other samples; the radius of a ball is the distance of its centre to the 
 The distances of each two sets are computed once, in blocks of rows, so that they are never all in memory.
 """
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -17,12 +18,21 @@ from lightning_gan.tensors.shapes import Features
 
 
 class PrecisionRecall(NamedTuple):
-    """Fidelity (precision, density) and variety (recall, coverage) of fakes; all except density are in [0, 1]."""
+    """Fidelity (precision, density) and variety (recall, coverage) of fakes; all except density are in [0, 1].
+
+    Attributes:
+        precision: share of the fakes inside of a real image's ball.
+        recall: share of the real images inside of a fake's ball.
+        density: number of real images' balls that a fake is inside of, divided by the number of neighbours; the mean.
+        coverage: share of the real images whose balls have a fake inside.
+        density_error: standard error of the density: the deviation over the fakes, by the root of their number.
+    """
 
     precision: float
     recall: float
     density: float
     coverage: float
+    density_error: float
 
 
 def neighbour_radii(features: Features, *, neighbours: int) -> Float64[Tensor, " batch"]:
@@ -54,7 +64,7 @@ def precision_recall(real: RealFeatures, fake: FakeFeatures, *, neighbours: int 
     Example:
         >>> real, fake = torch.tensor([[0.0], [1.0], [2.0], [3.0]]), torch.tensor([[0.5], [10.0], [11.0], [12.0]])
         >>> precision_recall(real, fake, neighbours=1)
-        PrecisionRecall(precision=0.25, recall=1.0, density=0.5, coverage=0.5)
+        PrecisionRecall(precision=0.25, recall=1.0, density=0.5, coverage=0.5, density_error=0.5)
     """
     if neighbours < 1 or min(len(real), len(fake)) <= neighbours:
         raise ValueError(
@@ -62,18 +72,19 @@ def precision_recall(real: RealFeatures, fake: FakeFeatures, *, neighbours: int 
             f"there are {len(real)} reals and {len(fake)} fakes"
         )
     real_radii, fake_radii = (neighbour_radii(features, neighbours=neighbours) for features in (real, fake))
-    balls_around_fakes = 0
+    balls_around = torch.zeros(len(fake), dtype=torch.float64, device=fake.device)
     precise = torch.zeros(len(fake), dtype=torch.bool, device=fake.device)
     recalled, covered = torch.zeros(2, len(real), dtype=torch.bool, device=real.device)
     for row, column, distances in PairwiseDistances(real, fake).within(real_radii, fake_radii):
         inside = distances < real_radii[row]
-        balls_around_fakes += int(inside.sum())
+        balls_around += column[inside].bincount(minlength=len(fake))
         covered[row[inside]] = True
         precise[column[distances <= real_radii[row]]] = True
         recalled[row[distances <= fake_radii[column]]] = True
     return PrecisionRecall(
         precision=precise.double().mean().item(),
         recall=recalled.double().mean().item(),
-        density=balls_around_fakes / (neighbours * len(fake)),
+        density=balls_around.mean().item() / neighbours,
         coverage=covered.double().mean().item(),
+        density_error=balls_around.std().item() / neighbours / math.sqrt(len(fake)),
     )

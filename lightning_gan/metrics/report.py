@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from lightning_gan.metrics.class_frechet import ClassDistances
 from lightning_gan.metrics.feature_set import FakeFeatures, RealFeatures
 from lightning_gan.metrics.frechet import frechet_distance, frechet_error, gaussian
 from lightning_gan.metrics.frechet_extrapolation import frechet_at_infinity
@@ -65,12 +66,27 @@ def compare_features(
     numbers["kernel_distance_x1000"] = 1000 * kernel.mean().item()
     if len(kernel) > 1:
         numbers["kernel_distance_x1000_error"] = 1000 * (kernel.std() / math.sqrt(len(kernel))).item()
-    shares = precision_recall(real, fake, neighbours=neighbours)._asdict()
-    for name, count in (("precision", len(fake)), ("recall", len(real)), ("density", None), ("coverage", len(real))):
-        numbers[name] = shares[name]
-        if count is not None:
-            numbers[f"{name}_error"] = math.sqrt(shares[name] * (1 - shares[name]) / count)
+    shares = precision_recall(real, fake, neighbours=neighbours)
+    for name, share, count in (
+        ("precision", shares.precision, len(fake)),
+        ("recall", shares.recall, len(real)),
+        ("coverage", shares.coverage, len(real)),
+    ):
+        numbers |= {name: share, f"{name}{ERROR}": math.sqrt(share * (1 - share) / count)}
+    numbers |= {"density": shares.density, f"density{ERROR}": shares.density_error}
     return numbers
+
+
+def class_numbers(distances: ClassDistances) -> dict[str, float]:
+    """Returns the distances within classes by name, with the standard error of the mean if it is known."""
+    error = {} if distances.mean_error is None else {f"class_frechet_distance{ERROR}": distances.mean_error}
+    return {
+        "class_frechet_distance": distances.mean,
+        **error,
+        "largest_class_frechet_distance": distances.largest,
+        "class_of_largest": float(distances.largest_class),
+        "classes_compared": float(distances.classes),
+    }
 
 
 def class_counts(logits: Logits) -> dict[str, float]:

@@ -19,18 +19,18 @@ def test_four_points_by_hand() -> None:
     assert neighbour_radii(GRID, neighbours=1).tolist() == [1, 1, 1, 1]
     assert neighbour_radii(SCATTERED, neighbours=1).tolist() == [9.5, 1, 1, 1]
     assert precision_recall(GRID, SCATTERED, neighbours=1) == PrecisionRecall(
-        precision=0.25, recall=1.0, density=0.5, coverage=0.5
+        precision=0.25, recall=1.0, density=0.5, coverage=0.5, density_error=0.5
     )
 
 
 def test_a_fake_on_the_surface_of_a_ball_counts_for_precision_but_not_for_density() -> None:
     # With "<=" the density of a grid on itself would be 2.5.
     assert precision_recall(GRID, GRID, neighbours=1) == PrecisionRecall(
-        precision=1.0, recall=1.0, density=1.0, coverage=1.0
+        precision=1.0, recall=1.0, density=1.0, coverage=1.0, density_error=0.0
     )
     outside = GRID + 4.0
     assert precision_recall(GRID, outside, neighbours=1) == PrecisionRecall(
-        precision=0.25, recall=0.25, density=0.0, coverage=0.0
+        precision=0.25, recall=0.25, density=0.0, coverage=0.0, density_error=0.0
     )
 
 
@@ -51,6 +51,15 @@ def test_samples_of_one_distribution_have_density_one_and_the_expected_coverage(
     results = [precision_recall(_normal(300, 8, seed=seed), _normal(300, 8, seed=50 + seed)) for seed in range(8)]
     assert sum(result.density for result in results) / 8 == pytest.approx(1.0, abs=0.03)
     assert sum(result.coverage for result in results) / 8 == pytest.approx(0.8766, abs=0.015)
+
+
+def test_the_error_of_the_density_is_its_deviation_over_sets_of_fakes() -> None:
+    """The real images stay, because only the fakes are drawn anew for another measurement."""
+    real = _normal(200, 3, seed=0)
+    results = [precision_recall(real, 0.9 * _normal(150, 3, seed=100 + seed)) for seed in range(60)]
+    densities = torch.tensor([result.density for result in results], dtype=torch.float64)
+    expected = sum(result.density_error for result in results) / 60
+    assert densities.std().item() == pytest.approx(expected, rel=0.25)
 
 
 def test_small_blocks_give_the_same_numbers_as_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -76,6 +76,7 @@ def ball_counts(real: Tensor, fake: Tensor, *, k: int) -> PrecisionRecall:
         recall=(distances <= fake_radii).any(1).double().mean().item(),
         density=inside.sum().item() / (k * len(fake)),
         coverage=inside.any(1).double().mean().item(),
+        density_error=(inside.sum(0).double().std() / k / len(fake) ** 0.5).item(),
     )
 
 

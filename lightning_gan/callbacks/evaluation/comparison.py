@@ -1,9 +1,8 @@
 """The base class of measurements that compare generated images with real ones."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple, final
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Int64
@@ -11,77 +10,25 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
-from lightning_gan.callbacks.evaluation.finite_images import ImageCount
+from lightning_gan.callbacks.evaluation.cached_reals import Known, RealsFile, reals_file
+from lightning_gan.callbacks.evaluation.fakes import Fakes, LatentFakes, SampledFakes
+from lightning_gan.callbacks.evaluation.gathering import Described, Gathering, gathered
 from lightning_gan.callbacks.evaluation.guarded import on_first_rank
-from lightning_gan.callbacks.evaluation.measurement import Share, gathered
 from lightning_gan.callbacks.evaluation.reals_measurement import RealsMeasurement, positions_in_set, validation_batches
 from lightning_gan.callbacks.training.progressive_growing import ProgressiveGrowing, growing_of
 from lightning_gan.foreign.host import host_of
-from lightning_gan.foreign.sampler import Sampler, sampled_images
+from lightning_gan.foreign.sampler import sampled_images
 from lightning_gan.layers.resampling import nearest_upsample
+from lightning_gan.loop.batches import fitting_labels, images_and_labels
 from lightning_gan.loop.gan import GAN
-from lightning_gan.metrics import FeatureSet
+from lightning_gan.metrics.feature_set import Rows
 from lightning_gan.metrics.report import Record
 from lightning_gan.tensors.image_bytes import nearest_bytes
 from lightning_gan.tensors.seeds import derived_seed
-from lightning_gan.tensors.shapes import Features, ImageBytes, Labels, Latents
+from lightning_gan.tensors.shapes import ImageBytes
 
 TRIED = 2
 """Number of real and of generated images that are described before training, to refuse those that cannot be."""
-
-
-class Described(NamedTuple):
-    """The rows of numbers that a measurement keeps of some images.
-
-    Attributes:
-        rows: numbers of the images, `batch features`.
-        positions: position of each row in the whole set of images, or -1 for rows that are left out.
-    """
-
-    rows: Features
-    positions: Int64[Tensor, " batch"]
-
-
-@dataclass
-class Gathering:
-    """The rows that a rank has collected so far.
-
-    Args:
-        asker: name of the callback, for error messages.
-        what: what the images are, such as "generated images".
-
-    Attributes:
-        parts: one set of rows for each part that `Comparison.describe` returns.
-        images: number of images that the rank has read.
-        pixels: count of the images that are not finite.
-        numbers: count of the images whose rows are not finite.
-    """
-
-    asker: str
-    what: str
-    parts: list[FeatureSet] = field(default_factory=list)
-    images: int = 0
-
-    def __post_init__(self) -> None:
-        self.pixels = ImageCount(asker=self.asker, what=self.what)
-        self.numbers = ImageCount(asker=self.asker, what=f"features of {self.what}")
-
-    def add(self, images: int, described: list[Described]) -> None:
-        """Adds the rows of a batch of `images` images, one `Described` for each part."""
-        self.parts = self.parts or [FeatureSet() for _ in described]
-        for part, (rows, positions) in zip(self.parts, described, strict=True):
-            part.update(self.numbers.read(rows, counted=positions >= 0), positions)
-        self.images += images
-
-    def check(self, trainer: Trainer, module: LightningModule, *, kimg: float) -> int:
-        """Raises an error on all ranks if images or rows are not finite; returns the number of images of all ranks.
-
-        Raises:
-            ValueError: if images or rows are not finite.
-        """
-        count = self.pixels.check(trainer, module, kimg=kimg)
-        self.numbers.check(trainer, module, kimg=kimg)
-        return count
 
 
 class Reals(NamedTuple):
@@ -90,54 +37,12 @@ class Reals(NamedTuple):
     Attributes:
         parts: rows of all real images, one tensor `reals features` for each part of `Comparison.describe`.
         floors: numbers that depend on the real images only.
+        classes: class of each real image, `reals`; None if the measurement does not compare classes.
     """
 
-    parts: list[Features]
+    parts: list[Rows]
     floors: dict[str, float]
-
-
-class _Fakes(ABC):
-    """A source of generated images."""
-
-    asked: Tensor | None
-    """Class index that each image is generated for; None without classes."""
-
-    @abstractmethod
-    def images(self, share: Share) -> Tensor:
-        """Generates the images of a batch, `batch channels height width`, in about [-1, 1]."""
-
-
-@final
-class _LatentFakes(_Fakes):
-    """Images that a `GAN` generates from latents."""
-
-    def __init__(self, gan: GAN, latents: Latents, labels: Labels | None, *, truncation: float, ema: bool) -> None:
-        self.gan, self.latents, self.asked = gan, latents, labels
-        self.truncation, self.ema = truncation, ema
-
-    def images(self, share: Share) -> Tensor:
-        classes = None if self.asked is None else self.asked[share.positions]
-        # The authors measure with new noise for each image, which is a part of what the generator makes.
-        return self.gan.sample(
-            self.latents[share.positions],
-            classes,
-            truncation=self.truncation,
-            fresh_noise=True,
-            clipped=False,
-            ema=self.ema,
-        )
-
-
-@final
-class _SampledFakes(_Fakes):
-    """Images that the user's `sampler` generates."""
-
-    def __init__(self, module: LightningModule, sampler: Sampler, *, asker: str) -> None:
-        self.module, self.sampler, self.asker, self.asked = module, sampler, asker, None
-
-    def images(self, share: Share) -> Tensor:
-        count = len(share.positions)
-        return sampled_images(self.sampler, self.module, count=count, seed=share.seed, asker=self.asker)
+    classes: Tensor | None
 
 
 class Comparison(RealsMeasurement):
@@ -198,8 +103,21 @@ class Comparison(RealsMeasurement):
         self.sampler = sampler
         self._validation_reals: Reals | None = None
         self._loop_reals = self._new_reals()
+        self._file: RealsFile | None = None  # known when real images have been tried
+        self._known: Known | None = None
+        self._is_cached = False
 
     # ------------------------------------------------------------------ for subclasses
+
+    @property
+    def compares_classes(self) -> bool:
+        """Whether `compare` needs the classes of the real images, which a conditional `GAN` has."""
+        return False
+
+    @property
+    def caches_reals(self) -> bool:
+        """Whether the rows of the real images are kept in the user's cache; see `cached_reals`."""
+        return False
 
     @abstractmethod
     def describe(self, images: ImageBytes, positions: Int64[Tensor, " batch"]) -> list[Described]:
@@ -214,7 +132,7 @@ class Comparison(RealsMeasurement):
         """
 
     @abstractmethod
-    def floors(self, reals: list[Features]) -> dict[str, float]:
+    def floors(self, reals: list[Rows]) -> dict[str, float]:
         """Computes numbers that depend on the real images only; called on rank 0.
 
         Args:
@@ -222,7 +140,7 @@ class Comparison(RealsMeasurement):
         """
 
     @abstractmethod
-    def compare(self, reals: Reals, fakes: list[Features], *, asked: Tensor | None, drawn: Record) -> Record:
+    def compare(self, reals: Reals, fakes: list[Rows], *, asked: Tensor | None, drawn: Record) -> Record:
         """Returns a record of the numbers, under "metrics", and of the settings they depend on; called on rank 0.
 
         Args:
@@ -249,11 +167,14 @@ class Comparison(RealsMeasurement):
 
     def forget(self) -> None:
         self._loop_reals = self._new_reals()
+        self._file, self._known, self._is_cached = None, None, False
 
     def try_out_with(self, trainer: Trainer, module: LightningModule, batch: Any) -> None:
         images = self.real_images(module).images(batch)[:TRIED].to(module.device)
         reals, fakes = self._new_reals(), self._new_fakes()
         described = self._described(reals, images, torch.arange(len(images)))
+        if self.compares_classes:
+            self._classes(module, batch)
         source, factor = self._source(module, count=TRIED), self._growth_until_measured(trainer)
         for share in self.shares(trainer, TRIED):
             with trainer.precision_plugin.forward_context():
@@ -270,6 +191,8 @@ class Comparison(RealsMeasurement):
                 f"{list(generated.shape[1:])} (channels, height, width); give images of the same shape, and with "
                 "progressive growing set every_kimg to null, which measures at the end"
             )
+        if self.caches_reals:
+            self._look_into_cache(trainer, module, batch, [rows for rows, _ in described])
 
     def _growth_until_measured(self, trainer: Trainer) -> int:
         """The factor by which generated images will be larger at the first measurement while fitting."""
@@ -286,7 +209,8 @@ class Comparison(RealsMeasurement):
         return growing.schedule.resolution_at(first)
 
     def read(self, trainer: Trainer, module: LightningModule, batch: Any) -> None:
-        self._add_reals(trainer, module, self._loop_reals, batch)
+        if not self._is_cached:
+            self._add_reals(trainer, module, self._loop_reals, batch)
 
     # ------------------------------------------------------------------ the comparison
 
@@ -302,29 +226,72 @@ class Comparison(RealsMeasurement):
         return on_first_rank(trainer, lambda: self.compare(reals, fakes, asked=asked, drawn=drawn)) or {}
 
     def _reals(self, trainer: Trainer, module: LightningModule) -> Reals:
-        if trainer.state.fn != TrainerFn.FITTING:
+        fitting = trainer.state.fn == TrainerFn.FITTING
+        if fitting and self._validation_reals is not None:
+            return self._validation_reals
+        if self._is_cached:
+            known = self._known or Known(parts=[], classes=None)  # rank 0 has them
+        else:
             gathering, self._loop_reals = self._loop_reals, self._new_reals()
-            return self._finished(trainer, module, gathering)
-        if self._validation_reals is None:
-            gathering = self._new_reals()
-            for batch in validation_batches(trainer):
+            for batch in validation_batches(trainer) if fitting else ():
                 self._add_reals(trainer, module, gathering, batch)
-            self._validation_reals = self._finished(trainer, module, gathering)
-        return self._validation_reals
+            known = self._gathered(trainer, module, gathering)
+        floors = on_first_rank(trainer, lambda: self.floors(known.parts))
+        reals = Reals(parts=known.parts, floors=floors or {}, classes=known.classes)
+        if fitting:
+            self._validation_reals = reals
+        return reals
 
-    def _finished(self, trainer: Trainer, module: LightningModule, gathering: Gathering) -> Reals:
+    def _gathered(self, trainer: Trainer, module: LightningModule, gathering: Gathering) -> Known:
         self._check_count(gathering.check(trainer, module, kimg=self.kimg))
         parts = [gathered(trainer, module, part) for part in gathering.parts]
-        floors = on_first_rank(trainer, lambda: self.floors(parts))
-        return Reals(parts=parts, floors=floors or {})
+        classes = parts.pop()[:, 0].to(torch.int64) if self.compares_classes else None
+        known = Known(parts=parts, classes=classes)
+        if self._file is not None and trainer.is_global_zero:
+            self._file.save(known)
+        return known
 
     def _add_reals(self, trainer: Trainer, module: LightningModule, gathering: Gathering, batch: Any) -> None:
         """Adds the rows of this rank's batch, with the positions of its images in the data set."""
         images = self.real_images(module).images(batch).to(module.device)
         positions = positions_in_set(trainer, len(images), after=gathering.images)
-        gathering.add(len(images), self._described(gathering, images, positions))
+        described = self._described(gathering, images, positions)
+        if self.compares_classes:
+            described.append(Described(self._classes(module, batch).to(images.device).float()[:, None], positions))
+        gathering.add(len(images), described)
 
-    def _fakes(self, trainer: Trainer, module: LightningModule) -> tuple[list[Features], Tensor | None]:
+    def _classes(self, module: LightningModule, batch: Any) -> Tensor:
+        """The class of each real image of a batch.
+
+        Raises:
+            ValueError: if the labels are no class indices.
+        """
+        images, labels = images_and_labels(batch)
+        classes = fitting_labels(labels, images=len(images), number_of_classes=self._gan(module).number_of_classes)
+        if classes.dim() != 1:
+            raise ValueError(
+                f"{self.title}: distances within classes need one class for each image, and labels are rows of "
+                f"{classes.shape[1]} numbers; give class indices, or set within_classes to false"
+            )
+        return classes
+
+    # ------------------------------------------------------------------ what is known of the real images already
+
+    def _look_into_cache(self, trainer: Trainer, module: LightningModule, batch: Any, rows: list[Rows]) -> None:
+        fitting, testing = trainer.state.fn == TrainerFn.FITTING, trainer.state.fn == TrainerFn.TESTING
+        limits = trainer.num_test_batches if testing else trainer.num_val_batches
+        self._file = reals_file(
+            trainer,
+            asker=self.title,
+            limit=limits[0],
+            images=self.real_images(module).images(batch),
+            rows=rows,
+            settings={"classes": self.compares_classes, "fitting": fitting},
+        )
+        self._known = self._file.load(module.device) if trainer.is_global_zero else None
+        self._is_cached = trainer.strategy.broadcast(self._known is not None)
+
+    def _fakes(self, trainer: Trainer, module: LightningModule) -> tuple[list[Rows], Tensor | None]:
         source = self._source(module, count=self.fake_count)
         gathering = self._new_fakes()
         for share in self.shares(trainer, self.fake_count):
@@ -334,12 +301,12 @@ class Comparison(RealsMeasurement):
         gathering.check(trainer, module, kimg=self.kimg)
         return [gathered(trainer, module, part) for part in gathering.parts], source.asked
 
-    def _source(self, module: LightningModule, *, count: int) -> _Fakes:
+    def _source(self, module: LightningModule, *, count: int) -> Fakes:
         if self.sampler is not None:
-            return _SampledFakes(module, self.sampler, asker=self.title)
+            return SampledFakes(module, self.sampler, asker=self.title)
         gan = self._gan(module)
         latents, labels = gan.draw_latents(count, seed=self.seed)
-        return _LatentFakes(gan, latents, labels, truncation=self.truncation, ema=self.ema)
+        return LatentFakes(gan, latents, labels, truncation=self.truncation, ema=self.ema)
 
     def _gan(self, module: LightningModule) -> GAN:
         return host_of(module).gan(

@@ -12,8 +12,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
-from lightning_gan.callbacks.evaluation.comparison import Described, Gathering
-from lightning_gan.callbacks.evaluation.measurement import gathered
+from lightning_gan.callbacks.evaluation.gathering import Described, Gathering, gathered
 from lightning_gan.callbacks.evaluation.reals_measurement import RealsMeasurement, positions_in_set, validation_batches
 from lightning_gan.foreign.host import host_of
 from lightning_gan.loop.autoencoder import autoencoder_of

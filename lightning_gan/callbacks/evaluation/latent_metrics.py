@@ -11,8 +11,9 @@ from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor, nn
 
 from lightning_gan.callbacks.evaluation.finite_images import ImageCount
+from lightning_gan.callbacks.evaluation.gathering import gathered
 from lightning_gan.callbacks.evaluation.guarded import applied
-from lightning_gan.callbacks.evaluation.measurement import Measurement, Share, gathered
+from lightning_gan.callbacks.evaluation.measurement import Measurement, Share
 from lightning_gan.compat import state_key_of
 from lightning_gan.foreign.host import host_of
 from lightning_gan.loop.gan import GAN

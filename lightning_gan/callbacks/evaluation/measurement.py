@@ -1,6 +1,7 @@
 """The base class of all measurements: when they run, how ranks share the work, and where the numbers are written."""
 
 import math
+import time
 from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,11 +24,9 @@ from lightning_gan.foreign.clock import ImageClock, crosses_multiple, images_of_
 from lightning_gan.foreign.host import host_of
 from lightning_gan.loop.monitors import look, monitoring, refuse_unseen, unknown_monitor, watch_monitors
 from lightning_gan.loop.sampling import evaluation_mode
-from lightning_gan.metrics import FeatureSet
 from lightning_gan.metrics.record_file import set_aside, write_record
 from lightning_gan.metrics.report import Record, table
 from lightning_gan.tensors.seeds import derived_seed
-from lightning_gan.tensors.shapes import Features
 
 
 class Share(NamedTuple):
@@ -79,6 +78,8 @@ class Measurement(EvaluationLoops, ImageClock):
         self._every_images = None if every_kimg is None else images_of_kimg(f"{self.title}: every_kimg", every_kimg)
         self._evaluated_at: int | None = None
         self._latest: Record | None = None
+        self._fit_began = 0.0
+        self._seconds: list[float] = []  # that each measurement of this fit took
 
     # ------------------------------------------------------------------ what a subclass defines
 
@@ -143,6 +144,7 @@ class Measurement(EvaluationLoops, ImageClock):
             kept = set_aside(self._path(trainer), reason="of_earlier_run")
             if kept is not None:
                 rank_zero_info(f"{self.title}: the records of an earlier run were renamed to {kept}")
+        self._fit_began, self._seconds = time.monotonic(), []
         self.prepare_fit(trainer, pl_module)
         self._check_monitors(trainer, pl_module)
 
@@ -176,9 +178,19 @@ class Measurement(EvaluationLoops, ImageClock):
             self._tell_monitors(trainer, record)
         assert self._latest is not None
         pl_module.print(self.report(self._latest))
+        pl_module.print(self._cost())
+
+    def _cost(self) -> str:
+        """What the measurements of this fit took of its time."""
+        seconds, count = sum(self._seconds), len(self._seconds)
+        share = seconds / (time.monotonic() - self._fit_began)
+        times = "measurement" if count == 1 else "measurements"
+        return f"{self.title}: {count} {times} took {seconds:.1f} s, {share:.1%} of the time of this fit"
 
     def _evaluate_fit(self, trainer: Trainer, module: LightningModule) -> Record:
+        began = time.monotonic()
         self._latest = self._evaluate(trainer, module, stage="fit")
+        self._seconds.append(time.monotonic() - began)
         self._evaluated_at = self.images_seen
         step = host_of(module).logger_step(trainer, images_seen=self.images_seen)
         for logger in trainer.loggers:
@@ -332,21 +344,3 @@ def _measurements(trainer: Trainer) -> Iterator[Measurement]:
 def skipped(trainer: Trainer) -> bool:
     """Whether nothing is measured because this is a `fast_dev_run`."""
     return bool(trainer.fast_dev_run)  # type: ignore[attr-defined]
-
-
-def where_doubles_are(tensor: Tensor) -> Tensor:
-    """Moves a tensor from Apple's GPU, which has no float64, to the CPU; other tensors stay where they are."""
-    return tensor.cpu() if tensor.device.type == "mps" else tensor
-
-
-def gathered(trainer: Trainer, module: LightningModule, features: FeatureSet) -> Features:
-    """Gathers the features of all ranks in the order of their positions, and empties the set.
-
-    Returns:
-        Features `samples features` on rank 0, no rows on other ranks, on the device that the set was kept on.
-    """
-    home = features.features[0].device
-    # Ranks can only exchange tensors on their devices, so features in main memory are moved there and back.
-    everything = features.to(module.device).compute()
-    features.reset()
-    return where_doubles_are((everything if trainer.is_global_zero else everything[:0]).to(home))

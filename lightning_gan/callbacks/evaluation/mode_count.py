@@ -8,9 +8,11 @@ from jaxtyping import Int64
 from lightning.pytorch import LightningModule
 from torch import Tensor
 
-from lightning_gan.callbacks.evaluation.comparison import Comparison, Described, Reals
+from lightning_gan.callbacks.evaluation.comparison import Comparison, Reals
+from lightning_gan.callbacks.evaluation.gathering import Described
 from lightning_gan.metrics import DigitFeatures
 from lightning_gan.metrics.digit_features import NUMBER_OF_CLASSES
+from lightning_gan.metrics.feature_set import Rows
 from lightning_gan.metrics.mode_coverage import digit_modes, mode_coverage
 from lightning_gan.metrics.report import Record
 from lightning_gan.tensors.shapes import Features, ImageBytes
@@ -92,11 +94,11 @@ class ModeCount(Comparison):
         modes = digit_modes(images, self.classifier.to(images.device))
         return [Described(modes[:, None].float(), positions)]
 
-    def floors(self, reals: list[Features]) -> dict[str, float]:
+    def floors(self, reals: list[Rows]) -> dict[str, float]:
         (real,) = reals
         return {f"real_{name}": float(value) for name, value in self._numbers(real).items()}
 
-    def compare(self, reals: Reals, fakes: list[Features], *, asked: Tensor | None, drawn: Record) -> Record:
+    def compare(self, reals: Reals, fakes: list[Rows], *, asked: Tensor | None, drawn: Record) -> Record:
         (fake,) = fakes
         return {
             "classifier": type(self.classifier).__name__,

@@ -12,9 +12,11 @@ from jaxtyping import Int64
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 
-from lightning_gan.callbacks.evaluation.comparison import Comparison, Described, Reals
-from lightning_gan.callbacks.evaluation.measurement import skipped, where_doubles_are
+from lightning_gan.callbacks.evaluation.comparison import Comparison, Reals
+from lightning_gan.callbacks.evaluation.gathering import Described, where_doubles_are
+from lightning_gan.callbacks.evaluation.measurement import skipped
 from lightning_gan.callbacks.training.progressive_growing import ProgressiveGrowing, growing_of
+from lightning_gan.metrics.feature_set import Rows
 from lightning_gan.metrics.report import Record
 from lightning_gan.metrics.sliced_wasserstein import PATCH_SIZE, descriptors, level_sides, patch_distance_x1000
 from lightning_gan.metrics.structural_similarity import multi_scale_similarity
@@ -136,13 +138,13 @@ class SlicedWasserstein(FullSizeComparison):
         levels = descriptors(images.float(), positions, per_image=self.patches_per_image, seed=self.seed)
         return [Described(level.cpu(), positions) for level in levels]
 
-    def floors(self, reals: list[Features]) -> dict[str, float]:
+    def floors(self, reals: list[Rows]) -> dict[str, float]:
         order = self._order(reals[0])
         count = self._floor_count(len(order))
         pairs = ((level[order[:count]], level[order[count : 2 * count]]) for level in reals)
         return self._distances(pairs, name="sliced_wasserstein_floor_x1000")
 
-    def compare(self, reals: Reals, fakes: list[Features], *, asked: Tensor | None, drawn: Record) -> Record:
+    def compare(self, reals: Reals, fakes: list[Rows], *, asked: Tensor | None, drawn: Record) -> Record:
         order = self._order(reals.parts[0])[: self.fake_count]
         pairs = ((real[order], fake[: len(order)]) for real, fake in zip(reals.parts, fakes, strict=True))
         return {
@@ -267,12 +269,12 @@ class MultiScaleSimilarity(FullSizeComparison):
         similarities = multi_scale_similarity(images[first].double(), images[second].double())
         return [Described(similarities[:, None], places)]
 
-    def floors(self, reals: list[Features]) -> dict[str, float]:
+    def floors(self, reals: list[Rows]) -> dict[str, float]:
         if not len(reals[0]):
             raise ValueError("MultiScaleSimilarity: no pair of real images; give batches of at least 2 images")
         return {"ms_ssim_of_reals": reals[0].double().mean().item()}
 
-    def compare(self, reals: Reals, fakes: list[Features], *, asked: Tensor | None, drawn: Record) -> Record:
+    def compare(self, reals: Reals, fakes: list[Rows], *, asked: Tensor | None, drawn: Record) -> Record:
         numbers = {"ms_ssim": fakes[0].double().mean().item(), **reals.floors}
         return {"real_pairs": len(reals.parts[0]), **drawn, "fake_pairs": len(fakes[0]), "metrics": numbers}
 

@@ -44,7 +44,9 @@ def fit(callback: Measurement, *others: Measurement, folder: Path) -> Trainer:
 def test_numbers_without_titles_are_printed_by_their_names(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     fit(Brightness(every_kimg=0.008), folder=tmp_path)
     (record,) = json.loads((tmp_path / "brightness.json").read_text())
-    assert capsys.readouterr().out.splitlines() == [
+    *table, cost = capsys.readouterr().out.splitlines()
+    assert cost.startswith("Brightness: 1 measurement took ")
+    assert table == [
         "0.0 kimg: brightness 0.25",
         "mean_brightness  0.2500",
         "largest          1.0000",
