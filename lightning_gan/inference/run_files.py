@@ -1,6 +1,7 @@
 """What the folder of a training run has: its settings, its measurements, its logged numbers and its samples."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,8 +12,21 @@ import yaml
 
 from lightning_gan.inference.load import checkpoint_at
 from lightning_gan.loop.checkpointing import CheckpointError, read_checkpoint
-from lightning_gan.loop.csv_log import read_log
+from lightning_gan.loop.csv_log import STEP, read_log
 from lightning_gan.metrics.report import Record
+
+
+@dataclass(frozen=True, kw_only=True)
+class KimgPicture:
+    """A picture that was drawn while a run trained.
+
+    Attributes:
+        kimg: thousands of images seen.
+        path: path of the file.
+    """
+
+    kimg: float
+    path: Path
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +40,8 @@ class Run:
         data: what identifies the images that it was trained on, as far as it is known.
         records: its measurements, in the order in which they were made.
         log: the rows of `log.csv`; none if there is no such file.
-        samples: the latest grid of samples; None without one.
+        grids: its grids of samples, in the order of training.
+        neighbours: its pictures of samples beside their nearest real images, in the order of training.
     """
 
     name: str
@@ -35,7 +50,20 @@ class Run:
     data: dict[str, str]
     records: list[Record]
     log: list[dict[str, str]]
-    samples: Path | None
+    grids: list[KimgPicture]
+    neighbours: list[KimgPicture]
+
+    @property
+    def samples(self) -> KimgPicture | None:
+        """The latest grid of samples; None without one."""
+        return self.grids[-1] if self.grids else None
+
+    @property
+    def images_seen(self) -> int:
+        """The images that the run has trained on, as far as its log, measurements and grids tell; 0 if they do not."""
+        logged = [int(row[STEP]) for row in self.log[-1:]]
+        measured = [round(1000 * record["kimg"]) for record in self.records if record.get("trained_here", True)]
+        return max([*logged, *measured, *(round(1000 * grid.kimg) for grid in self.grids)], default=0)
 
 
 def read_runs(folders: list[str]) -> list[Run]:
@@ -109,8 +137,16 @@ def _read(folder: Path, *, name: str) -> Run:
         data=_data_of(folder, config),
         records=_records(folder / "metrics.json"),
         log=read_log(folder / "log.csv") if (folder / "log.csv").is_file() else [],
-        samples=max((folder / "samples").glob("kimg_*.png"), default=None),
+        grids=_pictures(folder / "samples"),
+        neighbours=_pictures(folder / "nearest"),
     )
+
+
+def _pictures(folder: Path) -> list[KimgPicture]:
+    """The pictures of a folder whose names have their time, `kimg_000012.300.png`, in the order of training."""
+    named = [(re.fullmatch(r"kimg_(\d+(?:\.\d+)?)", path.stem), path) for path in folder.glob("kimg_*.png")]
+    found = [KimgPicture(kimg=float(match[1]), path=path) for match, path in named if match is not None]
+    return sorted(found, key=lambda picture: picture.kimg)
 
 
 def _yaml(path: Path) -> dict[str, Any]:
