@@ -97,7 +97,7 @@ def compare(runs: list[str], *, out: str | None = None, any_protocol: bool = Fal
     )
     for name, contents in {**files, PAGE: ("\n\n".join(parts) + "\n").encode(), HTML: html}.items():
         write_new(folder / name, contents, overwrite=overwrite)
-    print(f"\nwrote {', '.join([HTML, PAGE, *files])} to {folder}")
+    print(f"\nwrote {HTML}, {PAGE} and {len(files)} figures to {folder}")
 
 
 def _sections(

@@ -171,7 +171,9 @@ def html_table(table: TextTable) -> Markup:
     head = Markup("").join(Markup('<th scope="col">{}</th>').format(name) for name in table.columns)
     rows = Markup("\n").join(
         Markup('<tr><th scope="row">{}</th>{}</tr>').format(
-            name, Markup("").join(Markup("<td>{}</td>").format(cell) for cell in cells)
+            # Spaces that do not break, so that a number and its error stay on one line.
+            name,
+            Markup("").join(Markup("<td>{}</td>").format(cell.replace(" ± ", "\u00a0±\u00a0")) for cell in cells),
         )
         for name, cells in table.rows
     )

@@ -113,7 +113,9 @@ def report(
     of_training = curves_of_training([read], measured)
     metric_curves, notes = curves_of_metrics(read)
     if read.records and not metric_curves:
-        lacks.append("No metric was measured twice while it trained and changed, so that there are no curves of them.")
+        lacks.append(
+            "No metric has two different values of the time of training, so that there are no curves of metrics."
+        )
     if not read.neighbours:
         lacks.append(f"{read.name} has no pictures in nearest/, so that there are no nearest real images.")
     sections = [
@@ -167,7 +169,7 @@ def _head(measured: Sequence[Measured]) -> Markup:
     if not first:
         return Markup("")
     shown = [*first, *others][:HEADLINES]
-    notes = ["Behind ± stands the standard error."] if any(one.error for one in shown) else []
+    notes = ["The number after ± is the standard error."] if any(one.error for one in shown) else []
     return headline_list(shown) + sentences(notes)
 
 
@@ -181,9 +183,9 @@ def _chosen(grids: Sequence[KimgPicture], *, count: int) -> list[KimgPicture]:
     """The last grid, the first one, and others between at equal distances in number.
 
     Example:
-        >>> grids = [KimgPicture(kimg=kimg, path=Path()) for kimg in range(10)]
+        >>> grids = [KimgPicture(kimg=float(kimg), path=Path()) for kimg in range(10)]
         >>> [grid.kimg for grid in _chosen(grids, count=4)]
-        [0, 3, 6, 9]
+        [0.0, 3.0, 6.0, 9.0]
     """
     last = len(grids) - 1
     if count == 1:

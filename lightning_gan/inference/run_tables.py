@@ -256,7 +256,7 @@ def number_and_error(value: float, error: float | None) -> tuple[str, str]:
     """A number with four digits, or down to the second digit of its standard error; and the error, empty without one.
 
     Example:
-        >>> number_and_error(24884.1, 14.5), number_and_error(0.005, 0.000998), number_and_error(0.28583, None)
+        >>> number_and_error(24884.1, 14.6), number_and_error(0.005, 0.000998), number_and_error(0.28583, None)
         (('24884', '15'), ('0.0050', '0.0010'), ('0.2858', ''))
     """
     if error is None or error <= 0:
