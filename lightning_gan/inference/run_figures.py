@@ -138,7 +138,7 @@ def curves_figure(names: Sequence[str], curves: dict[str, list[Curve]]) -> bytes
     for axes in panels[max(len(curves) - columns, 0) : len(curves)]:
         axes.set_xlabel("kimg")
     handles = [
-        Line2D([], [], label=name, color=color_of(place), linestyle=(0, dashes_of(place) or None))
+        Line2D([], [], label=name, color=color_of(place), linestyle=(0, dashes_of(place)))
         for place, name in enumerate(names)
     ]
     figure.legend(handles=handles, loc="outside upper center", ncols=min(len(names), 2 * columns), frameon=False)
@@ -241,7 +241,7 @@ def _draw(axes: "Axes", name: str, curves: Sequence[Curve]) -> None:
     for curve in curves:
         marker = "o" if len(curve.values) < 30 else None
         color, dashes = color_of(curve.run), dashes_of(curve.run)
-        line = (0, dashes or None)
+        line = (0, dashes)
         axes.plot(curve.kimg, curve.values, color=color, linestyle=line, linewidth=1.3, marker=marker, markersize=3)
         if curve.errors:
             lower = [value - error for value, error in zip(curve.values, curve.errors, strict=True)]
