@@ -96,6 +96,8 @@ def report(
     """
     import matplotlib  # noqa: F401  (a missing package is said before anything is read)
 
+    if out is not None and Path(out).suffix in (".html", ".md"):
+        raise ValueError(f"out={out} must be a folder; give the folder for {HTML} and {MARKDOWN}")
     check_at_least(1, grids=grids)
     check_at_least(0, interpolations=interpolations)
     device.found()  # so that a missing GPU is said before anything is read
@@ -125,6 +127,7 @@ def report(
         *([curve_section(WHILE_TRAINING, [read], metric_curves, notes=notes)] if metric_curves else []),
         *([curve_section(LOGGED, [read], of_training, notes=[])] if of_training else []),
         *_nearest(read),
+        *_figures(read),
         *between,
         table_section(settings, is_folded=True),
         *missing_section(lacks),
@@ -206,6 +209,20 @@ def _nearest(run: Run) -> list[Section]:
         caption=f"Generated images after {newest.kimg:g} kimg, each with the training images that are nearest to it.",
     )
     return [Section(title="Nearest training images", content=pictures([shown]))]
+
+
+def _figures(run: Run) -> list[Section]:
+    """The section of the latest figures of a run; none without figures."""
+    shown = [
+        picture_at(
+            figure.path,
+            name=name,
+            alt=f"The figure {name} of {run.name} after {figure.kimg:g} kimg of training.",
+            caption=f"{name}, {figure.kimg:g} kimg.",
+        )
+        for name, figure in run.figures.items()
+    ]
+    return [Section(title="Figures", content=pictures(shown))] if shown else []
 
 
 def _trained(run: Run, *, ema: bool, device: Device, lacks: list[str]) -> TrainedModel | None:

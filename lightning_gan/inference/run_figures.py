@@ -67,6 +67,9 @@ def logged_curves(runs: Sequence[Run], *, without: Sequence[str]) -> dict[str, l
     Args:
         runs: the runs.
         without: beginnings of the names that are left out, besides those of the axis.
+
+    Raises:
+        ValueError: if a cell of a log is no number.
     """
     columns = dict.fromkeys(name for run in runs for row in run.log[:1] for name in row)
     found: dict[str, list[Curve]] = {}
@@ -75,7 +78,7 @@ def logged_curves(runs: Sequence[Run], *, without: Sequence[str]) -> dict[str, l
             continue
         curves = []
         for place, run in enumerate(runs):
-            points = [(int(row[STEP]) / 1000, float(row[name])) for row in run.log if row.get(name)]
+            points = [(int(row[STEP]) / 1000, _number(run, name, row[name])) for row in run.log if row.get(name)]
             if points:
                 curves.append(Curve(run=place, kimg=[x for x, _ in points], values=[y for _, y in points]))
         if any(len(set(curve.values)) > 1 for curve in curves):
@@ -141,7 +144,11 @@ def curves_figure(names: Sequence[str], curves: dict[str, list[Curve]]) -> bytes
         Line2D([], [], label=name, color=color_of(place), linestyle=(0, dashes_of(place)))
         for place, name in enumerate(names)
     ]
-    figure.legend(handles=handles, loc="outside upper center", ncols=min(len(names), 2 * columns), frameon=False)
+    legend = figure.legend(
+        handles=handles, loc="outside upper center", ncols=min(len(names), 2 * columns), frameon=False
+    )
+    for text in legend.get_texts():
+        text.set_parse_math(False)  # a name may have dollar signs
     contents = BytesIO()
     figure.savefig(contents, format="png", dpi=110)
     return contents.getvalue()
@@ -237,6 +244,13 @@ def dashes_of(place: int) -> tuple[float, ...]:
     return DASHES[place // len(COLORS) % len(DASHES)]
 
 
+def _number(run: Run, name: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError as error:
+        raise ValueError(f"{run.folder / 'log.csv'}: {name}={text!r} is no number; move the file away") from error
+
+
 def _draw(axes: "Axes", name: str, curves: Sequence[Curve]) -> None:
     for curve in curves:
         marker = "o" if len(curve.values) < 30 else None
@@ -250,7 +264,7 @@ def _draw(axes: "Axes", name: str, curves: Sequence[Curve]) -> None:
     values = [value for curve in curves for value in curve.values if math.isfinite(value)]
     if values and min(values) > 0 and max(values) / min(values) > LOGARITHMIC_RATIO:
         axes.set_yscale("log")
-    axes.set_title(name, fontsize=10, color=INK)
+    axes.set_title(name, fontsize=10, color=INK, parse_math=False)
     axes.tick_params(which="both", labelsize=8, color=INK, labelcolor=INK)
     axes.xaxis.label.set_color(INK)
     axes.grid(color=INK, alpha=0.12, linewidth=0.6)

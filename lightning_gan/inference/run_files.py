@@ -42,6 +42,7 @@ class Run:
         log: the rows of `log.csv`; none if there is no such file.
         grids: its grids of samples, in the order of training.
         neighbours: its pictures of samples beside their nearest real images, in the order of training.
+        figures: its latest figures, by the name of the figure and of its part.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Run:
     log: list[dict[str, str]]
     grids: list[KimgPicture]
     neighbours: list[KimgPicture]
+    figures: dict[str, KimgPicture]
 
     @property
     def samples(self) -> KimgPicture | None:
@@ -139,6 +141,7 @@ def _read(folder: Path, *, name: str) -> Run:
         log=read_log(folder / "log.csv") if (folder / "log.csv").is_file() else [],
         grids=_pictures(folder / "samples"),
         neighbours=_pictures(folder / "nearest"),
+        figures=_figures(folder / "figures"),
     )
 
 
@@ -147,6 +150,18 @@ def _pictures(folder: Path) -> list[KimgPicture]:
     named = [(re.fullmatch(r"kimg_(\d+(?:\.\d+)?)", path.stem), path) for path in folder.glob("kimg_*.png")]
     found = [KimgPicture(kimg=float(match[1]), path=path) for match, path in named if match is not None]
     return sorted(found, key=lambda picture: picture.kimg)
+
+
+def _figures(folder: Path) -> dict[str, KimgPicture]:
+    """The latest pictures of a folder with a folder for each figure, `NAME/kimg_000012.300_PART.png`, by NAME_PART."""
+    latest: dict[str, KimgPicture] = {}
+    for path in sorted(folder.glob("*/kimg_*.png")):
+        match = re.fullmatch(r"kimg_(\d+(?:\.\d+)?)((?:_\w+)?)", path.stem)
+        if match is not None:
+            picture = KimgPicture(kimg=float(match[1]), path=path)
+            name = f"{path.parent.name}{match[2]}"
+            latest[name] = max(latest.get(name, picture), picture, key=lambda one: one.kimg)
+    return latest
 
 
 def _yaml(path: Path) -> dict[str, Any]:
@@ -167,9 +182,15 @@ def _records(path: Path) -> list[Record]:
         records: Any = json.loads(path.read_text(encoding="utf-8"))
     except (UnicodeDecodeError, ValueError) as error:
         raise ValueError(f"{path} is no list of measurements ({error}); move it away, or give another run") from error
-    if not isinstance(records, list) or not all(isinstance(one, dict) and "metrics" in one for one in records):
+    if not isinstance(records, list) or not all(map(_is_record, records)):
         raise ValueError(f"{path} is no list of measurements; move it away, or give another run")
     return records
+
+
+def _is_record(value: Any) -> bool:
+    if not isinstance(value, dict) or not isinstance(value.get("metrics"), dict):
+        return False
+    return all(isinstance(number, int | float) for number in (value.get("kimg"), *value["metrics"].values()))
 
 
 def _data_of(folder: Path, config: dict[str, Any]) -> dict[str, str]:

@@ -209,7 +209,10 @@ def test_what_cannot_be_compared_is_refused_in_one_line(tmp_path: Path) -> None:
         compare([str(folder), f"{folder}/"])
     with pytest.raises(ValueError, match=r"nothing is no folder of a run: it has no config\.yaml"):
         compare([str(folder), str(tmp_path / "nothing")])
-    for text in ("[1", json.dumps({"a": 1}), json.dumps([1])):
+    for text in (
+        "[1",
+        *map(json.dumps, ({"a": 1}, [1], [{"metrics": {"a": 1.0}}], [{"kimg": 1, "metrics": {"a": "b"}}])),
+    ):
         (other / "metrics.json").write_text(text)
         with pytest.raises(ValueError, match=r"metrics\.json is no list of measurements"):
             compare([str(folder), str(other)])

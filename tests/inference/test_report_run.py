@@ -126,13 +126,13 @@ def test_interpolations_are_those_of_the_command_with_one_class_in_each_row(tmp_
 def test_names_of_runs_settings_and_metrics_are_shown_as_they_are(tmp_path: Path) -> None:
     strange = config()
     strange["model"]["init_args"]["a | <i>&amp;"] = "<b>one</b>\ntwo | three"
-    record = {**RECORD, "metrics": {"<u>&": 1.0, "$a$ | $b": 2.0}}
-    other = {**record, "kimg": 3.0, "metrics": {"<u>&": 3.0, "$a$ | $b": 4.0}}
+    record = {**RECORD, "metrics": {"<u>&": 1.0, "$a_b$ | c": 2.0}}
+    other = {**record, "kimg": 3.0, "metrics": {"<u>&": 3.0, "$a_b$ | c": 4.0}}
     folder = run_folder(tmp_path / "a <b>&ü", settings=strange, records=[record, other])
     shown = written(folder)
     assert shown.texts["h1"] == shown.texts["title"] == ["a <b>&ü"]
     assert shown.cells("model.a | <i>&amp;") == [["<b>one</b>\ntwo | three"]] and shown.cells("<u>&") == [["3"]]
-    assert "$a$ | $b" in shown.texts["text"]  # the title of a panel is no formula
+    assert "$a_b$ | c" in shown.texts["text"]  # the title of a panel is no formula
     assert not {"b", "i", "u"} & set(shown.elements)
     text = (folder / "report.md").read_text()
     assert text.startswith("# a &lt;b&gt;&amp;ü\n")
@@ -179,6 +179,15 @@ def test_of_many_grids_the_first_the_last_and_some_between_are_shown(tmp_path: P
     assert written(folder, grids=1).texts["figcaption"] == ["a, 1e+06 kimg."]
 
 
+def test_the_latest_picture_of_each_figure_is_shown(tmp_path: Path) -> None:
+    folder = run_folder(tmp_path / "a")
+    for name in ("mixing/kimg_000009.000", "mixing/kimg_000012.500", "noise/kimg_000009.000_layers", "noise/mine"):
+        path = folder / "figures" / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.zeros((4, 4), dtype=np.uint8)).save(path)
+    assert written(folder).texts["figcaption"] == ["mixing, 12.5 kimg.", "noise_layers, 9 kimg."]
+
+
 def test_only_files_of_report_in_the_folder_of_the_run_are_replaced(tmp_path: Path) -> None:
     folder, elsewhere = run_folder(tmp_path / "a", gray=7), tmp_path / "elsewhere"
     report(str(folder))
@@ -210,6 +219,11 @@ def test_settings_out_of_range_are_refused(options: dict[str, int], told: str, t
         report(str(folder), **options)
 
 
+def test_a_file_is_no_folder_for_pages(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"out=page\.html must be a folder; give the folder for report\.html"):
+        report(str(run_folder(tmp_path / "a")), out="page.html")
+
+
 def test_what_is_no_run_or_cannot_be_read_is_refused_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"nothing is no folder of a run: it has no config\.yaml"):
         report(str(tmp_path / "nothing"))
@@ -218,6 +232,16 @@ def test_what_is_no_run_or_cannot_be_read_is_refused_in_one_line(tmp_path: Path)
     with pytest.raises(ValueError, match=r"kimg_000012\.500\.png cannot be read as an image"):
         report(str(folder))
     assert not (folder / "report.html").exists()
+    folder = run_folder(tmp_path / "b", losses=[1.0, 2.0])
+    (folder / "log.csv").write_text("step,loss\n1,0.5\n2,half\n")
+    with pytest.raises(ValueError, match=r"b/log\.csv: loss='half' is no number; move the file away"):
+        report(str(folder))
+
+
+def test_numbers_that_are_not_finite_do_not_break_a_curve(tmp_path: Path) -> None:
+    folder = run_folder(tmp_path / "a", losses=[1.0, float("inf"), float("nan"), 2.0])
+    shown = written(folder)
+    assert "Curve of generator/adversarial: a from 1 at 1 kimg to 2 at 4 kimg" in shown.source
 
 
 # ------------------------------------------------------------------ in a browser
