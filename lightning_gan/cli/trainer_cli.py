@@ -1,6 +1,7 @@
 """The commands `fit`, `validate` and `test`: Lightning's command line, extended by links from the data to the model."""
 
 import json
+import shlex
 import sys
 from argparse import HelpFormatter
 from pathlib import Path
@@ -120,6 +121,12 @@ class SaveRunConfig(SaveConfigCallback):
         path.write_text(self.parser.dump(config, skip_unset=False), encoding="utf-8")
         print(model_line(trainer, pl_module, seed=config.seed_everything), file=sys.stderr)
         print(f"settings, checkpoints and logs of this run: {path.parent}", file=sys.stderr)
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Say how a page about the run is written."""
+        if trainer.is_global_zero and not trainer.fast_dev_run:  # type: ignore[attr-defined]
+            folder = shlex.quote(str(trainer.default_root_dir))
+            print(f"to write a page about this run: lightning-gan report {folder}", file=sys.stderr)
 
 
 class TrainerCLI(IgnoresCheckpointSettings):

@@ -2,24 +2,50 @@
 
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
+from markupsafe import Markup
+
+from lightning_gan.inference.html_page import Section, page, pictures
 from lightning_gan.inference.images_out import check_writable, write_new
-from lightning_gan.inference.run_figures import curves_figure, logged_curves, measured_curves, samples_side_by_side
+from lightning_gan.inference.run_figures import Curve, curves_figure, measured_curves, samples_side_by_side
 from lightning_gan.inference.run_files import Run, read_runs
-from lightning_gan.inference.run_tables import differences, measurements, metrics_table
+from lightning_gan.inference.run_sections import (
+    LAST_SAMPLES,
+    LOGGED,
+    WHILE_TRAINING,
+    curve_section,
+    curves_of_training,
+    grid_picture,
+    missing,
+    missing_section,
+    table_section,
+)
+from lightning_gan.inference.run_tables import (
+    TextTable,
+    differences,
+    markdown_text,
+    measurements,
+    metrics_table,
+    overview,
+)
 
 DEFAULT_OUT = "comparison"
 
 PAGE = "comparison.md"
-"""The page in the folder that `compare` writes."""
+"""The page in Markdown in the folder that `compare` writes."""
+
+HTML = "comparison.html"
+"""The page in HTML in that folder."""
 
 
 def compare(runs: list[str], *, out: str | None = None, any_protocol: bool = False, overwrite: bool = False) -> None:
     """Compare runs: the settings that differ, the metrics side by side, curves, and the last samples.
 
-    The tables are printed. They are also written to OUT/comparison.md, together with the figures metrics.png,
-    training.png and samples.png. Figures need matplotlib: pip install 'lightning-gan[figures]'.
+    The tables are printed. OUT/comparison.html is a page with tables, curves and samples in one file, which needs no
+    network and can be sent to others. OUT/comparison.md has the tables, too, with the figures metrics.png,
+    training.png and samples.png beside it. Figures need matplotlib: pip install 'lightning-gan[figures]'.
 
     Numbers stand side by side only if they were measured in the same way: with the same extractor, counts, truncation
     and real images. Of each run, the latest such measurement in metrics.json is shown.
@@ -43,30 +69,50 @@ def compare(runs: list[str], *, out: str | None = None, any_protocol: bool = Fal
     measured = measurements(read, any_protocol=any_protocol)
     folder = _folder(out)
     check_writable(folder)
-    tables = [differences(read), *(metrics_table(read, one) for one in measured)]
+    tables = [overview(read), differences(read), *(metrics_table(read, one) for one in measured)]
     width = shutil.get_terminal_size().columns
     print("\n\n".join(table.plain(width=width) for table in tables))
     names = [run.name for run in read]
-    of_metrics = {f"metrics/{metric}" for one in measured for metric in one.metrics}
     curves = {
-        "metrics.png": measured_curves(read, measured),
-        "training.png": logged_curves(read, without=sorted(of_metrics)),
+        "metrics.png": (WHILE_TRAINING, measured_curves(read, measured)),
+        "training.png": (LOGGED, curves_of_training(read, measured)),
     }
-    files = {name: curves_figure(names, own) for name, own in curves.items() if own}
+    shown = {name: (title, own) for name, (title, own) in curves.items() if own}
+    files = {name: curves_figure(names, own) for name, (_, own) in shown.items()}
+    titles = {name: title for name, (title, _) in shown.items()}
     samples = samples_side_by_side(read)
     if samples is not None:
-        files["samples.png"] = samples
-    for sentence in (missing := _missing(read)):
+        files["samples.png"], titles["samples.png"] = samples, LAST_SAMPLES
+    for sentence in (lacks := missing(read)):
         print(sentence, file=sys.stderr)
-    title = f"# {' and '.join(names)}"
-    pictures = [f"## {_TITLES[name]}\n\n![{_TITLES[name]}]({name})" for name in files]
-    page = "\n\n".join([title, *(table.markdown() for table in tables), *pictures, *missing]) + "\n"
-    for name, contents in {**files, PAGE: page.encode()}.items():
+    title = " and ".join(names)
+    figures = [f"## {title}\n\n![{title}]({name})" for name, title in titles.items()]
+    parts = [f"# {markdown_text(title)}", *(table.markdown() for table in tables), *figures, *map(markdown_text, lacks)]
+    html = page(
+        title=title,
+        summary=f"A comparison of {len(read)} training runs.",
+        head=Markup(""),
+        sections=[*_sections(read, tables, list(shown.values())), *missing_section(lacks)],
+        footer="Made by lightning-gan compare.",
+    )
+    for name, contents in {**files, PAGE: ("\n\n".join(parts) + "\n").encode(), HTML: html}.items():
         write_new(folder / name, contents, overwrite=overwrite)
-    print(f"\nwrote {', '.join([PAGE, *files])} to {folder}")
+    print(f"\nwrote {HTML}, {PAGE} and {len(files)} figures to {folder}")
 
 
-_TITLES = {"metrics.png": "Metrics while training", "training.png": "Logged numbers", "samples.png": "Last samples"}
+def _sections(
+    runs: Sequence[Run], tables: Sequence[TextTable], curves: Sequence[tuple[str, dict[str, list[Curve]]]]
+) -> list[Section]:
+    """The sections of the page in HTML."""
+    of_runs, of_settings, *of_metrics = tables
+    grids = [grid_picture(run, run.samples) for run in runs if run.samples is not None]
+    return [
+        table_section(of_runs),
+        *([table_section(*of_metrics)] if of_metrics else []),
+        *(curve_section(title, runs, own, notes=[]) for title, own in curves),
+        *([Section(title=LAST_SAMPLES, content=pictures(grids))] if grids else []),
+        table_section(of_settings),
+    ]
 
 
 def _folder(out: str | None) -> Path:
@@ -78,15 +124,3 @@ def _folder(out: str | None) -> Path:
         number += 1
         folder = Path(f"{DEFAULT_OUT}-{number}")
     return folder
-
-
-def _missing(runs: list[Run]) -> list[str]:
-    """Sentences about what runs do not have."""
-    sentences = []
-    for what, having in (
-        ("metrics.json, so that there are no metrics of it", [bool(run.records) for run in runs]),
-        ("log.csv, so that there are no curves of its losses", [bool(run.log) for run in runs]),
-        ("grid of samples", [run.samples is not None for run in runs]),
-    ):
-        sentences += [f"{run.name} has no {what}." for run, has in zip(runs, having, strict=True) if not has]
-    return sentences

@@ -152,9 +152,7 @@ def interpolate(
     if kind is Kind.strip:
         _, height, width = trained.image_shape
         check_size(rows=rows * columns, columns=len(steps), height=height, width=width)
-        shown = list(_frames(keyframes, steps, paths=rows * columns))
-        by_path = torch.stack(shown, dim=1)  # paths frames channels height width
-        write_new(path, png_bytes(Table(rows=list(by_path)).drawn()), overwrite=overwrite)
+        write_new(path, png_bytes(strip_of(keyframes, steps, paths=rows * columns)), overwrite=overwrite)
     else:
         writer = write_mp4 if kind is Kind.mp4 else write_gif
         shown_frames = _frames(keyframes, steps, paths=rows * columns)
@@ -218,6 +216,18 @@ def _check_count(count: int, *, paths: int, what: str) -> None:
             f"{what}: {count} keyframes for {paths} path{'s' * (paths > 1)} (rows x columns); give "
             f"{2 * paths}, {3 * paths}, {4 * paths} ..., which are at least 2 for each path"
         )
+
+
+def strip_of(keyframes: Keyframes, steps: Sequence[tuple[int, int, float]], *, paths: int) -> Grid:
+    """The picture of all frames side by side, with a row for each path.
+
+    Args:
+        keyframes: the keyframes. The paths get equal parts of them, in order.
+        steps: the way through the keyframes of a path, see `places`.
+        paths: number of paths.
+    """
+    by_path = torch.stack(list(_frames(keyframes, steps, paths=paths)), dim=1)  # paths frames channels height width
+    return Table(rows=list(by_path)).drawn()
 
 
 def _frames(keyframes: Keyframes, steps: Sequence[tuple[int, int, float]], *, paths: int) -> Iterator[ImageBytes]:

@@ -1,6 +1,7 @@
 """What the folder of a training run has: its settings, its measurements, its logged numbers and its samples."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,8 +12,21 @@ import yaml
 
 from lightning_gan.inference.load import checkpoint_at
 from lightning_gan.loop.checkpointing import CheckpointError, read_checkpoint
-from lightning_gan.loop.csv_log import read_log
+from lightning_gan.loop.csv_log import STEP, read_log
 from lightning_gan.metrics.report import Record
+
+
+@dataclass(frozen=True, kw_only=True)
+class KimgPicture:
+    """A picture that was drawn while a run trained.
+
+    Attributes:
+        kimg: thousands of images seen.
+        path: path of the file.
+    """
+
+    kimg: float
+    path: Path
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +40,9 @@ class Run:
         data: what identifies the images that it was trained on, as far as it is known.
         records: its measurements, in the order in which they were made.
         log: the rows of `log.csv`; none if there is no such file.
-        samples: the latest grid of samples; None without one.
+        grids: its grids of samples, in the order of training.
+        neighbours: its pictures of samples beside their nearest real images, in the order of training.
+        figures: its latest figures, by the name of the figure and of its part.
     """
 
     name: str
@@ -35,7 +51,21 @@ class Run:
     data: dict[str, str]
     records: list[Record]
     log: list[dict[str, str]]
-    samples: Path | None
+    grids: list[KimgPicture]
+    neighbours: list[KimgPicture]
+    figures: dict[str, KimgPicture]
+
+    @property
+    def samples(self) -> KimgPicture | None:
+        """The latest grid of samples; None without one."""
+        return self.grids[-1] if self.grids else None
+
+    @property
+    def images_seen(self) -> int:
+        """The images that the run has trained on, as far as its log, measurements and grids tell; 0 if they do not."""
+        logged = [int(row[STEP]) for row in self.log[-1:]]
+        measured = [round(1000 * record["kimg"]) for record in self.records if record.get("trained_here", True)]
+        return max([*logged, *measured, *(round(1000 * grid.kimg) for grid in self.grids)], default=0)
 
 
 def read_runs(folders: list[str]) -> list[Run]:
@@ -109,8 +139,29 @@ def _read(folder: Path, *, name: str) -> Run:
         data=_data_of(folder, config),
         records=_records(folder / "metrics.json"),
         log=read_log(folder / "log.csv") if (folder / "log.csv").is_file() else [],
-        samples=max((folder / "samples").glob("kimg_*.png"), default=None),
+        grids=_pictures(folder / "samples"),
+        neighbours=_pictures(folder / "nearest"),
+        figures=_figures(folder / "figures"),
     )
+
+
+def _pictures(folder: Path) -> list[KimgPicture]:
+    """The pictures of a folder whose names have their time, `kimg_000012.300.png`, in the order of training."""
+    named = [(re.fullmatch(r"kimg_(\d+(?:\.\d+)?)", path.stem), path) for path in folder.glob("kimg_*.png")]
+    found = [KimgPicture(kimg=float(match[1]), path=path) for match, path in named if match is not None]
+    return sorted(found, key=lambda picture: picture.kimg)
+
+
+def _figures(folder: Path) -> dict[str, KimgPicture]:
+    """The latest pictures of a folder with a folder for each figure, `NAME/kimg_000012.300_PART.png`, by NAME_PART."""
+    latest: dict[str, KimgPicture] = {}
+    for path in sorted(folder.glob("*/kimg_*.png")):
+        match = re.fullmatch(r"kimg_(\d+(?:\.\d+)?)((?:_\w+)?)", path.stem)
+        if match is not None:
+            picture = KimgPicture(kimg=float(match[1]), path=path)
+            name = f"{path.parent.name}{match[2]}"
+            latest[name] = max(latest.get(name, picture), picture, key=lambda one: one.kimg)
+    return latest
 
 
 def _yaml(path: Path) -> dict[str, Any]:
@@ -131,9 +182,15 @@ def _records(path: Path) -> list[Record]:
         records: Any = json.loads(path.read_text(encoding="utf-8"))
     except (UnicodeDecodeError, ValueError) as error:
         raise ValueError(f"{path} is no list of measurements ({error}); move it away, or give another run") from error
-    if not isinstance(records, list) or not all(isinstance(one, dict) and "metrics" in one for one in records):
+    if not isinstance(records, list) or not all(map(_is_record, records)):
         raise ValueError(f"{path} is no list of measurements; move it away, or give another run")
     return records
+
+
+def _is_record(value: Any) -> bool:
+    if not isinstance(value, dict) or not isinstance(value.get("metrics"), dict):
+        return False
+    return all(isinstance(number, int | float) for number in (value.get("kimg"), *value["metrics"].values()))
 
 
 def _data_of(folder: Path, config: dict[str, Any]) -> dict[str, str]:

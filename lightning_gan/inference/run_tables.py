@@ -1,13 +1,15 @@
-"""Tables of several runs: the settings in which they differ, and their measurements side by side."""
+"""Tables of one run or several: what was trained, their settings, and their measurements side by side."""
 
+import html
 import json
+import math
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from lightning_gan.inference.run_files import Run
-from lightning_gan.metrics.report import Record
+from lightning_gan.metrics.report import ERROR, Record, with_errors
 
 NONE = "–"
 """What stands in a cell without a value."""
@@ -58,10 +60,53 @@ class TextTable:
         return "\n".join([self.title, *(line.rstrip() for line in aligned), *notes])
 
     def markdown(self) -> str:
-        """The table in Markdown."""
+        """The table in Markdown, in which cells are plain text."""
         lines = [["", *self.columns], ["---"] * (1 + len(self.columns)), *([n, *cells] for n, cells in self.rows)]
-        text = "\n".join(f"| {' | '.join(cell.replace('|', '&#124;') for cell in line)} |" for line in lines)
-        return "\n\n".join([f"## {self.title}", text, *self.notes])
+        text = "\n".join(f"| {' | '.join(map(markdown_text, line))} |" for line in lines)
+        return "\n\n".join([f"## {self.title}", *([text] if self.rows else []), *map(markdown_text, self.notes)])
+
+
+def markdown_text(text: str) -> str:
+    """A text as Markdown that shows it, on one line: characters of HTML and of tables are escaped.
+
+    Example:
+        >>> markdown_text("a < b | c")
+        'a &lt; b &#124; c'
+    """
+    return " ".join(html.escape(text, quote=False).replace("|", "&#124;").split())
+
+
+def overview(runs: Sequence[Run], *, parameters: Sequence[str] = ()) -> TextTable:
+    """What runs have trained, as far as it is known.
+
+    Args:
+        runs: the runs.
+        parameters: the numbers of parameters of each run's networks; empty if they are not known.
+    """
+    rows = [
+        ("model", [run.settings.get("model", NONE) for run in runs]),
+        ("data", [_data(run) for run in runs]),
+        ("images seen", [f"{run.images_seen:,}" if run.images_seen else NONE for run in runs]),
+        ("seed", [run.settings.get("seed_everything", NONE) for run in runs]),
+        *([("parameters", list(parameters))] if parameters else []),
+    ]
+    return TextTable(title="What was trained", columns=[run.name for run in runs], rows=rows)
+
+
+def _data(run: Run) -> str:
+    size = run.settings.get("data.image_size", "null")
+    return run.settings.get("data", NONE) + ("" if size == "null" else f", {size}x{size}")
+
+
+def all_settings(run: Run) -> TextTable:
+    """All settings of a run.
+
+    Args:
+        run: the run.
+    """
+    return TextTable(
+        title="All settings", columns=[run.name], rows=[(name, [value]) for name, value in run.settings.items()]
+    )
 
 
 def differences(runs: Sequence[Run]) -> TextTable:
@@ -83,7 +128,7 @@ class Measured:
     """A measurement of several runs that was made in the same way.
 
     Attributes:
-        metrics: names of the numbers.
+        metrics: names of the numbers, without those of their standard errors.
         records: the latest record of each run; None for runs that were not measured like that.
         protocols: how each of `records` was measured.
     """
@@ -111,7 +156,9 @@ def measurements(runs: Sequence[Run], *, any_protocol: bool) -> list[Measured]:
         ValueError: if a number was measured in different ways, and `any_protocol` is not set.
     """
     found: dict[str, Measured] = {}
-    for metric in dict.fromkeys(name for run in runs for record in run.records for name in record["metrics"]):
+    for metric in dict.fromkeys(
+        name for run in runs for record in run.records for name in with_errors(record["metrics"])
+    ):
         latest = [_latest_by_protocol(run, metric) for run in runs]
         having = [own for own in latest if own]
         common = [key for key in having[0] if all(key in own for own in having)]
@@ -135,15 +182,32 @@ def metrics_table(runs: Sequence[Run], measured: Measured) -> TextTable:
     rows = [("kimg", [NONE if record is None else f"{record['kimg']:g}" for record in records])]
     if any(record is not None and "ema" in record for record in records):
         rows.append(("averaged weights", [_yes(record) for record in records]))
+    for name in ("seed", "checkpoint"):
+        if any(record is not None and record.get(name) is not None for record in records):
+            rows.append((name, [NONE if record is None else _text(record.get(name)) for record in records]))
     for metric in measured.metrics:
         rows.append((metric, [_number(record, metric) for record in records]))
     different = measured.differing
     same = {name: value for name, value in measured.protocols[0].items() if name not in different}
-    notes = ["Measured with " + ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in same.items()) + "."]
+    notes = [measured_with(same)]
     if different:
         listed = "; ".join(f"{name} {' and '.join(values)}" for name, values in different.items())
         notes.append(f"Not comparable: the numbers were measured in different ways ({listed}).")
     return TextTable(title="Metrics", columns=[run.name for run in runs], rows=rows, notes=notes)
+
+
+def measured_with(protocol: Mapping[str, Any]) -> str:
+    """The sentence that says how numbers were measured.
+
+    Args:
+        protocol: settings by name.
+
+    Example:
+        >>> measured_with({"extractor": "DigitFeatures", "remark": "for digits, not for quoting", "fake_count": 50})
+        'Measured with extractor DigitFeatures, remark "for digits, not for quoting", fake count 50.'
+    """
+    values = {name: f'"{value}"' if ", " in str(value) else str(value) for name, value in protocol.items()}
+    return "Measured with " + ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in values.items()) + "."
 
 
 def protocol_of(run: Run, record: Record) -> dict[str, Any]:
@@ -188,8 +252,28 @@ def _differing(protocols: Sequence[dict[str, Any]]) -> dict[str, list[str]]:
     return {name: list(dict.fromkeys(texts)) for name, texts in values.items() if len(set(texts)) > 1}
 
 
+def number_and_error(value: float, error: float | None) -> tuple[str, str]:
+    """A number with four digits, or down to the second digit of its standard error; and the error, empty without one.
+
+    Example:
+        >>> number_and_error(24884.1, 14.6), number_and_error(0.005, 0.000998), number_and_error(0.28583, None)
+        (('24884', '15'), ('0.0050', '0.0010'), ('0.2858', ''))
+    """
+    if error is None or error <= 0:
+        return f"{value:.4g}", "" if error is None else f"{error:g}"
+    decimals = max(1 - math.floor(math.log10(float(f"{error:.1e}"))), 0)  # 0.0998 has the two digits of 0.10
+    return f"{value:.{decimals}f}", f"{error:.{decimals}f}"
+
+
 def _number(record: Record | None, metric: str) -> str:
-    return NONE if record is None or metric not in record["metrics"] else f"{record['metrics'][metric]:.4g}"
+    if record is None or metric not in record["metrics"]:
+        return NONE
+    value, error = number_and_error(record["metrics"][metric], record["metrics"].get(f"{metric}{ERROR}"))
+    return f"{value} ± {error}" if error else value
+
+
+def _text(value: object) -> str:
+    return NONE if value is None else str(value)
 
 
 def _yes(record: Record | None) -> str:

@@ -111,6 +111,17 @@ def share_of_class(logits: Logits, labels: Int[Tensor, " batch"]) -> float:
     return (logits.argmax(1) == labels.to(logits.device)).double().mean().item()
 
 
+def with_errors(metrics: Mapping[str, float]) -> dict[str, tuple[float, float | None]]:
+    """Returns each number with its standard error by the name of the number; None for numbers without an error.
+
+    Example:
+        >>> with_errors({"recall": 0.25, "recall_error": 0.01, "density": 0.5})
+        {'recall': (0.25, 0.01), 'density': (0.5, None)}
+    """
+    of_errors = {f"{name}{ERROR}" for name in metrics}
+    return {name: (value, metrics.get(f"{name}{ERROR}")) for name, value in metrics.items() if name not in of_errors}
+
+
 def table(record: Record, *, titles: Mapping[str, str]) -> str:
     """Returns a record as aligned plain text.
 
@@ -126,13 +137,9 @@ def table(record: Record, *, titles: Mapping[str, str]) -> str:
         share of the class asked for  0.5000
         (kimg 10.0, extractor DigitFeatures, seed 0)
     """
-    metrics = record["metrics"]
-    of_errors = {f"{name}{ERROR}": name for name in metrics}
-    errors = {of_errors[name]: f" +- {value:.4f}" for name, value in metrics.items() if name in of_errors}
     rows = [
-        (titles.get(name, name), f"{value:.4f}", errors.get(name, ""))
-        for name, value in metrics.items()
-        if name not in of_errors
+        (titles.get(name, name), f"{value:.4f}", "" if error is None else f" +- {error:.4f}")
+        for name, (value, error) in with_errors(record["metrics"]).items()
     ]
     left, right, _ = (max(map(len, column)) for column in zip(*rows, strict=True))
     lines = [f"{title:<{left}}  {value:>{right}}{error}" for title, value, error in rows]

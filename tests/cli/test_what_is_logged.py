@@ -1,10 +1,12 @@
 """What a training prints and writes while it runs, and how a resumed one goes on with it."""
 
+import shlex
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from lightning_gan.cli import main
 from lightning_gan.loop.csv_log import read_log
 from tests.cli.command_line import TINY, run, write
 
@@ -44,3 +46,16 @@ def test_a_run_that_begins_again_keeps_the_table_of_the_one_before() -> None:
     names = sorted(path.name for path in Path("runs/one").glob("log*.csv"))
     assert names == ["log.csv", "log_of_earlier_run_1.csv"]
     assert [[row["step"] for row in read_log(Path("runs/one") / name)] for name in names] == [["8", "16"]] * 2
+
+
+def test_fit_ends_with_the_command_that_writes_a_page_about_the_run(capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("matplotlib")
+    tiny("tiny.yaml")
+    main(["fit", "--config", "tiny.yaml", "--trainer.default_root_dir", "my runs/one"])
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last == "to write a page about this run: lightning-gan report 'my runs/one'"
+    main(shlex.split(last.partition("lightning-gan ")[2]))
+    page = Path("my runs/one/report.html").read_text()
+    assert "<h1>one</h1>" in page and "StyleGAN on Digits, 16 images seen." in page and "Interpolations" in page
+    main(["fit", "--config", "tiny.yaml", "--trainer.fast_dev_run", "1"])
+    assert "lightning-gan report" not in capsys.readouterr().err

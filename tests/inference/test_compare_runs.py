@@ -1,6 +1,7 @@
 """`compare`: settings that differ, numbers that may stand side by side, curves and samples."""
 
 import json
+from base64 import b64decode
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from lightning_gan.inference.compare_runs import compare
 from lightning_gan.inference.run_figures import logged_curves, measured_curves
 from lightning_gan.inference.run_files import flat_settings, read_runs
 from lightning_gan.inference.run_tables import differences, measurements, metrics_table
+from tests.inference.read_pages import ReadPage
 from tests.inference.run_folders import config, measured, run_folder
 
 
@@ -68,6 +70,7 @@ def test_the_latest_numbers_of_one_protocol_stand_side_by_side(tmp_path: Path) -
     assert shown == {
         "kimg": ["4", "6"],
         "averaged weights": ["yes", "yes"],
+        "seed": ["0", "0"],
         "frechet_distance": ["8", "5"],
         "recall": ["0.5", "0.5"],
     }
@@ -150,7 +153,7 @@ def test_compare_prints_tables_and_writes_a_page_with_figures(
     shown = capsys.readouterr()
     assert "trainer.callbacks.R1.gamma  1.0  7.5" in shown.out and "frechet_distance  8    6" in shown.out
     assert "b has no log.csv" in shown.err and max(map(len, shown.out.splitlines())) <= 80
-    names = ["comparison.md", "metrics.png", "samples.png", "training.png"]
+    names = ["comparison.html", "comparison.md", "metrics.png", "samples.png", "training.png"]
     assert sorted(path.name for path in Path("comparison").iterdir()) == names
     page = Path("comparison/comparison.md").read_text()
     assert "| trainer.callbacks.R1.gamma | 1.0 | 7.5 |" in page and "![Last samples](samples.png)" in page
@@ -166,6 +169,37 @@ def test_compare_prints_tables_and_writes_a_page_with_figures(
     assert "8.5" in Path("comparison/comparison.md").read_text()
 
 
+def test_the_page_of_compare_has_everything_in_one_file(tmp_path: Path) -> None:
+    of_a = [measured(1.0, 9.0), measured(2.0, 8.0)]
+    a = run_folder(tmp_path / "a", losses=[3.0, 1.0], records=of_a, gray=200)
+    b = run_folder(tmp_path / "<b>", settings=config(gamma=7.5), records=[measured(2.0, 6.0, fake_count=9)], gray=100)
+    with pytest.raises(ValueError, match="was measured in different ways"):
+        compare([str(a), str(b)], out=str(tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+    compare([str(a), str(b)], out=str(tmp_path / "out"), any_protocol=True)
+    shown = ReadPage(tmp_path / "out" / "comparison.html")
+    assert shown.texts["h1"] == ["a and <b>"] and shown.elsewhere == []
+    titles = ["Metrics while training", "Logged numbers", "Last samples", "Settings that differ", "What is missing"]
+    assert shown.texts["h2"] == ["What was trained", "Metrics", *titles]
+    assert shown.cells("frechet_distance") == [["8", "6"]] and shown.cells("images seen") == [["12,500", "12,500"]]
+    assert shown.cells("trainer.callbacks.R1.gamma") == [["1.0", "7.5"]]
+    assert "Not comparable: the numbers were measured in different ways (fake_count 50 and 9)." in shown.text
+    assert "<b> has no log.csv, so that there are no curves of its losses." in shown.text
+    contents = [b64decode(image["src"].removeprefix("data:image/png;base64,")) for image in shown.images]
+    assert contents == [(run / "samples" / "kimg_000012.500.png").read_bytes() for run in (a, b)]
+
+
+def test_numbers_stand_beside_their_errors_also_if_only_one_run_has_them(tmp_path: Path) -> None:
+    known = {**measured(2.0, 0.0), "metrics": {"frechet_distance": 24884.1, "frechet_distance_error": 14.6}}
+    earlier = {**known, "kimg": 1.0, "metrics": {"frechet_distance": 30000.0, "frechet_distance_error": 20.0}}
+    runs = read_runs(two(tmp_path, [earlier, known], [measured(2.0, 8.0)]))
+    one, other = measurements(runs, any_protocol=False)
+    assert one.metrics == ["frechet_distance"] and other.metrics == ["recall"]
+    assert dict(metrics_table(runs, one).rows)["frechet_distance"] == ["24884 ± 15", "8"]
+    (first, second) = measured_curves(runs, [one])["frechet_distance"]
+    assert first.errors == [20.0, 14.6] and second.errors == ()
+
+
 def test_what_cannot_be_compared_is_refused_in_one_line(tmp_path: Path) -> None:
     folder = run_folder(tmp_path / "a")
     other = run_folder(tmp_path / "b", records=[])
@@ -175,7 +209,10 @@ def test_what_cannot_be_compared_is_refused_in_one_line(tmp_path: Path) -> None:
         compare([str(folder), f"{folder}/"])
     with pytest.raises(ValueError, match=r"nothing is no folder of a run: it has no config\.yaml"):
         compare([str(folder), str(tmp_path / "nothing")])
-    for text in ("[1", json.dumps({"a": 1}), json.dumps([1])):
+    for text in (
+        "[1",
+        *map(json.dumps, ({"a": 1}, [1], [{"metrics": {"a": 1.0}}], [{"kimg": 1, "metrics": {"a": "b"}}])),
+    ):
         (other / "metrics.json").write_text(text)
         with pytest.raises(ValueError, match=r"metrics\.json is no list of measurements"):
             compare([str(folder), str(other)])
