@@ -17,6 +17,11 @@ class FeatureExtractor(nn.Module):
     remark: ClassVar[str] = ""
     """What numbers from these features are good for, which is written and printed beside them; empty for nothing."""
 
+    @property
+    def facts(self) -> dict[str, str]:
+        """What a record states of the extractor beside the name of its class, such as its weights and its resizing."""
+        return {"remark": self.remark} if self.remark else {}
+
 
 class ClassifyingFeatures(FeatureExtractor, ABC):
     """Base class of feature extractors whose features tell the class of an image, as for the Inception Score."""

@@ -3,18 +3,19 @@
 from typing import TypeAlias
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
-
-from lightning_gan.tensors.shapes import Features
 
 RealFeatures: TypeAlias = Float[Tensor, "reals features"]
 """One feature vector per real image."""
 
 FakeFeatures: TypeAlias = Float[Tensor, "fakes features"]
 """One feature vector per generated image; there may be more or fewer of them than reals."""
+
+Rows: TypeAlias = Float[Tensor, "batch features"] | UInt8[Tensor, "batch features"]
+"""One row of numbers per image: features, or its pixels."""
 
 
 class FeatureSet(Metric):
@@ -42,17 +43,17 @@ class FeatureSet(Metric):
         self.add_state("features", default=[], dist_reduce_fx="cat")
         self.add_state("positions", default=[], dist_reduce_fx="cat")
 
-    def update(self, features: Features, positions: Int64[Tensor, " batch"]) -> None:
+    def update(self, features: Rows, positions: Int64[Tensor, " batch"]) -> None:
         """Adds the features of a batch.
 
         Args:
-            features: one row for each image.
+            features: one row for each image. Floats are kept in fp32, bytes as bytes.
             positions: int64 position of each image in the whole set; negative for padding samples.
         """
-        self.features.append(features.float())
+        self.features.append(features.float() if features.is_floating_point() else features)
         self.positions.append(positions.to(features.device))
 
-    def compute(self) -> Features:
+    def compute(self) -> Rows:
         """Returns the features of all ranks, sorted by position."""
         features, positions = dim_zero_cat(self.features), dim_zero_cat(self.positions)
         order = torch.argsort(positions)

@@ -21,10 +21,11 @@ from lightning_gan.foreign.sampler import Sampler, sampled_images
 from lightning_gan.layers.resampling import nearest_upsample
 from lightning_gan.loop.gan import GAN
 from lightning_gan.metrics import FeatureSet
+from lightning_gan.metrics.feature_set import Rows
 from lightning_gan.metrics.report import Record
 from lightning_gan.tensors.image_bytes import nearest_bytes
 from lightning_gan.tensors.seeds import derived_seed
-from lightning_gan.tensors.shapes import Features, ImageBytes, Labels, Latents
+from lightning_gan.tensors.shapes import ImageBytes, Labels, Latents
 
 TRIED = 2
 """Number of real and of generated images that are described before training, to refuse those that cannot be."""
@@ -38,7 +39,7 @@ class Described(NamedTuple):
         positions: position of each row in the whole set of images, or -1 for rows that are left out.
     """
 
-    rows: Features
+    rows: Rows
     positions: Int64[Tensor, " batch"]
 
 
@@ -92,7 +93,7 @@ class Reals(NamedTuple):
         floors: numbers that depend on the real images only.
     """
 
-    parts: list[Features]
+    parts: list[Rows]
     floors: dict[str, float]
 
 
@@ -214,7 +215,7 @@ class Comparison(RealsMeasurement):
         """
 
     @abstractmethod
-    def floors(self, reals: list[Features]) -> dict[str, float]:
+    def floors(self, reals: list[Rows]) -> dict[str, float]:
         """Computes numbers that depend on the real images only; called on rank 0.
 
         Args:
@@ -222,7 +223,7 @@ class Comparison(RealsMeasurement):
         """
 
     @abstractmethod
-    def compare(self, reals: Reals, fakes: list[Features], *, asked: Tensor | None, drawn: Record) -> Record:
+    def compare(self, reals: Reals, fakes: list[Rows], *, asked: Tensor | None, drawn: Record) -> Record:
         """Returns a record of the numbers, under "metrics", and of the settings they depend on; called on rank 0.
 
         Args:
@@ -324,7 +325,7 @@ class Comparison(RealsMeasurement):
         positions = positions_in_set(trainer, len(images), after=gathering.images)
         gathering.add(len(images), self._described(gathering, images, positions))
 
-    def _fakes(self, trainer: Trainer, module: LightningModule) -> tuple[list[Features], Tensor | None]:
+    def _fakes(self, trainer: Trainer, module: LightningModule) -> tuple[list[Rows], Tensor | None]:
         source = self._source(module, count=self.fake_count)
         gathering = self._new_fakes()
         for share in self.shares(trainer, self.fake_count):

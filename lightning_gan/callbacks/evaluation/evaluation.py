@@ -184,7 +184,6 @@ class Evaluation(Comparison):
             seed=derived_seed(self.seed, "subsets"),
         )
         used: Record = {}
-        remark = self.extractor.remark if isinstance(self.extractor, FeatureExtractor) else ""
         if isinstance(self.extractor, ClassifyingFeatures):
             logits = self.extractor.to(fake.device).classify_features(fake)
             # Shuffled, because the classes of the fakes may be in order.
@@ -203,7 +202,7 @@ class Evaluation(Comparison):
                     numbers["asked_class"] = share_of_class(logits, asked)
         return {
             "extractor": type(self.extractor).__name__,
-            **({"remark": remark} if remark else {}),
+            **(self.extractor.facts if isinstance(self.extractor, FeatureExtractor) else {}),
             "real_count": len(real),
             **drawn,
             "neighbours": self.neighbours,

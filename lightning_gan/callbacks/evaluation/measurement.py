@@ -24,10 +24,10 @@ from lightning_gan.foreign.host import host_of
 from lightning_gan.loop.monitors import look, monitoring, refuse_unseen, unknown_monitor, watch_monitors
 from lightning_gan.loop.sampling import evaluation_mode
 from lightning_gan.metrics import FeatureSet
+from lightning_gan.metrics.feature_set import Rows
 from lightning_gan.metrics.record_file import set_aside, write_record
 from lightning_gan.metrics.report import Record, table
 from lightning_gan.tensors.seeds import derived_seed
-from lightning_gan.tensors.shapes import Features
 
 
 class Share(NamedTuple):
@@ -339,14 +339,16 @@ def where_doubles_are(tensor: Tensor) -> Tensor:
     return tensor.cpu() if tensor.device.type == "mps" else tensor
 
 
-def gathered(trainer: Trainer, module: LightningModule, features: FeatureSet) -> Features:
+def gathered(trainer: Trainer, module: LightningModule, features: FeatureSet) -> Rows:
     """Gathers the features of all ranks in the order of their positions, and empties the set.
 
     Returns:
         Features `samples features` on rank 0, no rows on other ranks, on the device that the set was kept on.
     """
     home = features.features[0].device
-    # Ranks can only exchange tensors on their devices, so features in main memory are moved there and back.
-    everything = features.to(module.device).compute()
+    if trainer.world_size > 1:
+        # Ranks can only exchange tensors on their devices, so features in main memory are moved there and back.
+        features = features.to(module.device)
+    everything = features.compute()
     features.reset()
     return where_doubles_are((everything if trainer.is_global_zero else everything[:0]).to(home))
