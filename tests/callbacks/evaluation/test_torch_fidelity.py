@@ -113,6 +113,7 @@ def test_beside_an_evaluation_it_measures_the_same_images(inception_weights: Pat
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*the covariance of")
 def test_both_tables_agree(inception_weights: Path, tmp_path: Path) -> None:
     """Both measure 48 images against 48; the score has one split and KID one subset, which are drawn differently."""
     extractor = InceptionFeatures(weights=str(inception_weights))
