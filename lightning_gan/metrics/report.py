@@ -95,6 +95,33 @@ def share_of_class(logits: Logits, labels: Int[Tensor, " batch"]) -> float:
     return (logits.argmax(1) == labels.to(logits.device)).double().mean().item()
 
 
+def rows(record: Record, *, titles: Mapping[str, str]) -> list[tuple[str, str, str]]:
+    """Returns the title, the value and the standard error of each metric as texts; the error is empty if none is known.
+
+    Args:
+        record: the record.
+        titles: title of each metric by its name; a metric without a title is shown by its name.
+    """
+    metrics = record["metrics"]
+    of_errors = {f"{name}{ERROR}": name for name in metrics}
+    errors = {of_errors[name]: f"+- {value:.4f}" for name, value in metrics.items() if name in of_errors}
+    return [
+        (titles.get(name, name), f"{value:.4f}", errors.get(name, ""))
+        for name, value in metrics.items()
+        if name not in of_errors
+    ]
+
+
+def settings_of(record: Record) -> str:
+    """Returns what the numbers of a record depend on as one line."""
+    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in record.items() if name != "metrics")
+
+
+def not_finite(record: Record) -> list[str]:
+    """Returns the metrics of a record that are NaN or infinite, with their values."""
+    return [f"{name}={value}" for name, value in record["metrics"].items() if not math.isfinite(value)]
+
+
 def table(record: Record, *, titles: Mapping[str, str]) -> str:
     """Returns a record as aligned plain text.
 
@@ -110,15 +137,7 @@ def table(record: Record, *, titles: Mapping[str, str]) -> str:
         share of the class asked for  0.5000
         (kimg 10.0, extractor DigitFeatures, seed 0)
     """
-    metrics = record["metrics"]
-    of_errors = {f"{name}{ERROR}": name for name in metrics}
-    errors = {of_errors[name]: f" +- {value:.4f}" for name, value in metrics.items() if name in of_errors}
-    rows = [
-        (titles.get(name, name), f"{value:.4f}", errors.get(name, ""))
-        for name, value in metrics.items()
-        if name not in of_errors
-    ]
-    left, right, _ = (max(map(len, column)) for column in zip(*rows, strict=True))
-    lines = [f"{title:<{left}}  {value:>{right}}{error}" for title, value, error in rows]
-    settings = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in record.items() if name != "metrics")
-    return "\n".join([*lines, *textwrap.wrap(f"({settings})", width=80)])
+    found = rows(record, titles=titles)
+    left, right, _ = (max(map(len, column)) for column in zip(*found, strict=True))
+    lines = [f"{title:<{left}}  {value:>{right}} {error}".rstrip() for title, value, error in found]
+    return "\n".join([*lines, *textwrap.wrap(f"({settings_of(record)})", width=80)])

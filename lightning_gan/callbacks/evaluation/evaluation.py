@@ -151,11 +151,18 @@ class Evaluation(Comparison):
                 "coloured; set extractor to lightning_gan.metrics.InceptionFeatures (FID), or to RandomFeatures for "
                 "comparing runs on the same data"
             )
-        if self.fake_count <= self._features:
-            rank_zero_warn(
-                f"Evaluation: the covariance of {self._features} features needs more than fake_count={self.fake_count} "
-                f"images; Frechet distances will be far too large. Set fake_count to several times {self._features}"
-            )
+        if self.few_images is not None:
+            rank_zero_warn(self.few_images)
+
+    @property
+    def few_images(self) -> str | None:
+        """A remark if there are too few images for a covariance of the features; known when some were described."""
+        if self.fake_count > self._features:
+            return None
+        return (
+            f"{self.title}: the covariance of {self._features} features needs more than fake_count={self.fake_count} "
+            f"images; Frechet distances will be far too large. Measure several times {self._features} images"
+        )
 
     def describe(self, images: ImageBytes, positions: Int64[Tensor, " batch"]) -> list[Described]:
         features = applied(self.extractor.to(images.device), images, asker=self.title, setting="extractor")
