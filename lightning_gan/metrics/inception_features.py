@@ -9,13 +9,12 @@ which changes the numbers.) clean-fid (Parmar et al. 2022, arXiv:2104.11222) res
 from typing import ClassVar, Literal
 
 import torch
-from einops import repeat
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 from torch_fidelity import FeatureExtractorInceptionV3
 from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
 
-from lightning_gan.metrics.extractors import ClassifyingFeatures
+from lightning_gan.metrics.extractors import ClassifyingFeatures, three_channels
 from lightning_gan.metrics.published_weights import PublishedWeights, WeightsFile
 from lightning_gan.tensors.shapes import Features, ImageBytes, Logits
 
@@ -102,12 +101,7 @@ class InceptionFeatures(ClassifyingFeatures):
         Raises:
             ValueError: if the images have another number of channels.
         """
-        if images.shape[1] not in (1, 3):
-            raise ValueError(
-                f"InceptionFeatures takes 1 or 3 channels, but images have {images.shape[1]}; give grey or RGB images"
-            )
-        if images.shape[1] == 1:
-            images = repeat(images, "batch 1 height width -> batch 3 height width")
+        images = three_channels(images, asker="InceptionFeatures")
         if self.resize == "tensorflow":
             features: Features = self.network(images)[0]
             return features

@@ -42,6 +42,7 @@ class PublishedWeights:
         file_name: its name in torch's download folder, under which other packages keep it, too.
         sha256: SHA-256 of its contents, or the first digits of it, as far as they are published.
         size: its size for readers, such as "95 MB".
+        takes_path: whether the class that needs the weights takes the path of a file.
     """
 
     asker: str
@@ -49,6 +50,7 @@ class PublishedWeights:
     file_name: str
     sha256: str
     size: str
+    takes_path: bool = True
 
     @property
     def usual_path(self) -> Path:
@@ -73,9 +75,10 @@ class PublishedWeights:
         if not path.is_file() and download and weights is None:
             self._download(path)
         if not path.is_file():
+            remedy = "set weights to the file's path, or set download: true (without weights)"
             raise ValueError(
-                f"{self.asker}: there are no weights at {path}. Download {self.address} ({self.size}) and set weights "
-                "to the file's path, or set download: true (without weights)"
+                f"{self.asker}: there are no weights at {path}. Download {self.address} ({self.size}) and "
+                + (remedy if self.takes_path else "put it there, or set download: true")
             )
         with path.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
@@ -83,8 +86,8 @@ class PublishedWeights:
         if weights is None and not is_published:
             raise ValueError(
                 f"{self.asker}: {path} does not hold the weights of {self.address}: its SHA-256 begins with "
-                f"{found[:SHOWN_DIGITS]}, not {self.sha256[:SHOWN_DIGITS]}. Delete the file and download it again, or "
-                "set weights to a path, which may have other contents"
+                f"{found[:SHOWN_DIGITS]}, not {self.sha256[:SHOWN_DIGITS]}. Delete the file and download it again"
+                + (", or set weights to a path, which may have other contents" if self.takes_path else "")
             )
         return WeightsFile(path=path, sha256=found, is_published=is_published)
 
@@ -98,6 +101,6 @@ class PublishedWeights:
             torch.hub.download_url_to_file(self.address, str(path), hash_prefix=self.sha256)
         except (URLError, OSError, RuntimeError) as error:
             raise ValueError(
-                f"{self.asker}: {self.address} could not be downloaded ({error}); fetch it elsewhere and set weights "
-                "to the file's path"
+                f"{self.asker}: {self.address} could not be downloaded ({error}); fetch it elsewhere and "
+                + ("set weights to the file's path" if self.takes_path else f"put it at {path}")
             ) from error
