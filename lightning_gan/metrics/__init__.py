@@ -3,6 +3,7 @@
 from lightning_gan.metrics.class_frechet import ClassDistances, class_frechet_distances
 from lightning_gan.metrics.clip_features import ClipFeatures
 from lightning_gan.metrics.digit_features import DigitFeatures
+from lightning_gan.metrics.dinov2_features import DinoV2Features
 from lightning_gan.metrics.encoding import neighbour_accuracy, squared_errors
 from lightning_gan.metrics.extractors import ClassifyingFeatures, FeatureExtractor
 from lightning_gan.metrics.feature_set import FeatureSet
@@ -28,6 +29,7 @@ __all__ = [
     "ClipFeatures",
     "DigitDistance",
     "DigitFeatures",
+    "DinoV2Features",
     "Extrapolation",
     "FeatureExtractor",
     "FeatureSet",

@@ -9,11 +9,11 @@ which changes the numbers.) clean-fid (Parmar et al. 2022, arXiv:2104.11222) res
 from typing import ClassVar, Literal
 
 import torch
-from torch import Tensor, nn
-from torch.nn.functional import interpolate
+from torch import nn
 from torch_fidelity import FeatureExtractorInceptionV3
 from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
 
+from lightning_gan.metrics.clean_resizing import resized_like_pillow
 from lightning_gan.metrics.extractors import ClassifyingFeatures, three_channels
 from lightning_gan.metrics.published_weights import PublishedWeights, WeightsFile
 from lightning_gan.tensors.shapes import Features, ImageBytes, Logits
@@ -49,14 +49,6 @@ def inception_network(
         return FeatureExtractorInceptionV3(NETWORK, ["2048"], str(file.path)), file
     except Exception as error:
         raise published.refusal(file.path) from error
-
-
-def resized_like_pillow(images: ImageBytes, *, size: int) -> Tensor:
-    """Returns float images, `batch channels size size`, that Pillow's bicubic filter makes of float images.
-
-    Values may lie outside of 0 to 255, because the filter overshoots, and are neither clipped nor rounded.
-    """
-    return interpolate(images.float(), size=(size, size), mode="bicubic", antialias=True)
 
 
 class InceptionFeatures(ClassifyingFeatures):
