@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lightning_gan.metrics.clean_resizing import resized_like_pillow
 from lightning_gan.metrics.extractors import FeatureExtractor, three_channels
@@ -72,7 +72,9 @@ class DinoV2Features(FeatureExtractor):
         self.file = published.find(weights, download=download)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "xFormers is not available")  # the code does without it
-            self.network = torch.hub.load(str(folder), network, source="local", pretrained=False)
+            self.network: nn.Module = torch.hub.load(  # type: ignore[no-untyped-call]
+                str(folder), network, source="local", pretrained=False
+            )
         try:
             self.network.load_state_dict(torch.load(self.file.path, weights_only=True, map_location="cpu"))
         except Exception as error:

@@ -211,8 +211,8 @@ class TorchFidelity(FullSizeComparison):
             "rng_seed": RNG_SEED,
         }
         numbers: dict[str, float] = torch_fidelity.calculate_metrics(
-            input1=_Pictures(fake.unflatten(1, self._shape)),
-            input2=_Pictures(real.unflatten(1, self._shape)),
+            input1=_Pictures(fake.reshape(-1, *self._shape)),
+            input2=_Pictures(real.reshape(-1, *self._shape)),
             isc=True,
             fid=True,
             kid=True,
