@@ -100,6 +100,8 @@ def score_images(
         check_absent(*(Path(out) / name for name in names), overwrite=overwrite)
     for files in (fake_files, real_files):
         check_once(files)  # so that broken files are named before time is lost
+    some = torch.arange(min(batch_size, len(real_files)))
+    evaluation.refuse_coloured(real_files.read(some, resolution=real_files.image_size))
     of_fakes = _described(comparisons, fake_files, batch_size=batch_size, device=device.found())
     of_reals = _described(comparisons, real_files, batch_size=batch_size, device=device.found())
     if evaluation.few_images is not None:

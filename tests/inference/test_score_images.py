@@ -15,6 +15,7 @@ from torch.nn.functional import adaptive_avg_pool2d
 
 from lightning_gan.inference.score_images import score_images
 from lightning_gan.metrics import (
+    DigitFeatures,
     FeatureExtractor,
     InceptionFeatures,
     RandomFeatures,
@@ -160,6 +161,11 @@ def test_missing_weights_are_named_with_the_fall_back(tmp_path: Path, monkeypatc
         match=r"no weights at .*Download https.*--extractor.weights FILE.*--extractor RandomFeatures needs no",
     ):
         score_images(images="fakes", reals="reals")
+
+
+def test_coloured_images_are_not_compared_as_digits() -> None:
+    with pytest.raises(ValueError, match="DigitFeatures knows the ten grey digits alone, and the real images are colo"):
+        measured("fakes", "reals", extractor=DigitFeatures())
 
 
 def test_the_fall_back_is_labelled(capsys: pytest.CaptureFixture[str]) -> None:

@@ -145,14 +145,25 @@ class Evaluation(Comparison):
 
     def try_out_with(self, trainer: Trainer, module: LightningModule, batch: Any) -> None:
         super().try_out_with(trainer, module, batch)
-        if isinstance(self.extractor, DigitFeatures) and _is_coloured(self.real_images(module).images(batch)):
+        self.refuse_coloured(self.real_images(module).images(batch))
+        if self.few_images is not None:
+            rank_zero_warn(self.few_images)
+
+    def refuse_coloured(self, images: Tensor) -> None:
+        """Refuses coloured real images for an extractor that knows grey digits alone.
+
+        Args:
+            images: some real images, `batch channels height width`.
+
+        Raises:
+            ValueError: if the extractor is `DigitFeatures` and the channels of the images differ.
+        """
+        if isinstance(self.extractor, DigitFeatures) and _is_coloured(images):
             raise ValueError(
                 f"{self.title}: extractor=DigitFeatures knows the ten grey digits alone, and the real images are "
                 "coloured; set extractor to lightning_gan.metrics.InceptionFeatures (FID), or to RandomFeatures for "
                 "comparing runs on the same data"
             )
-        if self.few_images is not None:
-            rank_zero_warn(self.few_images)
 
     @property
     def few_images(self) -> str | None:

@@ -232,7 +232,7 @@ class TorchFidelity(FullSizeComparison):
             **drawn,
             **arguments,
             "torch_fidelity": version("torch-fidelity"),
-            "torch": torch.__version__,
+            "torch": str(torch.__version__),
             "metrics": numbers,
         }
 
