@@ -124,7 +124,7 @@ def path_lengths(
     if apart.numel() != len(start):
         raise ValueError(
             f"the distance {type(distance).__name__} gave shape {tuple(apart.shape)} for {len(start)} pairs of images; "
-            "it must give one number per pair (torchmetrics' LPIPS does with reduction='none')"
+            "it must give one number per pair, as lightning_gan.metrics.LpipsDistance does"
         )
     return apart.reshape(-1) / epsilon**2
 

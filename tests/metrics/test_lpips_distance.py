@@ -71,6 +71,15 @@ def test_equal_images_are_at_distance_0_and_grey_ones_have_three_equal_channels(
         distance(torch.zeros(1, 4, 32, 32), torch.zeros(1, 4, 32, 32))
 
 
+def test_its_gradient_leads_from_one_image_to_another(distance: LpipsDistance) -> None:
+    first, second = torch.rand(2, 1, 3, 32, 32, generator=torch.Generator().manual_seed(2)) * 2 - 1
+    first.requires_grad_()
+    apart = distance(first, second)
+    (gradient,) = torch.autograd.grad(apart.sum(), first)
+    step = 0.01 * apart.item() / gradient.norm()
+    assert distance(first - step * gradient / gradient.norm(), second) < apart
+
+
 def test_missing_weights_are_named_with_their_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     monkeypatch.setattr(torch.hub, "download_url_to_file", lambda *_, **__: pytest.fail("nobody asked for a download"))
