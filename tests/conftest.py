@@ -43,6 +43,14 @@ def cache_of_this_session(tmp_path_factory: pytest.TempPathFactory, monkeypatch:
     monkeypatch.setattr("lightning_gan.callbacks.evaluation.cached_reals.user_cache", lambda: folder)
 
 
+@pytest.fixture(scope="session")
+def inception_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of random weights in the format of Inception's published one."""
+    from tests.inception import write_random_inception  # imported here, because torch-fidelity takes a second
+
+    return write_random_inception(tmp_path_factory.mktemp("inception") / "weights.pth")
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--seed", type=int, default=0, help="of every test's draws, and of the order of the tests")
 

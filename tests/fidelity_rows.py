@@ -403,6 +403,13 @@ COMPARISONS: Mapping[str, list[Comparison]] = {
             ("every_field_is_the_descent_of_the_packages_own_costs_and_penalties",),
         )
     ],
+    "Evaluation": [
+        Comparison(
+            "torch-fidelity's Inception features",
+            "metrics/test_torch_fidelity.py",
+            ("features_are_those_of_torch_fidelity",),
+        )
+    ],
     "SlicedWasserstein, MultiScaleSimilarity": [
         Comparison(
             "torchmetrics' MS-SSIM, inside the border",
@@ -416,6 +423,7 @@ COMPARISONS: Mapping[str, list[Comparison]] = {
             "metrics/test_perceptual_path.py",
             ("along_a_line_a_linear_generator_moves_by_its_image_of_it",),
         ),
+        Comparison("torchmetrics' LPIPS", "metrics/test_lpips_distance.py", ("it_is_the_lpips_of_torchmetrics",)),
     ],
 }
 """What is measured for each row of both tables, by the row's first cell."""

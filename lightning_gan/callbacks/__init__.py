@@ -6,6 +6,7 @@ from lightning_gan.callbacks.evaluation.latent_metrics import LinearSeparability
 from lightning_gan.callbacks.evaluation.mode_count import ModeCount
 from lightning_gan.callbacks.evaluation.sample_metrics import MultiScaleSimilarity, SlicedWasserstein
 from lightning_gan.callbacks.evaluation.singular_values import SingularValues
+from lightning_gan.callbacks.evaluation.torch_fidelity import TorchFidelity
 from lightning_gan.callbacks.figures.growing_grid import GrowingGrid
 from lightning_gan.callbacks.figures.reconstructions import InterpolationGrid, ReconstructionGrid
 from lightning_gan.callbacks.figures.sample_sheets import SampleSheets, TruncationSweep
@@ -112,6 +113,7 @@ __all__ = [
     "SymplecticGradientAdjustment",
     "Throughput",
     "TopKSchedule",
+    "TorchFidelity",
     "TruncationSweep",
     "WeightClipping",
     "ZCRDiscriminator",

@@ -10,6 +10,7 @@ from lightning_gan.cli.config_listing import configs_by_kind
 from lightning_gan.cli.errors import CommandLineError, did_you_mean
 from lightning_gan.cli.freed_memory import keep_freed_memory
 from lightning_gan.cli.invocation import read_invocation
+from lightning_gan.cli.scored_images import score, scores_images
 from lightning_gan.cli.told import told_in_one_line
 
 TRAINER_COMMANDS = ("fit", "validate", "test")
@@ -21,6 +22,7 @@ commands that train and measure:
   fit         train a model
   validate    evaluate a checkpoint on the validation data
   test        evaluate a checkpoint (the last of the run), print a table and write metrics.json to the folder of its run
+              (with --images and --reals: measure images that are there already)
 
 commands for trained models and for data (lightning-gan COMMAND --help shows their arguments):
 {commands}
@@ -113,6 +115,9 @@ def run(arguments: list[str]) -> None:
         raise CommandLineError(f"{command} is none of the commands {', '.join(known)}{did_you_mean(command, known)}")
     if command in own:
         function_of(command)(rest)
+        return
+    if scores_images(command, rest):
+        score(rest)
         return
     invocation = read_invocation(command, rest)
     keep_freed_memory()

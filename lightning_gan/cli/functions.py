@@ -15,9 +15,9 @@ _TRUTHS = ("true", "false", "yes", "no")
 def call(function: Callable[..., Any], arguments: list[str], *, command: str) -> None:
     """Call a function with the arguments of a command line.
 
-    Parameters that are not keyword-only are positional, and so are those without a default; the others are options. A
-    positional parameter that has a default may be left out, and one of type `list[str]` takes one value or more. An
-    option of type `bool` is set to true by its name alone. The help shows the function's docstring.
+    Parameters that are not keyword-only are positional; the others are options, which must be given if they have no
+    default. A positional parameter that has a default may be left out, and one of type `list[str]` takes one value or
+    more. An option of type `bool` is set to true by its name alone. The help shows the function's docstring.
 
     Args:
         function: the function.
@@ -34,8 +34,9 @@ def call(function: Callable[..., Any], arguments: list[str], *, command: str) ->
     parameters = inspect.signature(function, eval_str=True).parameters
     lists = {name for name, parameter in parameters.items() if _takes_a_list(parameter)}
     words = {name for name, parameter in parameters.items() if _may_be_left_out(parameter)} - lists
+    needed = {name for name, parameter in parameters.items() if _must_be_given(parameter)}
     names = parser.add_function_arguments(
-        function, as_group=False, as_positional=True, fail_untyped=True, skip={*lists, *words}
+        function, as_group=False, as_positional=True, fail_untyped=True, skip={*lists, *words, *needed}
     )
     helps = {parameter.arg_name: parameter.description for parameter in parse(document).params}
     for name in parameters:
@@ -43,6 +44,8 @@ def call(function: Callable[..., Any], arguments: list[str], *, command: str) ->
             parser.add_argument(name, nargs="+", type=str, help=helps.get(name))
         elif name in words:
             parser.add_argument(name, nargs="?", type=str, default=None, help=helps.get(name))
+        elif name in needed:
+            parser.add_argument(f"--{name}", type=str, required=True, help=helps.get(name))
     positional = [name for name, parameter in parameters.items() if _is_positional(parameter)]
     given, options = _divided(arguments, parameters)
     if len(given) > len(positional) and not lists:
@@ -54,7 +57,7 @@ def call(function: Callable[..., Any], arguments: list[str], *, command: str) ->
         parsed = parser.parse_args([*given, *options])
         values = parser.instantiate_classes(parsed)
     except ArgumentError as error:
-        known = [*names, *sorted(lists | words)]
+        known = [*names, *sorted(lists | words | needed)]
         raise CommandLineError(explain(str(error), command=command, options=known)) from error
     left_out = {name for name in words if values[name] is None}
     function(**{name: values[name] for name in parameters if name not in left_out})
@@ -72,7 +75,12 @@ def _may_be_left_out(parameter: inspect.Parameter) -> bool:
 
 
 def _is_positional(parameter: inspect.Parameter) -> bool:
-    return parameter.kind is not inspect.Parameter.KEYWORD_ONLY or parameter.default is parameter.empty
+    return parameter.kind is not inspect.Parameter.KEYWORD_ONLY
+
+
+def _must_be_given(parameter: inspect.Parameter) -> bool:
+    """Whether an option has no default. jsonargparse would make a positional argument of it."""
+    return not _is_positional(parameter) and parameter.default is parameter.empty
 
 
 def _divided(arguments: list[str], parameters: Mapping[str, inspect.Parameter]) -> tuple[list[str], list[str]]:

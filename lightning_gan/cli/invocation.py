@@ -9,6 +9,7 @@ from lightning_gan.cli.errors import CommandLineError
 from lightning_gan.cli.evaluated_checkpoint import with_last
 from lightning_gan.cli.image_options import take_image_options
 from lightning_gan.cli.option_values import asks_for_help, take_values
+from lightning_gan.cli.protocol_option import take_protocol
 from lightning_gan.cli.runs import CONFIG, last_checkpoint, resumed, tell
 from lightning_gan.cli.yaml_text import check_value, settings_in
 
@@ -34,6 +35,7 @@ class Invocation:
         keep_name: whether the user gave `name` on the command line, so that no number may be added to it.
         begins_in: folder of the run that `--resume` begins, because it has no checkpoint yet; None otherwise.
         weights: path of the weights that a new training begins with; None without any, and if a run is continued.
+        protocol: name of the protocol of `--protocol`; None without one.
     """
 
     command: str
@@ -45,6 +47,7 @@ class Invocation:
     keep_name: bool
     begins_in: Path | None = None
     weights: Path | None = None
+    protocol: str | None = None
 
 
 def read_invocation(command: str, arguments: list[str]) -> Invocation:
@@ -67,6 +70,7 @@ def read_invocation(command: str, arguments: list[str]) -> Invocation:
     for argument in rest:
         option, equals, value = argument.partition("=")
         check_value(value if equals else argument, name=option if equals else argument[:20])
+    protocol, rest = take_protocol(rest, command=command)
     images, rest = take_image_options(rest)
     named_after_images = None
     if images is not None and not asks_for_help(rest):
@@ -130,6 +134,7 @@ def read_invocation(command: str, arguments: list[str]) -> Invocation:
         keep_name=keep_name,
         begins_in=begins_in,
         weights=weights,
+        protocol=protocol,
     )
 
 

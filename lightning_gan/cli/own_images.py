@@ -12,7 +12,7 @@ from lightning_gan.cli.image_options import ImageOptions
 from lightning_gan.cli.image_rule import KIMG_PER_PIXEL, OwnImages, retuned
 from lightning_gan.cli.option_values import take_values
 from lightning_gan.cli.trainer_cli import FACTS_OF_DATA
-from lightning_gan.data.decoding import size_of
+from lightning_gan.data.first_image import side_of_first
 from lightning_gan.data.image_files import ImageFiles
 from lightning_gan.data.shown import shown
 from lightning_gan.inference.weights import model_settings_in
@@ -74,7 +74,8 @@ def with_own_images(
     base = next((place for place, found in enumerate(settings) if "model" in found), None)
     if base is None and not has_model:
         raise CommandLineError(
-            f"--images {shown(images.path)}: no model is given; give for example --config stylegan.yaml"
+            f"--images {shown(images.path)}: no model is given; give for example --config stylegan.yaml. (To measure "
+            "the images themselves: test --images FOLDER --reals FOLDER, with the images to compare them with)"
         )
     _refuse_other_data(configs, settings, options, after=-1 if base is None else base)
     files = ImageFiles(path=images.path, image_size=1, image_channels=3, labels=images.labels)
@@ -83,7 +84,10 @@ def with_own_images(
             f"--labels: {shown(images.path)} has no classes ({files.origin.labels}); leave --labels out, or give each "
             "class a folder of its own, or write a dataset.json"
         )
-    data: dict[str, Any] = {"path": images.path, "image_size": images.image_size or _size_of_first(files)}
+    data: dict[str, Any] = {
+        "path": images.path,
+        "image_size": images.image_size or side_of_first(files, option="--images"),
+    }
     data["labels"] = images.labels
     resizes = images.image_size is not None
     if base is None:
@@ -199,16 +203,6 @@ def _refuse_other_data(configs: list[str], settings: list[dict[str, Any]], optio
             raise CommandLineError(
                 f"--images and the data {short(str(class_path))} of {place} contradict each other; give one of them"
             )
-
-
-def _size_of_first(files: ImageFiles) -> int:
-    width, height = size_of(files.contents(files.names[0]))
-    if width != height:
-        raise CommandLineError(
-            f"--images: {shown(files.names[0])} has {width}x{height} pixels and is no square; give --image_size, to "
-            "which the central square of each image is resized"
-        )
-    return width
 
 
 def _image_folder(kept: dict[str, Any], data: dict[str, Any], *, resizes: bool) -> dict[str, Any]:

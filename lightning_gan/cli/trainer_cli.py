@@ -25,7 +25,10 @@ from lightning_gan.cli.invocation import Invocation
 from lightning_gan.cli.model_line import model_line
 from lightning_gan.cli.option_values import asks_for_help, take_values
 from lightning_gan.cli.other_data import data_in_place_of_digits, for_other_data
+from lightning_gan.cli.protocol_option import HELP as HELP_OF_PROTOCOLS
+from lightning_gan.cli.protocol_option import with_torch_fidelity
 from lightning_gan.cli.runs import CONFIG, check_writable, new_run, run_of_checkpoint, tell
+from lightning_gan.cli.scored_images import HELP as HELP_OF_SCORED_IMAGES
 from lightning_gan.cli.settings_checks import check_end, check_epochs, check_settings
 from lightning_gan.cli.told import told_in_one_line, told_of_building
 from lightning_gan.cli.trainer_settings import TRAINER_DEFAULTS, silence_remarks, trainer_settings
@@ -222,7 +225,8 @@ class TrainerCLI(IgnoresCheckpointSettings):
             self.callbacks.remarks += remarks
         roots = {name.split(".")[0] for name in option_names(parser)}
         options = apply_options(self.callbacks, self.invocation.options, roots=roots)
-        parser.more_help = f"{HELP_OF_IMAGES}\n{help_of_callbacks(self.callbacks)}"
+        helps = (HELP_OF_IMAGES, HELP_OF_PROTOCOLS, HELP_OF_SCORED_IMAGES, help_of_callbacks(self.callbacks))
+        parser.more_help = "\n".join(helps)
         if not asks_for_help(options):
             for remark in self.callbacks.remarks:
                 tell(remark)
@@ -352,6 +356,8 @@ class TrainerCLI(IgnoresCheckpointSettings):
             makes_images=makes_images,
             checkpoint=self.invocation.checkpoint,
         )
+        if self.invocation.protocol is not None:
+            settings["callbacks"] = with_torch_fidelity(settings["callbacks"])
         return super().instantiate_trainer(**{**settings, **kwargs})
 
     def _run_folder(self, trainer: dict[str, Any]) -> Path:

@@ -1,18 +1,14 @@
 """Distances of two images, whose gradient leads from one image to another."""
 
-import warnings
 from enum import Enum
-from pathlib import Path
 
 import torch
 from einops import reduce
 
 from lightning_gan.callbacks.figures.pictures import shown_channels
+from lightning_gan.metrics import LpipsDistance
 from lightning_gan.metrics.perceptual_path import Distance, reduced
 from lightning_gan.tensors.shapes import Images, PerSample
-
-VGG_WEIGHTS = "vgg16-397923af.pth"
-"""The file of torchvision's VGG-16, whose features LPIPS compares."""
 
 
 class DistanceKind(Enum):
@@ -31,9 +27,7 @@ class DistanceKind(Enum):
             device: device of the images.
 
         Raises:
-            ImportError: for LPIPS if the package lpips is not installed.
-            ValueError: for LPIPS if the weights of VGG-16 are not on this machine. They are not loaded without being
-                asked for.
+            ValueError: for LPIPS if its weights are not on this machine. They are not loaded without being asked for.
         """
         return pixel_distance if self is DistanceKind.pixel else _lpips(device)
 
@@ -65,24 +59,17 @@ def pixel_distance(first: Images, second: Images) -> PerSample:
 
 
 def _lpips(device: torch.device) -> Distance:
-    # The authors' package. torchmetrics' LPIPS refuses images with values outside of [-1, 1], which generators make.
-    import lpips
-
-    weights = Path(torch.hub.get_dir()) / "checkpoints" / VGG_WEIGHTS
-    if not weights.is_file():
+    try:
+        network = LpipsDistance().to(device)
+    except ValueError as error:
         raise ValueError(
-            f"distance=lpips needs the weights of VGG-16 in {weights}, which are not part of this package; get them "
-            "once (0.5 GB) with: python -c \"import torchvision; torchvision.models.vgg16(weights='DEFAULT')\""
-        )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # it calls torchvision with arguments that have new names
-        network = lpips.LPIPS(net="vgg", verbose=False).to(device).eval().requires_grad_(False)
+            f"distance=lpips: {error} in Python: lightning_gan.metrics.LpipsDistance(download=True)"
+        ) from error
 
     def distance(first: Images, second: Images) -> PerSample:
-        """LPIPS of the channels that pictures show, without opacity; one channel is compared as grey."""
+        """LPIPS of the channels that pictures show, without opacity."""
         shown = min(shown_channels(first.shape[1]), 3)
-        pair = [reduced(images[:, :shown]).expand(-1, 3, -1, -1) for images in (first, second)]
-        apart: PerSample = network(*pair).flatten()
+        apart: PerSample = network(*(reduced(images[:, :shown]) for images in (first, second)))
         return apart
 
     return distance

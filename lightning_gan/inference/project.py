@@ -184,8 +184,8 @@ def project(
             less like the model's own images; z is the latent of any model. By default w for StyleGAN and z for others.
         steps: number of steps of gradient descent.
         learning_rate: largest learning rate of Adam. It rises and falls as in StyleGAN2's projection.
-        distance: pixel is the mean squared difference of pixels; lpips compares features of VGG-16, which needs the
-            package lpips and VGG's weights.
+        distance: pixel is the mean squared difference of pixels; lpips compares features of VGG-16, whose weights
+            must be on this machine.
         label: class of the images, by number or name. By default w and w_plus begin at the mean of all classes, and z
             takes the class of the nearest random latent.
         seed: seed of random latents and noise.
@@ -195,7 +195,6 @@ def project(
 
     Raises:
         ValueError: for settings that do not fit the model, images that cannot be read, and files that exist.
-        ImportError: for LPIPS if the package lpips is not installed.
     """
     check_at_least(0, steps=steps)
     if not learning_rate > 0 or not math.isfinite(learning_rate):

@@ -14,7 +14,7 @@ from lightning_gan.metrics.report import ERROR, Record, with_errors
 NONE = "–"
 """What stands in a cell without a value."""
 
-NO_PROTOCOL = ("stage", "kimg", "checkpoint", "weights", "trained_here", "seed", "ema", "metrics")
+NO_PROTOCOL = ("stage", "kimg", "checkpoint", "weights", "trained_here", "seed", "ema", "torch", "metrics")
 """Entries of a record that say what was measured and not how. Numbers that differ in others are not comparable."""
 
 SMALLEST_CELL = 12

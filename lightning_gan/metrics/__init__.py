@@ -1,7 +1,9 @@
 """Metrics of generators and encoders: feature extractors, and pure functions of features or images."""
 
 from lightning_gan.metrics.class_frechet import ClassDistances, class_frechet_distances
+from lightning_gan.metrics.clip_features import ClipFeatures
 from lightning_gan.metrics.digit_features import DigitFeatures
+from lightning_gan.metrics.dinov2_features import DinoV2Features
 from lightning_gan.metrics.encoding import neighbour_accuracy, squared_errors
 from lightning_gan.metrics.extractors import ClassifyingFeatures, FeatureExtractor
 from lightning_gan.metrics.feature_set import FeatureSet
@@ -12,6 +14,7 @@ from lightning_gan.metrics.inception_score import InceptionScore, inception_scor
 from lightning_gan.metrics.jackknife import jackknife_error
 from lightning_gan.metrics.kernel import kernel_distances, squared_discrepancy
 from lightning_gan.metrics.linear_separability import linear_separability
+from lightning_gan.metrics.lpips_distance import LpipsDistance
 from lightning_gan.metrics.memorization import Memorization, memorization, nearest_images
 from lightning_gan.metrics.mode_coverage import ModeCoverage, mode_coverage
 from lightning_gan.metrics.neighbours import PrecisionRecall, neighbour_radii, precision_recall
@@ -23,14 +26,17 @@ from lightning_gan.metrics.structural_similarity import multi_scale_similarity
 __all__ = [
     "ClassDistances",
     "ClassifyingFeatures",
+    "ClipFeatures",
     "DigitDistance",
     "DigitFeatures",
+    "DinoV2Features",
     "Extrapolation",
     "FeatureExtractor",
     "FeatureSet",
     "Gaussian",
     "InceptionFeatures",
     "InceptionScore",
+    "LpipsDistance",
     "Memorization",
     "ModeCoverage",
     "PrecisionRecall",

@@ -3,9 +3,25 @@
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
-from torch import nn
+from jaxtyping import UInt8
+from torch import Tensor, nn
 
-from lightning_gan.tensors.shapes import Features, Logits
+from lightning_gan.tensors.shapes import Features, ImageBytes, Logits
+
+
+def three_channels(images: ImageBytes, *, asker: str) -> UInt8[Tensor, "batch 3 height width"]:
+    """Returns colour images as they are, and grey images with three equal channels.
+
+    Args:
+        images: uint8 images, `batch channels height width`.
+        asker: name of the class that takes the images, for the error message.
+
+    Raises:
+        ValueError: if the images have neither 1 nor 3 channels.
+    """
+    if images.shape[1] not in (1, 3):
+        raise ValueError(f"{asker} takes 1 or 3 channels, but images have {images.shape[1]}; give grey or RGB images")
+    return images if images.shape[1] == 3 else images.expand(-1, 3, -1, -1).contiguous()
 
 
 class FeatureExtractor(nn.Module):
@@ -16,6 +32,11 @@ class FeatureExtractor(nn.Module):
 
     remark: ClassVar[str] = ""
     """What numbers from these features are good for, which is written and printed beside them; empty for nothing."""
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What a record states of the extractor beside the name of its class, such as its weights and its resizing."""
+        return {"remark": self.remark} if self.remark else {}
 
 
 class ClassifyingFeatures(FeatureExtractor, ABC):

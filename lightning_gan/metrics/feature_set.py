@@ -14,7 +14,6 @@ RealFeatures: TypeAlias = Float[Tensor, "reals features"]
 FakeFeatures: TypeAlias = Float[Tensor, "fakes features"]
 """One feature vector per generated image; there may be more or fewer of them than reals."""
 
-
 Rows: TypeAlias = Num[Tensor, "_ _"]
 """One row of numbers per image, `images numbers`: features, or bytes such as its pixels."""
 

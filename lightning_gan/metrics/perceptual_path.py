@@ -2,8 +2,8 @@
 
 It is the mean, over pairs of latents and places t between them, of ``d(G(path(t)), G(path(t + ε))) / ε^2`` (Karras et
 al. 2019, StyleGAN, arXiv:1812.04948, section 4.1, equations 2 and 3). The perceptual distance d grows with the square
-of the change. The papers use LPIPS (Zhang et al. 2018, arXiv:1801.03924), whose weights are not part of this package.
-`DigitDistance` replaces it for digits; its values can only be compared with each other.
+of the change. The papers use LPIPS (Zhang et al. 2018, arXiv:1801.03924), which is `LpipsDistance`; its weights are not
+part of this package. `DigitDistance` replaces it for digits; its values can only be compared with each other.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from lightning_gan.tensors.shapes import Images, Latents, PerSample, Scalar
 Distance: TypeAlias = Callable[[Images, Images], PerSample]
 """A perceptual distance of pairs of images in [-1, 1]: one number per pair, which grows with the square of a change.
 
-LPIPS is torchmetrics' `LearnedPerceptualImagePatchSimilarity(net_type="vgg", reduction="none")`.
+LPIPS is `LpipsDistance`.
 """
 
 
@@ -124,7 +124,7 @@ def path_lengths(
     if apart.numel() != len(start):
         raise ValueError(
             f"the distance {type(distance).__name__} gave shape {tuple(apart.shape)} for {len(start)} pairs of images; "
-            "it must give one number per pair (torchmetrics' LPIPS does with reduction='none')"
+            "it must give one number per pair, as lightning_gan.metrics.LpipsDistance does"
         )
     return apart.reshape(-1) / epsilon**2
 

@@ -122,6 +122,29 @@ def with_errors(metrics: Mapping[str, float]) -> dict[str, tuple[float, float | 
     return {name: (value, metrics.get(f"{name}{ERROR}")) for name, value in metrics.items() if name not in of_errors}
 
 
+def rows(record: Record, *, titles: Mapping[str, str]) -> list[tuple[str, str, str]]:
+    """Returns the title, the value and the standard error of each metric as texts; the error is empty if none is known.
+
+    Args:
+        record: the record.
+        titles: title of each metric by its name; a metric without a title is shown by its name.
+    """
+    return [
+        (titles.get(name, name), f"{value:.4f}", "" if error is None else f"+- {error:.4f}")
+        for name, (value, error) in with_errors(record["metrics"]).items()
+    ]
+
+
+def settings_of(record: Record) -> str:
+    """Returns what the numbers of a record depend on as one line."""
+    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in record.items() if name != "metrics")
+
+
+def not_finite(record: Record) -> list[str]:
+    """Returns the metrics of a record that are NaN or infinite, with their values."""
+    return [f"{name}={value}" for name, value in record["metrics"].items() if not math.isfinite(value)]
+
+
 def table(record: Record, *, titles: Mapping[str, str]) -> str:
     """Returns a record as aligned plain text.
 
@@ -137,11 +160,7 @@ def table(record: Record, *, titles: Mapping[str, str]) -> str:
         share of the class asked for  0.5000
         (kimg 10.0, extractor DigitFeatures, seed 0)
     """
-    rows = [
-        (titles.get(name, name), f"{value:.4f}", "" if error is None else f" +- {error:.4f}")
-        for name, (value, error) in with_errors(record["metrics"]).items()
-    ]
-    left, right, _ = (max(map(len, column)) for column in zip(*rows, strict=True))
-    lines = [f"{title:<{left}}  {value:>{right}}{error}" for title, value, error in rows]
-    settings = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in record.items() if name != "metrics")
-    return "\n".join([*lines, *textwrap.wrap(f"({settings})", width=80)])
+    found = rows(record, titles=titles)
+    left, right, _ = (max(map(len, column)) for column in zip(*found, strict=True))
+    lines = [f"{title:<{left}}  {value:>{right}} {error}".rstrip() for title, value, error in found]
+    return "\n".join([*lines, *textwrap.wrap(f"({settings_of(record)})", width=80)])

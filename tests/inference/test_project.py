@@ -1,6 +1,5 @@
 """Projection finds the latent of an image that the model itself has made, better than any that it begins at."""
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -185,15 +184,10 @@ def test_what_does_not_fit_is_refused(
         project(str(run), **{"images": ["a.png"], **options})
 
 
-def test_lpips_needs_its_package_and_the_weights_of_vgg(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setitem(sys.modules, "lpips", None)
-    with pytest.raises(ImportError, match="lpips"):
-        DistanceKind.lpips.found(torch.device("cpu"))
-    monkeypatch.setitem(sys.modules, "lpips", torch)  # any module: it is not asked before the weights are found
+def test_lpips_needs_its_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    with pytest.raises(
-        ValueError, match=r"distance=lpips needs the weights of VGG-16 in .*vgg16-397923af.pth.* python -c"
-    ):
+    message = r"distance=lpips: .*no weights at .*vgg16-397923af.pth. Download .*LpipsDistance\(download=True"
+    with pytest.raises(ValueError, match=message):
         DistanceKind.lpips.found(torch.device("cpu"))
 
 

@@ -202,19 +202,37 @@ class Evaluation(Comparison):
     def try_out_with(self, trainer: Trainer, module: LightningModule, batch: Any) -> None:
         self._real_shape = self.real_images(module).images(batch).shape[1:]
         super().try_out_with(trainer, module, batch)
-        if isinstance(self.extractor, DigitFeatures) and _is_coloured(self.real_images(module).images(batch)):
+        self.refuse_coloured(self.real_images(module).images(batch))
+        if self.held_out is not None:
+            self.held_out.check(self.real_images(module).images(batch))
+        if self.few_images is not None:
+            rank_zero_warn(self.few_images)
+
+    def refuse_coloured(self, images: Tensor) -> None:
+        """Refuses coloured real images for an extractor that knows grey digits alone.
+
+        Args:
+            images: some real images, `batch channels height width`.
+
+        Raises:
+            ValueError: if the extractor is `DigitFeatures` and the channels of the images differ.
+        """
+        if isinstance(self.extractor, DigitFeatures) and _is_coloured(images):
             raise ValueError(
                 f"{self.title}: extractor=DigitFeatures knows the ten grey digits alone, and the real images are "
                 "coloured; set extractor to lightning_gan.metrics.InceptionFeatures (FID), or to RandomFeatures for "
                 "comparing runs on the same data"
             )
-        if self.held_out is not None:
-            self.held_out.check(self.real_images(module).images(batch))
-        if self.fake_count <= self._features:
-            rank_zero_warn(
-                f"Evaluation: the covariance of {self._features} features needs more than fake_count={self.fake_count} "
-                f"images; Frechet distances will be far too large. Set fake_count to several times {self._features}"
-            )
+
+    @property
+    def few_images(self) -> str | None:
+        """A remark if there are too few images for a covariance of the features; known when some were described."""
+        if self.fake_count > self._features:
+            return None
+        return (
+            f"{self.title}: the covariance of {self._features} features needs more than fake_count={self.fake_count} "
+            f"images; Frechet distances will be far too large. Measure several times {self._features} images"
+        )
 
     def describe(self, images: ImageBytes, positions: Int64[Tensor, " batch"]) -> list[Described]:
         described = [Described(self._features_of(images), positions)]
@@ -251,7 +269,6 @@ class Evaluation(Comparison):
             seed=derived_seed(self.seed, "subsets"),
         )
         used: Record = {}
-        remark = self.extractor.remark if isinstance(self.extractor, FeatureExtractor) else ""
         if isinstance(self.extractor, ClassifyingFeatures):
             logits = self.extractor.to(fake.device).classify_features(fake)
             # Shuffled, because the classes of the fakes may be in order.
@@ -281,7 +298,7 @@ class Evaluation(Comparison):
             self._picture = nearest_picture(fake[:few], fake_images, real, real_images)
         return {
             "extractor": type(self.extractor).__name__,
-            **({"remark": remark} if remark else {}),
+            **(self.extractor.facts if isinstance(self.extractor, FeatureExtractor) else {}),
             "real_count": len(real),
             **drawn,
             "neighbours": self.neighbours,

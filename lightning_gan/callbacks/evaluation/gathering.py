@@ -77,7 +77,9 @@ def gathered(trainer: Trainer, module: LightningModule, rows: FeatureSet) -> Row
         Rows on rank 0, no rows on other ranks, on the device that the set was kept on.
     """
     home = rows.features[0].device
-    # Ranks can only exchange tensors on their devices, so features in main memory are moved there and back.
-    everything = rows.to(module.device).compute()
+    if trainer.world_size > 1:
+        # Ranks can only exchange tensors on their devices, so features in main memory are moved there and back.
+        rows = rows.to(module.device)
+    everything = rows.compute()
     rows.reset()
     return where_doubles_are((everything if trainer.is_global_zero else everything[:0]).to(home))

@@ -89,10 +89,9 @@ class PerceptualPathLength(Measurement):
     they are straight lines between styles. Both images of a step get the same noise and labels. Networks run in fp32,
     whatever precision they train in, because mixed precision would round the step to 0.
 
-    Only lengths of the same distance are comparable. The papers use LPIPS on VGG-16, whose weights are not part of
-    this package: install the package `lpips` and give `class_path: lpips.LPIPS` with `net: vgg`. (torchmetrics' LPIPS
-    has the same weights with `reduction: none`, but refuses images with values below -1.) On digits, give
-    `lightning_gan.metrics.perceptual_path.DigitDistance`.
+    Only lengths of the same distance are comparable. The papers use LPIPS on VGG-16: give
+    `lightning_gan.metrics.LpipsDistance`, whose weights are not part of this package (`download: true` fetches them).
+    On digits, give `lightning_gan.metrics.DigitDistance`.
 
     Args:
         distance: network that returns one number per pair of images from two image batches. Images are float in about

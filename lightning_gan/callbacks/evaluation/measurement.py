@@ -25,7 +25,7 @@ from lightning_gan.foreign.host import host_of
 from lightning_gan.loop.monitors import look, monitoring, refuse_unseen, unknown_monitor, watch_monitors
 from lightning_gan.loop.sampling import evaluation_mode
 from lightning_gan.metrics.record_file import set_aside, write_record
-from lightning_gan.metrics.report import Record, table
+from lightning_gan.metrics.report import Record, not_finite, table
 from lightning_gan.tensors.seeds import derived_seed
 
 
@@ -286,8 +286,7 @@ class Measurement(EvaluationLoops, ImageClock):
         return record
 
     def _check_numbers(self, record: Record) -> None:
-        broken = [f"{name}={value}" for name, value in record["metrics"].items() if not math.isfinite(value)]
-        if broken:
+        if broken := not_finite(record):
             raise ValueError(
                 f"{self.title}: {', '.join(broken)} at {record['kimg']:g} kimg; a number that is not finite is not "
                 "written. If training has diverged, continue from an earlier checkpoint with lower learning rates; "

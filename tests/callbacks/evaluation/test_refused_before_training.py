@@ -21,6 +21,7 @@ from lightning_gan.callbacks import (
     PerceptualPathLength,
     ProgressiveGrowing,
     SlicedWasserstein,
+    TorchFidelity,
 )
 from lightning_gan.callbacks.evaluation.measurement import Measurement
 from lightning_gan.callbacks.figures.figure import Figure
@@ -28,6 +29,7 @@ from lightning_gan.callbacks.figures.paper_figure import PaperFigure
 from lightning_gan.loop.autoencoder import Autoencoder
 from lightning_gan.loop.gan import GAN
 from lightning_gan.metrics import DigitDistance, DigitFeatures
+from lightning_gan.metrics.published_weights import WeightsFile
 from tests.parts import classes_of, needed_arguments
 from tests.toys import toy_trainer
 
@@ -142,11 +144,22 @@ SMALL: dict[type, dict[str, Any]] = {
     MultiScaleSimilarity: {"fake_count": 8, "batch_size": 4},
     PerceptualPathLength: {"distance": DigitDistance(), "pair_count": 4, "space": "z"},
     SlicedWasserstein: {"fake_count": 8, "patches_per_image": 4, "repeats": 1, "directions": 4},
+    TorchFidelity: {"fake_count": 8, "isc_splits": 2},
 }
 """Settings with which measurements of a few images take milliseconds."""
 
 MEASUREMENTS = classes_of(lightning_gan.callbacks.evaluation, Measurement)
 FIGURES = classes_of(lightning_gan.callbacks.figures, Figure)
+
+
+@pytest.fixture(autouse=True)
+def library_without_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch-fidelity answers with one number, and its weights are not read."""
+    file = WeightsFile(path=Path("nowhere"), sha256="", is_published=True)
+    module = "lightning_gan.callbacks.evaluation.torch_fidelity"
+    monkeypatch.setattr(f"{module}.inception_network", lambda **_: (None, file))
+    answer = dict.fromkeys(("frechet_inception_distance", "inception_score_mean"), 1.0)
+    monkeypatch.setattr("torch_fidelity.calculate_metrics", lambda **_: answer)
 
 
 def small(kind: type, **settings: Any) -> Any:

@@ -1,0 +1,28 @@
+"""The size of images in files if no size is given: that of the first one."""
+
+from lightning_gan.data.decoding import size_of
+from lightning_gan.data.image_files import ImageFiles
+from lightning_gan.data.shown import shown
+
+
+def side_of_first(files: ImageFiles, *, option: str) -> int:
+    """Returns the width and height in pixels of the first image, which must be a square.
+
+    Args:
+        files: images in files.
+        option: option of the command line that gave them, for the error message.
+
+    Raises:
+        ValueError: if the first file cannot be read, or is no square.
+    """
+    name = files.names[0]
+    try:
+        width, height = size_of(files.contents(name))
+    except OSError as error:
+        raise ValueError(f"{option}: {shown(name)} cannot be read as an image; replace or remove it") from error
+    if width != height:
+        raise ValueError(
+            f"{option}: {shown(name)} has {width}x{height} pixels and is no square; give --image_size, to which the "
+            "central square of each image is resized"
+        )
+    return width
