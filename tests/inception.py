@@ -21,6 +21,11 @@ def write_random_inception(path: Path) -> Path:
             for layer in self.modules():
                 if isinstance(layer, nn.Conv2d):
                     nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+                elif isinstance(layer, nn.BatchNorm2d):
+                    nn.init.normal_(layer.running_mean, std=0.1)
+                    nn.init.uniform_(layer.running_var, 0.5, 1.5)
+                    nn.init.uniform_(layer.weight, 0.8, 1.2)
+                    nn.init.normal_(layer.bias, std=0.1)
             nn.init.normal_(self.fc.weight, std=0.1)  # the classes of images differ
             seen.update(self.state_dict())
 

@@ -10,8 +10,9 @@ from typing import ClassVar, Literal
 
 import torch
 from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torch_fidelity import FeatureExtractorInceptionV3
-from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
+from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3, BasicConv2d
 
 from lightning_gan.metrics.clean_resizing import resized_like_pillow
 from lightning_gan.metrics.extractors import ClassifyingFeatures, three_channels
@@ -80,7 +81,8 @@ class InceptionFeatures(ClassifyingFeatures):
         if resize not in ("tensorflow", "clean"):
             raise ValueError(f"InceptionFeatures: resize={resize!r} must be 'tensorflow' or 'clean'")
         self.resize = resize
-        self.network, self.file = inception_network(asker=type(self).__name__, weights=weights, download=download)
+        network, self.file = inception_network(asker=type(self).__name__, weights=weights, download=download)
+        self.network = _without_batch_norm(network).to(memory_format=torch.channels_last)
 
     @property
     def facts(self) -> dict[str, str]:
@@ -107,3 +109,11 @@ class InceptionFeatures(ClassifyingFeatures):
         """Returns the logits of Inception's 1,008 classes, `[batch, 1008]`, without their bias."""
         logits: Logits = features @ self.network.fc.weight.T
         return logits
+
+
+def _without_batch_norm(network: FeatureExtractorInceptionV3) -> FeatureExtractorInceptionV3:
+    """Puts the constant scales and shifts of batch normalization into the convolutions before; equal up to rounding."""
+    for block in network.eval().modules():
+        if isinstance(block, BasicConv2d):
+            block.conv, block.bn = fuse_conv_bn_eval(block.conv, block.bn), nn.Identity()
+    return network
