@@ -19,9 +19,10 @@ from torch import Tensor, nn
 from lightning_gan.interop.foreign_file import PERSISTENT, attributes_of, weights_of_module
 from lightning_gan.interop.foreign_format import ForeignFiles, ForeignFormat, ImportedNetworks, counted
 from lightning_gan.interop.restricted_pickle import Recorded
+from lightning_gan.layers.image_sizes import ImageSizes
 from lightning_gan.layers.mapping import StyleGAN2Mapping
 from lightning_gan.models.style_based_gan import StyleBasedGenerator
-from lightning_gan.models.stylegan2_networks import Connections, Discriminator, ImageSizes, SynthesisNetwork
+from lightning_gan.models.stylegan2_networks import Connections, Discriminator, SynthesisNetwork
 
 _DEFAULTS: dict[str, Any] = {"conv_clamp": None, "mbstd_group_size": 4, "lr_multiplier": 0.01}
 """The authors' settings that no shape tells and that change what the networks compute, with their defaults."""
@@ -261,8 +262,8 @@ def _read(files: ForeignFiles, options: Mapping[str, Any]) -> ImportedNetworks:
     for name, theirs in weights.items():
         if ("b4.conv.weight" if name == "D" else "synthesis.b4.const") not in theirs:
             raise ValueError(
-                f"{name} of the file is no network of StyleGAN2 but, for example, of StyleGAN3, which this package does "
-                "not have; give a file of stylegan2-ada-pytorch"
+                f"{name} of the file is no network of StyleGAN2 but, for example, of StyleGAN3, which this package "
+                "does not have; give a file of stylegan2-ada-pytorch"
             )
     if "G" not in weights:
         found["G"], weights["G"] = found["G_ema"], weights["G_ema"]
@@ -275,8 +276,8 @@ def _read(files: ForeignFiles, options: Mapping[str, Any]) -> ImportedNetworks:
         for name, value in of_discriminator.items():
             if facts.get(name, value) != value:
                 raise ValueError(
-                    f"the generator has {name}={facts[name]} and the discriminator {value}, but StyleGAN2 has one value "
-                    "for both; give another file"
+                    f"the generator has {name}={facts[name]} and the discriminator {value}, but StyleGAN2 has one "
+                    "value for both; give another file"
                 )
         facts |= of_discriminator
         built["D"] = networks({"D": weights["D"]}, config)["D"]

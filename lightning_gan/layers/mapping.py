@@ -156,3 +156,24 @@ class StyleGAN2Mapping(nn.Module):
             inputs = torch.cat([inputs, self.label_embedding(labels)], dim=1)
         styles: Tensor = self.layers(inputs)  # batch style_dim
         return styles
+
+
+class LabelMapping(nn.Module):
+    """Maps labels to vectors for the discriminator's projection: an embedding, and fully connected layers.
+
+    Args:
+        number_of_classes: number of classes.
+        width: size of the vectors.
+        layers: number of fully connected layers, at least 0.
+        learning_rate_multiplier: learning rate of these layers relative to the rest.
+    """
+
+    def __init__(self, *, number_of_classes: int, width: int, layers: int, learning_rate_multiplier: float) -> None:
+        super().__init__()
+        self.embedding = LabelEmbedding(number_of_classes=number_of_classes, width=width)
+        self.layers = mapping_layers([width] * (layers + 1), learning_rate_multiplier=learning_rate_multiplier)
+
+    def forward(self, labels: Labels) -> Tensor:
+        """Vectors, `batch width`."""
+        vectors: Tensor = self.layers(self.embedding(labels))
+        return vectors

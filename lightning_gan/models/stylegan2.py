@@ -17,11 +17,12 @@ Where this differs from the authors' PyTorch code:
 - The mean style is averaged over ranks.
 """
 
+from lightning_gan.layers.image_sizes import ImageSizes
 from lightning_gan.layers.mapping import StyleGAN2Mapping
 from lightning_gan.loop.hyperparameters import plain_data, unsaved_arguments
 from lightning_gan.loop.settings import Training
 from lightning_gan.models.style_based_gan import StyleBasedGAN, StyleBasedGenerator
-from lightning_gan.models.stylegan2_networks import Connections, Discriminator, ImageSizes, SynthesisNetwork
+from lightning_gan.models.stylegan2_networks import Connections, Discriminator, SynthesisNetwork
 from lightning_gan.tensors.numbers import check_at_least
 
 

@@ -12,14 +12,12 @@ from lightning_gan.layers import MinibatchStddev
 from lightning_gan.layers.activated_convolution import ActivatedConv2d, DownsampledSkip, ScaledLeakyReLU
 from lightning_gan.layers.binomial_filter import BinomialFilter, BinomialUpsampling
 from lightning_gan.layers.equalized import EqualizedConv2d, EqualizedLinear
-from lightning_gan.layers.mapping import LabelEmbedding, mapping_layers
+from lightning_gan.layers.image_sizes import ImageSizes
+from lightning_gan.layers.mapping import LabelMapping
 from lightning_gan.layers.modulated_convolution import ModulatedConv2d, ToImage
 from lightning_gan.models.style_based_gan import Styles
 from lightning_gan.tensors.precision import full_precision, without_autocast
 from lightning_gan.tensors.shapes import Images, Labels, Logits
-
-SMALLEST, LARGEST = 3, 7
-"""Lowest and highest number of pixels of the shorter side of the first block."""
 
 RESIDUAL_GAIN = math.sqrt(0.5)
 """Factor of both branches of a residual block, which keeps the variance of their sum (section 4.1)."""
@@ -48,68 +46,6 @@ class Connections:
             raise ValueError(
                 "image_skips=true with residual=true is none of the networks of StyleGAN2; set one of both to false"
             )
-
-
-@dataclass(frozen=True, kw_only=True)
-class ImageSizes:
-    """The sizes of the images and of the feature maps of both networks.
-
-    Height and width are halved as often as both are even and the shorter one keeps 3 pixels. This gives the size of the
-    first block: 4x4 for powers of two, 4x6 for images of 128x192, 3x4 for 96x128, 7x7 for 28x28.
-
-    Args:
-        image_height: height of the images in pixels.
-        image_width: width of the images in pixels.
-        image_channels: number of channels of the images.
-        channel_base: numerator of the number of feature maps, ``channel_base / (4 * 2^block)``.
-        channel_max: largest number of feature maps.
-
-    Raises:
-        ValueError: if the shorter side cannot be halved down to 3 to 7 pixels.
-
-    Example:
-        >>> sizes = ImageSizes(image_height=128, image_width=192, image_channels=3, channel_base=1024, channel_max=64)
-        >>> sizes.first, sizes.channels
-        ((4, 6), [64, 64, 64, 32, 16, 8])
-    """
-
-    image_height: int
-    image_width: int
-    image_channels: int
-    channel_base: int
-    channel_max: int
-
-    def __post_init__(self) -> None:
-        if not SMALLEST <= min(self.first) <= LARGEST:
-            shorter = min(self.image_height, self.image_width)
-            near = min((4 * 2**number for number in range(12)), key=lambda size: abs(size - shorter))
-            raise ValueError(
-                f"images of {self.image_height}x{self.image_width} pixels are halved to {self.first[0]}x"
-                f"{self.first[1]}, whose shorter side must be {SMALLEST} to {LARGEST}; give a size that can be halved "
-                f"more often, such as {near}"
-            )
-
-    @property
-    def doublings(self) -> int:
-        """How often the first block's size is doubled: 8 for images of 1024x1024."""
-        number, height, width = 0, self.image_height, self.image_width
-        while height % 2 == 0 and width % 2 == 0 and min(height, width) // 2 >= SMALLEST:
-            number, height, width = number + 1, height // 2, width // 2
-        return number
-
-    @property
-    def first(self) -> tuple[int, int]:
-        """Height and width of the first block."""
-        return self.image_height >> self.doublings, self.image_width >> self.doublings
-
-    def at(self, block: int) -> tuple[int, int]:
-        """Height and width in pixels at a block, from 0."""
-        return self.first[0] << block, self.first[1] << block
-
-    @property
-    def channels(self) -> list[int]:
-        """The number of feature maps of every block. (Its size counts as if the first one had 4x4 pixels.)"""
-        return [min(self.channel_base // (4 << block), self.channel_max) for block in range(self.doublings + 1)]
 
 
 class FirstBlock(nn.Module):
@@ -281,27 +217,6 @@ class LastBlock(nn.Module):
             # The order is channels, height, width for every memory format, which the authors' weights require.
             outputs: Tensor = self.dense1(self.activation(self.dense0(features.flatten(1))))
             return outputs
-
-
-class LabelMapping(nn.Module):
-    """Maps labels to vectors for the discriminator's projection: an embedding, and fully connected layers.
-
-    Args:
-        number_of_classes: Number of classes.
-        width: Size of the vectors.
-        layers: Number of fully connected layers, at least 0.
-        learning_rate_multiplier: Learning rate of these layers relative to the rest.
-    """
-
-    def __init__(self, *, number_of_classes: int, width: int, layers: int, learning_rate_multiplier: float) -> None:
-        super().__init__()
-        self.embedding = LabelEmbedding(number_of_classes=number_of_classes, width=width)
-        self.layers = mapping_layers([width] * (layers + 1), learning_rate_multiplier=learning_rate_multiplier)
-
-    def forward(self, labels: Labels) -> Tensor:
-        """Vectors, `batch width`."""
-        vectors: Tensor = self.layers(self.embedding(labels))
-        return vectors
 
 
 class Discriminator(nn.Module):
