@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-SMALLEST, LARGEST = 3, 7
+SMALLEST, LARGEST = 3, 15
 """Lowest and highest number of pixels of the shorter side of the first block."""
 
 
@@ -21,7 +21,7 @@ class ImageSizes:
         channel_max: largest number of feature maps.
 
     Raises:
-        ValueError: if the shorter side cannot be halved down to 3 to 7 pixels.
+        ValueError: if the shorter side cannot be halved down to 3 to 15 pixels.
 
     Example:
         >>> sizes = ImageSizes(image_height=128, image_width=192, image_channels=3, channel_base=1024, channel_max=64)

@@ -56,7 +56,7 @@ class StyleGAN2(StyleBasedGAN):
             limit them.
 
     Raises:
-        ValueError: for a number out of range, and for images whose shorter side is not 3 to 7 times a power of two.
+        ValueError: for a number out of range, and for images whose shorter side is not 3 to 15 times a power of two.
     """
 
     generator: StyleBasedGenerator
