@@ -192,8 +192,8 @@ def _weights(theirs: Mapping[str, Tensor]) -> list[tuple[str, Tensor]]:
 
 
 def _layout(name: str, value: Tensor) -> Tensor:
-    """The learned constant has one more dimension here, and stored noise two."""
-    if name.endswith(".const"):
+    """The learned constant and the strength of noise have one more dimension here, and stored noise two."""
+    if name.endswith((".const", "noise_strength")):
         return value[None]
     return value[None, None] if name.endswith("noise_const") else value
 

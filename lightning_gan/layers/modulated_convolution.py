@@ -84,7 +84,7 @@ class ModulatedConv2d(nn.Module):
         super().__init__()
         self.affine = StyleScales(style_dim, in_channels)
         self.weight = nn.Parameter(torch.randn(out_channels, in_channels, 3, 3))
-        self.noise_strength = nn.Parameter(torch.zeros(()))
+        self.noise_strength = nn.Parameter(torch.zeros(1))  # a vector, because FSDP2 shards no scalars
         self.bias = nn.Parameter(torch.zeros(out_channels))
         self.register_buffer("noise", torch.randn(1, 1, *size))
         self.filter = BinomialFilter(padding=1) if upsamples else None

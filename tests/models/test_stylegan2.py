@@ -13,8 +13,10 @@ from lightning_gan.loop.style_based import StyleBased
 from lightning_gan.models import StyleGAN2
 from lightning_gan.models.stylegan2_networks import Connections
 from lightning_gan.penalties.path_jacobian import path_lengths
+from tests.models.stylegan2_worker import STRATEGIES
 from tests.models.training import moved_by_one_step, parameters_of, random_loader, trained
 from tests.toys import fast_adam, toy_trainer
+from tests.two_ranks import assert_same_weights, run_on_one_and_two
 
 SMALL: dict[str, Any] = {
     "image_channels": 1,
@@ -240,3 +242,20 @@ def test_a_resumed_run_repeats_an_uninterrupted_one(tmp_path: Path) -> None:
 def test_path_length_is_added_to_the_generators_cost() -> None:
     terms = trained(small(), PathLength(), size=16)
     assert terms["generator/path_length"] > 0
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder with the weights of one process, and of two ranks under each strategy."""
+    return run_on_one_and_two("tests.models.stylegan2_worker", tmp_path_factory.mktemp("weights"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_two_ranks_are_one_process(weights: Path, strategy: str) -> None:
+    """Noise, style mixing and path lengths are those of the whole batch, and the mean length is one for all ranks."""
+    assert_same_weights(weights / "auto.pt", weights / f"{strategy}.pt", relative=1e-9)
+    one, two = (torch.load(weights / f"{name}.pt", weights_only=True) for name in ("auto", strategy))
+    torch.testing.assert_close(two["mean_length"], one["mean_length"], rtol=1e-12, atol=0)
+    torch.testing.assert_close(two["generator.w_avg"], one["generator.w_avg"], rtol=1e-9, atol=1e-12)
+    assert one["mean_length"] > 0
