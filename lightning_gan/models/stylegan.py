@@ -217,6 +217,7 @@ class Generator(StyleBasedGenerator):
             truncation other than 1 without style modulation.
     """
 
+    mapping: MappingNetwork
     synthesis: SynthesisNetwork
 
     def __init__(self, *, mapping: MappingNetwork, synthesis: SynthesisNetwork, style_mixing: float) -> None:

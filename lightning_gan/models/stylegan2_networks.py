@@ -94,7 +94,7 @@ class SynthesisBlock(nn.Module):
 
     def forward(self, features: Tensor, styles: Tensor, noises: tuple[Tensor | None, Tensor | None]) -> Tensor:
         """Features, styles `batch 2 style_dim`, and a noise for each, to features of twice the resolution."""
-        outputs = self.conv0(features, styles[:, 0], noises[0])
+        outputs: Tensor = self.conv0(features, styles[:, 0], noises[0])
         outputs = self.conv1(outputs, styles[:, 1], noises[1])
         return outputs if self.skip is None else outputs + self.skip(features)
 
@@ -166,7 +166,7 @@ class SynthesisNetwork(nn.Module):
             features = block(features, styles[:, layer : layer + 2], (noises[layer], noises[layer + 1]))
             if images is not None:
                 images = self.upsampling(images) + self.to_images[index + 1](features, styles[:, layer + 2])
-        return self.to_images[0](features, styles[:, -1]) if images is None else images  # type: ignore[no-any-return]
+        return self.to_images[0](features, styles[:, -1]) if images is None else images
 
     def _noise(self, layer: int, *, random_noise: bool, is_noisy: bool) -> Tensor | None:
         """A layer's noise. None lets the layer draw it, in the precision of its features."""
@@ -285,5 +285,5 @@ class Discriminator(nn.Module):
         if self.label_mapping is None:
             return outputs
         assert labels is not None
-        vectors = self.label_mapping(labels)
+        vectors: Tensor = self.label_mapping(labels)
         return (outputs * vectors).sum(dim=1, keepdim=True) / math.sqrt(vectors.shape[1])
