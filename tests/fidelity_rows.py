@@ -23,6 +23,7 @@ from lightning_gan.models import (
     SmallCTGAN,
     SoftIntroVAE,
     StyleGAN,
+    StyleGAN2,
 )
 from lightning_gan.models.ali_tables import CelebATables
 from lightning_gan.models.bigan_alexnet import AlexNet
@@ -68,6 +69,7 @@ SIZES: Mapping[str, list[Size]] = {
     "BigGANDeep": [Size("ImageNet 128x128", BigGANDeep, {"image_size": 128, "number_of_classes": 1000})],
     "PGGAN": [Size("1024x1024", PGGAN, {"image_size": 1024})],
     "StyleGAN": [Size("1024x1024", StyleGAN, {"image_size": 1024})],
+    "StyleGAN2": [Size("configuration F, 1024x1024", StyleGAN2, {"image_size": 1024})],
     "VGAN": [Size("LSUN 256x256", VGAN, {"image_size": 256, "label_dim": 1, "code_features": 1024})],
     "IntroVAE": [Size("256x256", IntroVAE, {}), Size("1024x1024", IntroVAE, {"image_size": 1024})],
     "SoftIntroVAE": [Size("CIFAR-10", SoftIntroVAE, {})],
@@ -202,6 +204,19 @@ COMPARISONS: Mapping[str, list[Comparison]] = {
         ),
         Comparison(
             "layers, all options", "interop/test_stylegan_official.py", ("every_option_computes_what_the_facts_say",)
+        ),
+    ],
+    "StyleGAN2": [
+        Comparison(
+            "authors' styles and images", "interop/test_stylegan2_ada.py", ("styles_and_images_equal_the_authors",)
+        ),
+        Comparison(
+            "authors' scores and gradient norms",
+            "interop/test_stylegan2_ada.py",
+            ("scores_and_image_gradients_equal_the_authors",),
+        ),
+        Comparison(
+            "layers, all options", "interop/test_stylegan2_ada.py", ("every_option_computes_what_the_facts_say",)
         ),
     ],
     "VGAN": [

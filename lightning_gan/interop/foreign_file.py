@@ -44,7 +44,7 @@ def read_foreign(path: Path) -> Any:
             if file.read(1) != b"\x80":  # with which every pickle of protocol 2 and later begins
                 raise ForeignFileError(f"{path} is no file of numpy.savez, of torch.save, and no pickle; give another")
             file.seek(0)
-            first = RestrictedUnpickler(file).load()
+            first = RestrictedUnpickler(file, storage_of=_storage_in).load()
             return _read_old_torch(file) if isinstance(first, int) and first == _TORCH_MAGIC else plain(first)
     except ForeignFileError:
         raise
@@ -105,12 +105,36 @@ def _read_old_torch(file: BufferedIOBase) -> Any:
     return plain(RestrictedUnpickler(file, persistent=persistent).load())  # again, now with the numbers
 
 
+def _storage_in(raw: bytes) -> Any:
+    """The storage in the bytes of a file of torch before 1.6, as which plain pickles have the numbers of a tensor."""
+    file = BytesIO(raw)
+    if RestrictedUnpickler(file).load() != _TORCH_MAGIC:
+        raise pickle.UnpicklingError("the numbers of a tensor are in an unknown format")
+    return _read_old_torch(file)
+
+
 def _storage(raw: bytes, dtype: Any) -> Storage:
     if not isinstance(dtype, torch.dtype):
         raise pickle.UnpicklingError("a storage has numbers of an unknown type")
     if not raw:
         return Storage(torch.zeros(0, dtype=dtype))
     return Storage(torch.frombuffer(bytearray(raw), dtype=dtype))
+
+
+PERSISTENT = "torch_utils.persistence._reconstruct_persistent_obj"
+"""The function with which NVIDIA's networks are pickled. Its argument has the text of their source, and their state."""
+
+
+def attributes_of(value: Recorded) -> Any:
+    """The attributes of a recorded object by name, as it was pickled by itself or by NVIDIA's `persistence`.
+
+    Args:
+        value: the object.
+    """
+    if value.path != PERSISTENT:
+        return value.state
+    description = value.arguments[0] if value.arguments else None
+    return description.get("state") if isinstance(description, dict) else None
 
 
 def weights_of_module(module: Recorded) -> dict[str, Tensor]:
@@ -122,7 +146,7 @@ def weights_of_module(module: Recorded) -> dict[str, Tensor]:
     Raises:
         ForeignFileError: if the object is no network.
     """
-    state = module.state
+    state = attributes_of(module)
     if not isinstance(state, dict) or "_modules" not in state:
         raise ForeignFileError(f"the object of the class {module.path} is no network of torch")
     own = {**state.get("_parameters", {}), **state.get("_buffers", {})}

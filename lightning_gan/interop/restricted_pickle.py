@@ -185,17 +185,28 @@ class RestrictedUnpickler(pickle.Unpickler):
     Args:
         file: the file, open for reading.
         persistent: returns the object of an identifier; None if the file has no such objects.
+        storage_of: returns the storage in the bytes of a file of torch, which tensors have in plain pickles; None if
+            the file has no such bytes.
     """
 
-    def __init__(self, file: BufferedIOBase, *, persistent: PersistentLoad | None = None) -> None:
+    def __init__(
+        self,
+        file: BufferedIOBase,
+        *,
+        persistent: PersistentLoad | None = None,
+        storage_of: Callable[[bytes], Any] | None = None,
+    ) -> None:
         super().__init__(file, encoding="latin1")  # strings of Python 2 may be bytes
         self._persistent = persistent
+        self._storage_of = storage_of
 
     def find_class(self, module_name: str, global_name: str) -> Any:
         """What stands for a name: a function of this file, or an empty class."""
         own = _OWN.get((module_name, global_name))
         if own is not None:
             return own
+        if (module_name, global_name) == ("torch.storage", "_load_from_bytes") and self._storage_of is not None:
+            return _Callable(self._storage_of)
         if module_name in ("torch", "torch.cuda") and global_name in STORAGES:
             return STORAGES[global_name]
         return type(global_name.rpartition(".")[2], (Recorded,), {"path": f"{module_name}.{global_name}"})
@@ -235,6 +246,7 @@ def _plain(value: Any, within: tuple[int, ...]) -> Any:
     within = (*within, id(value))
     if isinstance(value, Recorded):
         value.state = _plain(value.state, within)
+        value.arguments = _plain(value.arguments, within)
         for key in list(value):
             value[key] = _plain(value[key], within)
         return value

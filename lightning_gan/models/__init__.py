@@ -16,6 +16,7 @@ from lightning_gan.models.semi_supervised_ct_gan import SemiSupervisedCTGAN
 from lightning_gan.models.sngan import SNGAN
 from lightning_gan.models.soft_introvae import SoftIntroVAE
 from lightning_gan.models.stylegan import StyleGAN
+from lightning_gan.models.stylegan2 import StyleGAN2
 from lightning_gan.models.vgan import VGAN
 
 __all__ = [
@@ -36,4 +37,5 @@ __all__ = [
     "SmallCTGAN",
     "SoftIntroVAE",
     "StyleGAN",
+    "StyleGAN2",
 ]

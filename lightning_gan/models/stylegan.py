@@ -15,10 +15,8 @@ B tunes PGGAN (the blur), C adds mapping and styles, D the learned constant, E n
 from collections.abc import Collection
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TypeAlias
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
@@ -38,17 +36,12 @@ from lightning_gan.layers import (
     stage_of,
 )
 from lightning_gan.layers.equalized import SQRT2
-from lightning_gan.loop.gan import GAN
 from lightning_gan.loop.hyperparameters import plain_data, unsaved_arguments
-from lightning_gan.loop.sampling import evaluation_mode
 from lightning_gan.loop.settings import Training
-from lightning_gan.tensors.draws_by_position import integer_for_all, normal_like, uniform_for_all
+from lightning_gan.models.style_based_gan import StyleBasedGAN, StyleBasedGenerator, Styles
+from lightning_gan.tensors.draws_by_position import normal_like
 from lightning_gan.tensors.numbers import check_at_least
-from lightning_gan.tensors.precision import full_precision
-from lightning_gan.tensors.shapes import Images, Labels, Latents, Logits
-
-Styles: TypeAlias = Float[Tensor, "batch layers style_dim"]
-"""w for every layer that takes a style; for one layer if styles modulate none."""
+from lightning_gan.tensors.shapes import Images, Labels, Logits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,6 +169,11 @@ class SynthesisNetwork(GrowingGenerator):
         """Number of layers with a style at the active resolution: 18 at 1024x1024, 1 if only the first layer gets w."""
         return 2 * (stage_of(self.resolution) + 1) if self.parts.style_modulation else 1
 
+    @property
+    def style_resolutions(self) -> list[int]:
+        """Resolutions in pixels of the layers that take a style, up to the active resolution: 4, 4, 8, 8 ..."""
+        return [4 * 2 ** (layer // 2) for layer in range(self.active_layers)]
+
     def forward(
         self, styles: Styles, *, random_noise: bool = True, noisy_layers: Collection[int] | None = None
     ) -> Images:
@@ -206,94 +204,40 @@ class SynthesisNetwork(GrowingGenerator):
         return None if random_noise or not self.parts.noise_inputs else self.get_buffer(f"noise{layer}")
 
 
-class Generator(nn.Module):
-    """Mapping and synthesis network, with style mixing in training mode, and truncation for sampling.
+class Generator(StyleBasedGenerator):
+    """StyleGAN's mapping and synthesis network, which grow.
 
     Args:
         mapping: Network that maps latents to styles.
         synthesis: Network that maps styles to images.
-        w_avg_decay: Decay of the running mean of w, from 0 to 1; 0.995 in the authors' code.
+        style_mixing: Probability that a batch gets its later layers' styles from second latents.
 
     Raises:
-        ValueError: for a `style_mixing` outside of [0, 1], or above 0 without style modulation.
+        ValueError: for a `style_mixing` outside of [0, 1], or above 0 without style modulation; in a call, for a
+            truncation other than 1 without style modulation.
     """
 
-    w_avg: Tensor
+    mapping: MappingNetwork
+    synthesis: SynthesisNetwork
 
-    def __init__(
-        self, *, mapping: MappingNetwork, synthesis: SynthesisNetwork, style_mixing: float, w_avg_decay: float = 0.995
-    ) -> None:
-        super().__init__()
-        if not 0.0 <= style_mixing <= 1.0:
-            raise ValueError(f"style_mixing={style_mixing} is a probability; give 0 to 1")
+    def __init__(self, *, mapping: MappingNetwork, synthesis: SynthesisNetwork, style_mixing: float) -> None:
         if style_mixing and not synthesis.parts.style_modulation:
             raise ValueError(
                 f"style_mixing={style_mixing} with style_modulation=False has no styles to mix; set style_mixing=0"
             )
-        self.mapping = mapping
-        self.synthesis = synthesis
-        self.style_mixing = style_mixing
-        self.w_avg_decay = w_avg_decay
-        self.register_buffer("w_avg", torch.zeros(mapping.style_dim))
+        super().__init__(mapping=mapping, synthesis=synthesis, style_mixing=style_mixing)
 
     def grow(self, resolution: int, fade_in: float) -> None:
         """Sets the active resolution in pixels, and the weight of its block in (0, 1], as `Growing.grow` does."""
         self.synthesis.grow(resolution, fade_in)
 
-    def forward(
-        self,
-        latents: Latents,
-        labels: Labels | None = None,
-        *,
-        truncation: float = 1.0,
-        truncation_layers: int = 8,
-        random_noise: bool = True,
-    ) -> Images:
-        """Images of the active resolution in about [-1, 1].
-
-        Args:
-            latents: Latents z, `batch latent_dim`.
-            labels: Class indices or multi-hot rows; they are needed if the network has classes.
-            truncation: psi (section 4.3, appendix B): factor of the distance from the mean style; 1 does not truncate.
-            truncation_layers: Number of layers, from the lowest resolution, that get truncated styles.
-            random_noise: True draws new noise, False uses the stored noise.
-
-        Raises:
-            ValueError: for a truncation other than 1 without style modulation.
-        """
-        styles = self.styles(latents, labels)
-        if self.training:
-            with torch.no_grad():
-                self.w_avg.lerp_(full_precision(styles[:, 0]).mean(dim=0), 1 - self.w_avg_decay)
-            if self.style_mixing:
-                styles = self._mixed(styles, self.mapping(normal_like(latents), labels))
-        styles = self.truncated(styles, truncation=truncation, truncation_layers=truncation_layers)
-        images: Images = self.synthesis(styles, random_noise=random_noise)
-        return images
-
-    def styles(self, latents: Latents, labels: Labels | None = None) -> Styles:
-        """w for every layer of the active resolution, without mixing and truncation."""
-        w: Tensor = self.mapping(latents, labels)
-        return w[:, None].expand(-1, self.synthesis.active_layers, -1)
-
-    def truncated(self, styles: Styles, *, truncation: float, truncation_layers: int) -> Styles:
+    def truncated(self, styles: Styles, *, truncation: float, truncation_layers: int | None) -> Styles:
         """``w_avg + truncation * (w - w_avg)`` for the first `truncation_layers` layers, and w for the others."""
-        if truncation == 1.0:
-            return styles
-        if not self.synthesis.parts.style_modulation:
+        if truncation != 1.0 and not self.synthesis.parts.style_modulation:
             raise ValueError(
                 f"truncation={truncation} with style_modulation=False has no styles to truncate; set it to 1"
             )
-        affected = torch.arange(styles.shape[1], device=styles.device)[:, None] < truncation_layers
-        return torch.where(affected, self.w_avg.to(styles.dtype).lerp(styles, truncation), styles)
-
-    def _mixed(self, styles: Tensor, second_w: Tensor) -> Tensor:
-        """With probability `style_mixing`, once per batch, the layers from a random one on get the second style."""
-        layers, device = styles.shape[1], styles.device
-        crossover = integer_for_all(1, layers, device)
-        crossover = torch.where(uniform_for_all(device) < self.style_mixing, crossover, layers)
-        keeps_first = torch.arange(layers, device=device)[:, None] < crossover
-        return torch.where(keeps_first, styles, second_w[:, None])
+        return super().truncated(styles, truncation=truncation, truncation_layers=truncation_layers)
 
 
 class DiscriminatorBlock(nn.Module):
@@ -338,7 +282,7 @@ class Discriminator(GrowingDiscriminator):
         return (logits * chosen).sum(dim=1, keepdim=True)
 
 
-class StyleGAN(GAN):
+class StyleGAN(StyleBasedGAN):
     """StyleGAN with the paper's settings as defaults; add the callbacks `R1`, `EMA` and `ProgressiveGrowing`.
 
     Args:
@@ -429,58 +373,3 @@ class StyleGAN(GAN):
             self.hparams.update(plain_data(parts=parts))
         self.image_size = image_size
         self.truncation_layers = truncation_layers
-
-    def finish_batch(self) -> None:
-        """Averages the mean style over ranks, each of which has updated it with its own latents."""
-        w_avg = self.generator.w_avg
-        w_avg.copy_(self.trainer.strategy.reduce(w_avg.clone(), reduce_op="mean"))
-
-    def truncated(
-        self, network: nn.Module, latents: Latents, labels: Labels | None, *, truncation: float, fresh_noise: bool
-    ) -> Images:
-        """Images of `network` with truncated styles in the first `truncation_layers` layers; 1 does not truncate."""
-        images: Images = network(
-            latents,
-            labels,
-            truncation=truncation,
-            truncation_layers=self.truncation_layers,
-            random_noise=fresh_noise,
-        )
-        return images
-
-    # ------------------------------------------------------------------ styles, for figures and metrics
-
-    @property
-    def style_resolutions(self) -> list[int]:
-        """Resolutions in pixels of all layers that take a style, up to the active resolution: 4, 4, 8, 8 ..."""
-        return [4 * 2 ** (layer // 2) for layer in range(self.generator.synthesis.active_layers)]
-
-    @torch.no_grad()
-    def styles(
-        self, latents: Latents, labels: Labels | None = None, *, truncation: float = 1.0, ema: bool = True
-    ) -> Styles:
-        """w for every active layer, from networks in evaluation mode, with the arguments and errors of `sample`."""
-        network = self._style_network(ema)
-        with evaluation_mode(network):
-            styles = network.styles(latents, self.checked_labels(labels))
-            return network.truncated(styles, truncation=truncation, truncation_layers=self.truncation_layers)
-
-    def synthesize(
-        self,
-        styles: Styles,
-        *,
-        noisy_layers: Collection[int] | None = None,
-        fresh_noise: bool = False,
-        ema: bool = True,
-    ) -> Images:
-        """Images of styles, with new or stored noise in the layers `noisy_layers` (None is all), none in the others.
-
-        Images have a gradient if the styles require one, so that an image can be projected into the styles.
-        """
-        network = self._style_network(ema)
-        with evaluation_mode(network), torch.set_grad_enabled(torch.is_grad_enabled() and styles.requires_grad):
-            images: Images = network.synthesis(styles, random_noise=fresh_noise, noisy_layers=noisy_layers)
-        return full_precision(images)
-
-    def _style_network(self, ema: bool) -> Generator:
-        return self.generator_ema if ema and self.averaged else self.generator

@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -17,8 +18,10 @@ from lightning_gan.interop.published_biggan_deep import _config_of
 from lightning_gan.layers import nearest_upsample
 from lightning_gan.layers.truncated_normal import truncated_latents
 from lightning_gan.loop.gan import GAN
+from lightning_gan.models import StyleGAN2
 from tests.cli.command_line import message_of
 from tests.interop import foreign_files as files
+from tests.interop import stylegan2_reference
 from tests.interop.goldens import Golden, relative_error
 from tests.interop.test_biggan_deep_hf import Published, tame_state
 
@@ -66,6 +69,73 @@ def test_stylegan(lod: float, tmp_path: Path) -> None:
     assert relative_error(truncated, golden[f"output/lod{lod}/image_psi0.7_cutoff4"]) < 1e-4
     assert relative_error(scores(model, images), golden[f"output/lod{lod}/score"].flatten()) < 1e-4
     assert model.averaged and not torch.equal(model.sample(latents), images.clamp(-1, 1))
+
+
+@torch.no_grad()
+def test_stylegan2_ada(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    golden = Golden("stylegan2_ada")
+    model = imported(files.stylegan2_ada(tmp_path / "network.pkl", epilogue_kwargs={"mbstd_group_size": 8}))
+    assert isinstance(model, StyleGAN2)
+    latents = golden["input/z"]
+    images = model.sample(latents, clipped=False, ema=False)
+    assert relative_error(images, golden["output/image"]) < 1e-5
+    truncated = model.sample(latents, truncation=0.5, clipped=False, ema=False)
+    assert relative_error(truncated, golden["output/image_psi05"]) < 1e-5
+    assert model.hparams["minibatch_stddev_group"] == 8 and model.hparams["clamp"] is None
+    assert model.averaged
+    for name, value in model.generator.state_dict().items():
+        torch.testing.assert_close(model.generator_ema.state_dict()[name], value * 0.5)
+    said = capsys.readouterr().out
+    assert "not used: augment_pipe, training_set_kwargs" in said
+    # Without an argument, groups have four samples.
+    Path("out.ckpt").unlink()
+    model = imported(files.stylegan2_ada(tmp_path / "network.pkl"))
+    assert relative_error(scores(model, golden["output/image"]), golden["output/logits"].flatten()) < 1e-5
+
+
+@torch.no_grad()
+def test_stylegan2_ada_with_labels_other_connections_and_a_clamp(tmp_path: Path) -> None:
+    options = {"classes": 3, "generator": "resnet", "discriminator": "skip", "conv_clamp": 1.5}
+    config = {**stylegan2_reference.DEFAULTS, **options}
+    state = stylegan2_reference.random_state(config)
+    path = files.stylegan2_ada(
+        tmp_path / "network.pkl", state=state, synthesis={"conv_clamp": 1.5}, conv_clamp=1.5, num_fp16_res=4
+    )
+    model = imported(path)
+    latents, labels = model.draw_latents(4, seed=0)
+    assert labels is not None
+    w = stylegan2_reference.mapped(state["G"], config, latents, torch.eye(3)[labels], config["layers"])
+    expected = stylegan2_reference.images(state, config, w[:, None].expand(-1, 6, -1))
+    images = model.sample(latents, labels, clipped=False, ema=False)
+    assert relative_error(images, expected) < 1e-5
+    theirs = stylegan2_reference.scores(state, config, images, torch.eye(3)[labels]).flatten()
+    assert relative_error(scores(model, images, labels), theirs) < 1e-5
+
+
+@torch.no_grad()
+def test_an_average_of_stylegan2_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = imported(files.stylegan2_ada(tmp_path / "network.pkl", networks=("G_ema",)))
+    assert model.averaged
+    assert torch.equal(model.sample(2, ema=True), model.sample(2, ema=False))
+    assert "discriminator  new weights, because the file has none" in capsys.readouterr().out
+
+
+def test_a_stylegan2_that_the_model_does_not_have_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def message(**settings: Any) -> str:
+        files.stylegan2_ada(tmp_path / "network.pkl", **settings)
+        return message_of("import network.pkl out.ckpt", capsys)
+
+    golden = Golden("stylegan2_ada").state
+    assert "D of the file has activation=relu, for which StyleGAN2 has no setting" in message(activation="relu")
+    assert "mbstd_group_size=None, for which StyleGAN2 has no setting" in message(mbstd_group_size=None)
+    assert "different values of conv_clamp, {'G': None, 'D': 256" in message(conv_clamp=256)
+    third = {"G": {"synthesis.input.weight": torch.zeros(1)}, "D": golden["D"]}
+    assert "G of the file is no network of StyleGAN2 but, for example, of StyleGAN3" in message(state=third)
+    labelled = stylegan2_reference.random_state({**stylegan2_reference.DEFAULTS, "classes": 2})
+    assert "the generator has channel_base=" in message(state={"G": golden["G"], "D": labelled["D"]})
+    assert not Path("out.ckpt").exists()
 
 
 @torch.no_grad()
@@ -189,6 +259,7 @@ MADE: dict[str, Callable[[Path], Path]] = {
     "published_biggan_deep": lambda path: files.biggan_deep(path, Golden("biggan_deep_hf").state["M"], config=None),
     "sngan_official": files.sngan,
     "stylegan_official": files.stylegan,
+    "stylegan2_ada": files.stylegan2_ada,
     "vgan_official": files.vgan,
 }
 

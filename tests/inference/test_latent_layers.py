@@ -7,13 +7,14 @@ from torch import Tensor, nn
 from lightning_gan import models
 from lightning_gan.inference.latent_layers import ROWS, columns_in, layers_of_latents, layers_of_styles
 from lightning_gan.loop.gan import GAN
-from lightning_gan.models import PGGAN, BigGAN, StyleGAN
+from lightning_gan.models import PGGAN, BigGAN, StyleGAN, StyleGAN2
+from lightning_gan.models.style_based_gan import StyleBasedGAN
 from tests.inference.trained import in_memory, small
 from tests.models.test_every_model import small as small_of_every
 from tests.parts import classes_of
 from tests.toys import toy_gan
 
-MODELS = [kind for kind in classes_of(models, GAN) if kind is not StyleGAN]
+MODELS = [kind for kind in classes_of(models, GAN) if not issubclass(kind, StyleBasedGAN)]
 
 
 def forward_of(model: GAN, latents: Tensor) -> Tensor:
@@ -71,6 +72,18 @@ def test_every_layer_of_a_style_network_takes_its_own_style() -> None:
         affine = model.generator_ema.get_submodule(layer.name)
         expected = affine.weight * affine.weight_scale
         torch.testing.assert_close(layer.matrix, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_layers_to_rgb_of_stylegan2_take_the_style_of_the_next_convolution() -> None:
+    model = small_of_every(StyleGAN2)
+    assert isinstance(model, StyleGAN2)
+    found = layers_of_styles(model.generator, model, style_dim=4, ema=False)
+    assert [(layer.name.split(".")[1], layer.style) for layer in found] == [
+        ("first", 0),
+        ("to_images", 1),
+        *(("blocks", 1), ("blocks", 2)),
+        ("to_images", 3),
+    ]
 
 
 def test_inputs_are_understood_or_refused() -> None:

@@ -19,8 +19,8 @@ from tests.interop.goldens import Golden
 
 
 @contextmanager
-def importable(**classes: type) -> Iterator[None]:
-    """Makes classes importable by the modules that they say they are from, so that they can be pickled."""
+def importable(**classes: Any) -> Iterator[None]:
+    """Makes classes and functions importable from where they say they are, so that they can be pickled."""
     before = dict(sys.modules)
     for kind in classes.values():
         parts = kind.__module__.split(".")
@@ -98,6 +98,73 @@ def stylegan(path: Path, *, lod: float = 0.0, **settings: Any) -> Path:
 
     networks = [generator(1.0), network({**golden.state["D"], "lod": torch.tensor(lod)}, config), generator(0.5)]
     return tensorflow_pickle(path, networks, module="dnnlib.tflib.network")
+
+
+# ---------------------------------------------------------------------- NVIDIA's pickles of PyTorch
+
+
+def _reconstruct_persistent_obj(meta: dict[str, Any]) -> None:
+    """The function that their pickles name, and that no reader of ours may call."""
+    raise SystemExit("the source text of the pickle must never run")
+
+
+_reconstruct_persistent_obj.__module__ = "torch_utils.persistence"
+
+
+class Persistent:
+    """A layer or network that is pickled with the text of its source, and its attributes."""
+
+    def __init__(self, name: str, **arguments: Any) -> None:
+        self.name = name
+        self.attributes: dict[str, Any] = {
+            **{"training": False, "_init_args": (), "_init_kwargs": EasyDict(arguments)},
+            **{"_parameters": OrderedDict(), "_buffers": OrderedDict(), "_modules": OrderedDict()},
+        }
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        source = "raise SystemExit('this text must never run')"
+        meta = {"type": "class", "version": 6, "module_src": source, "class_name": self.name, "state": self.attributes}
+        return _reconstruct_persistent_obj, (meta,)
+
+
+def persistent(name: str, state: Mapping[str, Tensor], **arguments: Any) -> Persistent:
+    """A network of nested layers with these weights."""
+    network = Persistent(name, **arguments)
+    for path, value in state.items():
+        owner = network
+        *inner, last = path.split(".")
+        for step in inner:
+            owner = owner.attributes["_modules"].setdefault(step, Persistent("Layer"))
+        kind = "_buffers" if last in ("w_avg", "noise_const", "resample_filter") else "_parameters"
+        owner.attributes[kind][last] = value if kind == "_buffers" else nn.Parameter(value)
+    return network
+
+
+def stylegan2_ada(
+    path: Path,
+    *,
+    state: Mapping[str, Mapping[str, Tensor]] | None = None,
+    networks: tuple[str, ...] = ("G", "D", "G_ema"),
+    synthesis: Mapping[str, Any] | None = None,
+    **of_discriminator: Any,
+) -> Path:
+    golden = Golden("stylegan2_ada").state if state is None else state
+    generator = {
+        "z_dim": 32,
+        "mapping_kwargs": EasyDict(num_layers=2),
+        "synthesis_kwargs": EasyDict({"channel_base": 256, "channel_max": 24, "num_fp16_res": 4, **(synthesis or {})}),
+    }
+    halved = {name: value * 0.5 for name, value in golden["G"].items() if not name.endswith("resample_filter")}
+    made = {
+        "G": persistent("Generator", golden["G"], **generator),
+        "D": persistent("Discriminator", golden["D"], **of_discriminator),
+        "G_ema": persistent("Generator", {**golden["G"], **halved}, **generator),
+    }
+    content = {name: made[name] for name in networks}
+    EasyDict.__module__, EasyDict.__qualname__ = "dnnlib.util", "EasyDict"
+    with importable(easy=EasyDict, function=_reconstruct_persistent_obj), path.open("wb") as file:
+        pickle.dump({**content, "augment_pipe": None, "training_set_kwargs": EasyDict(path="x.zip")}, file)
+    return path
 
 
 # ---------------------------------------------------------------------- torch and NumPy

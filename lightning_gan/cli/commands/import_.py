@@ -1,4 +1,4 @@
-"""Make a checkpoint of other people's weights: official PGGAN and StyleGAN, BigGAN, SNGAN, R1, IntroVAE, VGAN."""
+"""Make a checkpoint of other people's weights: PGGAN, StyleGAN (1 and 2), BigGAN, SNGAN, R1, IntroVAE and VGAN."""
 
 
 def main(arguments: list[str]) -> None:

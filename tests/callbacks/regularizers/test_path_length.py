@@ -1,5 +1,6 @@
 """Path length regularization: whom it moves, its running mean, and the networks it names."""
 
+import math
 from pathlib import Path
 
 import pytest
@@ -165,6 +166,17 @@ def test_slices_of_a_turn_move_the_mean_like_one_batch() -> None:
 
 def test_it_survives_a_resume(tmp_path: Path) -> None:
     assert_resumes(lambda: PathLength(every_n_turns=3), tmp_path, make=style_gan)
+
+
+def test_the_authors_weight_is_the_papers_times_the_styles_and_pixels() -> None:
+    """``ln 2 / (r^2 (ln r - ln 2))`` is 2 for noise of 1 / r and a mean over the ``2 log2 r - 2`` layers (app. B)."""
+    assert PathLength().weight == 2.0 and PathLength().batch_shrink == 2
+    assert PathLength().decay == 0.01 and PathLength().every_n_turns == 4
+    for resolution, expected in ((256, 2.1798e-6), (1024, 1.0596e-7)):
+        of_the_paper = math.log(2) / (resolution**2 * (math.log(resolution) - math.log(2)))
+        assert of_the_paper == pytest.approx(expected, rel=1e-4)
+        layers = 2 * math.log2(resolution) - 2
+        assert of_the_paper == pytest.approx(PathLength().weight / (resolution**2 * layers))
 
 
 def test_bad_settings_and_networks_are_refused_before_the_first_step() -> None:

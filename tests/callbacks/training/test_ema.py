@@ -47,6 +47,12 @@ def test_an_endless_half_life_freezes_the_average() -> None:
     assert ema_decay(16, half_life_images=float("inf")) == 1.0
 
 
+def test_the_decay_is_that_of_the_authors_batches_and_half_lives() -> None:
+    """StyleGAN2: 32 images and 10 kimg; ADA's CIFAR-10: 64 images and 500 kimg."""
+    assert ema_decay(32, half_life_images=10_000.0) == pytest.approx(0.99778439, abs=5e-9)
+    assert ema_decay(64, half_life_images=500_000.0) == pytest.approx(0.99991128, abs=5e-9)
+
+
 def test_the_half_life_ramps_up_with_the_images_seen() -> None:
     """ADA: the half-life is 5 % of the images seen before the batch, until it is the full one."""
     ema = EMA(half_life_kimg=10.0, ramp_up=0.05)
