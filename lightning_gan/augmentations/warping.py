@@ -180,7 +180,7 @@ def reflected(positions: Tensor, *, last: int) -> Tensor:
     return torch.minimum(around, 2 * last - around)
 
 
-def reflect_padded(images: FakeImages, *, pixels: int) -> FakeImages:
+def reflect_padded(images: FakeImages, *, pixels: int) -> Float[Tensor, "fakes channels tall wide"]:
     """Images with reflected borders, of any width, also wider than the image.
 
     Args:

@@ -11,10 +11,13 @@ from lightning_gan.callbacks.figures.reconstructions import InterpolationGrid, R
 from lightning_gan.callbacks.figures.sample_sheets import SampleSheets, TruncationSweep
 from lightning_gan.callbacks.figures.samples import SampleGrid
 from lightning_gan.callbacks.figures.style_figures import NoiseComparison, StyleMixingGrid, StyleRange
+from lightning_gan.callbacks.regularizers.adaptive_augmentation import AdaptiveAugmentation
 from lightning_gan.callbacks.regularizers.approximated_gradient_penalty import FiniteDifferenceR1, FiniteDifferenceR2
+from lightning_gan.callbacks.regularizers.augmentation import Augmentation, DiffAugment
 from lightning_gan.callbacks.regularizers.bottleneck import Bottleneck
 from lightning_gan.callbacks.regularizers.consistency_regularization import BCR, CR, ZCRDiscriminator, ZCRGenerator
 from lightning_gan.callbacks.regularizers.consistency_term import ConsistencyTerm
+from lightning_gan.callbacks.regularizers.freeze_d import FreezeD
 from lightning_gan.callbacks.regularizers.game_dynamics import (
     ConsensusOptimization,
     NagarajanKolter,
@@ -61,9 +64,12 @@ __all__ = [
     "EMA",
     "R1",
     "R2",
+    "AdaptiveAugmentation",
+    "Augmentation",
     "Bottleneck",
     "ConsensusOptimization",
     "ConsistencyTerm",
+    "DiffAugment",
     "DivergencePenalty",
     "DivergenceSigns",
     "Drift",
@@ -71,6 +77,7 @@ __all__ = [
     "Evaluation",
     "FiniteDifferenceR1",
     "FiniteDifferenceR2",
+    "FreezeD",
     "GradientPenalty",
     "GrowingGrid",
     "ImageClock",
