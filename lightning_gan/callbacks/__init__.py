@@ -17,7 +17,6 @@ from lightning_gan.callbacks.regularizers.augmentation import Augmentation, Diff
 from lightning_gan.callbacks.regularizers.bottleneck import Bottleneck
 from lightning_gan.callbacks.regularizers.consistency_regularization import BCR, CR, ZCRDiscriminator, ZCRGenerator
 from lightning_gan.callbacks.regularizers.consistency_term import ConsistencyTerm
-from lightning_gan.callbacks.regularizers.freeze_d import FreezeD
 from lightning_gan.callbacks.regularizers.game_dynamics import (
     ConsensusOptimization,
     NagarajanKolter,
@@ -45,6 +44,7 @@ from lightning_gan.callbacks.training.averaged_weights import load_averaged_weig
 from lightning_gan.callbacks.training.checkpoint import KimgCheckpoint
 from lightning_gan.callbacks.training.divergence_signs import DivergenceSigns
 from lightning_gan.callbacks.training.ema import EMA
+from lightning_gan.callbacks.training.freeze_d import FreezeD
 from lightning_gan.callbacks.training.learning_rate import LearningRate
 from lightning_gan.callbacks.training.non_finite import NonFinite, NonFinitePolicy
 from lightning_gan.callbacks.training.progress import KimgProgressBar

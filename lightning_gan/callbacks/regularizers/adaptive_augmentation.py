@@ -67,8 +67,8 @@ class AdaptiveAugmentation(RunningPenalty):
         every_n_turns: interval of reading the scores, in turns of the discriminator.
 
     Raises:
-        ValueError: for settings out of range, and when fit starts for a relativistic loss. In the first turn, for
-            colour augmentation of images that have neither 1 nor 3 channels.
+        ValueError: for settings out of range, and when fit starts for a loss without a neutral score, such as
+            relativistic ones. In the first turn, for colour augmentation of images that have neither 1 nor 3 channels.
     """
 
     name: ClassVar[str] = "augmentation"
@@ -147,8 +147,8 @@ class AdaptiveAugmentation(RunningPenalty):
         neutral = host_of(pl_module).neutral_score
         if neutral is None:
             raise ValueError(
-                "AdaptiveAugmentation: with a loss that compares scores with each other, the sign of one score does "
-                "not tell whether an image is real; give the probability yourself: Augmentation(probability=0.3)"
+                "AdaptiveAugmentation: the loss has no score that lies between real images and fakes, so that the sign "
+                "of a score tells nothing; give the probability yourself: Augmentation(probability=0.3)"
             )
         self._neutral_score = neutral
 

@@ -163,5 +163,5 @@ def test_settings_that_mean_nothing_are_refused() -> None:
 
     toys = fast_gan()
     module = Relativistic(generator=toys.generator, discriminator=toys.discriminator, latent_dim=4)
-    with pytest.raises(ValueError, match=r"loss that compares scores.*Augmentation\(probability=0\.3\)"):
+    with pytest.raises(ValueError, match=r"the loss has no score that lies between.*Augmentation\(probability=0\.3\)"):
         toy_trainer(AdaptiveAugmentation()).fit(module, toy_loader())
