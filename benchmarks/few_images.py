@@ -2,6 +2,7 @@
 
     python benchmarks/few_images.py --images 100 --augmentation none --minutes 8 --out none.json
     python benchmarks/few_images.py --images 100 --augmentation ada --minutes 8 --out ada.json
+    python benchmarks/few_images.py --draw none.json ada.json --out few_images.png
 
 DCGAN at 16x16 pixels with half of the paper's feature maps, without labels, on one thread. Every 20,000 images it
 measures the Fréchet distance of 2,500 samples to the digits that training has not seen, and the mean scores of the
@@ -101,6 +102,29 @@ class Measure(ImageClock):
         }
 
 
+def draw(records: list[Path], out: Path) -> None:
+    """Draws the distances and the scores of some runs, and p of those that have one, over images."""
+    import matplotlib.pyplot as plt
+
+    figure, (distances, scores, probabilities) = plt.subplots(1, 3, figsize=(12, 3.2), layout="constrained")
+    for color, record in zip(("tab:orange", "tab:blue", "tab:green"), records, strict=False):
+        rows = json.loads(record.read_text())
+        kimg = [row["kimg"] for row in rows]
+        distances.plot(kimg, [row["frechet_distance"] for row in rows], color=color, label=record.stem)
+        for name, style in (("train", "-"), ("others", "--"), ("samples", ":")):
+            label = f"{record.stem}: {name}"
+            scores.plot(kimg, [row["scores"][name] for row in rows], color=color, linestyle=style, label=label)
+        if "augmentation/p" in rows[-1]:
+            probabilities.plot(kimg, [row["augmentation/p"] for row in rows], color=color, label=record.stem)
+    distances.set(title="Fréchet distance to digits not trained on", yscale="log")
+    scores.set(title="mean score")
+    probabilities.set(title="p", ylim=(0, 1))
+    for axes in (distances, scores, probabilities):
+        axes.set_xlabel("thousand images")
+        axes.legend(fontsize=7)
+    figure.savefig(out, dpi=110)
+
+
 def adam(parameters: Any) -> GANAdam:
     return GANAdam(parameters, lr=0.0002, betas=(0.5, 0.999))
 
@@ -111,7 +135,11 @@ def main() -> None:
     parser.add_argument("--augmentation", choices=("none", "ada", "diffaugment"), default="none")
     parser.add_argument("--minutes", type=float, default=8.0)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--draw", type=Path, nargs="+", help="records to draw, in place of a training")
     given = parser.parse_args()
+    if given.draw:
+        draw(given.draw, given.out)
+        return
     torch.set_num_threads(1)
     torch.manual_seed(0)
     images = digits()

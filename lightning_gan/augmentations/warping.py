@@ -6,6 +6,7 @@ Coordinates are pixels (x to the right, y down) from the centre of the image. A 
 """
 
 import torch
+from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import conv2d, conv_transpose2d
@@ -69,7 +70,7 @@ def _turns(sine: Tensor, cosine: Tensor) -> Float[Tensor, "batch 3 3"]:
 
 
 def _matrices(entries: list[Tensor]) -> Float[Tensor, "batch 3 3"]:
-    return torch.stack(entries, dim=-1).unflatten(-1, (3, 3))
+    return rearrange(torch.stack(entries, dim=-1), "batch (row column) -> batch row column", row=3)
 
 
 def blitted(images: FakeImages, inverse: Float[Tensor, "fakes 3 3"]) -> FakeImages:
@@ -108,7 +109,7 @@ def warped(images: FakeImages, inverse: Float[Tensor, "fakes 3 3"], *, low_pass:
     Raises:
         ValueError: for images of less than 2 pixels per side.
     """
-    batch, channels, height, width = images.shape
+    batch, _, height, width = images.shape
     if min(height, width) < 2:
         raise ValueError(f"images of {height}x{width} pixels cannot be warped; leave blit and geometry out (0)")
     taps = low_pass.to(images.dtype)
@@ -119,9 +120,10 @@ def warped(images: FakeImages, inverse: Float[Tensor, "fakes 3 3"], *, low_pass:
     )
     x, y = _sources(inverse, rows=rows, columns=columns, height=height, width=width)
     x, y = (_inside(2 * along + CENTRE, size=size) for along, size in ((x, width), (y, height)))
-    sampled = _bilinear(fine, x + MARGIN, y + MARGIN).unflatten(-1, (len(rows), len(columns))).flatten(0, 1)[:, None]
+    sampled = _bilinear(fine, x + MARGIN, y + MARGIN)
+    sampled = rearrange(sampled, "batch channels (row column) -> (batch channels) 1 row column", row=len(rows))
     reduced = conv2d(conv2d(sampled, taps.view(1, 1, -1, 1), stride=(2, 1)), taps.view(1, 1, 1, -1), stride=(1, 2))
-    return reduced.unflatten(0, (batch, channels)).squeeze(2)
+    return rearrange(reduced, "(batch channels) 1 height width -> batch channels height width", batch=batch)
 
 
 def _sources(inverse: Tensor, *, rows: Tensor, columns: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
@@ -138,11 +140,12 @@ def _sources(inverse: Tensor, *, rows: Tensor, columns: Tensor, height: int, wid
 
 def _interpolated(images: Tensor, taps: Tensor) -> Tensor:
     """Images at twice their resolution, with `MARGIN` more samples on each side."""
-    wide = reflect_padded(images, pixels=HALF).flatten(0, 1)[:, None]
+    padded = reflect_padded(images, pixels=HALF)
+    wide = rearrange(padded, "batch channels height width -> (batch channels) 1 height width")
     beyond = 2 * HALF + HALF - 1 - MARGIN  # samples that are cut off: they lack neighbours
     tall = conv_transpose2d(wide, 2 * taps.view(1, 1, -1, 1), stride=(2, 1), padding=(beyond, 0))
     fine = conv_transpose2d(tall, 2 * taps.view(1, 1, 1, -1), stride=(1, 2), padding=(0, beyond))
-    return fine.unflatten(0, images.shape[:2]).squeeze(2)
+    return rearrange(fine, "(batch channels) 1 height width -> batch channels height width", batch=len(images))
 
 
 def _inside(positions: Tensor, *, size: int) -> Tensor:
