@@ -12,7 +12,9 @@ from lightning_gan.callbacks.figures.reconstructions import InterpolationGrid, R
 from lightning_gan.callbacks.figures.sample_sheets import SampleSheets, TruncationSweep
 from lightning_gan.callbacks.figures.samples import SampleGrid
 from lightning_gan.callbacks.figures.style_figures import NoiseComparison, StyleMixingGrid, StyleRange
+from lightning_gan.callbacks.regularizers.adaptive_augmentation import AdaptiveAugmentation
 from lightning_gan.callbacks.regularizers.approximated_gradient_penalty import FiniteDifferenceR1, FiniteDifferenceR2
+from lightning_gan.callbacks.regularizers.augmentation import Augmentation, DiffAugment
 from lightning_gan.callbacks.regularizers.bottleneck import Bottleneck
 from lightning_gan.callbacks.regularizers.consistency_regularization import BCR, CR, ZCRDiscriminator, ZCRGenerator
 from lightning_gan.callbacks.regularizers.consistency_term import ConsistencyTerm
@@ -43,6 +45,7 @@ from lightning_gan.callbacks.training.averaged_weights import load_averaged_weig
 from lightning_gan.callbacks.training.checkpoint import KimgCheckpoint
 from lightning_gan.callbacks.training.divergence_signs import DivergenceSigns
 from lightning_gan.callbacks.training.ema import EMA
+from lightning_gan.callbacks.training.freeze_d import FreezeD
 from lightning_gan.callbacks.training.learning_rate import LearningRate
 from lightning_gan.callbacks.training.non_finite import NonFinite, NonFinitePolicy
 from lightning_gan.callbacks.training.progress import KimgProgressBar
@@ -62,9 +65,12 @@ __all__ = [
     "EMA",
     "R1",
     "R2",
+    "AdaptiveAugmentation",
+    "Augmentation",
     "Bottleneck",
     "ConsensusOptimization",
     "ConsistencyTerm",
+    "DiffAugment",
     "DivergencePenalty",
     "DivergenceSigns",
     "Drift",
@@ -72,6 +78,7 @@ __all__ = [
     "Evaluation",
     "FiniteDifferenceR1",
     "FiniteDifferenceR2",
+    "FreezeD",
     "GradientPenalty",
     "GrowingGrid",
     "ImageClock",

@@ -91,6 +91,14 @@ class Host(ABC):
 
     @property
     @abstractmethod
+    def neutral_score(self) -> float | None:
+        """The discriminator's score of an image that it takes for neither real nor fake; None if there is none.
+
+        It is assumed to be 0 in a module that is not a `GAN`.
+        """
+
+    @property
+    @abstractmethod
     def watches_numbers(self) -> bool:
         """Whether the module itself notices numbers that are not finite."""
 
@@ -267,6 +275,10 @@ class OwnHost(Host):
             raise ValueError(f"{asker}: {type(self._gan).__name__} makes no images; leave this callback out")
 
     @property
+    def neutral_score(self) -> float | None:
+        return self._gan.loss.neutral_score
+
+    @property
     def watches_numbers(self) -> bool:
         return True
 
@@ -355,6 +367,10 @@ class ForeignHost(Host):
 
     def check_makes_images(self, asker: str) -> None:
         """Do nothing, because the module is assumed to make images."""
+
+    @property
+    def neutral_score(self) -> float | None:
+        return 0.0
 
     @property
     def watches_numbers(self) -> bool:

@@ -4,16 +4,11 @@ Sønderby et al. 2017, arXiv:1610.04490; Arjovsky and Bottou 2017, arXiv:1701.04
 """
 
 import math
-from typing import Any
 
 import torch
-from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 
-from lightning_gan.compat import state_key_of
-from lightning_gan.foreign.clock import ImageClock
-from lightning_gan.foreign.host import host_of
-from lightning_gan.foreign.transformed_network import PlacedTransform
+from lightning_gan.callbacks.regularizers.discriminator_transform import DiscriminatorTransform
 from lightning_gan.loop.transforms import ImageTransform
 from lightning_gan.schedules.rates import LearningRateSchedule
 from lightning_gan.tensors.draws_by_position import normal_like
@@ -49,7 +44,7 @@ class GaussianNoise(ImageTransform):
         return images + self.sigma.to(images.dtype) * normal_like(images)
 
 
-class InstanceNoise(ImageClock):
+class InstanceNoise(DiscriminatorTransform):
     """Adds new noise to the images in every forward pass of a discriminator in training mode.
 
     Real and generated images get noise of the same strength in both players' turns, and so do the images of the
@@ -85,40 +80,5 @@ class InstanceNoise(ImageClock):
             raise ValueError(f"InstanceNoise: standard_deviation={standard_deviation} must not be negative")
         self.standard_deviation = standard_deviation
         self.schedule = schedule
-        self.network = network
-        self.image = image
         self.noise = GaussianNoise(standard_deviation=standard_deviation, schedule=schedule)
-        self._placed: PlacedTransform | None = None
-
-    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        super().on_fit_start(trainer, pl_module)
-        host_of(pl_module).network(self.network, setting="InstanceNoise(network=...)")
-
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        super().on_train_start(trainer, pl_module)
-        self._remove()
-        self.noise.to(pl_module.device)
-        # Not earlier, so that callbacks that observe the network's calls since fit began get images without noise.
-        asker = f"InstanceNoise: network={self.network!r}"
-        images = () if self.image is None else (self.image,) if isinstance(self.image, str) else tuple(self.image)
-        self._placed = host_of(pl_module).place_transform(self.noise, path=self.network, images=images, asker=asker)
-
-    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        super().on_train_batch_start(trainer, pl_module, batch, batch_idx)
-        assert self._placed is not None
-        self._placed.begin_batch(self.images_seen)
-
-    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        self._remove()
-
-    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        self._remove()
-
-    def _remove(self) -> None:
-        if self._placed is not None:
-            self._placed.remove()
-            self._placed = None
-
-    @property
-    def state_key(self) -> str:
-        return state_key_of(self, network=self.network)
+        super().__init__(transform=self.noise, network=network, image=image)

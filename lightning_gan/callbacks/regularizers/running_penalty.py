@@ -72,9 +72,12 @@ class RunningPenalty(Penalty):
     ) -> None:
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
         if (batch_idx + 1) % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
-            title = f"{self.player}/{self.logged_name(trainer.callbacks)}"  # type: ignore[attr-defined]
-            names = (f"{title}_{name}" for name in self.state_names)
-            pl_module.log_dict(dict(zip(names, self.state.unbind(), strict=True)))
+            pl_module.log_dict(self.logged_state(trainer))
+
+    def logged_state(self, trainer: Trainer) -> dict[str, Tensor]:
+        """Returns the numbers that are logged, by their names: the whole state, under the name of the penalty."""
+        title = f"{self.player}/{self.logged_name(trainer.callbacks)}"  # type: ignore[attr-defined]
+        return dict(zip((f"{title}_{name}" for name in self.state_names), self.state.unbind(), strict=True))
 
     def state_dict(self) -> dict[str, Any]:
         return super().state_dict() | dict(zip(self.state_names, self.state.tolist(), strict=True))

@@ -14,6 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lightning_gan.augmentations import AugmentationGroups
+from lightning_gan.callbacks.regularizers.adaptive_augmentation import AdaptiveAugmentation
 from lightning_gan.callbacks.regularizers.approximated_gradient_penalty import FiniteDifferenceR1, FiniteDifferenceR2
 from lightning_gan.callbacks.regularizers.consistency_term import ConsistencyTerm
 from lightning_gan.callbacks.regularizers.gradient_penalty import (
@@ -53,6 +55,9 @@ CASES: dict[str, Penalty] = {
     "roth": Roth(),
     "roth_f_gan": RothFGAN(divergence=GoodfellowDivergence()),
     "ct": ConsistencyTerm(weight=20.0),
+    "adaptive_augmentation": AdaptiveAugmentation(
+        initial_probability=0.5, groups=AugmentationGroups(filter=1.0, noise=1.0, cutout=1.0)
+    ),
     "ct_with_features": ConsistencyTerm(weight=20.0, features="hidden", dropout={"conv": 0.2}),
 }
 
@@ -72,6 +77,14 @@ def gradients(module: GAN, due: tuple[Penalty, ...], cost: Callable[..., dict[st
 def distance(first: list[Tensor], second: list[Tensor]) -> float:
     """Largest difference, relative to each parameter's largest gradient."""
     return max(((a - b).abs().max() / b.abs().max()).item() for a, b in zip(first, second, strict=True))
+
+
+def without_all(module: GAN) -> list[Tensor]:
+    """The gradients without penalties and transforms."""
+    transforms, module.image_transforms = module.image_transforms, torch.nn.ModuleList()
+    found = gradients(module, (), module.cost)
+    module.image_transforms = transforms
+    return found
 
 
 def compare(penalty: Penalty, *, normalized: bool) -> dict[str, Any]:
@@ -95,16 +108,22 @@ def compare(penalty: Penalty, *, normalized: bool) -> dict[str, Any]:
     state = deepcopy(module.state_dict())
     if isinstance(penalty, ConsistencyTerm):
         penalty.watch(module.discriminator)
+    if isinstance(penalty, AdaptiveAugmentation):
+        module.image_transforms.append(penalty.pipeline)
     graph = torch.compile(module.cost, fullgraph=True, dynamic=False, backend="aot_eager")
     compiled = torch._dynamo.config.patch(trace_autograd_ops=True)(graph)
     eager = gradients(module, (penalty,), module.cost)
     module.load_state_dict(state)
     result = {
         "error": distance(gradients(module, (penalty,), compiled), eager),
-        "effect": distance(gradients(module, (), module.cost), eager),
+        "effect": distance(without_all(module), eager),
     }
+    changed = isinstance(penalty, AnnealedNoisePenalty | AdaptiveAugmentation)
     if isinstance(penalty, AnnealedNoisePenalty):
         penalty._factor.fill_(0.5)  # gamma falls, without another graph
+    if isinstance(penalty, AdaptiveAugmentation):
+        penalty.pipeline.p.fill_(1.0)  # p rises
+    if changed:
         annealed = gradients(module, (penalty,), module.cost)
         result["annealed_error"] = distance(gradients(module, (penalty,), compiled), annealed)
         result["annealed_effect"] = distance(eager, annealed)

@@ -10,24 +10,34 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from lightning.pytorch import Callback
 from torch import Tensor
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
+from lightning_gan.augmentations import AugmentationGroups
+from lightning_gan.callbacks.regularizers.adaptive_augmentation import AdaptiveAugmentation
+from lightning_gan.callbacks.regularizers.augmentation import DiffAugment
 from lightning_gan.callbacks.regularizers.gradient_penalty import R1, DivergencePenalty, Drift, GradientPenalty
 from lightning_gan.callbacks.regularizers.roth import Roth
-from lightning_gan.foreign.penalty import Penalty
 from lightning_gan.loop.gan import GAN
 from tests.equality import start_of
 from tests.loop.distributed_worker import Deep, Toys
 from tests.toys import FAST, ToyGenerator, toy_trainer
 
 MIDDLE = (0.5, 0.5)
-CASES: dict[str, Callable[[], list[Penalty]]] = {
+GROUPS = AugmentationGroups(filter=1.0, noise=1.0, cutout=1.0)
+CASES: dict[str, Callable[[], list[Callback]]] = {
     "plain": lambda: [],
     "wgan_gp": lambda: [GradientPenalty(weight=5.0, between=MIDDLE)],
     "wgan_div": lambda: [DivergencePenalty(weight=5.0, power=3.0, between=MIDDLE)],
     "roth_annealed": lambda: [Roth(gamma=50.0, annealing_kimg=0.05)],
     "three_together": lambda: [GradientPenalty(every_n_turns=2, between=MIDDLE), R1(gamma=3.0), Drift(weight=1.0)],
+    "diff_augment": lambda: [DiffAugment(), R1(gamma=3.0)],
+    # p moves after every second batch by 0.16.
+    "adaptive_augmentation": lambda: [
+        AdaptiveAugmentation(initial_probability=0.3, adaptation_kimg=0.1, interval=2, groups=GROUPS),
+        R1(gamma=3.0),
+    ],
 }
 STRATEGIES = ("gan_ddp", "gan_fsdp")
 

@@ -35,8 +35,8 @@ def test_one_graph_has_the_gradients_of_eager(results: dict[str, dict[str, Any]]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("case", ["roth", "roth_f_gan"])
-def test_annealing_compiles_no_further_graph(results: dict[str, dict[str, Any]], case: str) -> None:
+@pytest.mark.parametrize("case", ["roth", "roth_f_gan", "adaptive_augmentation"])
+def test_changing_numbers_compile_no_further_graph(results: dict[str, dict[str, Any]], case: str) -> None:
     result = results[case]
     assert (result["graphs"], result["breaks"]) == (1, 0)
     assert result["annealed_error"] < 1e-5
