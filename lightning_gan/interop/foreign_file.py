@@ -44,7 +44,7 @@ def read_foreign(path: Path) -> Any:
             if file.read(1) != b"\x80":  # with which every pickle of protocol 2 and later begins
                 raise ForeignFileError(f"{path} is no file of numpy.savez, of torch.save, and no pickle; give another")
             file.seek(0)
-            first = RestrictedUnpickler(file).load()
+            first = RestrictedUnpickler(file, of_bytes=_storage_of_bytes).load()
             return _read_old_torch(file) if isinstance(first, int) and first == _TORCH_MAGIC else plain(first)
     except ForeignFileError:
         raise
@@ -105,6 +105,17 @@ def _read_old_torch(file: BufferedIOBase) -> Any:
     return plain(RestrictedUnpickler(file, persistent=persistent).load())  # again, now with the numbers
 
 
+def _storage_of_bytes(raw: bytes) -> Storage:
+    """The storage in the bytes of a file of torch, which a plain pickle has in the place of a tensor's numbers."""
+    file = BytesIO(raw)
+    if RestrictedUnpickler(file).load() != _TORCH_MAGIC:
+        raise pickle.UnpicklingError("the numbers of a tensor are in an unknown format")
+    storage = _read_old_torch(file)
+    if not isinstance(storage, Storage):
+        raise pickle.UnpicklingError("the numbers of a tensor are of an unknown kind")
+    return storage
+
+
 def _storage(raw: bytes, dtype: Any) -> Storage:
     if not isinstance(dtype, torch.dtype):
         raise pickle.UnpicklingError("a storage has numbers of an unknown type")
@@ -117,12 +128,16 @@ def weights_of_module(module: Recorded) -> dict[str, Tensor]:
     """The state dict of a network that was pickled whole, as `module.state_dict()` would be.
 
     Args:
-        module: the recorded `torch.nn.Module`.
+        module: the recorded `torch.nn.Module`. It may be one of NVIDIA's persistent classes (StyleGAN2-ADA and what is
+            derived from it), whose pickles have the text of the class, which is not read, and its attributes.
 
     Raises:
         ForeignFileError: if the object is no network.
     """
     state = module.state
+    if module.path == "torch_utils.persistence._reconstruct_persistent_obj" and len(module.arguments) == 1:
+        meta = module.arguments[0]
+        state = meta.get("state") if isinstance(meta, dict) else None
     if not isinstance(state, dict) or "_modules" not in state:
         raise ForeignFileError(f"the object of the class {module.path} is no network of torch")
     own = {**state.get("_parameters", {}), **state.get("_buffers", {})}

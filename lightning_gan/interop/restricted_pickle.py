@@ -185,11 +185,20 @@ class RestrictedUnpickler(pickle.Unpickler):
     Args:
         file: the file, open for reading.
         persistent: returns the object of an identifier; None if the file has no such objects.
+        of_bytes: returns the numbers of a tensor in a plain pickle, which are the bytes of a file of torch within it;
+            None if the file has no such tensors.
     """
 
-    def __init__(self, file: BufferedIOBase, *, persistent: PersistentLoad | None = None) -> None:
+    def __init__(
+        self,
+        file: BufferedIOBase,
+        *,
+        persistent: PersistentLoad | None = None,
+        of_bytes: Callable[[bytes], Storage] | None = None,
+    ) -> None:
         super().__init__(file, encoding="latin1")  # strings of Python 2 may be bytes
         self._persistent = persistent
+        self._of_bytes = of_bytes
 
     def find_class(self, module_name: str, global_name: str) -> Any:
         """What stands for a name: a function of this file, or an empty class."""
@@ -198,6 +207,8 @@ class RestrictedUnpickler(pickle.Unpickler):
             return own
         if module_name in ("torch", "torch.cuda") and global_name in STORAGES:
             return STORAGES[global_name]
+        if (module_name, global_name) == ("torch.storage", "_load_from_bytes") and self._of_bytes is not None:
+            return _Callable(self._of_bytes)
         return type(global_name.rpartition(".")[2], (Recorded,), {"path": f"{module_name}.{global_name}"})
 
     def persistent_load(self, pid: Any) -> Any:
