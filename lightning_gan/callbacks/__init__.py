@@ -38,6 +38,7 @@ from lightning_gan.callbacks.regularizers.quadratic_potential import QuadraticPo
 from lightning_gan.callbacks.regularizers.roth import Roth, RothFGAN
 from lightning_gan.callbacks.regularizers.spectral_norm import SpectralNorm
 from lightning_gan.callbacks.regularizers.weight_clipping import WeightClipping
+from lightning_gan.callbacks.training.adam_betas import AdamBetas
 from lightning_gan.callbacks.training.averaged_weights import load_averaged_weights
 from lightning_gan.callbacks.training.checkpoint import KimgCheckpoint
 from lightning_gan.callbacks.training.divergence_signs import DivergenceSigns
@@ -61,6 +62,7 @@ __all__ = [
     "EMA",
     "R1",
     "R2",
+    "AdamBetas",
     "Bottleneck",
     "ConsensusOptimization",
     "ConsistencyTerm",

@@ -16,7 +16,7 @@ from lightning_gan.interop.foreign_file import is_state, weights_of_module
 from lightning_gan.interop.foreign_format import ForeignFiles, ForeignFormat, ImportedNetworks, counted
 from lightning_gan.interop.restricted_pickle import Recorded
 from lightning_gan.layers.fir_resampling import FIRResampling
-from lightning_gan.models.r3gan import Discriminator, Generator
+from lightning_gan.models.r3gan_networks import Discriminator, Generator
 
 _LAYERS = {
     "LinearLayer1.Layer.weight": "conv1.weight",

@@ -9,7 +9,8 @@ from torch.nn.functional import softplus
 
 from lightning_gan.callbacks import R1, R2
 from lightning_gan.losses import RelativisticStandard
-from lightning_gan.models.r3gan import R3GAN, ResidualBlock, branch_gain, default_widths
+from lightning_gan.models.r3gan import R3GAN
+from lightning_gan.models.r3gan_networks import ResidualBlock, branch_gain, default_widths
 from tests.models.training import moved_by_one_step, parameters_of
 from tests.toys import equal, toy_trainer, weights_of
 
