@@ -45,8 +45,10 @@ from lightning_gan.callbacks.training.divergence_signs import DivergenceSigns
 from lightning_gan.callbacks.training.ema import EMA
 from lightning_gan.callbacks.training.learning_rate import LearningRate
 from lightning_gan.callbacks.training.non_finite import NonFinite, NonFinitePolicy
+from lightning_gan.callbacks.training.power_function_ema import PowerFunctionEMA
 from lightning_gan.callbacks.training.progress import KimgProgressBar
 from lightning_gan.callbacks.training.progressive_growing import ProgressiveGrowing
+from lightning_gan.callbacks.training.reconstructed_ema import load_reconstructed_weights, reconstructed_ema
 from lightning_gan.callbacks.training.standing_statistics import StandingStatistics
 from lightning_gan.callbacks.training.stop_on_signal import StopOnSignal
 from lightning_gan.callbacks.training.stopping import StopAtKimg
@@ -95,6 +97,7 @@ __all__ = [
     "PathLength",
     "Penalty",
     "PerceptualPathLength",
+    "PowerFunctionEMA",
     "ProgressiveGrowing",
     "QuadraticPotential",
     "ReconstructionGrid",
@@ -120,4 +123,6 @@ __all__ = [
     "ZCRGenerator",
     "ZeroCenteredGradientPenalty",
     "load_averaged_weights",
+    "load_reconstructed_weights",
+    "reconstructed_ema",
 ]
