@@ -26,6 +26,7 @@ from lightning_gan.cli import main
 from lightning_gan.cli.configs import shipped_configs, shipped_folder
 from lightning_gan.models.adversarial_inference import GeneratorAndEncoder
 from lightning_gan.models.introspective import IntrospectiveGAN
+from lightning_gan.schedules import Cosine, CosineDecay, Schedule
 from tests.data.public_formats import (
     pixels,
     png,
@@ -42,7 +43,7 @@ IMAGES = [name for name in NAMES if not name.startswith("paper/vail_")]
 """VAIL's are of MuJoCo's environments, which tests do without; tests/imitation trains VAIL on others."""
 
 REGULARIZERS = {kind.__name__ for kind in regularizers()}
-TRAINING = ("ProgressiveGrowing", "LearningRate", "EMA", "StopAtKimg")
+TRAINING = ("AdamBetas", "ProgressiveGrowing", "LearningRate", "EMA", "StopAtKimg")
 """Callbacks that stay, beside the regularizers."""
 
 COUNT = re.compile(r"([\d,]{5,}) (?:parameters )?in the (generator|discriminator|critic|encoder|decoder)\b")
@@ -199,6 +200,12 @@ DATA: dict[str, dict[str, Any]] = {
     # the same, datasets/cifar10.py
     "sngan_cifar10": {"mirror": False, "dequantization_noise": NOISE},
     "sngan_cifar10_conditional": {"mirror": False, "dequantization_noise": NOISE},
+    # brownvc/R3GAN, train.py: --mirror
+    "r3gan_cifar10": {"mirror": True, "batch_size": 512},
+    "r3gan_ffhq64": {"mirror": True, "batch_size": 256},
+    "r3gan_ffhq256": {"mirror": True, "batch_size": 256},
+    "r3gan_imagenet32": {"mirror": True, "batch_size": 4096},
+    "r3gan_imagenet64": {"mirror": True, "batch_size": 4096},
     # igul222/improved_wgan_training, gan_cifar_resnet.py, and biuyq/CT-GAN, CT_gan_cifar_resnet.py: "dequantize"
     "wgan_gp_cifar10": {"mirror": False, "dequantization_noise": NOISE},
     "ct_gan_cifar10": {"mirror": False, "dequantization_noise": NOISE},
@@ -244,6 +251,43 @@ def test_gamma_falls_until_roths_training_ends() -> None:
     """carpedm20_DCGAN/model.py: ``gamma * decay_factor ** (batch / (batches - 1))`` over all epochs, to a hundredth."""
     (roth,), (stop,) = callbacks_of("roth_dcgan_celeba64", "Roth"), callbacks_of("roth_dcgan_celeba64", "StopAtKimg")
     assert roth == {"gamma": 2.0, "annealing_kimg": stop["total_kimg"], "final_factor": 0.01}
+
+
+@pytest.mark.parametrize(
+    ("name", "gamma", "half_life_images", "images"),
+    [
+        ("r3gan_cifar10", (0.05, 0.005), 5e6, 2e7),
+        ("r3gan_ffhq64", (2.0, 0.2), 5e5, 2e7),
+        ("r3gan_ffhq256", (150.0, 15.0), 5e5, 2e7),
+        ("r3gan_imagenet32", (0.5, 0.05), 5e7, 2e8),
+        ("r3gan_imagenet64", (1.0, 0.1), 5e7, 2e8),
+    ],
+)
+def test_r3gans_schedules_begin_and_end_where_the_authors_do(
+    name: str, gamma: tuple[float, float], half_life_images: float, images: float
+) -> None:
+    """brownvc/R3GAN, train.py: cosines of the gammas, learning rate, second beta and half-life over `decay_nimg`."""
+
+    def ends(schedule: dict[str, Any]) -> tuple[float, float]:
+        kind, arguments = schedule["class_path"].rsplit(".", 1)[-1], schedule["init_args"]
+        made: Schedule = {"Cosine": Cosine, "CosineDecay": CosineDecay}[kind](**arguments)
+        assert made.at(int(images) // 2) == pytest.approx((made.at(0) + made.at(int(images))) / 2)  # half-way
+        return made.at(0), made.at(int(images))
+
+    for penalty in ("R1", "R2"):
+        (settings,) = callbacks_of(name, penalty)
+        factors = ends(settings["weight_schedule"])
+        assert [settings["gamma"] * factor for factor in factors] == pytest.approx(list(gamma))
+        assert "every_n_turns" not in settings
+    (rate,), (betas,), (ema,) = (callbacks_of(name, kind) for kind in ("LearningRate", "AdamBetas", "EMA"))
+    training = config_of(name)["model"]["init_args"]["training"]
+    for player in ("generator", "discriminator"):
+        arguments = training[f"{player}_optimizer"]["init_args"]
+        (schedule,) = rate["schedules"]
+        assert [arguments["lr"] * factor for factor in ends(schedule)] == pytest.approx([2e-4, 5e-5])
+        assert arguments["betas"] == [0.0, 0.9]
+    assert ends(betas["beta2"]) == pytest.approx((0.9, 0.99))
+    assert ends(ema["half_life_kimg"]) == pytest.approx((0.0, half_life_images / 1000))
 
 
 @pytest.mark.parametrize("name", ["sagan_imagenet128", "sngan_imagenet128"])

@@ -14,7 +14,7 @@ from lightning_gan.callbacks import R1, Penalty
 from lightning_gan.cli.configs import shipped_configs, shipped_folder
 from lightning_gan.losses import AdversarialLoss, Divergence, Hinge, RelativisticAverage
 from lightning_gan.losses.base import AdversarialLoss as Base
-from lightning_gan.schedules import LearningRateSchedule
+from lightning_gan.schedules import Schedule
 from tests.parts import classes_of, is_abstract, made, renamed_networks
 
 ROOT = Path(__file__).parents[1]
@@ -27,7 +27,7 @@ ROOMS: dict[ModuleType, tuple[type, ...]] = {
     metrics: (nn.Module,),
     models: (LightningModule,),
     optimizers: (torch.optim.Optimizer,),
-    schedules: (LearningRateSchedule,),
+    schedules: (Schedule,),
 }
 """What is named in configurations, and therefore belongs into the table of contents, of each room that has one."""
 

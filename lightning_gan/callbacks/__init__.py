@@ -41,6 +41,7 @@ from lightning_gan.callbacks.regularizers.quadratic_potential import QuadraticPo
 from lightning_gan.callbacks.regularizers.roth import Roth, RothFGAN
 from lightning_gan.callbacks.regularizers.spectral_norm import SpectralNorm
 from lightning_gan.callbacks.regularizers.weight_clipping import WeightClipping
+from lightning_gan.callbacks.training.adam_betas import AdamBetas
 from lightning_gan.callbacks.training.averaged_weights import load_averaged_weights
 from lightning_gan.callbacks.training.checkpoint import KimgCheckpoint
 from lightning_gan.callbacks.training.divergence_signs import DivergenceSigns
@@ -48,8 +49,10 @@ from lightning_gan.callbacks.training.ema import EMA
 from lightning_gan.callbacks.training.freeze_d import FreezeD
 from lightning_gan.callbacks.training.learning_rate import LearningRate
 from lightning_gan.callbacks.training.non_finite import NonFinite, NonFinitePolicy
+from lightning_gan.callbacks.training.power_function_ema import PowerFunctionEMA
 from lightning_gan.callbacks.training.progress import KimgProgressBar
 from lightning_gan.callbacks.training.progressive_growing import ProgressiveGrowing
+from lightning_gan.callbacks.training.reconstructed_ema import load_reconstructed_weights, reconstructed_ema
 from lightning_gan.callbacks.training.standing_statistics import StandingStatistics
 from lightning_gan.callbacks.training.stop_on_signal import StopOnSignal
 from lightning_gan.callbacks.training.stopping import StopAtKimg
@@ -65,6 +68,7 @@ __all__ = [
     "EMA",
     "R1",
     "R2",
+    "AdamBetas",
     "AdaptiveAugmentation",
     "Augmentation",
     "Bottleneck",
@@ -101,6 +105,7 @@ __all__ = [
     "PathLength",
     "Penalty",
     "PerceptualPathLength",
+    "PowerFunctionEMA",
     "ProgressiveGrowing",
     "QuadraticPotential",
     "ReconstructionGrid",
@@ -127,4 +132,6 @@ __all__ = [
     "ZCRGenerator",
     "ZeroCenteredGradientPenalty",
     "load_averaged_weights",
+    "load_reconstructed_weights",
+    "reconstructed_ema",
 ]

@@ -41,7 +41,8 @@ class Penalty(PenaltyTerm, ImageClock):
         start_step: Number of steps (`trainer.global_step`) after which the penalty begins. Until then, a discriminator
             whose loss is multiplied by 0 is not regularized either.
         weight_schedule: Factor that the weight is multiplied by, as a function of images seen, for instance
-            `CosineDecay(end_kimg=10000, final_factor=0.1)`; None keeps the weight.
+            `CosineDecay(end_kimg=10000, final_factor=0.1)`; None keeps the weight. The present weight is then logged
+            under the name of the penalty, with `_weight` behind it.
         discriminator: Attribute path of the discriminator in a module that is not a `GAN`, or a list of the paths of
             several ones; the penalty is then the sum over them.
         generator: Attribute path of the generator in a module that is not a `GAN`; None if the module has none.
@@ -156,6 +157,10 @@ class Penalty(PenaltyTerm, ImageClock):
     ) -> None:
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
         host_of(pl_module).penalties.end_batch(self._placed, trainer, batch_index=batch_idx)
+        logs = (batch_idx + 1) % trainer.log_every_n_steps == 0  # type: ignore[attr-defined]
+        if logs and self.weight_schedule is not None:
+            title = f"{self.player}/{self.logged_name(trainer.callbacks)}_weight"  # type: ignore[attr-defined]
+            pl_module.log(title, self.weight * self.weight_schedule.at(self.images_before))
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         host_of(pl_module).penalties.end_fit(self._placed)

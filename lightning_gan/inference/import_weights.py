@@ -49,10 +49,10 @@ def import_weights(
     """Make a checkpoint of another project's weights, for `fit --weights`, `test`, `generate` and all other commands.
 
     The content of the file tells its format, and the shapes of its tensors tell the settings of the networks. Formats:
-    the authors' pickles of PGGAN, StyleGAN and StyleGAN2-ADA (PyTorch); BigGAN-PyTorch; pytorch-pretrained-BigGAN;
-    GAN_stability; SNGAN's npz; IntroVAE; VGAN. Nothing that a file names is imported or run: arrays and plain data
-    alone are read. Every tensor of a network must have its place, and the model must compute what the imported networks
-    compute.
+    the authors' pickles of PGGAN, StyleGAN, StyleGAN2-ADA (PyTorch) and R3GAN; BigGAN-PyTorch;
+    pytorch-pretrained-BigGAN; GAN_stability; SNGAN's npz; IntroVAE; VGAN. Nothing that a file names is imported or run:
+    arrays and plain data alone are read. Every tensor of a network must have its place, and the model must compute what
+    the imported networks compute.
 
     Args:
         file: file of the weights; of the generator, in projects with one file per network.

@@ -105,12 +105,15 @@ def _read_old_torch(file: BufferedIOBase) -> Any:
     return plain(RestrictedUnpickler(file, persistent=persistent).load())  # again, now with the numbers
 
 
-def _storage_in(raw: bytes) -> Any:
+def _storage_in(raw: bytes) -> Storage:
     """The storage in the bytes of a file of torch before 1.6, as which plain pickles have the numbers of a tensor."""
     file = BytesIO(raw)
     if RestrictedUnpickler(file).load() != _TORCH_MAGIC:
         raise pickle.UnpicklingError("the numbers of a tensor are in an unknown format")
-    return _read_old_torch(file)
+    storage = _read_old_torch(file)
+    if not isinstance(storage, Storage):
+        raise pickle.UnpicklingError("the numbers of a tensor are of an unknown kind")
+    return storage
 
 
 def _storage(raw: bytes, dtype: Any) -> Storage:
@@ -141,7 +144,8 @@ def weights_of_module(module: Recorded) -> dict[str, Tensor]:
     """The state dict of a network that was pickled whole, as `module.state_dict()` would be.
 
     Args:
-        module: the recorded `torch.nn.Module`.
+        module: the recorded `torch.nn.Module`. It may be one of NVIDIA's persistent classes (StyleGAN2-ADA and what is
+            derived from it), whose pickles have the text of the class, which is not read, and its attributes.
 
     Raises:
         ForeignFileError: if the object is no network.

@@ -194,7 +194,7 @@ class RestrictedUnpickler(pickle.Unpickler):
         file: BufferedIOBase,
         *,
         persistent: PersistentLoad | None = None,
-        storage_of: Callable[[bytes], Any] | None = None,
+        storage_of: Callable[[bytes], Storage] | None = None,
     ) -> None:
         super().__init__(file, encoding="latin1")  # strings of Python 2 may be bytes
         self._persistent = persistent

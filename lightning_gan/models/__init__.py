@@ -10,6 +10,7 @@ from lightning_gan.models.introvae import IntroVAE
 from lightning_gan.models.layer_norm_resnet_gan import LayerNormResNetGAN
 from lightning_gan.models.pggan import PGGAN
 from lightning_gan.models.r1_resnet import R1ResNet
+from lightning_gan.models.r3gan import R3GAN
 from lightning_gan.models.resnet_gan import ResNetGAN
 from lightning_gan.models.sagan import SAGAN
 from lightning_gan.models.semi_supervised_ct_gan import SemiSupervisedCTGAN
@@ -23,6 +24,7 @@ __all__ = [
     "ALI",
     "DCGAN",
     "PGGAN",
+    "R3GAN",
     "SAGAN",
     "SNGAN",
     "VGAN",

@@ -1,4 +1,4 @@
-"""Schedules of growing and of learning rates, as pure functions of the number of images seen."""
+"""Schedules of growing, of learning rates and of other numbers, as pure functions of the number of images seen."""
 
 from lightning_gan.schedules.growth import Growth, GrowthSchedule
 from lightning_gan.schedules.rates import (
@@ -10,9 +10,11 @@ from lightning_gan.schedules.rates import (
     LinearDecay,
     RampUp,
 )
+from lightning_gan.schedules.values import Cosine, Schedule
 
 __all__ = [
     "Constant",
+    "Cosine",
     "CosineDecay",
     "ExponentialDecay",
     "GaussianRampUp",
@@ -21,4 +23,5 @@ __all__ = [
     "LearningRateSchedule",
     "LinearDecay",
     "RampUp",
+    "Schedule",
 ]

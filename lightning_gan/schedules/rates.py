@@ -1,13 +1,15 @@
 """Factors of a learning rate, as pure functions of the number of images seen, so that checkpoints need no state."""
 
 import math
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import final
 
+from lightning_gan.schedules.values import Schedule, along_cosine
 
-class LearningRateSchedule(ABC):
-    """Base class of schedules; a schedule is a factor that multiplies an optimizer's own learning rate."""
+
+class LearningRateSchedule(Schedule):
+    """Base class of factors, which multiply an optimizer's own learning rate or the weight of a penalty."""
 
     @abstractmethod
     def at(self, images_seen: int) -> float:
@@ -157,7 +159,7 @@ class CosineDecay(Decay):
     """
 
     def after(self, passed: float) -> float:
-        return self.final_factor + (1.0 - self.final_factor) * (1.0 + math.cos(math.pi * passed)) / 2
+        return along_cosine(passed, first=1.0, last=self.final_factor)
 
 
 @final

@@ -37,7 +37,7 @@ PLACES = {
     "losses.md": losses.__all__,
     "optimizers.md": [
         *public(optimizers, kinds=(Optimizer,)),
-        *(name for name in schedules.__all__ if name not in ("Growth", "LearningRateSchedule")),
+        *(name for name in schedules.__all__ if name not in ("Growth", "LearningRateSchedule", "Schedule")),
     ],
     "evaluation.md": [
         *public(callbacks, inside=".evaluation"),

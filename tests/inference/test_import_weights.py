@@ -249,6 +249,25 @@ def test_introvae(zipped: bool, tmp_path: Path) -> None:
     assert relative_error(images, golden["output/reconstruction_of_mu"]) < 1e-5
 
 
+@torch.no_grad()
+def test_r3gan(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    golden = Golden("r3gan")
+    model = imported(files.r3gan(tmp_path / "network-snapshot-final.pkl"))
+    images = model.sample(golden["input/z"], clipped=False, ema=False)
+    assert relative_error(images, golden["output/image"]) < 2e-6
+    assert relative_error(scores(model, golden["output/image"]), golden["output/logits"]) < 2e-6
+    assert torch.equal(model.generator_ema.output.weight, golden["state/G/AggregationLayer.Layer.weight"] * 0.5)
+    said = capsys.readouterr().out
+    assert "blocks_per_stage=[2, 1, 1]" in said and "not used: D_opt_state, cur_nimg" in said
+
+
+@torch.no_grad()
+def test_an_average_of_r3gan_alone_is_the_generator_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = imported(files.r3gan(tmp_path / "snapshot.pkl", networks=("G_ema",)))
+    assert torch.equal(model.sample(3, ema=True), model.sample(3, ema=False))
+    assert "discriminator  new weights, because the file has none" in capsys.readouterr().out
+
+
 # ---------------------------------------------------------------------- the rules
 
 MADE: dict[str, Callable[[Path], Path]] = {
@@ -257,6 +276,7 @@ MADE: dict[str, Callable[[Path], Path]] = {
     "introvae_official": files.introvae,
     "pggan_official": files.pggan,
     "published_biggan_deep": lambda path: files.biggan_deep(path, Golden("biggan_deep_hf").state["M"], config=None),
+    "r3gan": files.r3gan,
     "sngan_official": files.sngan,
     "stylegan_official": files.stylegan,
     "stylegan2_ada": files.stylegan2_ada,

@@ -237,3 +237,51 @@ def introvae(path: Path, **settings: Any) -> Path:
         warnings.simplefilter("ignore")  # the classes have no source, which the old format would contain
         torch.save({"epoch": 3, "model": model}, path, **settings)
     return path
+
+
+def module_of(kind: type[nn.Module], weights: Mapping[str, Tensor], *, buffers: tuple[str, ...]) -> nn.Module:
+    """A module of modules of one class, with these weights at the places that their names say."""
+    whole = kind()
+    for name, value in weights.items():
+        owner = whole
+        *inner, last = name.split(".")
+        for step in inner:
+            if step not in owner._modules:
+                owner.add_module(step, kind())
+            owner = owner.get_submodule(step)
+        if last in buffers:
+            owner.register_buffer(last, value)
+        else:
+            owner.register_parameter(last, nn.Parameter(value))
+    return whole
+
+
+def r3gan(path: Path, *, networks: tuple[str, ...] = ("G", "D", "G_ema")) -> Path:
+    """A training snapshot: wrapped networks of a class whose source stands in the pickle, which must never run."""
+
+    def rebuilt(meta: Any) -> None:
+        raise AssertionError("the function of the pickle must never be called")
+
+    rebuilt.__module__, rebuilt.__name__, rebuilt.__qualname__ = (
+        "torch_utils.persistence",
+        *["_reconstruct_persistent_obj"] * 2,
+    )
+    part = type("Network", (nn.Module,), {"__module__": "R3GAN.Networks"})
+
+    def reduced(self: nn.Module) -> tuple[Any, ...]:
+        source = "raise SystemExit('this text must never run')"
+        meta = {"type": "class", "version": 6, "module_src": source, "class_name": "Wrapper", "state": self.__dict__}
+        return rebuilt, (meta,)
+
+    wrapper = type("Wrapper", (nn.Module,), {"__module__": "training.networks", "__reduce__": reduced})
+    state, content = Golden("r3gan").state, {"cur_nimg": 7, "D_opt_state": {"step": 3}}
+    for name in networks:
+        weights = state["D" if name == "D" else "G"]
+        factor = 0.5 if name == "G_ema" else 1.0
+        scaled = {key: value if key.endswith("Kernel") else value * factor for key, value in weights.items()}
+        whole = wrapper()
+        whole.Model = module_of(part, scaled, buffers=("Kernel",))
+        content[name] = whole
+    with importable(rebuilt=rebuilt, part=part), path.open("wb") as file:
+        pickle.dump(content, file)
+    return path

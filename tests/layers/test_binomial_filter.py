@@ -42,3 +42,7 @@ def test_upsampling_is_four_times_the_transpose_of_halving() -> None:
     small, large = torch.randn(1, 2, 4, 3), torch.randn(1, 2, 8, 6)
     up, down = (BinomialUpsampling()(small) * large).sum(), (small * BinomialFilter(padding=1, stride=2)(large)).sum()
     torch.testing.assert_close(up, 4 * down)
+
+
+def test_the_filter_is_no_part_of_the_state() -> None:
+    assert BinomialUpsampling().state_dict() == BinomialFilter(padding=1).state_dict() == {}

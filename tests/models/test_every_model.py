@@ -56,6 +56,7 @@ SMALL_OF: Mapping[type, dict[str, Any]] = {
     models.ALI: {"architecture": CIFAR10Tables(divisor=16)},
     models.BiGAN: {"architecture": Perceptrons(width=8)},
     models.LayerNormResNetGAN: {"widths": [4, 4]},
+    models.R3GAN: {"widths": [8, 4], "group_width": 4},
     models.ResNetGAN: {"generator_widths": [4, 4], "discriminator_widths": [4, 4, 4]},
     models.SemiSupervisedCTGAN: {"number_of_classes": 2},
     models.SNGAN: {"generator_widths": [4] * 4, "discriminator_widths": [4] * 4},

@@ -29,6 +29,7 @@ from lightning_gan.foreign.host import host_of
 from lightning_gan.foreign.host_sampling import averaging_of
 from lightning_gan.layers.batch_norm import BatchNorm
 from lightning_gan.loop.averaging import AveragesGenerator
+from lightning_gan.schedules.values import Schedule, check_ends, number_at
 
 
 def ema_decay(batch_images: int, *, half_life_images: float) -> float:
@@ -114,7 +115,7 @@ class EMA(AveragesGenerator, ImageClock):
 
     Args:
         half_life_kimg: thousands of images after which the weight of the old average is one half; 10 in StyleGAN, 10 to
-            500 in ADA.
+            500 in ADA. It may be a schedule, whose present number is logged as `ema/half_life_kimg`.
         ramp_up: largest half-life as a share of the images seen, which shortens the half-life early in training; 0.05
             in ADA, None for no ramp-up.
         start_kimg: thousands of images during which the average is a copy of the weights.
@@ -132,14 +133,15 @@ class EMA(AveragesGenerator, ImageClock):
     def __init__(
         self,
         *,
-        half_life_kimg: float = 10.0,
+        half_life_kimg: float | Schedule = 10.0,
         ramp_up: float | None = None,
         start_kimg: float = 0.0,
         average_statistics: bool = False,
         generator: str | list[str] = "generator",
     ) -> None:
-        if not (half_life_kimg >= 0 and start_kimg >= 0):
-            raise ValueError(f"EMA: half_life_kimg={half_life_kimg} and start_kimg={start_kimg} must not be negative")
+        check_ends("EMA: half_life_kimg", half_life_kimg, least=0.0)
+        if not start_kimg >= 0:
+            raise ValueError(f"EMA: start_kimg={start_kimg} must not be negative")
         if ramp_up is not None and ramp_up <= 0:
             raise ValueError(f"EMA: ramp_up={ramp_up} must be positive; leave it out for no ramp-up")
         paths = [generator] if isinstance(generator, str) else list(generator)
@@ -162,7 +164,7 @@ class EMA(AveragesGenerator, ImageClock):
         """Returns the decay, in [0, 1], for a batch of `batch_images` images that starts after `images_seen` images."""
         if images_seen < 1000 * self.start_kimg:
             return 0.0
-        half_life_images = 1000 * self.half_life_kimg
+        half_life_images = 1000 * number_at(self.half_life_kimg, images_seen)
         if self.ramp_up is not None:
             half_life_images = min(half_life_images, self.ramp_up * images_seen)
         return ema_decay(batch_images, half_life_images=half_life_images)
@@ -190,6 +192,9 @@ class EMA(AveragesGenerator, ImageClock):
         decay = self.decay_at(self.images_before, batch_images=self.images_seen - self.images_before)
         for move in self._moves:
             move(decay=decay)
+        logs = (batch_idx + 1) % trainer.log_every_n_steps == 0  # type: ignore[attr-defined]
+        if logs and isinstance(self.half_life_kimg, Schedule):
+            pl_module.log("ema/half_life_kimg", self.half_life_kimg.at(self.images_before))
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         super().teardown(trainer, pl_module, stage)

@@ -13,6 +13,7 @@ from lightning_gan.callbacks import EMA, ProgressiveGrowing
 from lightning_gan.callbacks.training.ema import ema_decay, move_average
 from lightning_gan.layers.batch_norm import BatchNorm
 from lightning_gan.loop.settings import Training
+from lightning_gan.schedules import Cosine
 from tests.callbacks.training.growing_toys import ForeignGAN, assert_same_state, fit, growing_gan
 from tests.operators import Operators
 from tests.toys import equal, fast_adam, toy_gan, toy_loader, toy_trainer, weights_of
@@ -66,6 +67,23 @@ def test_before_its_start_the_average_follows() -> None:
     ema = EMA(half_life_kimg=10.0, start_kimg=1.0)
     assert ema.decay_at(999, batch_images=32) == 0
     assert ema.decay_at(1000, batch_images=10_000) == 0.5
+
+
+def test_the_half_life_may_be_a_schedule_which_is_logged() -> None:
+    """R3GAN: from 0, at which the average is a copy, to its final length."""
+    rising = Cosine(first=0.0, last=0.008, end_kimg=0.008)
+    ema, module = EMA(half_life_kimg=rising), toy_gan(training=Training(generator_optimizer=fast_adam))
+    assert ema.decay_at(0, batch_images=4) == 0.0
+    assert ema.decay_at(4, batch_images=4) == pytest.approx(0.5)
+    assert ema.decay_at(8, batch_images=4) == pytest.approx(0.5**0.5)
+    record, start = Record(), weights_of(module.generator)
+    trainer = toy_trainer(record, ema, limit_train_batches=2, log_every_n_steps=1)
+    trainer.fit(module, toy_loader())
+    assert trainer.logged_metrics["ema/half_life_kimg"] == pytest.approx(0.004)
+    for index, average in enumerate(module.generator_ema.parameters()):
+        expected = (record.weights[0][index] + record.weights[1][index]) / 2
+        torch.testing.assert_close(average.detach(), expected)
+        assert not torch.equal(average, start[index])
 
 
 @pytest.mark.parametrize("setting", [{"half_life_kimg": -1.0}, {"ramp_up": 0.0}, {"start_kimg": -1.0}])

@@ -1,0 +1,120 @@
+"""R3GAN, "The GAN is dead; long live the GAN! A Modern Baseline GAN" (Huang et al. 2024, arXiv:2501.05441).
+
+Both networks are residual networks without normalization: inverted bottlenecks with grouped 3x3 convolutions, whose
+last convolution begins at zero. The generator begins with a learned 4x4 pattern per feature map, multiplied by a linear
+function of the latent, and the discriminator ends with one learned 4x4 pattern per feature map. Between resolutions
+are the filters of StyleGAN2. The images are not bounded. The loss compares every real image with a fake
+(`RelativisticStandard`), and `R1` and `R2` are added in every turn. The layers are those of the authors' code.
+
+Different from the authors: their two turns have a batch of real images each, while here both turns have the same
+real images, so that the data are passed through half as fast. Their augmentation is not part of the model.
+"""
+
+from typing import ClassVar
+
+from lightning_gan.layers.widths import widths_or_default
+from lightning_gan.loop.gan import GAN
+from lightning_gan.loop.hyperparameters import unsaved_arguments
+from lightning_gan.loop.settings import Training
+from lightning_gan.losses import AdversarialLoss, RelativisticStandard
+from lightning_gan.models.r3gan_networks import EXPANSION, Discriminator, Generator, default_widths
+from lightning_gan.tensors.numbers import check_at_least
+
+
+class R3GAN(GAN):
+    """R3GAN's networks and loss; add the callbacks `R1` and `R2` in every turn, and `EMA`.
+
+    The authors train with Adam without momentum. Over 20 million images (200 million on ImageNet) the learning rate
+    falls from 0.0002 to 0.00005, Adam's second beta rises from 0.9 to 0.99, the gamma of both penalties falls to a
+    tenth, and the half-life of the average rises from 0; all follow half a period of a cosine.
+
+    Args:
+        image_size: Height and width of the images in pixels, a power of two from 8.
+        image_channels: Number of channels of the images.
+        number_of_classes: Number of classes. 0 trains without labels.
+        latent_dim: Size of the latent z, which is not normalized.
+        label_dim: Size of the embedding of a label that the generator gets.
+        widths: Numbers of feature maps from 4x4 to the images' size. None takes those of the authors for CIFAR-10 and
+            FFHQ: 768 up to 32x32, halved with every doubling after.
+        blocks_per_stage: Number of residual blocks at every resolution; one number for all, or a list from 4x4.
+        group_width: Number of channels of every group of the 3x3 convolutions, of which there are
+            ``2 * width / group_width`` groups; 16 for CIFAR-10 and FFHQ, 32 for ImageNet.
+        bf16_stages: Number of resolutions, from that of the images downwards, whose stages both networks compute in
+            bf16 on any device; 3 for 32x32 and 4 for larger images in the authors' code. 0 computes all in fp32.
+
+    Raises:
+        ValueError: for another image size, a wrong number of widths or blocks, a width that does not divide into
+            groups, and more stages in bf16 than there are after the first.
+    """
+
+    default_loss: ClassVar[type[AdversarialLoss]] = RelativisticStandard
+    gives_same_scores_in_one_pass: ClassVar[bool] = True
+
+    generator: Generator
+    discriminator: Discriminator
+    generator_ema: Generator
+
+    def __init__(
+        self,
+        *,
+        image_size: int,
+        image_channels: int = 3,
+        number_of_classes: int = 0,
+        latent_dim: int = 64,
+        label_dim: int = 64,
+        widths: list[int] | None = None,
+        blocks_per_stage: int | list[int] = 2,
+        group_width: int = 16,
+        bf16_stages: int = 0,
+        training: Training = Training(),
+    ) -> None:
+        check_at_least(
+            1,
+            image_channels=image_channels,
+            latent_dim=latent_dim,
+            label_dim=label_dim,
+            group_width=group_width,
+        )
+        check_at_least(0, number_of_classes=number_of_classes, bf16_stages=bf16_stages)
+        of_stages = widths_or_default(widths, default_widths(image_size), setting="widths", image_size=image_size)
+        for width in of_stages:
+            if EXPANSION * width % group_width:
+                raise ValueError(
+                    f"widths={of_stages}: a block of {width} feature maps has {EXPANSION * width} inside, which "
+                    f"group_width={group_width} does not divide; give widths that are multiples of {group_width}"
+                )
+        if bf16_stages >= len(of_stages):
+            raise ValueError(
+                f"bf16_stages={bf16_stages} must be below {len(of_stages)}, the number of resolutions from 4x4 to "
+                f"{image_size}x{image_size}, because the first is computed in fp32"
+            )
+        blocks = widths_or_default(
+            blocks_per_stage if isinstance(blocks_per_stage, list) else [blocks_per_stage] * len(of_stages),
+            [2] * len(of_stages),
+            setting="blocks_per_stage",
+            image_size=image_size,
+        )
+        super().__init__(
+            generator=Generator(
+                image_channels=image_channels,
+                number_of_classes=number_of_classes,
+                latent_dim=latent_dim,
+                label_dim=label_dim,
+                widths=of_stages,
+                blocks=blocks,
+                group_width=group_width,
+                bf16_stages=bf16_stages,
+            ),
+            discriminator=Discriminator(
+                image_channels=image_channels,
+                number_of_classes=number_of_classes,
+                widths=of_stages,
+                blocks=blocks,
+                group_width=group_width,
+                bf16_stages=bf16_stages,
+            ),
+            latent_dim=latent_dim,
+            number_of_classes=number_of_classes,
+            training=training,
+        )
+        self.save_hyperparameters(ignore=unsaved_arguments())
