@@ -9,7 +9,19 @@ import torch
 from lightning.pytorch import Callback, LightningDataModule, LightningModule
 from torch import nn
 
-from lightning_gan import callbacks, data, imitation, layers, losses, metrics, models, optimizers, penalties, schedules
+from lightning_gan import (
+    augmentations,
+    callbacks,
+    data,
+    imitation,
+    layers,
+    losses,
+    metrics,
+    models,
+    optimizers,
+    penalties,
+    schedules,
+)
 from lightning_gan.callbacks import R1, Penalty
 from lightning_gan.cli.configs import shipped_configs, shipped_folder
 from lightning_gan.losses import AdversarialLoss, Divergence, Hinge, RelativisticAverage
@@ -50,7 +62,7 @@ def test_it_is_in_its_rooms_table_of_contents(room: ModuleType, kind: type) -> N
     assert getattr(room, kind.__name__) is kind
 
 
-@pytest.mark.parametrize("room", [*ROOMS, penalties, layers], ids=lambda room: room.__name__)
+@pytest.mark.parametrize("room", [*ROOMS, penalties, layers, augmentations], ids=lambda room: room.__name__)
 def test_a_table_of_contents_names_what_is_there_once(room: ModuleType) -> None:
     names = list(room.__all__)
     assert len(set(names)) == len(names)

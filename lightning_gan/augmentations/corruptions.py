@@ -1,7 +1,7 @@
 """Filtering of frequency bands, and the cutout of a rectangle (Karras et al. 2020, arXiv:2006.06676, appendix B)."""
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import conv2d
 
@@ -42,7 +42,7 @@ def band_filtered(
 
 
 def cut_out(
-    images: FakeImages, centres: Float[Tensor, "fakes 2"], *, size: float, chosen: Float[Tensor, " fakes"] | Tensor
+    images: FakeImages, centres: Float[Tensor, "fakes 2"], *, size: float, chosen: Bool[Tensor, " fakes"]
 ) -> FakeImages:
     """Images with a rectangle of zeros, which may lie partly outside.
 

@@ -9,7 +9,6 @@ import torch
 from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn.functional import conv2d, conv_transpose2d
 
 from lightning_gan.augmentations.wavelets import SYM6_CENTRE
 from lightning_gan.tensors.shapes import FakeImages
@@ -109,11 +108,11 @@ def warped(images: FakeImages, inverse: Float[Tensor, "fakes 3 3"], *, low_pass:
     Raises:
         ValueError: for images of less than 2 pixels per side.
     """
-    batch, _, height, width = images.shape
+    height, width = images.shape[2:]
     if min(height, width) < 2:
         raise ValueError(f"images of {height}x{width} pixels cannot be warped; leave blit and geometry out (0)")
     taps = low_pass.to(images.dtype)
-    fine = _interpolated(images, taps)
+    fine = _interpolation(taps, size=height).T @ images @ _interpolation(taps, size=width)
     rows, columns = (
         (torch.arange(1 - HALF, 2 * size + HALF - 1, device=images.device, dtype=images.dtype) - CENTRE) / 2
         for size in (height, width)
@@ -121,9 +120,8 @@ def warped(images: FakeImages, inverse: Float[Tensor, "fakes 3 3"], *, low_pass:
     x, y = _sources(inverse, rows=rows, columns=columns, height=height, width=width)
     x, y = (_inside(2 * along + CENTRE, size=size) for along, size in ((x, width), (y, height)))
     sampled = _bilinear(fine, x + MARGIN, y + MARGIN)
-    sampled = rearrange(sampled, "batch channels (row column) -> (batch channels) 1 row column", row=len(rows))
-    reduced = conv2d(conv2d(sampled, taps.view(1, 1, -1, 1), stride=(2, 1)), taps.view(1, 1, 1, -1), stride=(1, 2))
-    return rearrange(reduced, "(batch channels) 1 height width -> batch channels height width", batch=batch)
+    sampled = rearrange(sampled, "batch channels (row column) -> batch channels row column", row=len(rows))
+    return _reduction(taps, size=height).T @ sampled @ _reduction(taps, size=width)
 
 
 def _sources(inverse: Tensor, *, rows: Tensor, columns: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
@@ -138,14 +136,27 @@ def _sources(inverse: Tensor, *, rows: Tensor, columns: Tensor, height: int, wid
     return sources[:, 0] + (width - 1) / 2, sources[:, 1] + (height - 1) / 2
 
 
-def _interpolated(images: Tensor, taps: Tensor) -> Tensor:
-    """Images at twice their resolution, with `MARGIN` more samples on each side."""
-    padded = reflect_padded(images, pixels=HALF)
-    wide = rearrange(padded, "batch channels height width -> (batch channels) 1 height width")
-    beyond = 2 * HALF + HALF - 1 - MARGIN  # samples that are cut off: they lack neighbours
-    tall = conv_transpose2d(wide, 2 * taps.view(1, 1, -1, 1), stride=(2, 1), padding=(beyond, 0))
-    fine = conv_transpose2d(tall, 2 * taps.view(1, 1, 1, -1), stride=(1, 2), padding=(0, beyond))
-    return rearrange(fine, "(batch channels) 1 height width -> batch channels height width", batch=len(images))
+def _interpolation(taps: Tensor, *, size: int) -> Float[Tensor, "size fine"]:
+    """The matrix from a row of pixels to one of twice the resolution, with `MARGIN` more samples on each side.
+
+    Products with matrices take a quarter of the time of convolutions of single channels (64 pixels, on a CPU).
+    """
+    pixels = torch.arange(-HALF, size + HALF, device=taps.device)
+    samples = torch.arange(-MARGIN, 2 * size + MARGIN, device=taps.device)
+    padding = torch.eye(size, dtype=taps.dtype, device=taps.device)[:, reflected(pixels, last=size - 1)]
+    return padding @ (2 * _taps_at(taps, samples - 2 * pixels[:, None]))
+
+
+def _reduction(taps: Tensor, *, size: int) -> Float[Tensor, "fine size"]:
+    """The matrix from a row of twice the resolution to one of `size` pixels."""
+    samples = torch.arange(1 - HALF, 2 * size + HALF - 1, device=taps.device)
+    return _taps_at(taps, samples[:, None] - 2 * torch.arange(size, device=taps.device))
+
+
+def _taps_at(taps: Tensor, distances: Tensor) -> Tensor:
+    """The taps for distances of a sample from a pixel's first one, from 1 - `HALF` to `HALF`; 0 for all others."""
+    places = distances + HALF - 1
+    return torch.where((places >= 0) & (places < 2 * HALF), taps[places.clamp(0, 2 * HALF - 1)], 0)
 
 
 def _inside(positions: Tensor, *, size: int) -> Tensor:

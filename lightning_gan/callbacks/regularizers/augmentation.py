@@ -70,9 +70,10 @@ class AugmentationPipeline(ImageTransform):
             self.p.fill_(min(self.probability * self.schedule.at(images_seen), 1.0))
 
     def forward(self, images: FakeImages) -> FakeImages:
-        """Returns augmented images `batch channels height width`, in fp32 at least."""
+        """Returns augmented images `batch channels height width`, which are computed in fp32 at least."""
         with without_autocast(images.device):  # it would resample in bf16
-            return augmented(full_precision(images), self.p, groups=self.groups, low_pass=self.low_pass, bank=self.bank)
+            seen = augmented(full_precision(images), self.p, groups=self.groups, low_pass=self.low_pass, bank=self.bank)
+        return seen.to(images.dtype)
 
 
 class DiffAugment(DiscriminatorTransform):

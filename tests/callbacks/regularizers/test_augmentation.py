@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from lightning_gan.augmentations import AugmentationGroups
 from lightning_gan.callbacks import R1, Augmentation, DiffAugment
+from lightning_gan.callbacks.regularizers.augmentation import AugmentationPipeline
 from lightning_gan.callbacks.regularizers.discriminator_transform import DiscriminatorTransform
 from lightning_gan.loop.gan import GAN
 from lightning_gan.loop.transforms import ImageTransform
@@ -141,6 +142,20 @@ def test_bad_settings_are_refused_before_the_first_step() -> None:
         DiffAugment(colour=False, shift=False, cutout=False)
     with pytest.raises(ValueError, match=r"Augmentation\(network=\.\.\.\): GAN has no network 'netD'"):
         toy_trainer(Augmentation(probability=0.5, network="netD")).fit(toy_gan(), toy_loader())
+
+
+def test_half_precision_rounds_the_result_and_not_the_resampling() -> None:
+    images = torch.rand(64, 3, 8, 8).bfloat16()
+    pipeline = AugmentationPipeline(groups=AugmentationGroups(filter=1.0, noise=1.0), probability=0.9)
+
+    def seen(own: Tensor) -> Tensor:
+        torch.manual_seed(0)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            result: Tensor = pipeline(own)
+        return result
+
+    assert torch.equal(seen(images), seen(images.float()).bfloat16())
+    assert seen(images.float()).dtype == torch.float32
 
 
 def test_groups_are_those_that_were_asked_for() -> None:
