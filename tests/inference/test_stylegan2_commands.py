@@ -8,8 +8,8 @@ import torch
 from PIL import Image
 
 from lightning_gan.cli import main
-from lightning_gan.inference.latent_spaces import StyleSpace
 from lightning_gan.inference.distances import pixel_distance
+from lightning_gan.inference.latent_spaces import StyleSpace
 from lightning_gan.inference.project import projected
 from lightning_gan.models import StyleGAN2
 from tests.inference.trained import in_memory, saved_run, small
