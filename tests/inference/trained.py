@@ -8,7 +8,7 @@ import torch
 from lightning_gan.inference.trained_model import TrainedModel, own_statistics
 from lightning_gan.loop.gan import GAN
 from lightning_gan.loop.other_networks import CLASS_PATH
-from lightning_gan.models import DCGAN, PGGAN, SNGAN, BiGAN, BigGAN, IntroVAE, R1ResNet, ResNetGAN, StyleGAN
+from lightning_gan.models import DCGAN, PGGAN, SNGAN, BiGAN, BigGAN, IntroVAE, R1ResNet, ResNetGAN, StyleGAN, StyleGAN2
 
 SMALL: dict[type[GAN], dict[str, Any]] = {
     BigGAN: {
@@ -38,6 +38,16 @@ SMALL: dict[type[GAN], dict[str, Any]] = {
         "channel_base": 64,
         "channel_max": 8,
         "mapping_layers": 2,
+        "latent_dim": 8,
+        "style_dim": 8,
+        "number_of_classes": 3,
+    },
+    StyleGAN2: {
+        "image_size": 16,
+        "channel_base": 64,
+        "channel_max": 8,
+        "mapping_layers": 2,
+        "discriminator_mapping_layers": 0,
         "latent_dim": 8,
         "style_dim": 8,
         "number_of_classes": 3,
