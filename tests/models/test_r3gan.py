@@ -44,8 +44,9 @@ def test_parameter_counts_are_the_authors(settings: dict[str, Any], generator: i
 
 
 def test_widths_halve_from_64_pixels_on() -> None:
-    assert default_widths(32) == [768] * 4
-    assert default_widths(256) == [768, 768, 768, 768, 384, 192, 96]
+    assert default_widths(32, widest=768) == [768] * 4
+    assert default_widths(64, widest=64) == [64, 64, 64, 64, 32]
+    assert default_widths(256, widest=768) == [768, 768, 768, 768, 384, 192, 96]
 
 
 def test_initial_weights_have_the_authors_deviations() -> None:
@@ -186,6 +187,7 @@ def test_stages_in_bf16_train_with_both_penalties() -> None:
         ({"blocks_per_stage": [1, 2]}, r"blocks_per_stage=\[1, 2\] must be 3 numbers"),
         ({"blocks_per_stage": 0}, "blocks_per_stage"),
         ({"bf16_stages": 3}, "bf16_stages=3 must be below 3"),
+        ({"widths": None, "widest": 7, "group_width": 4}, "widths=\\[7, 7, 7\\]: a block of 7 feature maps"),
         ({"group_width": 0}, "group_width=0 must be at least 1"),
     ],
 )
