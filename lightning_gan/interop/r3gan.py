@@ -130,9 +130,8 @@ def _state_of(content: Any) -> dict[str, dict[str, Tensor]]:
     state: dict[str, dict[str, Tensor]] = {}
     for network in ("G", "D", "G_ema"):
         value = content.get(network)
-        is_network = isinstance(value, Recorded) and not is_state(value)
-        weights = weights_of_module(value) if is_network else value
-        if is_state(weights):
+        weights = weights_of_module(value) if isinstance(value, Recorded) else value
+        if isinstance(weights, dict) and is_state(weights):
             state[network] = {name.removeprefix("Model."): tensor for name, tensor in weights.items()}
     return state
 

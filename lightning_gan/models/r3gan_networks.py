@@ -87,7 +87,7 @@ class Convolution(nn.Conv2d):
     def forward(self, features: Tensor) -> Tensor:
         """`batch in_channels height width -> batch out_channels height width`."""
         weight, bias = self.weight.to(features.dtype), None if self.bias is None else self.bias.to(features.dtype)
-        return conv2d(features, weight, bias, padding=self.padding, groups=self.groups)  # type: ignore[arg-type]
+        return conv2d(features, weight, bias, padding=self.padding, groups=self.groups)
 
 
 class ResidualBlock(nn.Module):
@@ -113,7 +113,8 @@ class ResidualBlock(nn.Module):
         """`batch channels height width -> batch channels height width`."""
         inside = leaky_relu(self.conv1(features), 0.2, inplace=True)
         inside = leaky_relu(self.conv2(inside), 0.2, inplace=True)
-        return features + self.conv3(inside)
+        branch: Tensor = self.conv3(inside)
+        return features + branch
 
 
 class Upsampling(nn.Module):
