@@ -143,10 +143,10 @@ COMPARISONS: Mapping[str, list[Comparison]] = {
         ),
     ],
     "R3GAN": [
-        Comparison("authors' images", "interop/test_r3gan.py", ("images_equal_the_authors",)),
+        Comparison("authors' images", "interop/test_r3gan_official.py", ("images_equal_the_authors",)),
         Comparison(
             "authors' logits and gradient norms",
-            "interop/test_r3gan.py",
+            "interop/test_r3gan_official.py",
             ("logits_and_image_gradients_equal_the_authors",),
         ),
     ],
