@@ -9,6 +9,7 @@ from lightning_gan.models import (
     ALI,
     DCGAN,
     PGGAN,
+    R3GAN,
     SAGAN,
     SNGAN,
     VGAN,
@@ -59,6 +60,10 @@ SIZES: Mapping[str, list[Size]] = {
     "R1ResNet": [
         Size("LSUN 256x256", R1ResNet, {"image_size": 256, "label_dim": 1}),
         Size("1024x1024", R1ResNet, {"image_size": 1024, "width": 16, "width_max": 512, "label_dim": 1}),
+    ],
+    "R3GAN": [
+        Size("CIFAR-10", R3GAN, {"image_size": 32, "number_of_classes": 10}),
+        Size("FFHQ 256x256", R3GAN, {"image_size": 256}),
     ],
     "SNGAN": [
         Size("CIFAR-10", SNGAN, {"image_size": 32}),
@@ -136,6 +141,14 @@ COMPARISONS: Mapping[str, list[Comparison]] = {
         Comparison(
             "authors' logits and gradient norms",
             "interop/test_gan_stability.py",
+            ("logits_and_image_gradients_equal_the_authors",),
+        ),
+    ],
+    "R3GAN": [
+        Comparison("authors' images", "interop/test_r3gan_official.py", ("images_equal_the_authors",)),
+        Comparison(
+            "authors' logits and gradient norms",
+            "interop/test_r3gan_official.py",
             ("logits_and_image_gradients_equal_the_authors",),
         ),
     ],

@@ -4,7 +4,7 @@ The rule is this:
 
 - batch size: ``min(4096 / size, 32)`` images, at least 4, that of StyleGAN2-ADA's `auto` configuration for one GPU
   (Karras et al. 2020, arXiv:2006.06676);
-- gamma of R1: ``0.0002 size^2 / batch size``, from the same configuration;
+- gamma of R1, and of R2 beside it: ``0.0002 size^2 / batch size``, from the same configuration;
 - half-life of the averaged weights: ``batch size 10 / 32`` thousand images, from the same configuration;
 - length: every image 357 times, which are StyleGAN's 25 million images for the 70,000 of FFHQ (Karras et al. 2019,
   arXiv:1812.04948), at least 5,000 images for every pixel of the size, at most 25 million;
@@ -168,7 +168,7 @@ def _retuned_callback(callback: ConfiguredCallback, settings: dict[str, Any], im
     if not isinstance(callback.given, dict):
         return callback.given
     arguments = scaled(callback.settings, factor)
-    if callback.name == "R1":
+    if callback.name in ("R1", "R2"):
         arguments["gamma"] = images.gamma
     elif callback.name == "EMA":
         arguments["half_life_kimg"] = images.half_life_kimg

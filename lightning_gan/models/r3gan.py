@@ -34,8 +34,9 @@ class R3GAN(GAN):
         number_of_classes: Number of classes. 0 trains without labels.
         latent_dim: Size of the latent z, which is not normalized.
         label_dim: Size of the embedding of a label that the generator gets.
-        widths: Numbers of feature maps from 4x4 to the images' size. None takes those of the authors for CIFAR-10 and
-            FFHQ: 768 up to 32x32, halved with every doubling after.
+        widest: Number of feature maps up to 32x32, which is halved with every doubling after; 768 in the authors'
+            settings for CIFAR-10 and FFHQ.
+        widths: Numbers of feature maps from 4x4 to the images' size, which replace those of `widest`; None takes these.
         blocks_per_stage: Number of residual blocks at every resolution; one number for all, or a list from 4x4.
         group_width: Number of channels of every group of the 3x3 convolutions, of which there are
             ``2 * width / group_width`` groups; 16 for CIFAR-10 and FFHQ, 32 for ImageNet.
@@ -62,6 +63,7 @@ class R3GAN(GAN):
         number_of_classes: int = 0,
         latent_dim: int = 64,
         label_dim: int = 64,
+        widest: int = 768,
         widths: list[int] | None = None,
         blocks_per_stage: int | list[int] = 2,
         group_width: int = 16,
@@ -73,10 +75,12 @@ class R3GAN(GAN):
             image_channels=image_channels,
             latent_dim=latent_dim,
             label_dim=label_dim,
+            widest=widest,
             group_width=group_width,
         )
         check_at_least(0, number_of_classes=number_of_classes, bf16_stages=bf16_stages)
-        of_stages = widths_or_default(widths, default_widths(image_size), setting="widths", image_size=image_size)
+        by_rule = default_widths(image_size, widest=widest)
+        of_stages = widths_or_default(widths, by_rule, setting="widths", image_size=image_size)
         for width in of_stages:
             if EXPANSION * width % group_width:
                 raise ValueError(

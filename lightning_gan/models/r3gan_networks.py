@@ -18,23 +18,24 @@ LAYERS_PER_BRANCH = 3
 """Convolutions in the branch of a residual block; the rule of the initial weights depends on it."""
 
 
-def default_widths(image_size: int) -> list[int]:
-    """The authors' numbers of feature maps from 4x4 to this size: 768 up to 32x32, halved with every doubling after.
+def default_widths(image_size: int, *, widest: int) -> list[int]:
+    """Numbers of feature maps from 4x4 to this size by the authors' rule: halved with every doubling after 32x32.
 
     Args:
         image_size: Height and width of the images in pixels, 4 times a power of two.
+        widest: Number of feature maps up to 32x32; 768 in the paper.
 
     Raises:
         ValueError: for another size.
 
     Example:
-        >>> default_widths(64)
+        >>> default_widths(64, widest=768)
         [768, 768, 768, 768, 384]
     """
     if image_size < 8 or not math.log2(image_size).is_integer():
         raise ValueError(f"image_size={image_size} must be a power of two, and 8 at least")
     sizes = [4 * 2**stage for stage in range(round(math.log2(image_size)) - 1)]
-    return [max(768 * 32 // max(size, 32), 16) for size in sizes]
+    return [max(widest * 32 // max(size, 32), 1) for size in sizes]
 
 
 def branch_gain(blocks: int) -> float:
@@ -86,7 +87,7 @@ class Convolution(nn.Conv2d):
     def forward(self, features: Tensor) -> Tensor:
         """`batch in_channels height width -> batch out_channels height width`."""
         weight, bias = self.weight.to(features.dtype), None if self.bias is None else self.bias.to(features.dtype)
-        return conv2d(features, weight, bias, padding=self.kernel_size[0] // 2, groups=self.groups)
+        return conv2d(features, weight, bias, padding=self.padding, groups=self.groups)
 
 
 class ResidualBlock(nn.Module):
@@ -112,7 +113,8 @@ class ResidualBlock(nn.Module):
         """`batch channels height width -> batch channels height width`."""
         inside = leaky_relu(self.conv1(features), 0.2, inplace=True)
         inside = leaky_relu(self.conv2(inside), 0.2, inplace=True)
-        return features + self.conv3(inside)
+        branch: Tensor = self.conv3(inside)
+        return features + branch
 
 
 class Upsampling(nn.Module):

@@ -71,7 +71,8 @@ def profile_products(own: Sequence[tuple[float, float]], other: Sequence[tuple[f
     first, second = (torch.tensor(profiles, dtype=torch.float64) for profiles in (own, other))
     (g, t), (h, u) = first.T[..., None], second.T[:, None]
     overlap, longest = torch.minimum(t, u), torch.maximum(t, u)
-    return (g + 1) * (h + 1) / (g + h + 1) * (overlap / t) ** g * (overlap / u) ** h / longest
+    products: Tensor = (g + 1) * (h + 1) / (g + h + 1) * (overlap / t) ** g * (overlap / u) ** h / longest
+    return products
 
 
 def reconstruction_weights(saved: Sequence[tuple[float, float]], wanted: tuple[float, float]) -> list[float]:

@@ -276,7 +276,7 @@ MADE: dict[str, Callable[[Path], Path]] = {
     "introvae_official": files.introvae,
     "pggan_official": files.pggan,
     "published_biggan_deep": lambda path: files.biggan_deep(path, Golden("biggan_deep_hf").state["M"], config=None),
-    "r3gan": files.r3gan,
+    "r3gan_official": files.r3gan,
     "sngan_official": files.sngan,
     "stylegan_official": files.stylegan,
     "stylegan2_ada": files.stylegan2_ada,

@@ -12,11 +12,11 @@ from tests.cli.command_line import message_of
 
 CONFIG = """
 model:
-  class_path: DCGAN
-  init_args: {latent_dim: 4, generator_channels: 4, discriminator_channels: 4}
+  class_path: StyleGAN
+  init_args: {latent_dim: 4, style_dim: 4, mapping_layers: 1, mapping_width: 4, channel_base: 32, channel_max: 4}
 data:
   class_path: Digits
-  init_args: {image_size: 32, labels: false, batch_size: 4}
+  init_args: {image_size: 8, labels: false, batch_size: 4}
 trainer:
   accelerator: cpu
   enable_progress_bar: false
@@ -46,7 +46,7 @@ def test_a_run_becomes_a_checkpoint_of_another_length(
         assert torch.equal(value, expected[name])
     for name, value in made.generator.state_dict().items():
         assert torch.equal(value, trained.generator.state_dict()[name])
-    main(["generate", "wide.ckpt", "--out", "samples", "--count", "1"])
+    main(["generate", "wide.ckpt", "samples", "--seeds", "0"])
     assert list(Path("samples").iterdir())
     assert "exists, and nothing is overwritten" in message_of(f"ema {run} wide.ckpt", capsys)
     assert "is a file; give the folder of its run" in message_of("ema wide.ckpt x.ckpt", capsys)

@@ -8,7 +8,19 @@ import torch
 from lightning_gan.inference.trained_model import TrainedModel, own_statistics
 from lightning_gan.loop.gan import GAN
 from lightning_gan.loop.other_networks import CLASS_PATH
-from lightning_gan.models import DCGAN, PGGAN, SNGAN, BiGAN, BigGAN, IntroVAE, R1ResNet, ResNetGAN, StyleGAN, StyleGAN2
+from lightning_gan.models import (
+    DCGAN,
+    PGGAN,
+    R3GAN,
+    SNGAN,
+    BiGAN,
+    BigGAN,
+    IntroVAE,
+    R1ResNet,
+    ResNetGAN,
+    StyleGAN,
+    StyleGAN2,
+)
 
 SMALL: dict[type[GAN], dict[str, Any]] = {
     BigGAN: {
@@ -25,6 +37,7 @@ SMALL: dict[type[GAN], dict[str, Any]] = {
     IntroVAE: {"image_size": 16, "image_channels": 1, "channels": [4, 8], "latent_dim": 6},
     PGGAN: {"image_size": 16, "channel_base": 32, "channel_max": 8, "number_of_classes": 3, "latent_dim": 8},
     R1ResNet: {"image_size": 16, "width": 4, "width_max": 8, "number_of_classes": 3, "latent_dim": 8, "label_dim": 4},
+    R3GAN: {"image_size": 16, "widths": [8, 8, 4], "group_width": 4, "number_of_classes": 3, "latent_dim": 8},
     ResNetGAN: {"image_size": 8, "generator_widths": [4, 4], "discriminator_widths": [4, 4, 4], "latent_dim": 8},
     SNGAN: {
         "image_size": 32,

@@ -1,5 +1,6 @@
 """R3GAN: sizes of the published networks, initial weights, labels, stages in bf16, and the loss of pairs."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,12 +8,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from lightning_gan.callbacks import R1, R2
+from lightning_gan.callbacks import R1, R2, reconstructed_ema
 from lightning_gan.losses import RelativisticStandard
 from lightning_gan.models.r3gan import R3GAN
 from lightning_gan.models.r3gan_networks import ResidualBlock, branch_gain, default_widths
 from tests.models.training import moved_by_one_step, parameters_of
 from tests.toys import equal, toy_trainer, weights_of
+from tests.two_ranks import assert_same_weights, run_on_one_and_two
 
 SMALL: dict[str, Any] = {
     "image_size": 16,
@@ -44,8 +46,9 @@ def test_parameter_counts_are_the_authors(settings: dict[str, Any], generator: i
 
 
 def test_widths_halve_from_64_pixels_on() -> None:
-    assert default_widths(32) == [768] * 4
-    assert default_widths(256) == [768, 768, 768, 768, 384, 192, 96]
+    assert default_widths(32, widest=768) == [768] * 4
+    assert default_widths(64, widest=64) == [64, 64, 64, 64, 32]
+    assert default_widths(256, widest=768) == [768, 768, 768, 768, 384, 192, 96]
 
 
 def test_initial_weights_have_the_authors_deviations() -> None:
@@ -186,6 +189,7 @@ def test_stages_in_bf16_train_with_both_penalties() -> None:
         ({"blocks_per_stage": [1, 2]}, r"blocks_per_stage=\[1, 2\] must be 3 numbers"),
         ({"blocks_per_stage": 0}, "blocks_per_stage"),
         ({"bf16_stages": 3}, "bf16_stages=3 must be below 3"),
+        ({"widths": None, "widest": 7, "group_width": 4}, "widths=\\[7, 7, 7\\]: a block of 7 feature maps"),
         ({"group_width": 0}, "group_width=0 must be at least 1"),
     ],
 )
@@ -194,10 +198,20 @@ def test_settings_that_do_not_fit_are_refused(settings: dict[str, Any], message:
         R3GAN(**{**SMALL, **settings})
 
 
-def test_it_can_be_loaded_without_being_told_its_settings(tmp_path: Any) -> None:
+def test_it_can_be_loaded_without_being_told_its_settings(tmp_path: Path) -> None:
     module = R3GAN(number_of_classes=3, **{**SMALL, "blocks_per_stage": [2, 1, 1]})
     trainer = toy_trainer(limit_train_batches=0)
     trainer.strategy.connect(module)
     trainer.save_checkpoint(tmp_path / "model.ckpt", weights_only=True)
     restored = R3GAN.load_from_checkpoint(tmp_path / "model.ckpt", weights_only=True)
     assert equal(weights_of(module), weights_of(restored))
+
+
+@pytest.mark.slow
+def test_two_ranks_train_as_one_process_does_with_all_schedules_and_averages(tmp_path: Path) -> None:
+    run_on_one_and_two("tests.models.r3gan_worker", tmp_path)
+    assert_same_weights(tmp_path / "1.pt", tmp_path / "2.pt", relative=1e-6)
+    names = [path.name for path in sorted((tmp_path / "averages_1").iterdir())]
+    assert names == [path.name for path in sorted((tmp_path / "averages_2").iterdir())] and len(names) == 3
+    one, two = (reconstructed_ema(tmp_path / f"averages_{ranks}", relative_width=0.08).tensors for ranks in (1, 2))
+    assert all(torch.allclose(one[name], two[name], rtol=1e-6, atol=1e-8) for name in one)

@@ -26,6 +26,7 @@ from lightning_gan.foreign.penalty import Penalty
 from lightning_gan.layers.batch_norm import BatchNorm
 from lightning_gan.loop.gan import GAN
 from lightning_gan.loop.settings import Training
+from lightning_gan.schedules import LinearDecay
 from tests.loop.distributed_worker import Toys
 from tests.toys import FAST, SIZE, Spy, ToyGenerator, equal, toy_gan, toy_loader, toy_trainer, weights_of
 
@@ -157,3 +158,12 @@ def test_batch_normalization_in_the_critic_is_warned_of(
 )
 def test_other_normalization_keeps_samples_apart(normalization: Callable[[], nn.Module]) -> None:
     warn_about_batch_norm(NormalizingCritic(normalization()), "R1")  # and a warning would fail the test
+
+
+def test_a_scheduled_weight_is_logged_and_a_constant_one_is_not() -> None:
+    """Gamma 4 is a weight of 2, which has fallen by half after 8 of 16 images."""
+    falling = R1(gamma=4.0, weight_schedule=LinearDecay(end_kimg=0.016))
+    trainer = toy_trainer(falling, R2(), limit_train_batches=3, log_every_n_steps=1)
+    trainer.fit(toy_gan(), toy_loader())
+    assert trainer.logged_metrics["discriminator/r1_weight"] == pytest.approx(1.0)
+    assert "discriminator/r2_weight" not in trainer.logged_metrics

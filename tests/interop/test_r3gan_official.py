@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lightning_gan.interop.r3gan import config_of, networks
+from lightning_gan.interop.r3gan_official import config_of, networks
 from lightning_gan.penalties import squared_gradient_norm
 from tests.interop.goldens import Golden, relative_error
 
