@@ -1,10 +1,11 @@
-"""R3GAN, "The GAN is dead; long live the GAN! A Modern Baseline GAN" (Huang et al. 2024, arXiv:2501.05441).
+"""R3GAN, a baseline of residual networks with a regularized loss of pairs (Huang et al. 2024, arXiv:2501.05441).
 
-Both networks are residual networks without normalization: inverted bottlenecks with grouped 3x3 convolutions, whose
-last convolution begins at zero. The generator begins with a learned 4x4 pattern per feature map, multiplied by a linear
-function of the latent, and the discriminator ends with one learned 4x4 pattern per feature map. Between resolutions
-are the filters of StyleGAN2. The images are not bounded. The loss compares every real image with a fake
-(`RelativisticStandard`), and `R1` and `R2` are added in every turn. The layers are those of the authors' code.
+The paper is "The GAN is dead; long live the GAN! A Modern GAN Baseline". Both networks have no normalization. Their
+residual blocks are inverted bottlenecks with grouped 3x3 convolutions, whose last convolution begins at zero. The
+generator begins with a learned 4x4 pattern per feature map, multiplied by a linear function of the latent, and the
+discriminator ends with one learned 4x4 pattern per feature map. Between resolutions are the filters of StyleGAN2. The
+images are not bounded. The loss compares every real image with a fake (`RelativisticStandard`), and `R1` and `R2` are
+added in every turn. The layers are those of the authors' code.
 
 Different from the authors: their two turns have a batch of real images each, while here both turns have the same
 real images, so that the data are passed through half as fast. Their augmentation is not part of the model.

@@ -148,6 +148,8 @@ def test_every_configuration_for_the_digits_takes_a_folder(
     assert f"networks of folder/{name}" in lines[0] and "SlicedWasserstein takes its place" in lines[1]
     if "R1" in callbacks:
         assert callbacks["R1"]["gamma"] == 0.0256 and "gamma of R1 0.0256 (0.0002 * 64^2 / 32)" in lines[0]
+    if "R2" in callbacks:
+        assert callbacks["R2"]["gamma"] == callbacks["R1"]["gamma"]
     if "EMA" in callbacks:
         assert callbacks["EMA"]["half_life_kimg"] == 10.0
 
