@@ -66,6 +66,10 @@ class Host(ABC):
         """
 
     @abstractmethod
+    def use_averaged_copies(self) -> None:
+        """Makes the module sample from its averaged copies from now on, if it has some."""
+
+    @abstractmethod
     def gan(self, asker: str, *, problem: str, remedy: str) -> GAN:
         """The module, typed as a `GAN`, for operations that only a `GAN` has.
 
@@ -267,6 +271,9 @@ class OwnHost(Host):
         root, _, rest = path.partition(".")
         return [f"generator_ema.{rest}".rstrip(".")] if root == "generator" else []
 
+    def use_averaged_copies(self) -> None:
+        self._gan.averaged = True
+
     def gan(self, asker: str, *, problem: str, remedy: str) -> GAN:
         return self._gan
 
@@ -361,6 +368,9 @@ class ForeignHost(Host):
 
     def averaged_copies(self, path: str) -> list[str]:
         return []
+
+    def use_averaged_copies(self) -> None:
+        """Do nothing, because the module has none."""
 
     def gan(self, asker: str, *, problem: str, remedy: str) -> GAN:
         raise ValueError(f"{asker}: {type(self._module).__name__} is no lightning_gan.GAN, so {problem}; {remedy}")

@@ -253,7 +253,13 @@ def _is_persistent(value: Any) -> bool:
 
 
 def _is_pickle(content: Any) -> bool:
-    return isinstance(content, dict) and any(_is_persistent(content.get(name)) for name in ("G", "G_ema"))
+    return isinstance(content, dict) and any(_synthesizes(content.get(name)) for name in ("G", "G_ema"))
+
+
+def _synthesizes(value: Any) -> bool:
+    """Whether a value is a network with a synthesis network in it, as those from StyleGAN2 on have one."""
+    attributes = attributes_of(value) if _is_persistent(value) else None
+    return isinstance(attributes, dict) and "synthesis" in attributes.get("_modules", {})
 
 
 def _read(files: ForeignFiles, options: Mapping[str, Any]) -> ImportedNetworks:

@@ -72,7 +72,7 @@ def precision_recall(real: RealFeatures, fake: FakeFeatures, *, neighbours: int 
             f"there are {len(real)} reals and {len(fake)} fakes"
         )
     real_radii, fake_radii = (neighbour_radii(features, neighbours=neighbours) for features in (real, fake))
-    balls_around = torch.zeros(len(fake), dtype=torch.float64, device=fake.device)
+    balls_around = torch.zeros(len(fake), dtype=torch.int64, device=fake.device)
     precise = torch.zeros(len(fake), dtype=torch.bool, device=fake.device)
     recalled, covered = torch.zeros(2, len(real), dtype=torch.bool, device=real.device)
     for row, column, distances in PairwiseDistances(real, fake).within(real_radii, fake_radii):
@@ -81,10 +81,13 @@ def precision_recall(real: RealFeatures, fake: FakeFeatures, *, neighbours: int 
         covered[row[inside]] = True
         precise[column[distances <= real_radii[row]]] = True
         recalled[row[distances <= fake_radii[column]]] = True
+    # Sums of whole numbers, which are exact, so that no order of the images changes the results.
+    count, in_all, squares = len(fake), int(balls_around.sum()), int(balls_around.square().sum())
+    variance = (squares - in_all**2 / count) / (count - 1)
     return PrecisionRecall(
         precision=precise.double().mean().item(),
         recall=recalled.double().mean().item(),
-        density=balls_around.mean().item() / neighbours,
+        density=in_all / (neighbours * count),
         coverage=covered.double().mean().item(),
-        density_error=balls_around.std().item() / neighbours / math.sqrt(len(fake)),
+        density_error=math.sqrt(variance / count) / neighbours,
     )

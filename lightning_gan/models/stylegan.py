@@ -210,7 +210,6 @@ class Generator(StyleBasedGenerator):
     Args:
         mapping: Network that maps latents to styles.
         synthesis: Network that maps styles to images.
-        style_mixing: Probability that a batch gets its later layers' styles from second latents.
 
     Raises:
         ValueError: for a `style_mixing` outside of [0, 1], or above 0 without style modulation; in a call, for a

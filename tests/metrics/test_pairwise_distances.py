@@ -1,5 +1,6 @@
 """Distances by hand, against all differences in float64, and by invariances, also where fp32 products lose them."""
 
+import statistics
 from collections.abc import Iterator
 
 import pytest
@@ -76,8 +77,14 @@ def ball_counts(real: Tensor, fake: Tensor, *, k: int) -> PrecisionRecall:
         recall=(distances <= fake_radii).any(1).double().mean().item(),
         density=inside.sum().item() / (k * len(fake)),
         coverage=inside.any(1).double().mean().item(),
-        density_error=(inside.sum(0).double().std() / k / len(fake) ** 0.5).item(),
+        density_error=statistics.stdev(inside.sum(0).tolist()) / len(fake) ** 0.5 / k,
     )
+
+
+def assert_same(found: PrecisionRecall, expected: PrecisionRecall) -> None:
+    """The counts are equal bit for bit; the error of the density is calculated in another way."""
+    assert found[:4] == expected[:4]
+    assert found.density_error == pytest.approx(expected.density_error, rel=1e-12)
 
 
 def test_the_sides_of_a_triangle_by_hand() -> None:
@@ -115,19 +122,19 @@ def test_neighbours_in_another_set_are_those_of_all_differences(points: Tensor) 
 def test_all_four_counts_are_those_of_all_differences(name: str) -> None:
     real = SETS[name]
     fake = torch.cat([real[:40], 0.8 * real[10:80] + 0.2 * real[:70]])  # the first ones are on surfaces of balls
-    assert precision_recall(real, fake, neighbours=3) == ball_counts(real, fake, k=3)
+    assert_same(precision_recall(real, fake, neighbours=3), ball_counts(real, fake, k=3))
 
 
 @pytest.mark.usefixtures("_tiles")
 def test_all_four_counts_of_a_set_with_itself_are_those_of_all_differences() -> None:
     same = SETS["normal"]
-    assert precision_recall(same, same, neighbours=3) == ball_counts(same, same, k=3)
+    assert_same(precision_recall(same, same, neighbours=3), ball_counts(same, same, k=3))
 
 
 @pytest.mark.usefixtures("_tiles")
 def test_counts_between_dense_clusters_are_those_of_all_differences() -> None:
     real, fake = clusters(230, seed=0), 0.9 * clusters(120, seed=1) + 0.1 * clusters(120, seed=2)
-    assert precision_recall(real, fake, neighbours=3) == ball_counts(real, fake, k=3)
+    assert_same(precision_recall(real, fake, neighbours=3), ball_counts(real, fake, k=3))
 
 
 @pytest.mark.parametrize("dimension", [1, 2, 5])
@@ -154,7 +161,7 @@ def test_settings_of_precision_do_not_reach_the_distances() -> None:
     real, fake = clusters(230, seed=0, apart=100), clusters(120, seed=1, apart=100)
     distance = PairwiseDistances(real, real).kth_nearest(3, elsewhere=True).distance
     torch.testing.assert_close(distance, distances_elsewhere(real).kthvalue(3, dim=1).values, rtol=1e-12, atol=0)
-    assert precision_recall(real, fake, neighbours=3) == ball_counts(real, fake, k=3)
+    assert_same(precision_recall(real, fake, neighbours=3), ball_counts(real, fake, k=3))
 
 
 def test_of_equal_distances_the_first_place_comes_first() -> None:

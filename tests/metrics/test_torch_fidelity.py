@@ -85,7 +85,9 @@ def test_features_are_those_of_torch_fidelity(both: Both) -> None:
     )
     features, logits = network(both.fake[:6])
     assert 0.05 < features.std() < 20  # neither huge nor all 0
-    torch.testing.assert_close(both.fake_features[:6], features, rtol=1e-6, atol=1e-6)
+    # Batch normalization is a part of our convolutions, which rounds otherwise: 3e-7 of an image's features.
+    errors = (both.fake_features[:6] - features).norm(dim=1) / features.norm(dim=1)
+    assert errors.max() < 1e-6
     torch.testing.assert_close(both.extractor.classify_features(features), logits, rtol=1e-6, atol=1e-5)
 
 

@@ -12,7 +12,6 @@ from torch import Tensor
 from lightning_gan.callbacks.training.power_function_ema import ENDING
 from lightning_gan.foreign.average import copy_tensors, tensors_of_network
 from lightning_gan.foreign.host import host_of
-from lightning_gan.loop.gan import GAN
 from lightning_gan.schedules.power_function import exponent_of, reconstruction_weights
 
 
@@ -107,9 +106,10 @@ def load_reconstructed_weights(
         ValueError: as in `reconstructed_ema`, and if network and average do not fit.
     """
     made = reconstructed_ema(folder, relative_width=relative_width, kimg=kimg)
-    is_gan = isinstance(module, GAN) and made.generator == "generator"
-    path = "generator_ema" if is_gan else made.generator
-    live = tensors_of_network(host_of(module).network(path, setting="load_reconstructed_weights"))
+    host = host_of(module)
+    copies = host.averaged_copies(made.generator)
+    path = copies[0] if copies else made.generator
+    live = tensors_of_network(host.network(path, setting="load_reconstructed_weights"))
     for name in sorted(live.keys() | made.tensors.keys()):
         if name not in live or name not in made.tensors or live[name].shape != made.tensors[name].shape:
             raise ValueError(
@@ -117,6 +117,6 @@ def load_reconstructed_weights(
                 "the settings of the run"
             )
     copy_tensors([live[name] for name in made.tensors], list(made.tensors.values()))
-    if isinstance(module, GAN) and is_gan:
-        module.averaged = True
+    if copies:
+        host.use_averaged_copies()
     return made
