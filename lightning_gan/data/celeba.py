@@ -17,9 +17,9 @@ from lightning_gan.data.images import (
     Origin,
     box_mean,
     factor_between,
-    fingerprint_of,
 )
 from lightning_gan.data.torchvision_datasets import FetchedData, PublicDataset, channels_first
+from lightning_gan.tensors.fingerprints import fingerprint_of
 from lightning_gan.tensors.shapes import ImageBytes
 
 ATTRIBUTES = (

@@ -4,8 +4,8 @@ import os
 
 from lightning_gan.atomic_files import written_whole
 from lightning_gan.data.image_files import ImageFiles
-from lightning_gan.data.images import fingerprint_of
 from lightning_gan.data.shown import shown
+from lightning_gan.tensors.fingerprints import fingerprint_of
 from lightning_gan.user_cache import user_cache
 
 

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, final
 
-from lightning_gan.data.images import ImageSource, fingerprint_of_tensor
+from lightning_gan.data.images import ImageSource
 from lightning_gan.data.shown import listed
+from lightning_gan.tensors.fingerprints import fingerprint_of_tensor
 
 _REMEDY = "give the same data, or start a new run under another name (fit --weights CHECKPOINT begins with its weights)"
 

@@ -22,12 +22,13 @@ from PIL import Image, UnidentifiedImageError
 from lightning_gan.data.classes import classes_of, top_of
 from lightning_gan.data.crops import Whole
 from lightning_gan.data.decoding import IMAGE_SUFFIXES, Resampling, Resize, decode, decode_whole, mode_of
-from lightning_gan.data.images import ImageSource, Indices, MemoryImages, Origin, factor_between, fingerprint_of
+from lightning_gan.data.images import ImageSource, Indices, MemoryImages, Origin, factor_between
 from lightning_gan.data.listing import files_at
 from lightning_gan.data.named_files import LABELS_FILE
 from lightning_gan.data.plain_jpeg import Pixels
 from lightning_gan.data.progress_report import ProgressReport
 from lightning_gan.data.shown import shown
+from lightning_gan.tensors.fingerprints import fingerprint_of
 from lightning_gan.tensors.shapes import ImageBytes, Labels
 
 _Result = TypeVar("_Result")

@@ -1,6 +1,5 @@
 """The interface by which streams read images, and images in memory."""
 
-import hashlib
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ from einops import rearrange, reduce
 from jaxtyping import Int, UInt8
 from torch import Tensor
 
+from lightning_gan.tensors.fingerprints import fingerprint_of_tensor
 from lightning_gan.tensors.shapes import ImageBytes, Labels
 
 ClassLabels: TypeAlias = Int[Tensor, " batch"]
@@ -47,21 +47,6 @@ class Origin:
 
 NOWHERE = Origin()
 """The origin of images of which nothing is known."""
-
-
-def fingerprint_of(*parts: bytes | memoryview) -> str:
-    """Returns 16 hexadecimal digits that change if one of the parts changes."""
-    digest = hashlib.blake2b(digest_size=8)
-    for part in parts:
-        digest.update(len(part).to_bytes(8, "big"))
-        digest.update(part)
-    return digest.hexdigest()
-
-
-def fingerprint_of_tensor(tensor: Tensor) -> str:
-    """Returns 16 hexadecimal digits that change if a value or the shape of a tensor on the CPU changes."""
-    kind = str((tensor.dtype, tuple(tensor.shape))).encode()
-    return fingerprint_of(kind, tensor.contiguous().flatten().view(torch.uint8).numpy().data)
 
 
 class ImageSource(ABC):

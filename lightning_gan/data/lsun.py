@@ -17,8 +17,9 @@ import torch
 from lightning_gan.data.crops import RandomCrops, Whole
 from lightning_gan.data.datamodule import GANData
 from lightning_gan.data.decoding import Resampling, Resize, decode, decode_whole
-from lightning_gan.data.images import ClassLabels, ImageSource, Indices, Origin, factor_between, fingerprint_of
+from lightning_gan.data.images import ClassLabels, ImageSource, Indices, Origin, factor_between
 from lightning_gan.data.torchvision_datasets import channels_first
+from lightning_gan.tensors.fingerprints import fingerprint_of
 from lightning_gan.tensors.shapes import ImageBytes
 
 

@@ -13,8 +13,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, final
 
-from lightning_gan.data.images import fingerprint_of
 from lightning_gan.data.shown import listed, shown
+from lightning_gan.tensors.fingerprints import fingerprint_of
 
 INDEX = "index.json"
 """Name of the file beside shards that says how many images each holds."""

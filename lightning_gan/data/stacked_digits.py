@@ -11,7 +11,8 @@ import torch
 
 from lightning_gan.data.datamodule import GANData
 from lightning_gan.data.digits import Digits
-from lightning_gan.data.images import ClassLabels, ImageSource, Indices, Origin, fingerprint_of_tensor
+from lightning_gan.data.images import ClassLabels, ImageSource, Indices, Origin
+from lightning_gan.tensors.fingerprints import fingerprint_of_tensor
 from lightning_gan.tensors.seeds import derived_seed
 from lightning_gan.tensors.shapes import ImageBytes, Labels
 

@@ -1,6 +1,5 @@
 """What a measurement has computed of the real images, kept in a file, so that other runs on the same data need not."""
 
-import hashlib
 import io
 import json
 from collections.abc import Mapping
@@ -14,8 +13,9 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from torch import Tensor
 
-from lightning_gan.atomic_files import written_whole
+from lightning_gan.atomic_files import cause_of, written_whole
 from lightning_gan.metrics.feature_set import Rows
+from lightning_gan.tensors.fingerprints import fingerprint_of, fingerprint_of_tensor
 from lightning_gan.user_cache import user_cache
 
 
@@ -62,11 +62,15 @@ class RealsFile:
         return known
 
     def save(self, known: Known) -> None:
-        """Writes the rows. Readers find the whole file or none."""
+        """Writes the rows, whole or not at all. A place that cannot be written is said, and is no error."""
         content = io.BytesIO()
         torch.save({"parts": [part.cpu() for part in known.parts], "classes": known.classes}, content)
-        with written_whole(self.path) as file:
-            file.write(content.getbuffer())
+        try:
+            with written_whole(self.path) as file:
+                file.write(content.getbuffer())
+        except OSError as error:  # training must not end, nor other ranks wait, for a cache
+            rank_zero_warn(f"{self.asker}: the features of the real images cannot be kept ({cause_of(error)})")
+            return
         rank_zero_info(f"{self.asker}: what is known of {len(known.parts[0])} real images is written to {self.path}")
 
 
@@ -112,16 +116,13 @@ def reals_file(
         "batches": str(limit),
         "ranks": trainer.world_size,
         "precision": str(trainer.precision),
-        "first images": _digest(images),
-        "first rows": [_digest(part) for part in rows],
+        "first images": fingerprint_of_tensor(images),
+        "first rows": [fingerprint_of_tensor(part) for part in rows],
         **settings,
     }
-    name = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:32]
-    return RealsFile(asker=asker, path=user_cache() / "lightning_gan" / "reals" / f"{name}.pt")
-
-
-def _digest(tensor: Tensor) -> str:
-    kind = f"{tensor.dtype}{tuple(tensor.shape)}".encode()
-    return hashlib.sha256(
-        kind + tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()
-    ).hexdigest()
+    try:
+        folder = user_cache() / "lightning_gan" / "reals"
+    except RuntimeError as error:
+        raise ValueError(f"{asker}: cache_reals=true finds no home folder; set XDG_CACHE_HOME to a folder") from error
+    name = fingerprint_of(json.dumps(identity, sort_keys=True).encode())
+    return RealsFile(asker=asker, path=folder / f"{name}.pt")

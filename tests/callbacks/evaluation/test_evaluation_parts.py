@@ -232,6 +232,17 @@ def test_a_broken_file_is_made_anew(tmp_path: Path, tmp_path_factory: pytest.Tem
     assert len(path.read_bytes()) == len(whole)
 
 
+def test_a_cache_that_cannot_be_written_is_said_and_the_numbers_are_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "file"
+    file.write_text("no folder")
+    monkeypatch.setattr("lightning_gan.callbacks.evaluation.cached_reals.user_cache", lambda: file)
+    with pytest.warns(UserWarning, match="the features of the real images cannot be kept"):
+        measured_digits(tmp_path / "run", extractor=Projected(seed=13))
+    assert numbers_of(tmp_path / "run")
+
+
 def test_data_that_are_not_identified_have_no_cache(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="needs data whose images are known, and there is no data module"):
         measured(evaluation(cache_reals=True), tmp_path)
