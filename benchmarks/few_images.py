@@ -2,7 +2,8 @@
 
     python benchmarks/few_images.py --images 100 --augmentation none --minutes 8 --out none.json
     python benchmarks/few_images.py --images 100 --augmentation ada --minutes 8 --out ada.json
-    python benchmarks/few_images.py --draw none.json ada.json --out few_images.png
+    python benchmarks/few_images.py --images 100 --augmentation apa --minutes 8 --out apa.json
+    python benchmarks/few_images.py --draw none.json ada.json apa.json --out few_images.png
 
 DCGAN at 16x16 pixels with half of the paper's feature maps, without labels, on one thread. Every 20,000 images it
 measures the Fréchet distance of 2,500 samples to the digits that training has not seen, and the mean scores of the
@@ -19,7 +20,7 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 
-from lightning_gan.callbacks import EMA, AdaptiveAugmentation, DiffAugment, ImageClock
+from lightning_gan.callbacks import EMA, AdaptiveAugmentation, AdaptivePseudoAugmentation, DiffAugment, ImageClock
 from lightning_gan.data.datamodule import GANData
 from lightning_gan.data.digits import load_digits
 from lightning_gan.data.images import ImageSource, MemoryImages, box_mean
@@ -89,9 +90,10 @@ class Measure(ImageClock):
             for name, images in (("train", self.train), ("others", self.others), ("samples", samples))
         }
         logged = {
-            name: float(trainer.callback_metrics[name])
-            for name in ("augmentation/p", "augmentation/r_t")
-            if name in trainer.callback_metrics
+            name: float(trainer.callback_metrics[f"{kind}/{name}"])
+            for kind in ("augmentation", "pseudo_augmentation")
+            for name in ("p", "r_t")
+            if f"{kind}/{name}" in trainer.callback_metrics
         }
         return {
             "kimg": self.kimg,
@@ -114,8 +116,8 @@ def draw(records: list[Path], out: Path) -> None:
         for name, style in (("train", "-"), ("others", "--"), ("samples", ":")):
             label = f"{record.stem}: {name}"
             scores.plot(kimg, [row["scores"][name] for row in rows], color=color, linestyle=style, label=label)
-        if "augmentation/p" in rows[-1]:
-            probabilities.plot(kimg, [row["augmentation/p"] for row in rows], color=color, label=record.stem)
+        if "p" in rows[-1]:
+            probabilities.plot(kimg, [row["p"] for row in rows], color=color, label=record.stem)
     distances.set(title="Fréchet distance to digits not trained on", yscale="log")
     scores.set(title="mean score")
     probabilities.set(title="p", ylim=(0, 1))
@@ -132,7 +134,7 @@ def adam(parameters: Any) -> GANAdam:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=100)
-    parser.add_argument("--augmentation", choices=("none", "ada", "diffaugment"), default="none")
+    parser.add_argument("--augmentation", choices=("none", "ada", "apa", "diffaugment"), default="none")
     parser.add_argument("--minutes", type=float, default=8.0)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--draw", type=Path, nargs="+", help="records to draw, in place of a training")
@@ -147,6 +149,7 @@ def main() -> None:
     added = {
         "none": [],
         "ada": [AdaptiveAugmentation(adaptation_kimg=50.0)],
+        "apa": [AdaptivePseudoAugmentation(adaptation_kimg=50.0)],
         "diffaugment": [DiffAugment()],
     }[given.augmentation]
     module = DCGAN(

@@ -22,13 +22,13 @@ from lightning_gan.foreign.host_sampling import (
     averages_applied,
     averaging_of,
 )
-from lightning_gan.foreign.real_images import ForeignReals, OwnReals, RealImages, RealSettings
-from lightning_gan.foreign.replaced_reals import (
+from lightning_gan.foreign.placed_replacement import (
     PlacedReplacement,
     ReplacedBeforeNetwork,
     ReplacedInLoop,
     ReplacedSettings,
 )
+from lightning_gan.foreign.real_images import ForeignReals, OwnReals, RealImages, RealSettings
 from lightning_gan.foreign.structures import samples_in
 from lightning_gan.foreign.transformed_network import PlacedTransform, TransformBeforeNetwork, TransformInLoop
 from lightning_gan.loop.gan import GAN

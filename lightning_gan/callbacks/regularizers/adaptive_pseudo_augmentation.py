@@ -10,7 +10,7 @@ from torch import Tensor
 from lightning_gan.augmentations import pseudo_augmented
 from lightning_gan.callbacks.regularizers.adaptive_probability import AdaptiveProbability
 from lightning_gan.foreign.host import host_of
-from lightning_gan.foreign.replaced_reals import PlacedReplacement, ReplacedSettings
+from lightning_gan.foreign.placed_replacement import PlacedReplacement, ReplacedSettings
 from lightning_gan.foreign.sampler import Sampler
 from lightning_gan.loop.transforms import RealTransform
 from lightning_gan.loop.turn import Turn
