@@ -84,6 +84,12 @@ class AdaptivePseudoAugmentation(AdaptiveProbability):
             raise ValueError(
                 f"AdaptivePseudoAugmentation: real_share={self.real_share} must be between 0 and 1; 1 is the authors'"
             )
+        if callable(self.real):
+            raise ValueError(
+                "AdaptivePseudoAugmentation: real is a function of the batch, whose images are not those that the "
+                "discriminator gets when some are replaced; leave it out, and mark the real images in the step if they "
+                "are not found: `from lightning_gan import real`, then discriminator(real(x))"
+            )
         self.transform = PseudoAugmentation(probability=self.initial_probability)
         self._replacement: PlacedReplacement | None = None
 

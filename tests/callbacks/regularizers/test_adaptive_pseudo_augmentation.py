@@ -322,6 +322,7 @@ def test_settings_that_mean_nothing_are_refused() -> None:
     for setting, text in (
         ({"target": 1.0}, r"AdaptivePseudoAugmentation: target=1\.0 must be between -1 and 1"),
         ({"initial_probability": 1.5}, r"initial_probability=1\.5 must be between 0 and 1"),
+        ({"real": lambda batch: batch}, "real is a function of the batch, whose images are not those"),
         ({"real_share": 2.0}, r"real_share=2\.0 must be between 0 and 1; 1 is the authors'"),
     ):
         with pytest.raises(ValueError, match=text):
