@@ -50,7 +50,9 @@ class AdaptivePseudoAugmentation(AdaptiveProbability):
     paper for 1, 0 or 0.5. p and lambda are logged as `pseudo_augmentation/p` and `pseudo_augmentation/r_t`, and p is
     saved in checkpoints. There is a warning when p reaches 1, where no real image is shown any more.
 
-    Each turn of the discriminator takes another forward pass of the generator, also while p is 0. The authors' code
+    Each turn of the discriminator takes another forward pass of the generator, also while p is 0. At p = 0 a training
+    is the same bit for bit as without the callback, and up to rounding where `training.one_pass` would send real images
+    and fakes through the discriminator together, which it does in turns without penalties alone. The authors' code
     takes the images of the generator's last turn instead, and applies the labels as here; ours are the same for any
     number of ranks, and after a resume. In modules that are no `GAN`, `sampler` makes the images, and real is what lies
     in the memory of the batch, or is marked with `lightning_gan.real`. The sign of a score has to tell real images from

@@ -12,6 +12,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule
 from torch import Tensor, nn, tensor
 
+from lightning_gan import models
 from lightning_gan import real as mark_real
 from lightning_gan.callbacks import R1, AdaptiveAugmentation, AdaptivePseudoAugmentation
 from lightning_gan.loop.draws import Draws, Reals
@@ -22,6 +23,7 @@ from lightning_gan.losses import RelativisticStandard
 from tests.callbacks.regularizers.regularizers import assert_resumes, fast_gan, moved_by
 from tests.foreign.games import IMAGES, NAMES, Game
 from tests.foreign.games import fit as fit_game
+from tests.models.test_every_model import data_of, small
 from tests.penalties.turns import turn_of
 from tests.toys import FAST, SIZE, ToyCritic, ToyGenerator, equal, fast_adam, toy_gan, toy_loader, toy_trainer
 from tests.two_ranks import ROOT
@@ -72,6 +74,18 @@ def test_p_0_trains_bit_for_bit_as_without_it() -> None:
     plain = trained(R1(gamma=1.0))
     still = trained(R1(gamma=1.0), AdaptivePseudoAugmentation(target=0.999))
     assert equal([*plain.state_dict().values()], [*still.state_dict().values()])
+
+
+@pytest.mark.parametrize("kind", [models.BigGAN, models.PGGAN, models.SNGAN, models.StyleGAN2, models.VGAN])
+def test_p_0_trains_models_bit_for_bit_as_without_it(kind: type[GAN]) -> None:
+    """With growth, labels, spectral normalization, noise, style mixing, running means and codes."""
+
+    def trained(*callbacks: Callback) -> list[Tensor]:
+        model = small(kind)
+        toy_trainer(*callbacks, limit_val_batches=0).fit(model, data_of(model))
+        return [*model.state_dict().values()]
+
+    assert equal(trained(), trained(AdaptivePseudoAugmentation(target=0.999)))
 
 
 def test_at_p_1_all_real_images_are_generated_without_gradient_and_none_is_a_fake_of_the_turn() -> None:
