@@ -3,7 +3,8 @@
     python benchmarks/few_images.py --images 100 --augmentation none --minutes 8 --out none.json
     python benchmarks/few_images.py --images 100 --augmentation ada --minutes 8 --out ada.json
     python benchmarks/few_images.py --folder emoji64.zip --images 1000 --augmentation ada --kimg 150 --out ada_1000.json
-    python benchmarks/few_images.py --draw none.json ada.json --out few_images.png
+    python benchmarks/few_images.py --images 100 --augmentation apa --minutes 8 --out apa.json
+    python benchmarks/few_images.py --draw none.json ada.json apa.json --out few_images.png
 
 Of the digits: DCGAN at 16x16 pixels with half of the paper's feature maps, and the features of the package's
 classifier. Of a folder or zip: StyleGAN2 at 32x32 with 128, 64, 32, 16 feature maps at 4 to 32 pixels, mirrored
@@ -25,7 +26,14 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from lightning_gan.callbacks import EMA, R1, AdaptiveAugmentation, DiffAugment, ImageClock
+from lightning_gan.callbacks import (
+    EMA,
+    R1,
+    AdaptiveAugmentation,
+    AdaptivePseudoAugmentation,
+    DiffAugment,
+    ImageClock,
+)
 from lightning_gan.data.datamodule import GANData
 from lightning_gan.data.decoding import Resize
 from lightning_gan.data.digits import load_digits
@@ -176,9 +184,10 @@ class Measure(ImageClock):
             for name, images in (("train", self.train), ("others", self.others), ("samples", samples))
         }
         logged: dict[str, Any] = {
-            name: float(trainer.callback_metrics[name])
-            for name in ("augmentation/p", "augmentation/r_t")
-            if name in trainer.callback_metrics
+            name: float(trainer.callback_metrics[f"{kind}/{name}"])
+            for kind in ("augmentation", "pseudo_augmentation")
+            for name in ("p", "r_t")
+            if f"{kind}/{name}" in trainer.callback_metrics
         }
         return {
             "kimg": self.kimg,
@@ -201,9 +210,9 @@ def draw(records: list[Path], out: Path) -> None:
         for name, style in (("train", "-"), ("others", "--"), ("samples", ":")):
             label = f"{record.stem}: {name}"
             scores.plot(kimg, [row["scores"][name] for row in rows], color=color, linestyle=style, label=label)
-        if "augmentation/p" in rows[-1]:
-            probabilities.plot(kimg, [row["augmentation/p"] for row in rows], color=color, label=record.stem)
-    distances.set(title="Fréchet distance to digits not trained on", yscale="log")
+        if "p" in rows[-1]:
+            probabilities.plot(kimg, [row["p"] for row in rows], color=color, label=record.stem)
+    distances.set(title="Fréchet distance to images not trained on", yscale="log")
     scores.set(title="mean score")
     probabilities.set(title="p", ylim=(0, 1))
     for axes in (distances, scores, probabilities):
@@ -216,7 +225,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, help="folder or zip of images; the digits if it is not given")
     parser.add_argument("--images", type=int, default=100, help="number of images that are trained on")
-    parser.add_argument("--augmentation", choices=("none", "ada", "diffaugment"), default="none")
+    parser.add_argument("--augmentation", choices=("none", "ada", "apa", "diffaugment"), default="none")
     parser.add_argument("--kimg", type=float, default=1000.0, help="thousands of images after which it stops")
     parser.add_argument("--minutes", type=float, default=60.0, help="minutes after which it stops")
     parser.add_argument("--out", type=Path, required=True)
@@ -232,6 +241,7 @@ def main() -> None:
     added = {
         "none": [],
         "ada": [AdaptiveAugmentation(adaptation_kimg=50.0)],
+        "apa": [AdaptivePseudoAugmentation(adaptation_kimg=50.0)],
         "diffaugment": [DiffAugment()],
     }[given.augmentation]
     measure = Measure(

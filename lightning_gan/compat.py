@@ -189,6 +189,11 @@ def uncompiled(network: nn.Module) -> nn.Module:
     return network._orig_mod if isinstance(network, torch._dynamo.OptimizedModule) else network
 
 
+def is_compiled(network: nn.Module) -> bool:
+    """Whether the calls of a network are compiled, by `torch.compile(network)` or by its method `compile`."""
+    return uncompiled(network) is not network or network._compiled_call_impl is not None
+
+
 def wrap_compiled_call(
     network: nn.Module, wrap: Callable[[Callable[..., Any]], Callable[..., Any]]
 ) -> Callable[[], None] | None:

@@ -17,13 +17,23 @@ from lightning.pytorch import Callback
 import lightning_gan
 import lightning_gan.callbacks.regularizers
 from lightning_gan import losses
-from lightning_gan.callbacks import BCR, CR, AdaptiveAugmentation, Augmentation, FreezeD, InstanceNoise, RothFGAN
+from lightning_gan.callbacks import (
+    BCR,
+    CR,
+    AdaptiveAugmentation,
+    AdaptivePseudoAugmentation,
+    Augmentation,
+    FreezeD,
+    InstanceNoise,
+    RothFGAN,
+)
 from lightning_gan.losses import FGAN, AdversarialLoss, Divergence, Hinge, JensenShannon, PearsonChiSquared, TopK
 
 Part = TypeVar("Part")
 
 ARGUMENTS: Mapping[type, dict[str, Any]] = {
     AdaptiveAugmentation: {"initial_probability": 0.5},  # 0 by default, which does nothing in a few steps
+    AdaptivePseudoAugmentation: {"initial_probability": 0.5},
     Augmentation: {"probability": 0.5},
     BCR: {"largest_shift": 1},  # the tests' images are 4x4
     CR: {"largest_shift": 1},

@@ -41,6 +41,7 @@ from lightning_gan.compat import (
     end_process_at_once,
     evaluation_loader,
     has_no_interval,
+    is_compiled,
     is_torch_batch_norm,
     join_mirror,
     lerp_all,
@@ -122,6 +123,13 @@ def test_changes_in_place_are_counted_for_all_views() -> None:
 def test_a_compiled_network_leads_to_its_own() -> None:
     network = nn.Linear(1, 1)
     assert uncompiled(torch.compile(network)) is network and uncompiled(network) is network  # type: ignore[arg-type]
+
+
+def test_compiled_networks_are_told_from_others() -> None:
+    network = nn.Linear(1, 1)
+    assert is_compiled(torch.compile(network)) and not is_compiled(network)  # type: ignore[arg-type]
+    network.compile(backend="eager")
+    assert is_compiled(network)
 
 
 def test_compiled_calls_can_be_wrapped_and_restored() -> None:

@@ -258,19 +258,20 @@ def test_gamma_falls_until_roths_training_ends() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "gamma", "half_life_images", "images"),
+    ("name", "gamma", "half_life_images", "augmented", "images"),
     [
-        ("r3gan_cifar10", (0.05, 0.005), 5e6, 2e7),
-        ("r3gan_ffhq64", (2.0, 0.2), 5e5, 2e7),
-        ("r3gan_ffhq256", (150.0, 15.0), 5e5, 2e7),
-        ("r3gan_imagenet32", (0.5, 0.05), 5e7, 2e8),
-        ("r3gan_imagenet64", (1.0, 0.1), 5e7, 2e8),
+        ("r3gan_cifar10", (0.05, 0.005), 5e6, 0.55, 2e7),
+        ("r3gan_ffhq64", (2.0, 0.2), 5e5, 0.3, 2e7),
+        ("r3gan_ffhq256", (150.0, 15.0), 5e5, 0.3, 2e7),
+        ("r3gan_imagenet32", (0.5, 0.05), 5e7, 0.5, 2e8),
+        ("r3gan_imagenet64", (1.0, 0.1), 5e7, 0.4, 2e8),
     ],
 )
 def test_r3gans_schedules_begin_and_end_where_the_authors_do(
-    name: str, gamma: tuple[float, float], half_life_images: float, images: float
+    name: str, gamma: tuple[float, float], half_life_images: float, augmented: float, images: float
 ) -> None:
-    """brownvc/R3GAN, train.py: cosines of the gammas, learning rate, second beta and half-life over `decay_nimg`."""
+    """brownvc/R3GAN, train.py: cosines of the gammas, learning rate, second beta, half-life and probability of
+    augmentation over `decay_nimg`."""
 
     def ends(schedule: dict[str, Any]) -> tuple[float, float]:
         kind, arguments = schedule["class_path"].rsplit(".", 1)[-1], schedule["init_args"]
@@ -292,6 +293,10 @@ def test_r3gans_schedules_begin_and_end_where_the_authors_do(
         assert arguments["betas"] == [0.0, 0.9]
     assert ends(betas["beta2"]) == pytest.approx((0.9, 0.99))
     assert ends(ema["half_life_kimg"]) == pytest.approx((0.0, half_life_images / 1000))
+    (augmentation,) = callbacks_of(name, "Augmentation")
+    factors = ends(augmentation["schedule"])
+    assert [augmentation["probability"] * factor for factor in factors] == pytest.approx([0.0, augmented])
+    assert augmentation["groups"] == {"blit": 1.0, "geometry": 1.0, "colour": 0.5, "cutout": 1.0}
 
 
 @pytest.mark.parametrize("name", ["sagan_imagenet128", "sngan_imagenet128"])

@@ -13,6 +13,7 @@ from lightning_gan.callbacks.figures.sample_sheets import SampleSheets, Truncati
 from lightning_gan.callbacks.figures.samples import SampleGrid
 from lightning_gan.callbacks.figures.style_figures import NoiseComparison, StyleMixingGrid, StyleRange
 from lightning_gan.callbacks.regularizers.adaptive_augmentation import AdaptiveAugmentation
+from lightning_gan.callbacks.regularizers.adaptive_pseudo_augmentation import AdaptivePseudoAugmentation
 from lightning_gan.callbacks.regularizers.approximated_gradient_penalty import FiniteDifferenceR1, FiniteDifferenceR2
 from lightning_gan.callbacks.regularizers.augmentation import Augmentation, DiffAugment
 from lightning_gan.callbacks.regularizers.bottleneck import Bottleneck
@@ -70,6 +71,7 @@ __all__ = [
     "R2",
     "AdamBetas",
     "AdaptiveAugmentation",
+    "AdaptivePseudoAugmentation",
     "Augmentation",
     "Bottleneck",
     "ConsensusOptimization",

@@ -157,6 +157,9 @@ def _whole_checkpoint(run: Path) -> Path:
 
 
 def run_of_checkpoint(checkpoint: Path) -> Path | None:
-    """The folder of the run that wrote a checkpoint, or None if the checkpoint is not in the folder of a run."""
-    folder = checkpoint.parent.parent
-    return folder if checkpoint.parent.name == _CHECKPOINTS and (folder / CONFIG).is_file() else None
+    """The folder of the run that wrote a checkpoint, or None if the checkpoint is not in the folder of a run.
+
+    It lies in the run's folder of checkpoints, or beside it, as one that the command `ema` has written.
+    """
+    folder = checkpoint.parent.parent if checkpoint.parent.name == _CHECKPOINTS else checkpoint.parent
+    return folder if (folder / CONFIG).is_file() and (folder / _CHECKPOINTS).is_dir() else None

@@ -22,13 +22,19 @@ from lightning_gan.foreign.host_sampling import (
     averages_applied,
     averaging_of,
 )
+from lightning_gan.foreign.placed_replacement import (
+    PlacedReplacement,
+    ReplacedBeforeNetwork,
+    ReplacedInLoop,
+    ReplacedSettings,
+)
 from lightning_gan.foreign.real_images import ForeignReals, OwnReals, RealImages, RealSettings
 from lightning_gan.foreign.structures import samples_in
 from lightning_gan.foreign.transformed_network import PlacedTransform, TransformBeforeNetwork, TransformInLoop
 from lightning_gan.loop.gan import GAN
 from lightning_gan.loop.logged_numbers import exact
 from lightning_gan.loop.networks import network_of
-from lightning_gan.loop.transforms import ImageTransform
+from lightning_gan.loop.transforms import ImageTransform, RealTransform
 
 CLOCK = "lightning_gan_images_seen"
 """Key of the number of images seen in checkpoints of modules that are not a `GAN`."""
@@ -250,6 +256,21 @@ class Host(ABC):
             The placed transform, whose method `remove` takes the transform away again.
         """
 
+    @abstractmethod
+    def place_real_transform(self, transform: RealTransform, settings: ReplacedSettings) -> PlacedReplacement:
+        """Apply a transform to the real images of the discriminator's turns.
+
+        Args:
+            transform: transform on the module's device.
+            settings: the discriminator, and how images are made in a module that is not a `GAN`.
+
+        Returns:
+            The placed transform, whose method `remove` takes the transform away again.
+
+        Raises:
+            ValueError: if the module's turns cannot be given other real images, or its images cannot be made.
+        """
+
     @property
     @abstractmethod
     def penalties(self) -> PenaltySteps:
@@ -350,6 +371,9 @@ class OwnHost(Host):
             return TransformInLoop(self._gan, transform)
         return TransformBeforeNetwork(self.network(path, setting=asker), transform, images=images, asker=asker)
 
+    def place_real_transform(self, transform: RealTransform, settings: ReplacedSettings) -> PlacedReplacement:
+        return ReplacedInLoop(self._gan, transform, settings)
+
     @property
     def penalties(self) -> PenaltySteps:
         return JoinedPenalties()
@@ -442,6 +466,9 @@ class ForeignHost(Host):
         self, transform: ImageTransform, *, path: str, images: tuple[str, ...], asker: str
     ) -> PlacedTransform:
         return TransformBeforeNetwork(self.network(path, setting=asker), transform, images=images, asker=asker)
+
+    def place_real_transform(self, transform: RealTransform, settings: ReplacedSettings) -> PlacedReplacement:
+        return ReplacedBeforeNetwork(self._module, transform, settings)
 
     @property
     def penalties(self) -> PenaltySteps:

@@ -92,6 +92,11 @@ class Observer:
         self._watching = False
         self._stepped = False
 
+    @property
+    def is_watching(self) -> bool:
+        """Whether calls are recorded at present, so that they are calls of the module and not of a penalty."""
+        return self._watching
+
     def __deepcopy__(self, memo: dict[int, Any]) -> "Observer":
         return self  # a copy of a network has the same hooks, which use this observer
 

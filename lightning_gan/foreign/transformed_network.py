@@ -9,7 +9,7 @@ from lightning_gan.foreign.calls import changed_arguments
 from lightning_gan.foreign.observer import names_of_arguments
 from lightning_gan.foreign.structures import shape_text
 from lightning_gan.loop.gan import GAN
-from lightning_gan.loop.transforms import ImageTransform
+from lightning_gan.loop.transforms import ImageTransform, RealTransform
 
 
 class PlacedTransform(ABC):
@@ -30,24 +30,26 @@ class PlacedTransform(ABC):
 
 @final
 class TransformInLoop(PlacedTransform):
-    """A transform in the list `image_transforms` of a `GAN`, whose loop passes it the images seen and the player.
+    """A transform in one of the lists of a `GAN`, whose loop passes it the images seen and the player.
 
     Args:
         gan: model whose discriminator is given transformed images.
-        transform: transform that is applied.
+        transform: transform that is applied: of all images, or of the real ones alone.
     """
 
-    def __init__(self, gan: GAN, transform: ImageTransform) -> None:
-        self._gan = gan
+    def __init__(self, gan: GAN, transform: ImageTransform | RealTransform) -> None:
         self._transform = transform
-        gan.image_transforms.append(transform.to(gan.device))
+        self._transforms = gan.real_transforms if isinstance(transform, RealTransform) else gan.image_transforms
+        self._transforms.append(transform.to(gan.device))
 
     def begin_batch(self, images_seen: int) -> None:
         """Do nothing, because the loop updates the transform."""
 
     def remove(self) -> None:
-        others = [module for module in self._gan.image_transforms if module is not self._transform]
-        self._gan.image_transforms = nn.ModuleList(others)
+        for index, module in enumerate(self._transforms):
+            if module is self._transform:
+                del self._transforms[index]
+                return
 
 
 @final

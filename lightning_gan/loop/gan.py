@@ -46,8 +46,9 @@ from lightning_gan.loop.optimizer_settings import AppliesOptimizerSettings
 from lightning_gan.loop.other_networks import ExplainsOtherNetworks
 from lightning_gan.loop.penalty_term import PenaltyTerm, named
 from lightning_gan.loop.reals import TakesBatches
+from lightning_gan.loop.replaced_reals import Replacements, drawn_replacements, with_replacements
 from lightning_gan.loop.settings import Training
-from lightning_gan.loop.transforms import Transform
+from lightning_gan.loop.transforms import RealTransform, Transform
 from lightning_gan.loop.turn import PLAYERS, Player, Scores, Turn
 from lightning_gan.losses import AdversarialLoss, NonSaturating
 from lightning_gan.tensors.draws_by_position import drawing, stacked, with_same_draws
@@ -160,6 +161,7 @@ class GAN(TakesBatches, AppliesOptimizerSettings, ExplainsOtherNetworks, Refuses
         self._play_cost: Cost = self.cost
         self.image_transforms = nn.ModuleList()
         self.latent_transforms = nn.ModuleList()
+        self.real_transforms = nn.ModuleList()
         # Counters are Python numbers, which are read without synchronisation. This buffer is used to save them.
         self.register_buffer("_counts", torch.zeros(NUMBER_OF_COUNTERS, dtype=torch.int64))
         self.register_state_dict_pre_hook(counters_to_buffer)  # type: ignore[no-untyped-call]
@@ -351,11 +353,20 @@ class GAN(TakesBatches, AppliesOptimizerSettings, ExplainsOtherNetworks, Refuses
         for transform in self._transforms:
             transform.player = player
         drawn = self.draw(player, reals, batch=batch, turn=turn, left=left)
+        others = self._replacements(reals, batch=batch, turn=turn, left=left) if player == "discriminator" else None
         optimizer.zero_grad()
         leftovers: list[Leftover] = []
         for part, (real, draws) in enumerate(zip(reals.chunk(slices), drawn.chunk(slices), strict=True)):
             if player == "discriminator" or self._kept_fakes is None:
                 self._numbers.begin_part(part)
+            if others is not None:
+                real = with_replacements(
+                    real,
+                    others.chunk(slices)[part],
+                    transforms=[cast("RealTransform", transform) for transform in self.real_transforms],
+                    generator=self.generator,
+                    generate=self.generate,
+                )
             leftovers.append(self._play_slice(player, due, real, draws, slices=slices))
         average_gradients(self.trainer.strategy, self.discriminator if player == "discriminator" else self.generator)
         self._leaves_step_out = False
@@ -366,6 +377,21 @@ class GAN(TakesBatches, AppliesOptimizerSettings, ExplainsOtherNetworks, Refuses
             else:
                 penalty.after_step(self.trainer.strategy)
         return joined(leftovers)
+
+    def _replacements(self, reals: Reals, *, batch: Reals, turn: int, left: Leftover) -> Replacements | None:
+        """What real images of a discriminator's turn may be replaced with; None if nothing replaces them."""
+        if not len(self.real_transforms):
+            return None
+        unused = self.settings.pieces + 1 + turn  # the number of no turn, so that the latents are nobody else's
+        return drawn_replacements(
+            self.draw("discriminator", reals, batch=batch, turn=unused, left=left),
+            reals,
+            seed=self.seed,
+            images_seen=self.images_seen,
+            turn=turn,
+            rank=self.global_rank,
+            ranks=self.trainer.world_size,
+        )
 
     def _play_slice(
         self, player: Player, due: tuple[PenaltyTerm, ...], real: Reals, draws: Draws, *, slices: int
@@ -418,7 +444,8 @@ class GAN(TakesBatches, AppliesOptimizerSettings, ExplainsOtherNetworks, Refuses
 
     @property
     def _transforms(self) -> list[Transform]:
-        return [cast("Transform", module) for module in (*self.latent_transforms, *self.image_transforms)]
+        every = (*self.latent_transforms, *self.image_transforms, *self.real_transforms)
+        return [cast("Transform", module) for module in every]
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         # Here gradients are unscaled and include those that callbacks have added.

@@ -1,7 +1,9 @@
-"""Transforms of the networks' inputs: of images (augmentation, instance noise) and of latents (latent optimization).
+"""Transforms of the networks' inputs: of all images (augmentation, instance noise), of the real images alone (pseudo
+augmentation), and of latents (latent optimization).
 
-A `GAN` has two lists of them, `image_transforms` and `latent_transforms`. They are submodules, which are saved, moved
-to devices and compiled with it. Gradient penalties differentiate with respect to the images before the transforms.
+A `GAN` has three lists of them, `image_transforms`, `latent_transforms` and `real_transforms`. They are submodules,
+which are saved and moved to devices with it; the first two are compiled with it. Gradient penalties differentiate with
+respect to the images before the image transforms, and after the transforms of real images.
 """
 
 from abc import ABC, abstractmethod
@@ -11,7 +13,7 @@ from typing import ClassVar
 from torch import nn
 
 from lightning_gan.loop.turn import Player
-from lightning_gan.tensors.shapes import FakeImages, FakeLabels, FakeLatents, FakeLogits
+from lightning_gan.tensors.shapes import FakeImages, FakeLabels, FakeLatents, FakeLogits, Images, PerSample
 
 
 class Transform(nn.Module, ABC):
@@ -71,4 +73,25 @@ class LatentTransform(Transform):
 
         Returns:
             The latents that the generator is given, of the same shape.
+        """
+
+
+class RealTransform(Transform):
+    """A transform of the real images of the discriminator's turns, which may put generated images in their place.
+
+    The whole turn, with its penalties, takes the result for the real images. The generator's turn has the real ones.
+    """
+
+    @abstractmethod
+    def forward(self, images: Images, generated: Images, chances: PerSample) -> Images:
+        """Transform real images. No random numbers are drawn: `generated` and `chances` depend on the position alone.
+
+        Args:
+            images: real images in about [-1, 1], `batch channels height width`.
+            generated: as many images that the generator makes of latents of their own, without gradient. Each has the
+                label of the real image in its place.
+            chances: one uniform number in [0, 1) for each image, `batch`.
+
+        Returns:
+            The images that the turn takes for real, of the same shape.
         """

@@ -24,6 +24,21 @@ Record: TypeAlias = dict[str, Any]
 ERROR = "_error"
 """End of the name of a standard error, behind the name of its number."""
 
+LESS_IS_BETTER: Mapping[str, bool] = {
+    "frechet_distance": True,
+    "frechet_infinity": True,
+    "class_frechet_distance": True,
+    "largest_class_frechet_distance": True,
+    "kernel_distance_x1000": True,
+    "precision": False,
+    "recall": False,
+    "density": False,
+    "coverage": False,
+    "inception_score": False,
+    "digit_score": False,
+}
+"""Whether less of a number of `Evaluation` is better, or more of it; others have no direction, such as a floor."""
+
 
 def compare_features(
     real: RealFeatures,

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from lightning_gan.cli.runs import last_checkpoint, new_run
+from lightning_gan.cli.runs import last_checkpoint, new_run, run_of_checkpoint
 from tests.cli.command_line import message_of, read, run, trained_batches
 
 
@@ -81,3 +81,13 @@ def test_testing_needs_nothing_but_a_checkpoint_and_writes_nothing() -> None:
     run("test --ckpt_path runs/tiny/checkpoints/last.ckpt --trainer.limit_test_batches=1")
     run("validate --name tiny --ckpt_path last --trainer.limit_val_batches=1")
     assert sorted(path for path in Path("runs").rglob("*")) == before
+
+
+def test_a_checkpoint_belongs_to_the_run_whose_folder_it_lies_in() -> None:
+    (Path("runs/one/checkpoints")).mkdir(parents=True)
+    assert run_of_checkpoint(Path("runs/one/checkpoints/last.ckpt")) is None  # there are no settings
+    for folder in ("runs/one", "."):
+        Path(folder, "config.yaml").touch()
+    one = Path("runs/one")
+    assert run_of_checkpoint(one / "checkpoints" / "last.ckpt") == run_of_checkpoint(one / "best.ckpt") == one
+    assert run_of_checkpoint(Path("best.ckpt")) is None  # a config.yaml alone is no run

@@ -15,7 +15,7 @@ from lightning_gan.augmentations import (
 )
 from lightning_gan.callbacks.regularizers.discriminator_transform import DiscriminatorTransform
 from lightning_gan.loop.transforms import ImageTransform
-from lightning_gan.schedules.rates import LearningRateSchedule
+from lightning_gan.schedules.values import Schedule
 from lightning_gan.tensors.precision import full_precision, without_autocast
 from lightning_gan.tensors.shapes import FakeImages
 
@@ -53,9 +53,7 @@ class AugmentationPipeline(ImageTransform):
     low_pass: Tensor
     bank: Tensor
 
-    def __init__(
-        self, *, groups: AugmentationGroups, probability: float, schedule: LearningRateSchedule | None = None
-    ) -> None:
+    def __init__(self, *, groups: AugmentationGroups, probability: float, schedule: Schedule | None = None) -> None:
         super().__init__()
         self.groups = groups
         self.probability = probability
@@ -66,8 +64,15 @@ class AugmentationPipeline(ImageTransform):
         self.register_buffer("bank", filter_bank().float(), persistent=False)
 
     def begin_batch(self, images_seen: int) -> None:
-        if self.schedule is not None:
-            self.p.fill_(min(self.probability * self.schedule.at(images_seen), 1.0))
+        if self.schedule is None:
+            return
+        factor = self.schedule.at(images_seen)
+        if factor < 0:
+            raise ValueError(
+                f"Augmentation: schedule is {factor:g} at {images_seen / 1000:g} kimg, and a factor of a probability "
+                "must not be negative; give for example Cosine(first=0, last=1, end_kimg=20000)"
+            )
+        self.p.fill_(min(self.probability * factor, 1.0))
 
     def forward(self, images: FakeImages) -> FakeImages:
         """Returns augmented images `batch channels height width`, which are computed in fp32 at least."""
@@ -126,8 +131,8 @@ class Augmentation(DiscriminatorTransform):
 
     Args:
         probability: probability p of each operation, in [0, 1].
-        schedule: factor of the probability, as a function of images seen, such as `RampUp(kimg=5000)`; None keeps p.
-            The product is at most 1.
+        schedule: factor of the probability, as a function of images seen, such as `RampUp(kimg=5000)`, or R3GAN's
+            `Cosine(first=0, last=1, end_kimg=20000)`; None keeps p. The product is at most 1.
         groups: factors of the probability for each group of operations.
         network: attribute path of the discriminator.
         image: name of the discriminator's argument that is the images, or a list of names, in modules that are no
@@ -135,14 +140,15 @@ class Augmentation(DiscriminatorTransform):
 
     Raises:
         ValueError: for a probability that is not in [0, 1], an unknown network, or one that is called without an image.
-            In the first turn, for colour augmentation of images that have neither 1 nor 3 channels.
+            In the first turn, for colour augmentation of images that have neither 1 nor 3 channels. In training, for
+            a schedule that becomes negative.
     """
 
     def __init__(
         self,
         *,
         probability: float,
-        schedule: LearningRateSchedule | None = None,
+        schedule: Schedule | None = None,
         groups: AugmentationGroups = AugmentationGroups(),
         network: str = "discriminator",
         image: str | list[str] | None = None,

@@ -10,7 +10,7 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from torch import Tensor
-from torch.distributed.tensor import DTensor
+from torch.distributed.tensor import DTensor, distribute_tensor
 
 from lightning_gan.atomic_files import written_whole
 from lightning_gan.callbacks.training.doubles import refuse_doubles
@@ -32,8 +32,8 @@ class PowerFunctionEMA(ImageClock):
 
     Of these, averages of every other length can be made after training, so that no half-life has to be chosen before
     it. Training, samples and evaluations are as they are without it; `EMA` may stand beside it. It works in any
-    LightningModule whose weights are not sharded. Every file has as many numbers as the generator has weights, times
-    the number of widths.
+    LightningModule. Averages of sharded weights are sharded in the same way; files and checkpoints have whole ones.
+    Every file has as many numbers as the generator has weights, times the number of widths.
 
     Args:
         relative_widths: lengths of the tracked averages: standard deviation of the times of the averaged weights,
@@ -45,7 +45,7 @@ class PowerFunctionEMA(ImageClock):
 
     Raises:
         ValueError: for widths out of range or given twice, and an interval of less than one image; before training for
-            a module without such a network, for sharded weights, and for a resumed run with other widths.
+            a module without such a network, and for a resumed run with other widths.
     """
 
     def __init__(
@@ -80,10 +80,6 @@ class PowerFunctionEMA(ImageClock):
         super().on_train_start(trainer, pl_module)
         network = host_of(pl_module).network(self.generator, setting="PowerFunctionEMA(generator=...)")
         weights = {name: weight.detach() for name, weight in network.named_parameters()}
-        if any(isinstance(weight, DTensor) for weight in weights.values()):
-            raise ValueError(
-                f"PowerFunctionEMA: {self.generator!r} is sharded, and its averages would be too; use strategy='ddp'"
-            )
         self._places = TensorPlaces(network)
         if not self._averages:
             if self.images_seen:
@@ -99,7 +95,9 @@ class PowerFunctionEMA(ImageClock):
                     f"PowerFunctionEMA: only one of the saved averages and {self.generator!r} has a tensor "
                     f"{different!r}; load a checkpoint of the same network"
                 )
-        self._averages = [{name: own[name].to(live.device) for name, live in weights.items()} for own in self._averages]
+        self._averages = [
+            {name: _placed_as(live, own[name]) for name, live in weights.items()} for own in self._averages
+        ]
         self._images_saved = self.images_seen
         if trainer.is_global_zero and not trainer.fast_dev_run:  # type: ignore[attr-defined]
             self._set_aside(trainer)
@@ -129,16 +127,19 @@ class PowerFunctionEMA(ImageClock):
         return Path(trainer.default_root_dir) / FOLDER if self.dirpath is None else Path(self.dirpath)
 
     def _save(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write the averages and the present buffers; every rank has the same, and the first one writes."""
+        """Write the averages and the present buffers; the first rank writes, and all take part in gathering shards."""
         self._images_saved = self.images_seen
-        if not trainer.is_global_zero or trainer.fast_dev_run:  # type: ignore[attr-defined]
+        if trainer.fast_dev_run:  # type: ignore[attr-defined]
+            return
+        averages = [{name: _whole(value) for name, value in average.items()} for average in self._averages]
+        if not trainer.is_global_zero:
             return
         network = host_of(pl_module).network(self.generator, setting="PowerFunctionEMA(generator=...)")
         content = {
             "images_seen": self.images_seen,
             "generator": self.generator,
             "relative_widths": list(self.relative_widths),
-            "averages": [{name: value.cpu() for name, value in average.items()} for average in self._averages],
+            "averages": averages,
             "buffers": {name: buffer.detach().cpu() for name, buffer in network.named_buffers()},
         }
         with written_whole(self._folder(trainer) / f"kimg_{self.kimg:010.3f}{ENDING}") as file:
@@ -159,7 +160,9 @@ class PowerFunctionEMA(ImageClock):
         return state_key_of(self, generator=self.generator)
 
     def state_dict(self) -> dict[str, Any]:
-        tracked = {"relative_widths": list(self.relative_widths), "averages": self._averages}
+        # Every rank takes part: Lightning asks all of them for the state of their callbacks.
+        averages = [{name: _whole(value) for name, value in average.items()} for average in self._averages]
+        tracked = {"relative_widths": list(self.relative_widths), "averages": averages}
         return super().state_dict() | (tracked if self._averages else {})
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -171,3 +174,15 @@ class PowerFunctionEMA(ImageClock):
                 "and averages of other widths cannot be begun in between; give those of the checkpoint"
             )
         self._averages = [dict(average) for average in state_dict.get("averages", [])]
+
+
+def _whole(tensor: Tensor) -> Tensor:
+    """A tensor in main memory, gathered from all ranks if it is sharded; all of them call it then."""
+    return (tensor.full_tensor() if isinstance(tensor, DTensor) else tensor).cpu()
+
+
+def _placed_as(live: Tensor, average: Tensor) -> Tensor:
+    """An average on the device of a weight, sharded as it is; it may be whole, as in a checkpoint."""
+    if isinstance(live, DTensor) and not isinstance(average, DTensor):
+        return distribute_tensor(average.to(live.device), live.device_mesh, live.placements)
+    return average.to(live.device)

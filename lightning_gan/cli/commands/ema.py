@@ -1,4 +1,4 @@
-"""Make a checkpoint with averaged weights of any length, after a training with PowerFunctionEMA."""
+"""Make a checkpoint with averaged weights of any length, or of the best of several, after PowerFunctionEMA."""
 
 
 def main(arguments: list[str]) -> None:
@@ -7,7 +7,7 @@ def main(arguments: list[str]) -> None:
     Args:
         arguments: arguments of the command line after the name of the command.
     """
+    from lightning_gan.cli.ema_sweep import ema
     from lightning_gan.cli.functions import call
-    from lightning_gan.inference.post_hoc_ema import ema
 
     call(ema, arguments, command="ema")

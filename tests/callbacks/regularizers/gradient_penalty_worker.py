@@ -16,9 +16,11 @@ from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_
 
 from lightning_gan.augmentations import AugmentationGroups
 from lightning_gan.callbacks.regularizers.adaptive_augmentation import AdaptiveAugmentation
+from lightning_gan.callbacks.regularizers.adaptive_pseudo_augmentation import AdaptivePseudoAugmentation
 from lightning_gan.callbacks.regularizers.augmentation import DiffAugment
 from lightning_gan.callbacks.regularizers.gradient_penalty import R1, DivergencePenalty, Drift, GradientPenalty
 from lightning_gan.callbacks.regularizers.roth import Roth
+from lightning_gan.callbacks.training.freeze_d import FreezeD
 from lightning_gan.loop.gan import GAN
 from tests.equality import start_of
 from tests.loop.distributed_worker import Deep, Toys
@@ -36,6 +38,11 @@ CASES: dict[str, Callable[[], list[Callback]]] = {
     # p moves after every second batch by 0.16.
     "adaptive_augmentation": lambda: [
         AdaptiveAugmentation(initial_probability=0.3, adaptation_kimg=0.1, interval=2, groups=GROUPS),
+        R1(gamma=3.0),
+    ],
+    "frozen_layer": lambda: [FreezeD(layers=["blocks.0"]), R1(gamma=3.0)],
+    "adaptive_pseudo_augmentation": lambda: [
+        AdaptivePseudoAugmentation(initial_probability=0.5, adaptation_kimg=0.1, interval=2, real_share=0.5),
         R1(gamma=3.0),
     ],
 }

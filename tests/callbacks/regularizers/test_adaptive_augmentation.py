@@ -8,8 +8,8 @@ import torch
 from lightning.pytorch import Callback
 from torch import Tensor, nn, tensor
 
+from lightning_gan.augmentations import adapted
 from lightning_gan.callbacks import AdaptiveAugmentation
-from lightning_gan.callbacks.regularizers.adaptive_augmentation import adapted
 from lightning_gan.loop.gan import GAN
 from lightning_gan.losses import LeastSquares, RelativisticStandard
 from lightning_gan.schedules import LinearDecay

@@ -16,7 +16,7 @@ from lightning_gan.callbacks.regularizers.discriminator_transform import Discrim
 from lightning_gan.loop.gan import GAN
 from lightning_gan.loop.transforms import ImageTransform
 from lightning_gan.losses import RelativisticStandard
-from lightning_gan.schedules import LinearDecay, RampUp
+from lightning_gan.schedules import Cosine, LinearDecay, RampUp
 from tests.callbacks.regularizers.regularizers import assert_resumes, fast_gan, moved_by
 from tests.foreign.games import IMAGES, Game
 from tests.foreign.games import fit as fit_game
@@ -111,6 +111,15 @@ def test_the_schedule_is_a_factor_of_images_seen() -> None:
     callback = Augmentation(probability=0.8, schedule=LinearDecay(end_kimg=0.016))
     toy_trainer(callback, limit_train_batches=3).fit(toy_gan(), toy_loader())
     assert callback.pipeline.p.item() == pytest.approx(0.4)  # the third batch began after 8 images
+
+
+def test_the_probability_may_rise_along_a_cosine_and_not_become_negative() -> None:
+    callback = Augmentation(probability=0.5, schedule=Cosine(first=0.0, last=1.0, end_kimg=0.016))
+    toy_trainer(callback, limit_train_batches=3).fit(toy_gan(), toy_loader())
+    assert callback.pipeline.p.item() == pytest.approx(0.25)  # half-way, after 8 images
+    falling = Augmentation(probability=0.5, schedule=Cosine(first=1.0, last=-1.0, end_kimg=0.008))
+    with pytest.raises(ValueError, match=r"schedule is -1 at 0\.008 kimg, and a factor of a probability must"):
+        toy_trainer(falling, limit_train_batches=3).fit(toy_gan(), toy_loader())
 
 
 @pytest.mark.parametrize("make", CALLBACKS.values(), ids=CALLBACKS)

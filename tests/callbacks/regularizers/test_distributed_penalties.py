@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 from tests.callbacks.regularizers.gradient_penalty_worker import CASES, STRATEGIES
 from tests.two_ranks import assert_same_weights, largest_difference, run_on_one_and_two
@@ -27,3 +28,12 @@ def test_two_ranks_end_with_the_weights_of_one_process(weights: Path, strategy: 
 @pytest.mark.parametrize("case", [case for case in CASES if case != "plain"])
 def test_the_penalties_matter_in_this_comparison(weights: Path, case: str) -> None:
     assert largest_difference(weights / "auto_plain.pt", weights / f"auto_{case}.pt", within="blocks") > 1e-3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("strategy", ["auto", *STRATEGIES])
+def test_a_frozen_layer_stays_bit_for_bit_and_the_others_learn(weights: Path, strategy: str) -> None:
+    saved = torch.load(weights / f"{strategy}_frozen_layer.pt", weights_only=True)
+    for name in ("blocks.0.weight", "blocks.0.bias", "blocks.1.weight", "blocks.1.bias"):
+        stays = torch.equal(saved[f"discriminator.{name}"], saved[f"untrained.discriminator.{name}"].double())
+        assert stays == name.startswith("blocks.0.")

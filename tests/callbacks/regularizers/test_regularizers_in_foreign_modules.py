@@ -9,7 +9,7 @@ from lightning.pytorch import Callback, LightningModule
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from lightning_gan.callbacks import R1
+from lightning_gan.callbacks import R1, AdaptivePseudoAugmentation
 from lightning_gan.callbacks.regularizers.approximated_gradient_penalty import FiniteDifferenceR1, FiniteDifferenceR2
 from lightning_gan.callbacks.regularizers.bottleneck import Bottleneck
 from lightning_gan.callbacks.regularizers.consistency_regularization import BCR, ZCRDiscriminator, ZCRGenerator
@@ -67,7 +67,14 @@ def fitted(*callbacks: Callback, batches: int = 3, module: ForeignStyleGAN | Non
     return module
 
 
+def sampler(module: LightningModule, count: int, seed: int) -> Tensor:
+    """Images by the module's generator, of latents that the seed decides."""
+    images: Tensor = module.netG(torch.randn(count, LATENT, generator=torch.Generator().manual_seed(seed)))
+    return images
+
+
 SETTINGS: dict[type[Penalty], dict[str, Any]] = {
+    AdaptivePseudoAugmentation: {"sampler": sampler},
     Bottleneck: {"information_constraint": 0.0, "beta_step_size": 0.5, "encoder": "netD.bottleneck"},
     ConsistencyTerm: {"dropout": {"output": 0.5}},
     FiniteDifferenceR1: {"gamma": 0.01},  # its critic draws codes: two looks differ by more than a step

@@ -1,0 +1,43 @@
+"""Trains toys with power-function averages on every rank: `test_power_function_ema.py` compares the saved averages.
+
+Run it with FOLDER as its argument, by `python -m torch.distributed.run --nproc_per_node=2`, or by `python` alone.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+import torch
+from lightning.pytorch import Trainer
+
+from lightning_gan.callbacks import PowerFunctionEMA
+from lightning_gan.loop.gan import GAN
+from tests.callbacks.regularizers.gradient_penalty_worker import STRATEGIES
+from tests.loop.distributed_worker import Deep, Toys
+from tests.toys import FAST, ToyGenerator, toy_trainer
+
+
+def train(folder: Path, *, steps: int, strategy: str, ranks: int, resume: Path | None = None) -> Trainer:
+    """Train for batches of 8 images in double precision, with averages after every second batch."""
+    torch.manual_seed(7)
+    module = GAN(generator=ToyGenerator(), discriminator=Deep(), latent_dim=4, training=FAST)
+    settings = {"max_epochs": -1, "precision": "64-true", "devices": ranks, "strategy": strategy}
+    trainer = toy_trainer(PowerFunctionEMA(every_kimg=0.016, dirpath=str(folder)), max_steps=steps, **settings)
+    trainer.fit(module, Toys(), ckpt_path=resume)
+    assert trainer.world_size == ranks
+    return trainer
+
+
+def main(folder: Path) -> None:
+    ranks = int(os.environ.get("WORLD_SIZE", "1"))
+    for strategy in STRATEGIES if ranks > 1 else ("auto",):
+        train(folder / strategy, steps=6, strategy=strategy, ranks=ranks)
+        cut, checkpoint = folder / f"{strategy}_resumed", folder / f"{strategy}.ckpt"
+        train(cut, steps=3, strategy=strategy, ranks=ranks).save_checkpoint(checkpoint)
+        train(cut, steps=6, strategy=strategy, ranks=ranks, resume=checkpoint)
+    if ranks > 1:
+        torch.distributed.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
