@@ -5,12 +5,13 @@ from lightning_gan.layers.equalized import DownsamplingConv2d, EqualizedConv2d, 
 from lightning_gan.layers.growing import Growing, stage_of
 from lightning_gan.layers.labels import label_vectors
 from lightning_gan.layers.mapping import MappingNetwork
-from lightning_gan.layers.normalization import InstanceNorm, MinibatchStddev, PixelNorm, pixel_norm
+from lightning_gan.layers.normalization import ClassStddev, InstanceNorm, MinibatchStddev, PixelNorm, pixel_norm
 from lightning_gan.layers.progressive import GrowingDiscriminator, GrowingGenerator, GrowingSizes
 from lightning_gan.layers.resampling import box_downsample, faded, nearest_upsample
 
 __all__ = [
     "Blur",
+    "ClassStddev",
     "DownsamplingConv2d",
     "EqualizedConv2d",
     "EqualizedLinear",

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch.nn.functional import instance_norm
 
 from lightning_gan.tensors.precision import full_precision
+from lightning_gan.tensors.shapes import Labels
 
 
 def pixel_norm(features: Tensor, *, eps: float = 1e-8) -> Tensor:
@@ -64,8 +65,13 @@ class MinibatchStddev(nn.Module):
         super().__init__()
         self.group_size = group_size
 
-    def forward(self, features: Tensor) -> Tensor:
-        """Features with one more channel: `batch channels height width -> batch (channels + 1) height width`."""
+    def forward(self, features: Tensor, labels: Labels | None = None) -> Tensor:
+        """Features with one more channel: `batch channels height width -> batch (channels + 1) height width`.
+
+        Args:
+            features: features, `batch channels height width`.
+            labels: not used; groups are the same with and without classes.
+        """
         batch, _, height, width = features.shape
         group = min(self.group_size, batch)
         if batch % group:
@@ -79,3 +85,36 @@ class MinibatchStddev(nn.Module):
         deviation = (groups.var(dim=0, unbiased=False) + 1e-8).sqrt().mean(dim=(1, 2, 3))  # n
         channel = repeat(deviation, "n -> (g n) 1 h w", g=group, h=height, w=width).to(features.dtype)
         return torch.cat([features, channel], dim=1)
+
+
+class ClassStddev(nn.Module):
+    """Appends one channel with the standard deviation over the samples of the batch that have the same class.
+
+    In groups of mixed classes, as those of `MinibatchStddev` are, most of the deviation is that between classes, which
+    a generator has that makes one image for each class. Here the (biased) standard deviation of every feature over all
+    samples of a class is averaged to one number, which these samples get. A sample without another one of its class
+    gets 1e-4, as of equal samples. This layer is ours and in no paper; `docs/results.md` has what it changes.
+    """
+
+    def forward(self, features: Tensor, labels: Labels | None) -> Tensor:
+        """Features with one more channel: `batch channels height width -> batch (channels + 1) height width`.
+
+        Args:
+            features: features, `batch channels height width`.
+            labels: one class index for each sample, `batch`.
+
+        Raises:
+            ValueError: without labels, and for labels that are rows of numbers.
+        """
+        if labels is None or labels.dim() != 1:
+            raise ValueError(
+                "minibatch_stddev_within_classes=true compares images of one class, and each label is a row of numbers "
+                "or missing; give one class for each image, or set it to false"
+            )
+        flat = full_precision(features).flatten(1)  # fp32, because of small differences
+        same = (labels[:, None] == labels[None, :]).to(flat.dtype)  # batch batch
+        same = same / same.sum(dim=1, keepdim=True)
+        differences = flat - same @ flat
+        deviation = (same @ differences.square() + 1e-8).sqrt().mean(dim=1)  # batch
+        channel = repeat(deviation, "batch -> batch 1 h w", h=features.shape[2], w=features.shape[3])
+        return torch.cat([features, channel.to(features.dtype)], dim=1)

@@ -7,9 +7,9 @@ from torch.nn.functional import leaky_relu
 
 from lightning_gan.layers.equalized import EqualizedConv2d, EqualizedLinear
 from lightning_gan.layers.growing import Growing, stage_of
-from lightning_gan.layers.normalization import MinibatchStddev
+from lightning_gan.layers.normalization import ClassStddev, MinibatchStddev
 from lightning_gan.layers.resampling import box_downsample, nearest_upsample
-from lightning_gan.tensors.shapes import Images
+from lightning_gan.tensors.shapes import Images, Labels
 
 
 def channels_of_stages(image_size: int, *, channel_base: int, channel_max: int) -> list[int]:
@@ -125,19 +125,21 @@ class LastBlock(nn.Module):
         channels: number of feature maps.
         dense_width: number of outputs of the first fully connected layer.
         outputs: number of outputs per image.
-        minibatch_stddev_group: number of samples per group of the minibatch standard deviation.
+        minibatch_stddev: layer that appends a standard deviation over samples.
     """
 
-    def __init__(self, *, channels: int, dense_width: int, outputs: int, minibatch_stddev_group: int) -> None:
+    def __init__(
+        self, *, channels: int, dense_width: int, outputs: int, minibatch_stddev: MinibatchStddev | ClassStddev
+    ) -> None:
         super().__init__()
-        self.minibatch_stddev = MinibatchStddev(group_size=minibatch_stddev_group)
+        self.minibatch_stddev = minibatch_stddev
         self.conv = EqualizedConv2d(channels + 1, channels, kernel_size=3)
         self.dense0 = EqualizedLinear(channels * 16, dense_width)
         self.dense1 = EqualizedLinear(dense_width, outputs, gain=1.0)
 
-    def forward(self, features: Tensor) -> Tensor:
-        """`batch channels 4 4 -> batch outputs`."""
-        features = leaky_relu(self.conv(self.minibatch_stddev(features)), 0.2, inplace=True)
+    def forward(self, features: Tensor, labels: Labels | None = None) -> Tensor:
+        """`batch channels 4 4`, and labels if there are classes, `-> batch outputs`."""
+        features = leaky_relu(self.conv(self.minibatch_stddev(features, labels)), 0.2, inplace=True)
         # The order is channels, height, width for every memory format, which the authors' weights require.
         features = leaky_relu(self.dense0(features.flatten(1)), 0.2, inplace=True)
         outputs: Tensor = self.dense1(features)
@@ -151,11 +153,16 @@ class GrowingDiscriminator(Growing):
         sizes: sizes of the images and of the feature maps.
         blocks: modules for the features at 8x8, 16x16, ..., `image_size`. Each halves the resolution.
         outputs: number of outputs per image.
-        minibatch_stddev_group: number of samples per group of the minibatch standard deviation.
+        minibatch_stddev: layer of the last block that appends a standard deviation over samples.
     """
 
     def __init__(
-        self, *, sizes: GrowingSizes, blocks: list[nn.Module], outputs: int, minibatch_stddev_group: int
+        self,
+        *,
+        sizes: GrowingSizes,
+        blocks: list[nn.Module],
+        outputs: int,
+        minibatch_stddev: MinibatchStddev | ClassStddev,
     ) -> None:
         super().__init__(image_size=sizes.image_size)
         assert len(blocks) == len(sizes.channels) - 1
@@ -167,11 +174,16 @@ class GrowingDiscriminator(Growing):
             channels=sizes.channels[0],
             dense_width=sizes.dense_width,
             outputs=outputs,
-            minibatch_stddev_group=minibatch_stddev_group,
+            minibatch_stddev=minibatch_stddev,
         )
 
-    def judge(self, images: Images) -> Tensor:
-        """The outputs for images of the active resolution, `batch outputs`."""
+    def judge(self, images: Images, labels: Labels | None = None) -> Tensor:
+        """The outputs for images of the active resolution, `batch outputs`.
+
+        Args:
+            images: images, `batch channels height width`.
+            labels: their classes, which a standard deviation within classes needs.
+        """
         stage = stage_of(self.resolution)
         features = self.from_rgb[stage](images)
         for index in reversed(range(stage)):
@@ -179,5 +191,5 @@ class GrowingDiscriminator(Growing):
             if self.is_fading and index == stage - 1:
                 coarse = self.from_rgb[index](box_downsample(images, factor=2))
                 features = coarse.lerp(features, self.fade_in.to(features.dtype))
-        outputs: Tensor = self.last(features)
+        outputs: Tensor = self.last(features, labels)
         return outputs

@@ -7,7 +7,7 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from lightning_gan.compat import is_torch_batch_norm
 from lightning_gan.layers.batch_norm import BatchNorm
-from lightning_gan.layers.normalization import MinibatchStddev
+from lightning_gan.layers.normalization import ClassStddev, MinibatchStddev
 
 DROP_LAST = "give the DataLoader drop_last=True"
 
@@ -72,4 +72,4 @@ def _warn_of_single(found: str) -> None:
 
 
 def _compares_images(layer: nn.Module) -> bool:
-    return isinstance(layer, BatchNorm | MinibatchStddev) or is_torch_batch_norm(layer)
+    return isinstance(layer, BatchNorm | ClassStddev | MinibatchStddev) or is_torch_batch_norm(layer)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from lightning_gan.compat import is_torch_batch_norm
 from lightning_gan.layers.batch_norm import BatchNorm
-from lightning_gan.layers.normalization import MinibatchStddev
+from lightning_gan.layers.normalization import ClassStddev, MinibatchStddev
 from lightning_gan.tensors.shapes import FakeImages, FakeLabels, Images, Labels
 
 
@@ -23,7 +23,7 @@ def check_scores_alone(discriminator: nn.Module) -> None:
         ValueError: if it has batch normalization or a minibatch standard deviation.
     """
     for name, layer in discriminator.named_modules():
-        if isinstance(layer, BatchNorm | MinibatchStddev) or is_torch_batch_norm(layer):
+        if isinstance(layer, BatchNorm | ClassStddev | MinibatchStddev) or is_torch_batch_norm(layer):
             raise ValueError(
                 f"training.one_pass=true, but the samples of a batch meet in the discriminator's layer {name} "
                 f"({type(layer).__name__}), so that real images and fakes would change each other's scores; leave "

@@ -28,7 +28,7 @@ from lightning_gan.layers import (
     label_vectors,
     stage_of,
 )
-from lightning_gan.layers.normalization import PixelNorm
+from lightning_gan.layers.normalization import MinibatchStddev, PixelNorm
 from lightning_gan.layers.progressive import GrowingGenerator, GrowingSizes
 from lightning_gan.loop.hyperparameters import unsaved_arguments
 from lightning_gan.loop.settings import Training
@@ -196,7 +196,7 @@ class Discriminator(GrowingDiscriminator):
                 for below, here in pairwise(sizes.channels)
             ],
             outputs=1 + number_of_classes,
-            minibatch_stddev_group=minibatch_stddev_group,
+            minibatch_stddev=MinibatchStddev(group_size=minibatch_stddev_group),
         )
 
     def forward(self, images: Images) -> Tensor:

@@ -22,6 +22,7 @@ from torch.nn.functional import leaky_relu
 
 from lightning_gan.layers import (
     Blur,
+    ClassStddev,
     DownsamplingConv2d,
     EqualizedConv2d,
     EqualizedLinear,
@@ -30,6 +31,7 @@ from lightning_gan.layers import (
     GrowingSizes,
     InstanceNorm,
     MappingNetwork,
+    MinibatchStddev,
     PixelNorm,
     UpsamplingConv2d,
     label_vectors,
@@ -260,20 +262,28 @@ class Discriminator(GrowingDiscriminator):
     With classes the last layer has one output per class, and the logit is that of the label (Mescheder et al. 2018).
     """
 
-    def __init__(self, *, sizes: GrowingSizes, number_of_classes: int, minibatch_stddev_group: int) -> None:
+    def __init__(
+        self,
+        *,
+        sizes: GrowingSizes,
+        number_of_classes: int,
+        minibatch_stddev_group: int,
+        minibatch_stddev_within_classes: bool = False,
+    ) -> None:
+        within_classes = minibatch_stddev_within_classes and number_of_classes > 0
         super().__init__(
             sizes=sizes,
             blocks=[
                 DiscriminatorBlock(in_channels=here, out_channels=below) for below, here in pairwise(sizes.channels)
             ],
             outputs=max(number_of_classes, 1),
-            minibatch_stddev_group=minibatch_stddev_group,
+            minibatch_stddev=ClassStddev() if within_classes else MinibatchStddev(group_size=minibatch_stddev_group),
         )
         self.number_of_classes = number_of_classes
 
     def forward(self, images: Images, labels: Labels | None = None) -> Logits:
         """Images in [-1, 1], and labels if there are classes, to logits `batch 1`."""
-        logits = self.judge(images)
+        logits = self.judge(images, labels)
         if not self.number_of_classes:
             return logits
         assert labels is not None
@@ -299,6 +309,9 @@ class StyleGAN(StyleBasedGAN):
         style_mixing: Probability that a batch gets its later layers' styles from second latents (section 3.1).
         truncation_layers: Number of layers, from the lowest resolution, that truncation applies to in sampling.
         minibatch_stddev_group: Number of samples per group of the minibatch standard deviation.
+        minibatch_stddev_within_classes: Whether the minibatch standard deviation is over the samples of the batch that
+            have the same class, and not over groups of mixed classes, which hide that a generator makes one image for
+            each class. It is ours, and used with classes only.
 
     Raises:
         ValueError: for a number out of range, and for settings that exclude each other.
@@ -325,6 +338,7 @@ class StyleGAN(StyleBasedGAN):
         style_mixing: float = 0.9,
         truncation_layers: int = 8,
         minibatch_stddev_group: int = 4,
+        minibatch_stddev_within_classes: bool = False,
         training: Training = Training(),
     ) -> None:
         check_at_least(
@@ -361,7 +375,10 @@ class StyleGAN(StyleBasedGAN):
                 style_mixing=style_mixing,
             ),
             discriminator=Discriminator(
-                sizes=sizes, number_of_classes=number_of_classes, minibatch_stddev_group=minibatch_stddev_group
+                sizes=sizes,
+                number_of_classes=number_of_classes,
+                minibatch_stddev_group=minibatch_stddev_group,
+                minibatch_stddev_within_classes=minibatch_stddev_within_classes,
             ),
             latent_dim=latent_dim,
             number_of_classes=number_of_classes,

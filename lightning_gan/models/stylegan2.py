@@ -52,6 +52,9 @@ class StyleGAN2(StyleBasedGAN):
         discriminator_mapping_layers: Number of fully connected layers behind the discriminator's embedding of labels; 8
             in the authors' PyTorch code, 0 in their TensorFlow code. They are used with classes only.
         minibatch_stddev_group: Number of samples per group of the minibatch standard deviation.
+        minibatch_stddev_within_classes: Whether the minibatch standard deviation is over the samples of the batch that
+            have the same class, and not over groups of mixed classes, which hide that a generator makes one image for
+            each class. It is ours, and used with classes only.
         clamp: Largest absolute value of features in both networks; 256 in the authors' mixed precision. None does not
             limit them.
 
@@ -82,6 +85,7 @@ class StyleGAN2(StyleBasedGAN):
         truncation_layers: int | None = None,
         discriminator_mapping_layers: int = 8,
         minibatch_stddev_group: int = 4,
+        minibatch_stddev_within_classes: bool = False,
         clamp: float | None = None,
         training: Training = Training(),
     ) -> None:
@@ -135,6 +139,7 @@ class StyleGAN2(StyleBasedGAN):
                 label_mapping_layers=discriminator_mapping_layers,
                 learning_rate_multiplier=mapping_learning_rate_multiplier,
                 minibatch_stddev_group=minibatch_stddev_group,
+                minibatch_stddev_within_classes=minibatch_stddev_within_classes,
                 clamp=clamp,
             ),
             latent_dim=latent_dim,

@@ -8,7 +8,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from lightning_gan.layers import MinibatchStddev
+from lightning_gan.layers import ClassStddev, MinibatchStddev
 from lightning_gan.layers.activated_convolution import ActivatedConv2d, DownsampledSkip, ScaledLeakyReLU
 from lightning_gan.layers.binomial_filter import BinomialFilter, BinomialUpsampling
 from lightning_gan.layers.equalized import EqualizedConv2d, EqualizedLinear
@@ -201,19 +201,21 @@ class DiscriminatorBlock(nn.Module):
 class LastBlock(nn.Module):
     """The block of the lowest resolution: minibatch standard deviation, one convolution, two fully connected layers."""
 
-    def __init__(self, *, sizes: ImageSizes, outputs: int, minibatch_stddev_group: int, clamp: float | None) -> None:
+    def __init__(
+        self, *, sizes: ImageSizes, outputs: int, minibatch_stddev: MinibatchStddev | ClassStddev, clamp: float | None
+    ) -> None:
         super().__init__()
         channels = sizes.channels[0]
-        self.minibatch_stddev = MinibatchStddev(group_size=minibatch_stddev_group)
+        self.minibatch_stddev = minibatch_stddev
         self.conv = ActivatedConv2d(channels + 1, channels, kernel_size=3, clamp=clamp)
         self.dense0 = EqualizedLinear(channels * math.prod(sizes.first), channels, gain=1.0)
         self.activation = ScaledLeakyReLU()
         self.dense1 = EqualizedLinear(channels, outputs, gain=1.0)
 
-    def forward(self, features: Tensor) -> Tensor:
+    def forward(self, features: Tensor, labels: Labels | None) -> Tensor:
         """`batch channels height width -> batch outputs`, in full precision as in the authors' code."""
         with without_autocast(features.device):
-            features = self.conv(self.minibatch_stddev(full_precision(features)))
+            features = self.conv(self.minibatch_stddev(full_precision(features), labels))
             # The order is channels, height, width for every memory format, which the authors' weights require.
             outputs: Tensor = self.dense1(self.activation(self.dense0(features.flatten(1))))
             return outputs
@@ -229,6 +231,7 @@ class Discriminator(nn.Module):
         label_mapping_layers: Number of fully connected layers behind the embedding of a label.
         learning_rate_multiplier: Learning rate of these layers relative to the rest.
         minibatch_stddev_group: Number of samples per group of the minibatch standard deviation.
+        minibatch_stddev_within_classes: Whether this deviation is over the samples of a class; with classes only.
         clamp: Largest absolute value of features; None does not limit them.
     """
 
@@ -242,6 +245,7 @@ class Discriminator(nn.Module):
         learning_rate_multiplier: float,
         minibatch_stddev_group: int,
         clamp: float | None,
+        minibatch_stddev_within_classes: bool = False,
     ) -> None:
         super().__init__()
         channels = sizes.channels
@@ -256,10 +260,11 @@ class Discriminator(nn.Module):
         )
         self.halving = BinomialFilter(padding=1, stride=2)
         width = channels[0]
+        within_classes = minibatch_stddev_within_classes and number_of_classes > 0
         self.last = LastBlock(
             sizes=sizes,
             outputs=width if number_of_classes else 1,
-            minibatch_stddev_group=minibatch_stddev_group,
+            minibatch_stddev=ClassStddev() if within_classes else MinibatchStddev(group_size=minibatch_stddev_group),
             clamp=clamp,
         )
         self.label_mapping = (
@@ -281,7 +286,7 @@ class Discriminator(nn.Module):
             if self.connections.image_skips:
                 images = self.halving(images)
                 features = features + self.from_images[index](images)
-        outputs: Tensor = self.last(features)
+        outputs: Tensor = self.last(features, labels)
         if self.label_mapping is None:
             return outputs
         assert labels is not None
