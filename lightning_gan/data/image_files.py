@@ -22,7 +22,7 @@ from PIL import Image, UnidentifiedImageError
 from lightning_gan.data.classes import classes_of, top_of
 from lightning_gan.data.crops import Whole
 from lightning_gan.data.decoding import IMAGE_SUFFIXES, Resampling, Resize, decode, decode_whole, mode_of
-from lightning_gan.data.images import ImageSource, Indices, MemoryImages, Origin, factor_between
+from lightning_gan.data.images import ImageSource, Indices, MemoryImages, Origin, PixelSize, pixel_size
 from lightning_gan.data.listing import files_at
 from lightning_gan.data.named_files import LABELS_FILE
 from lightning_gan.data.plain_jpeg import Pixels
@@ -57,11 +57,12 @@ class ImageFiles(ImageSource):
 
     Args:
         path: path of a folder or a zip.
-        image_size: full width and height of the images in pixels.
+        image_size: full height of the images in pixels, and their width if `image_width` is not given.
         image_channels: number of channels: 1 grey, 3 RGB (transparent pixels are composited onto white), 4 RGBA.
         resize: treatment of files of another size.
         resampling: how files of another size are resized.
         labels: whether labels are looked for, in a `dataset.json` or in the names of folders.
+        image_width: full width of the images in pixels; None is a square.
 
     Raises:
         ValueError: if `path` does not exist or has no image, what it holds is refused, or its labels cannot be
@@ -77,12 +78,11 @@ class ImageFiles(ImageSource):
         resize: Resize = Resize.exact,
         resampling: Resampling = Resampling.box_or_lanczos,
         labels: bool = True,
+        image_width: int | None = None,
     ) -> None:
         mode_of(image_channels)
-        if image_size < 1:
-            raise ValueError(f"image_size={image_size} must be at least 1")
+        self._size = pixel_size(image_size, image_width)
         self._path = Path(path).expanduser()
-        self._image_size = image_size
         self._image_channels = image_channels
         self._resize = resize
         self._resampling = resampling
@@ -141,9 +141,11 @@ class ImageFiles(ImageSource):
         fingerprints = {"sizes of files": _fingerprint(facts.sizes)}
         if facts.checksums is not None:
             fingerprints["checksums of files"] = _fingerprint(facts.checksums)
-        making: list[int | str] = [self._image_size, self._image_channels, self._resize.value]
+        making: list[int | str] = [self._size.height, self._image_channels, self._resize.value]
         if self._resampling is not Resampling.box_or_lanczos:  # left out if it is, so that older caches stay valid
             making.append(self._resampling.value)
+        if self._size.given_width is not None:  # as above
+            making.append(f"width {self._size.width}")
         # The text of json.dumps([making, [[name, stamp], ...]]), made of plain texts for the reason in FileFacts.
         pairs = zip(map(encode_basestring_ascii, self._names), map(encode_basestring_ascii, facts.stamps), strict=True)
         text = f"[{json.dumps(making)}, [{', '.join([f'[{name}, {stamp}]' for name, stamp in pairs])}]]"
@@ -153,7 +155,7 @@ class ImageFiles(ImageSource):
     @property
     def decoded_bytes(self) -> int:
         """Memory in bytes of all images when decoded at their full size."""
-        return len(self) * self._image_channels * self._image_size**2
+        return len(self) * self._image_channels * self._size.height * self._size.width
 
     @property
     def path(self) -> Path:
@@ -162,8 +164,13 @@ class ImageFiles(ImageSource):
 
     @property
     def image_size(self) -> int:
-        """The full width and height of the images in pixels."""
-        return self._image_size
+        """The full height of the images in pixels."""
+        return self._size.height
+
+    @property
+    def size(self) -> PixelSize:
+        """The full height and width of the images in pixels."""
+        return self._size
 
     @property
     def image_channels(self) -> int:
@@ -202,22 +209,23 @@ class ImageFiles(ImageSource):
         Raises:
             ValueError: naming the file, if one cannot be read.
         """
-        factor_between(self._image_size, resolution)
+        size = self._size.at(resolution)
         with self._naming_the_place():
             pixels = (self._decoded(self._names[index], [resolution])[0] for index in indices.tolist())
-            return _stacked(pixels, shape=(len(indices), self._image_channels, resolution, resolution))
+            return _stacked(pixels, shape=(len(indices), self._image_channels, size.height, size.width))
 
     def whole(self, indices: Indices) -> list[Whole]:
-        """Reads whole images, resized until the shorter side has the full size.
+        """Reads whole images, resized until they just cover the full size.
 
         Raises:
             ValueError: naming the file, if one cannot be read.
         """
         decoder = partial(
             decode_whole,
-            shorter_side=self._image_size,
+            shorter_side=self._size.height,
             image_channels=self._image_channels,
             resampling=self._resampling,
+            width=self._size.width,
         )
         names = [self._names[index] for index in indices.tolist()]
         with self._naming_the_place():
@@ -231,7 +239,7 @@ class ImageFiles(ImageSource):
             ValueError: if files cannot be read or their size is refused; one error names them.
         """
         progress = ProgressReport(images=len(self), what=f"checking the files of {shown(self._path)} once, by decoding")
-        for done, _ in enumerate(self.decoded([self._image_size])):
+        for done, _ in enumerate(self.decoded([self._size.height])):
             progress.report(done)
 
     def in_memory(self) -> MemoryImages:
@@ -240,9 +248,9 @@ class ImageFiles(ImageSource):
         Raises:
             ValueError: if files cannot be read; one error names them.
         """
-        pixels = (levels[0] for levels in self.decoded([self._image_size]))
+        pixels = (levels[0] for levels in self.decoded([self._size.height]))
         return MemoryImages(
-            images=_stacked(pixels, shape=(len(self), self._image_channels, self._image_size, self._image_size)),
+            images=_stacked(pixels, shape=(len(self), self._image_channels, self._size.height, self._size.width)),
             labels=self.labels,
             number_of_classes=self.number_of_classes,
             origin=self.origin,
@@ -255,7 +263,7 @@ class ImageFiles(ImageSource):
         the last image.
 
         Args:
-            resolutions: sizes in pixels, each the full size divided by a power of two.
+            resolutions: heights in pixels, each the full height divided by a power of two.
 
         Raises:
             ValueError: if files cannot be read; one error names them.
@@ -265,7 +273,8 @@ class ImageFiles(ImageSource):
     def _decoded(self, name: str, resolutions: Sequence[int]) -> list[Pixels]:
         decoder = partial(
             decode,
-            image_size=self._image_size,
+            image_size=self._size.height,
+            image_width=self._size.given_width,
             image_channels=self._image_channels,
             resize=self._resize,
             resampling=self._resampling,

@@ -50,7 +50,9 @@ NOWHERE = Origin()
 
 
 class ImageSource(ABC):
-    """A finite, numbered set of square images that can be read at several resolutions.
+    """A finite, numbered set of images of one size that can be read at several resolutions.
+
+    A resolution is the height of the images in pixels; the width follows in proportion.
 
     It must be picklable, because every worker of a DataLoader gets its own copy.
     """
@@ -84,51 +86,120 @@ class ImageSource(ABC):
 
     @abstractmethod
     def read(self, indices: Indices, *, resolution: int) -> ImageBytes:
-        """Reads the images at `indices`, in that order, uint8, `batch channels resolution resolution`.
+        """Reads the images at `indices`, in that order, uint8, `batch channels resolution width`.
 
         Args:
             indices: numbers of images, 0..len-1; repetitions are allowed.
-            resolution: width and height of the result in pixels, the full size divided by a power of two.
+            resolution: height of the result in pixels, the full height divided by a power of two, as is the width.
         """
 
 
-def factor_between(size: int, resolution: int) -> int:
+def factor_between(size: int, resolution: int, *, width: int | None = None) -> int:
     """Returns ``size / resolution``: the pixels of the image that one pixel at `resolution` covers along each side.
 
     Args:
-        size: full width of the image in pixels.
-        resolution: width in pixels to read at.
+        size: full height of the image in pixels.
+        resolution: height in pixels to read at.
+        width: full width of the image in pixels; None is a square.
 
     Raises:
-        ValueError: if the size is not `resolution` times a power of two.
+        ValueError: if the size is not `resolution` times a power of two, or this power does not divide the width.
     """
     factor = size // max(resolution, 1)
+    wide = size if width is None else width
     if resolution < 1 or factor * resolution != size or not math.log2(factor).is_integer():
         raise ValueError(
-            f"cannot read {size}x{size} images at resolution {resolution}; "
+            f"cannot read {wide}x{size} images at resolution {resolution}; "
             f"give a size that reaches {size} by doubling, such as {max(size // 2, 1)}"
+        )
+    if wide % factor:
+        raise ValueError(
+            f"cannot read {wide}x{size} images at resolution {resolution}, because the width cannot be divided by "
+            f"{factor}; give an image_width that is a multiple of {factor}, such as {max(wide // factor, 1) * factor}"
         )
     return factor
 
 
-def box_mean(images: ImageBytes, *, resolution: int) -> UInt8[Tensor, "batch channels {resolution} {resolution}"]:
+@final
+@dataclass(frozen=True, kw_only=True)
+class PixelSize:
+    """The height and the width of images in pixels; as a text, the width comes first.
+
+    Args:
+        height: height in pixels.
+        width: width in pixels.
+
+    Example:
+        >>> size = PixelSize(height=64, width=96)
+        >>> str(size), str(size.at(16)), size.halvings
+        ('96x64', '24x16', [64, 32, 16, 8, 4, 2])
+    """
+
+    height: int
+    width: int
+
+    def at(self, resolution: int) -> "PixelSize":
+        """Returns the size at a resolution, which is the height: both sides are divided by the same power of two.
+
+        Raises:
+            ValueError: if the sides are no multiples of a power of two that leads to this height.
+        """
+        factor = factor_between(self.height, resolution, width=self.width)
+        return PixelSize(height=resolution, width=self.width // factor)
+
+    @property
+    def halvings(self) -> list[int]:
+        """The height and its halves, as long as both sides are even, in descending order."""
+        heights, width = [self.height], self.width
+        while heights[-1] % 2 == 0 and width % 2 == 0:
+            heights.append(heights[-1] // 2)
+            width //= 2
+        return heights
+
+    @property
+    def given_width(self) -> int | None:
+        """The argument `image_width` of these images: None for squares."""
+        return None if self.width == self.height else self.width
+
+    def __str__(self) -> str:
+        return f"{self.width}x{self.height}"
+
+
+def pixel_size(image_size: int, image_width: int | None = None) -> PixelSize:
+    """Returns the size of images of two arguments.
+
+    Args:
+        image_size: height in pixels.
+        image_width: width in pixels; None is a square.
+
+    Raises:
+        ValueError: if one is below 1.
+    """
+    if image_size < 1:
+        raise ValueError(f"image_size={image_size} must be at least 1")
+    if image_width is not None and image_width < 1:
+        raise ValueError(f"image_width={image_width} must be at least 1; leave it out for squares")
+    return PixelSize(height=image_size, width=image_size if image_width is None else image_width)
+
+
+def box_mean(images: ImageBytes, *, resolution: int) -> UInt8[Tensor, "batch channels {resolution} pooled_width"]:
     """Reduces images by averaging: each pixel is the mean of the square of pixels that it covers, rounded half up.
 
     This is the average pooling with which growing GANs make lower resolutions (Karras et al. 2018, arXiv:1710.10196,
     section 2), in one step from the full size, so that values are rounded only once.
 
     Args:
-        images: uint8, square; their width is `resolution` times a power of two.
-        resolution: width and height of the result in pixels.
+        images: uint8; their height is `resolution` times a power of two, which divides their width, too.
+        resolution: height of the result in pixels.
 
     Raises:
-        ValueError: if the size of the images is not `resolution` times a power of two.
+        ValueError: if the size of the images is not that.
 
     Example:
         >>> box_mean(torch.tensor([[[[0, 1], [2, 3]]]], dtype=torch.uint8), resolution=1).item()
         2
     """
-    factor = factor_between(images.shape[-1], resolution)
+    factor = factor_between(images.shape[-2], resolution, width=images.shape[-1])
     if factor == 1:
         return images
     # float32 sums whole numbers exactly up to 2^24: 256 x 256 pixels of 255 still fit.
@@ -147,14 +218,14 @@ class MemoryImages(ImageSource):
     """Images in one uint8 tensor, with a pooled copy for every resolution that has been read.
 
     Args:
-        images: uint8 images, `[image channels size size]`.
+        images: uint8 images, `[image channels height width]`.
         labels: class index of every image, `[image]`, or a row of numbers for each, `[image numbers]`; None for images
             without labels.
         number_of_classes: number of classes; None means the highest label plus 1, or the length of a row.
         origin: where the images come from. If it has no fingerprints, the images are identified by their pixels.
 
     Raises:
-        ValueError: if the tensor is not uint8, not square or empty, or labels do not fit the images.
+        ValueError: if the tensor is not uint8 or is empty, or labels do not fit the images.
     """
 
     def __init__(
@@ -165,16 +236,17 @@ class MemoryImages(ImageSource):
         number_of_classes: int | None = None,
         origin: Origin = NOWHERE,
     ) -> None:
-        if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[2] != images.shape[3] or len(images) == 0:
+        if images.dtype != torch.uint8 or images.ndim != 4 or images.numel() == 0:
             raise ValueError(
-                f"images are {images.dtype} {tuple(images.shape)}; give uint8 [image channels size size], at least one"
+                f"images are {images.dtype} {tuple(images.shape)}; give uint8 [image channels height width], at least "
+                "one"
             )
         if labels is not None and len(labels) != len(images):
             raise ValueError(f"{len(labels)} labels for {len(images)} images; give one class index per image")
         self._labels, found = _checked_labels(labels, number_of_classes=number_of_classes)
         self._number_of_classes = found if number_of_classes is None else number_of_classes
-        self._pooled = {images.shape[-1]: images.contiguous()}
-        self._size = images.shape[-1]
+        self._pooled = {images.shape[-2]: images.contiguous()}
+        self._size = images.shape[-2]
         self._origin = origin
 
     def __len__(self) -> int:

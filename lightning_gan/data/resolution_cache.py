@@ -45,16 +45,16 @@ class CachedImages(ImageSource):
 
     Args:
         files: the images.
-        directory: folder of the caches, best on a local disk. It needs 4/3 times images x channels x
+        directory: folder of the caches, best on a local disk. For squares, it needs 4/3 times images x channels x
             cache_resolution^2 bytes: for 70,000 RGB images 1.1 GiB at 64, 17 GiB at 256, 273 GiB at 1024 pixels.
-        cache_resolution: highest resolution in pixels that is cached; None caches the full size, too.
+        cache_resolution: highest resolution (height) in pixels that is cached; None caches the full size, too.
 
     Raises:
         ValueError: if halving the full size does not reach `cache_resolution`.
     """
 
     def __init__(self, *, files: ImageFiles, directory: str | Path, cache_resolution: int | None = None) -> None:
-        possible = _halvings(files.image_size)
+        possible = files.size.halvings
         highest = files.image_size if cache_resolution is None else cache_resolution
         if highest not in possible:
             raise ValueError(
@@ -62,9 +62,9 @@ class CachedImages(ImageSource):
                 f"give one of {', '.join(map(str, possible))}"
             )
         self._files = files
-        self._resolutions = _halvings(highest)
+        self._resolutions = files.size.at(highest).halvings
         self._parent = Path(directory).expanduser()
-        self._arrays: dict[int, UInt8[np.ndarray, "image channels size size"]] = {}
+        self._arrays: dict[int, UInt8[np.ndarray, "image channels height width"]] = {}
 
     def __len__(self) -> int:
         return len(self._files)
@@ -147,7 +147,7 @@ class CachedImages(ImageSource):
         finally:
             shutil.rmtree(drafts, ignore_errors=True)
 
-    def _opened(self, resolution: int) -> UInt8[np.ndarray, "image channels size size"]:
+    def _opened(self, resolution: int) -> UInt8[np.ndarray, "image channels height width"]:
         path = self._path(resolution)
         try:
             array: Any = np.lib.format.open_memmap(path, mode="r")
@@ -162,7 +162,8 @@ class CachedImages(ImageSource):
         return self.directory / f"r{resolution:04}.npy"
 
     def _shape(self, resolution: int) -> tuple[int, int, int, int]:
-        return (len(self), self._files.image_channels, resolution, resolution)
+        size = self._files.size.at(resolution)
+        return (len(self), self._files.image_channels, size.height, size.width)
 
     def _bytes(self, resolutions: list[int]) -> int:
         return sum(int(np.prod(self._shape(resolution))) for resolution in resolutions)
@@ -176,7 +177,9 @@ class CachedImages(ImageSource):
         free = shutil.disk_usage(self.directory).free
         if self._bytes(missing) <= free:
             return
-        fitting = [resolution for resolution in missing if self._bytes(_halvings(resolution)) <= free]
+        fitting = [
+            resolution for resolution in missing if self._bytes(self._files.size.at(resolution).halvings) <= free
+        ]
         remedy = f"set cache_resolution to {fitting[0]}, " if fitting else ""
         raise ValueError(
             f"the cache of {self._files.path} up to {self._resolutions[0]} pixels needs "
@@ -201,7 +204,8 @@ class CachedImages(ImageSource):
         manifest = {
             "images": str(self._files.path.resolve()),
             "number_of_images": len(self),
-            "image_size": self._files.image_size,
+            "image_size": self._files.size.height,
+            **({} if self._files.size.given_width is None else {"image_width": self._files.size.width}),
             "image_channels": self._files.image_channels,
             "resize": self._files.resize.value,
             "resampling": self._files.resampling.value,
@@ -240,24 +244,16 @@ def _waiting_for(path: Path) -> Iterator[None]:
 
 
 def check_cache_of_crops(*, resize: Resize, random_crop_from: int | None, cache_directory: str | Path | None) -> None:
-    """Checks that what is cut at random can be cached: caches hold squares.
+    """Checks that what is cut at random can be cached: caches hold images of one size.
 
     Raises:
         ValueError: for random crops of whole images, with a cache on the disk.
     """
     if cache_directory is not None and random_crop_from is not None and resize is Resize.shorter_side:
         raise ValueError(
-            f"cache_directory={cache_directory} keeps squares, and random crops with resize shorter_side need whole "
-            "images; set resize to center_crop, or leave cache_directory out"
+            f"cache_directory={cache_directory} keeps images of one size, and random crops with resize shorter_side "
+            "need whole images; set resize to center_crop, or leave cache_directory out"
         )
-
-
-def _halvings(resolution: int) -> list[int]:
-    """Returns the resolution and its halves, quarters and so on, in descending order."""
-    sizes = [resolution]
-    while sizes[-1] % 2 == 0:
-        sizes.append(sizes[-1] // 2)
-    return sizes
 
 
 def _write_header(file: IO[bytes], *, shape: tuple[int, ...]) -> None:
