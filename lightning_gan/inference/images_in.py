@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from lightning_gan.data.decoding import Resize, decode
+from lightning_gan.data.decoding import Resize, decode, size_of
 from lightning_gan.data.shown import shown
 from lightning_gan.inference.trained_model import TrainedModel
 from lightning_gan.tensors.image_bytes import from_bytes
@@ -17,7 +17,8 @@ from lightning_gan.tensors.shapes import Images
 def image_for(trained: TrainedModel, path: str) -> Images:
     """An image file in the size and the channels of a model's images, `1 channels height width`, in [-1, 1].
 
-    Of an image of another size, the central square is resized, which is said on the standard error.
+    Of an image of another size, the central square (the largest central rectangle of the proportions of the model's
+    images) is resized, which is said on the standard error.
 
     Args:
         trained: the model; the image is put on its device.
@@ -27,17 +28,16 @@ def image_for(trained: TrainedModel, path: str) -> Images:
         ValueError: if the file is missing, or is no image that can be read.
     """
     channels, height, width = trained.image_shape
-    if height != width:
-        raise ValueError(f"{trained.name} makes images of {width}x{height}; only square ones are read from files")
     file = Path(path)
     if not file.is_file():
         raise ValueError(f"there is no image {shown(path)}; give the path of an image file")
     try:
-        with Image.open(file) as opened:
-            size = opened.size
+        contents = file.read_bytes()
+        size = size_of(contents)
         pixels = decode(
-            file.read_bytes(),
+            contents,
             image_size=height,
+            image_width=width,
             image_channels=channels,
             resize=Resize.center_crop,
             resolutions=[height],
@@ -46,11 +46,17 @@ def image_for(trained: TrainedModel, path: str) -> Images:
         raise ValueError(f"{shown(path)} cannot be read as an image ({shown(error)}); give another file") from error
     if size != (width, height):
         print(
-            f"{shown(path)} has {size[0]}x{size[1]} pixels: its central square is resized to {width}x{height}",
+            f"{shown(path)} has {size[0]}x{size[1]} pixels: its {central(height, width)} is resized to "
+            f"{width}x{height}",
             file=sys.stderr,
         )
     image = torch.from_numpy(np.array(pixels)).permute(2, 0, 1)[None]  # 1 channels height width
     return from_bytes(image).to(trained.model.device)
+
+
+def central(height: int, width: int) -> str:
+    """What is cut out of an image of other proportions, for messages."""
+    return "central square" if height == width else "largest central rectangle of these proportions"
 
 
 def paths_in(text: str, *, option: str) -> list[str]:

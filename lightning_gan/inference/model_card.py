@@ -110,7 +110,7 @@ def model_card(
     return CARD.format(
         header=yaml.safe_dump(header, sort_keys=False),
         title=title,
-        summary=f"A {kind} that makes images of {height}x{width} pixels and {of_channels}{classes}{trained}. "
+        summary=f"A {kind} that makes images of {width}x{height} pixels and {of_channels}{classes}{trained}. "
         f"{_first_sentence(loaded)}",
         pictures=pictures,
         encoder=" and of the encoder" if encodes else "",

@@ -160,7 +160,7 @@ class ServedModel:
             return _png(self.trained.styled_image(own[None], what=f"the mixture of seeds {first} and {second}"))
 
     def reconstruction(self, contents: bytes, *, name: str) -> Reconstruction:
-        """An image file and the reconstruction of its central square.
+        """An image file and the reconstruction of its central part, in the proportions of the model's images.
 
         Args:
             contents: contents of a PNG, JPEG, WebP, BMP, GIF or TIFF file.
@@ -171,12 +171,11 @@ class ServedModel:
         """
         autoencoder = self.trained.autoencoder(asker="serve")
         channels, height, width = self.trained.image_shape
-        if height != width:
-            raise ValueError(f"{self.trained.name} makes images of {width}x{height}; only square ones are uploaded")
         try:
             (pixels,) = decode(
                 contents,
                 image_size=height,
+                image_width=width,
                 image_channels=channels,
                 resize=Resize.center_crop,
                 resolutions=[height],

@@ -167,6 +167,11 @@ class TrainedModel:
         """The name of the model's class."""
         return type(self.model).__name__
 
+    def size_at(self, resolution: int) -> str:
+        """Width and height in pixels of features at a resolution, which is their height, such as 8x8."""
+        _, height, width = self.image_shape
+        return f"{width * resolution // height}x{resolution}"
+
     @cached_property
     def image_shape(self) -> tuple[int, int, int]:
         """Channels, height and width of the images. A model that grows has the active resolution."""
