@@ -73,6 +73,6 @@ def _check_width(data: LightningDataModule, width: Any, *, model: str, arguments
     height = getattr(data, "image_size", None)
     raise CommandLineError(
         f"{short(model)} makes squares, and the images of {type(data).__name__} have {width}x{height} pixels; give "
-        "--model StyleGAN2 or R3GAN, which take any ratio, or cut squares: --image_size PIXELS beside --images, or "
-        "--data.image_width null --data.resize center_crop"
+        "--model StyleGAN2 or R3GAN, which take any ratio, or cut squares: --image_size PIXELS without --image_width "
+        "beside --images, or --data.image_width null --data.resize center_crop"
     )
