@@ -6,17 +6,17 @@ from functools import partial
 from typing import TypeAlias, final
 
 import torch
-from jaxtyping import Float64, UInt8
+from jaxtyping import Float, Float64, UInt8
 from torch import Tensor
 
 from lightning_gan.data.images import ImageSource, Indices, Origin, PixelSize, box_mean, pixel_size
 from lightning_gan.tensors.seeds import derived_seed
-from lightning_gan.tensors.shapes import ImageBytes, Labels
+from lightning_gan.tensors.shapes import Labels, StoredImages
 
 Places: TypeAlias = Float64[Tensor, "batch 2"]
 """Where images are cut out, down and to the right: shares in [0, 1) of the possible places. 0.5 is the centre."""
 
-Whole: TypeAlias = UInt8[Tensor, "channels height width"]
+Whole: TypeAlias = UInt8[Tensor, "channels height width"] | Float[Tensor, "channels height width"]
 """One image from which a smaller one is cut."""
 
 
@@ -118,10 +118,10 @@ class RandomCrops(ImageSource):
     def is_in_memory(self) -> bool:
         return self._source.is_in_memory
 
-    def read(self, indices: Indices, *, resolution: int) -> ImageBytes:
+    def read(self, indices: Indices, *, resolution: int) -> StoredImages:
         return self.cut(indices, places=torch.full((len(indices), 2), 0.5, dtype=torch.float64), resolution=resolution)
 
-    def cut(self, indices: Indices, *, places: Places, resolution: int) -> ImageBytes:
+    def cut(self, indices: Indices, *, places: Places, resolution: int) -> StoredImages:
         """Reads the images at `indices` and cuts one out of each.
 
         Args:
@@ -135,7 +135,10 @@ class RandomCrops(ImageSource):
 
     def _part(
         self, image: Whole, *, down: float, right: float
-    ) -> UInt8[Tensor, "channels {self._size.height} {self._size.width}"]:
+    ) -> (
+        UInt8[Tensor, "channels {self._size.height} {self._size.width}"]
+        | Float[Tensor, "channels {self._size.height} {self._size.width}"]
+    ):
         height, width = self._size.height, self._size.width
         top = offset_at(down, length=image.shape[1], size=height)
         left = offset_at(right, length=image.shape[2], size=width)

@@ -29,6 +29,7 @@ from lightning_gan.data.stream import (
     share_of_rank,
     unchanged,
 )
+from lightning_gan.data.value_range import value_range_of
 from lightning_gan.schedules.growth import GrowthSchedule
 
 
@@ -95,8 +96,8 @@ class GANData(LightningDataModule, ABC):
 
     A batch that is larger than the data set goes on with the images of the next epoch, so that images repeat in it.
 
-    Batches are bytes in 0..255. With `dequantization_noise`, training batches become floats in about [-1, 1] when they
-    have been copied to the device.
+    Batches are bytes in 0..255, or floats in [-1, 1] if the data have a `value_range`. With `dequantization_noise`,
+    training batches become floats in about [-1, 1] when they have been copied to the device.
 
     Attributes:
         image_size: full height of the images in pixels.
@@ -107,6 +108,7 @@ class GANData(LightningDataModule, ABC):
         image_channels: number of channels: 1 grey, 3 RGB, 4 RGBA.
         number_of_classes: number of classes, or of numbers in a row of labels; 0 without labels.
         number_of_workers: number of processes that read ahead, as given.
+        value_range: the original values that -1 and 1 of float images stand for; None for bytes.
         schedule: growth schedule of batch sizes and resolutions, or None; set it before the loaders are made.
 
     Args:
@@ -122,6 +124,8 @@ class GANData(LightningDataModule, ABC):
             cut at random places, and others at the centre; None cuts nothing.
         dequantization_noise: width of the uniform noise that is added to training images in [-1, 1]; 0 adds none.
         image_width: full width of the images in pixels; None is a square.
+        value_range: the original values that -1 and 1 of float images stand for, which checkpoints keep, so that
+            `generate` writes such values; None for bytes.
 
     Raises:
         ValueError: if a number is out of range.
@@ -142,6 +146,7 @@ class GANData(LightningDataModule, ABC):
         random_crop_from: int | None = None,
         dequantization_noise: float = 0.0,
         image_width: int | None = None,
+        value_range: tuple[float, float] | None = None,
     ) -> None:
         super().__init__()
         if batch_size < 1:
@@ -154,6 +159,12 @@ class GANData(LightningDataModule, ABC):
             raise ValueError(
                 f"dequantization_noise={dequantization_noise} must be at least 0 and below 1; 1/128 is 0.0078125"
             )
+        if dequantization_noise and value_range is not None:
+            raise ValueError(
+                f"dequantization_noise={dequantization_noise} fills the gaps between the levels of bytes, and images "
+                f"with value_range={list(value_range)} are floats; leave one of them out"
+            )
+        self.value_range = value_range_of(value_range)
         self.image_size = image_size
         self.image_width = pixel_size(image_size, image_width).given_width
         self.size_to_read = size_to_read(
@@ -294,7 +305,8 @@ class GANData(LightningDataModule, ABC):
         return description_of(
             self.source,
             name=type(self).__name__,
-            size=f"{self.full_size}x{self.image_channels}",
+            size=f"{self.full_size}x{self.image_channels}"
+            + (f" with values in {self.value_range}" if self.value_range is not None else ""),
             labels=self.number_of_classes > 0,
             largest_batch=max(self.batch_size, *scheduled, 0),
         )
@@ -312,6 +324,7 @@ class GANData(LightningDataModule, ABC):
             "batches": self._reached.batches,
             "position": position,
             "length": len(self.source),
+            "value_range": None if self.value_range is None else [self.value_range.low, self.value_range.high],
             **self.identity.state_dict(),
         }
 
@@ -329,6 +342,13 @@ class GANData(LightningDataModule, ABC):
                 "so training cannot go on in the same order; give the same data, or begin anew with the weights (fit "
                 "--weights CHECKPOINT in place of --resume or --ckpt_path)"
             )
+        then, now = state_dict.get("value_range"), self.value_range
+        if then != (None if now is None else [now.low, now.high]):
+            raise ValueError(
+                f"the checkpoint was trained with value_range={'null' if then is None else then} and the data now has "
+                f"{'null' if now is None else now}; give the same, or begin anew with the weights (fit --weights "
+                "CHECKPOINT in place of --resume or --ckpt_path)"
+            )
         self.identity.check_against(state_dict)
         self._reached = _Reached(batches=state_dict["batches"], position=state_dict["position"])
 
@@ -338,6 +358,11 @@ class GANData(LightningDataModule, ABC):
         assert self.trainer is not None
         if not self.trainer.training:
             return images, labels
+        if images.dtype != torch.uint8:
+            raise ValueError(
+                f"dequantization_noise={self.dequantization_noise} fills the gaps between the levels of bytes, and the "
+                "images are floats; leave it out"
+            )
         position = self.position
         batch_size = self.pace.batch_size_at(position)
         rank, world_size = rank_and_world_size(self.trainer)

@@ -1,16 +1,16 @@
 """Decoding of one image file to pixels: colour mode, cropping and size, at several resolutions at once."""
 
-import re
 from collections.abc import Sequence
 from enum import Enum
 from io import BytesIO
 
 import numpy as np
-from PIL import ExifTags, Image, ImageFile, ImageOps
+from PIL import Image, ImageFile, ImageOps
 
 from lightning_gan.data.images import PixelSize, pixel_size
 from lightning_gan.data.plain_jpeg import Pixels, pixels_of_plain_jpeg
 from lightning_gan.data.plain_png import pixels_of_plain_png
+from lightning_gan.data.stored_values import is_array, is_deep, range_of_deep, shown_size, size_of_array
 
 _HAS_AVIF = ".avif" in Image.registered_extensions()  # Pillow may be built without it
 
@@ -21,7 +21,7 @@ IMAGE_SUFFIXES = (
 """Endings of the names of image files; the contents may be any of these formats, whatever the ending says."""
 
 # Pillow knows more formats, of which some start other programs.
-_FORMATS = (*("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP"), *("AVIF",) * _HAS_AVIF)  # the most frequent ones first
+FORMATS = (*("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP"), *("AVIF",) * _HAS_AVIF)  # the most frequent ones first
 
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
@@ -87,13 +87,10 @@ def size_of(contents: bytes) -> tuple[int, int]:
     Raises:
         OSError: if the file is not an image.
     """
-    with Image.open(BytesIO(contents), formats=_FORMATS) as opened:
-        return opened.size[::-1] if _is_turned(opened) else opened.size
-
-
-def _is_turned(opened: ImageFile.ImageFile) -> bool:
-    """Whether width and height change places, by the tag of a camera's orientation."""
-    return bool(opened.getexif().get(ExifTags.Base.Orientation, 1) >= 5)
+    if is_array(contents):
+        return size_of_array(contents)
+    with Image.open(BytesIO(contents), formats=FORMATS) as opened:
+        return shown_size(opened)
 
 
 def _check_header(image: ImageFile.ImageFile, *, size: PixelSize, resize: Resize) -> None:
@@ -107,14 +104,23 @@ def _check_header(image: ImageFile.ImageFile, *, size: PixelSize, resize: Resize
     Raises:
         ValueError: if the pixels have more than 8 bits per channel, or the size differs and `resize` is exact.
     """
-    # Pillow would cut 16 bits per channel of colours to 8, which only the way it reads them tells.
-    cuts = any(re.search(";16[BLN]", str(tile.args)) for tile in image.tile)
-    if image.mode.startswith(("I", "F")) or cuts:
-        raise ValueError(f"its pixels ({image.mode}) have more than 8 bits; convert it to 8 bits per channel")
-    if resize is not Resize.exact or (image.size == (size.width, size.height) and size.given_width is None):
-        return
-    width, height = image.size[::-1] if _is_turned(image) else image.size
-    if (width, height) != (size.width, size.height):
+    if is_deep(image):
+        raise ValueError(
+            f"its pixels ({image.mode}) have more than 8 bits; an ImageFolder reads them with --data.value_range "
+            f"'{range_of_deep(image)}', or convert it to 8 bits per channel"
+        )
+    if resize is Resize.exact and (image.size != (size.width, size.height) or size.given_width is not None):
+        check_size(shown_size(image), size)
+
+
+def check_size(found: tuple[int, int], size: PixelSize) -> None:
+    """Checks the width and height in pixels of one image.
+
+    Raises:
+        ValueError: if they are not those of `size`.
+    """
+    width, height = found
+    if found != (size.width, size.height):
         more = " and image_width" * (width != height or size.given_width is not None)
         raise ValueError(
             f"its size is {width}x{height}, not {size}; set resize to center_crop or squash, or change image_size{more}"
@@ -156,13 +162,13 @@ def decode(
     """
     mode = mode_of(image_channels)
     size = pixel_size(image_size, image_width)
-    with _opened(contents, size=size, resize=resize) as opened:
+    with opened_image(contents, size=size, resize=resize) as opened:
         if opened.size == (size.width, size.height) and all(resolution == image_size for resolution in resolutions):
             pixels = _pixels_of_plain(opened, contents, mode=mode)
             if pixels is not None:
                 return [pixels] * len(resolutions)
         image = _decoded(opened, mode=mode, size=size)
-    image = _in_size(image, resize, size, resampling)
+    image = in_size(image, resize, size, resampling)
     return [_pixels_of(_reduced(image, (image_size // resolution,) * 2)) for resolution in resolutions]
 
 
@@ -184,7 +190,7 @@ def decode_whole(
     """
     mode = mode_of(image_channels)
     size = pixel_size(shorter_side, width)
-    with _opened(contents, size=size, resize=Resize.shorter_side) as opened:
+    with opened_image(contents, size=size, resize=Resize.shorter_side) as opened:
         if opened.size == _covering(opened, size):
             pixels = _pixels_of_plain(opened, contents, mode=mode)
             if pixels is not None:
@@ -238,8 +244,8 @@ def central_pixels(image: Image.Image, size: PixelSize) -> Image.Image:
     return image.crop((left, top, left + size.width, top + size.height))
 
 
-def _opened(contents: bytes, *, size: PixelSize, resize: Resize) -> ImageFile.ImageFile:
-    opened = Image.open(BytesIO(contents), formats=_FORMATS)
+def opened_image(contents: bytes, *, size: PixelSize, resize: Resize) -> ImageFile.ImageFile:
+    opened = Image.open(BytesIO(contents), formats=FORMATS)
     _check_header(opened, size=size, resize=resize)
     return opened
 
@@ -255,19 +261,20 @@ def _decoded(opened: ImageFile.ImageFile, *, mode: str, size: PixelSize) -> Imag
     # Large JPEG files need not be decoded at their full size. Twice the final size is decoded, so that the coarse
     # scaling inside the decoder is not the last filter.
     enough = (2 * size.width, 2 * size.height)
-    opened.draft("L" if mode == "L" else "RGB", enough[::-1] if size.given_width and _is_turned(opened) else enough)
+    turned = size.given_width is not None and shown_size(opened) != opened.size
+    opened.draft("L" if mode == "L" else "RGB", enough[::-1] if turned else enough)
     ImageOps.exif_transpose(opened, in_place=True)
-    return _in_mode(opened, mode)
+    return in_mode(opened, mode)
 
 
-def _in_mode(image: Image.Image, mode: str) -> Image.Image:
+def in_mode(image: Image.Image, mode: str) -> Image.Image:
     if mode != "RGBA" and image.has_transparency_data:
         paper = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(paper, image.convert("RGBA"))
     return image if image.mode == mode else image.convert(mode)
 
 
-def _in_size(image: Image.Image, resize: Resize, size: PixelSize, resampling: Resampling) -> Image.Image:
+def in_size(image: Image.Image, resize: Resize, size: PixelSize, resampling: Resampling) -> Image.Image:
     if resize is Resize.shorter_side:
         return central_pixels(resized_to_cover(image, size, resampling), size)
     if resize is Resize.center_crop:

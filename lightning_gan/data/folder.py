@@ -20,7 +20,10 @@ _CACHE_BYTES = 512 * 2**20
 
 @final
 class ImageFolder(GANData):
-    """Image files in a folder or a zip: BMP, GIF, JPEG, PNG, TIFF, WebP, and AVIF if Pillow reads it.
+    """Image files in a folder or a zip: BMP, GIF, JPEG, PNG, TIFF, WebP, and AVIF if Pillow reads it; or arrays.
+
+    Arrays are .npy files, `height width` or `height width channels`, of any number of channels, in a folder or zip that
+    has no other images. Arrays of uint8 and images of 8 bits become bytes. All others need `value_range`.
 
     What the data became is said in one line before training: images, classes with their numbers, what was left out. The
     rules are these, and what is unclear is refused:
@@ -41,7 +44,8 @@ class ImageFolder(GANData):
     Args:
         path: path of a folder or a zip.
         image_size: full height of the images in pixels, and their width if `image_width` is not given.
-        image_channels: number of channels: 1 grey, 3 RGB (transparent pixels are composited onto white), 4 RGBA.
+        image_channels: number of channels: 1 grey, 3 RGB (transparent pixels are composited onto white), 4 RGBA; of
+            arrays, and of images with more than 8 bits, the number that they have.
         resize: treatment of images of another size: exact refuses them, center_crop resizes the central square (the
             largest central rectangle of the images' proportions), shorter_side resizes the whole image and cuts the
             square (the rectangle), squash changes the image's proportions.
@@ -71,6 +75,8 @@ class ImageFolder(GANData):
             1/128 = 0.0078125 in the code of several papers. 0 adds none.
         image_width: full width of the images in pixels, for models that take it (`StyleGAN2`, `R3GAN`); None is a
             square.
+        value_range: the lowest and the highest value in files of 16 bits, of floats or of several channels, such as
+            [0, 65535]; they become -1 and 1 of float images. Other values are refused. None is for images of 8 bits.
 
     Raises:
         ValueError: if `path` does not exist or has no image, what it holds is refused or unclear, its labels cannot be
@@ -97,6 +103,7 @@ class ImageFolder(GANData):
         random_crop_from: int | None = None,
         dequantization_noise: float = 0.0,
         image_width: int | None = None,
+        value_range: tuple[float, float] | None = None,
     ) -> None:
         if cache_directory is None and cache_resolution is not None:
             raise ValueError(
@@ -110,6 +117,7 @@ class ImageFolder(GANData):
             path=path,
             image_size=height,
             image_width=larger(size, height).given_width,
+            value_range=value_range,
             image_channels=image_channels,
             resize=resize,
             resampling=resampling,
@@ -130,6 +138,7 @@ class ImageFolder(GANData):
             random_crop_from=random_crop_from,
             dequantization_noise=dequantization_noise,
             image_width=image_width,
+            value_range=value_range,
         )
         self.cache = cache
         self.check_files = check_files

@@ -9,11 +9,12 @@ from typing import TypeAlias, final
 
 import torch
 from einops import rearrange, reduce
-from jaxtyping import Int, UInt8
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
+from lightning_gan.data.value_range import value_range_of
 from lightning_gan.tensors.fingerprints import fingerprint_of_tensor
-from lightning_gan.tensors.shapes import ImageBytes, Labels
+from lightning_gan.tensors.shapes import Labels, StoredImages
 
 ClassLabels: TypeAlias = Int[Tensor, " batch"]
 """One class index 0..K-1 per image, int64."""
@@ -85,8 +86,8 @@ class ImageSource(ABC):
         return False
 
     @abstractmethod
-    def read(self, indices: Indices, *, resolution: int) -> ImageBytes:
-        """Reads the images at `indices`, in that order, uint8, `batch channels resolution width`.
+    def read(self, indices: Indices, *, resolution: int) -> StoredImages:
+        """Reads the images at `indices`, in that order, `batch channels resolution width`: uint8, or float in [-1, 1].
 
         Args:
             indices: numbers of images, 0..len-1; repetitions are allowed.
@@ -182,14 +183,21 @@ def pixel_size(image_size: int, image_width: int | None = None) -> PixelSize:
     return PixelSize(height=image_size, width=image_size if image_width is None else image_width)
 
 
-def box_mean(images: ImageBytes, *, resolution: int) -> UInt8[Tensor, "batch channels {resolution} pooled_width"]:
-    """Reduces images by averaging: each pixel is the mean of the square of pixels that it covers, rounded half up.
+def box_mean(
+    images: StoredImages, *, resolution: int
+) -> (
+    UInt8[Tensor, "batch channels {resolution} pooled_width"]
+    | Float[Tensor, "batch channels {resolution} pooled_width"]
+):
+    """Reduces images by averaging: each pixel is the mean of the square of pixels that it covers.
+
+    Means of bytes are rounded half up, and those of floats are not rounded.
 
     This is the average pooling with which growing GANs make lower resolutions (Karras et al. 2018, arXiv:1710.10196,
     section 2), in one step from the full size, so that values are rounded only once.
 
     Args:
-        images: uint8; their height is `resolution` times a power of two, which divides their width, too.
+        images: uint8 or float; their height is `resolution` times a power of two, which divides their width, too.
         resolution: height of the result in pixels.
 
     Raises:
@@ -202,6 +210,10 @@ def box_mean(images: ImageBytes, *, resolution: int) -> UInt8[Tensor, "batch cha
     factor = factor_between(images.shape[-2], resolution, width=images.shape[-1])
     if factor == 1:
         return images
+    if images.is_floating_point():
+        # In double precision, so that the result does not depend on the order, which depends on the number of images.
+        pattern = "batch channels (height fy) (width fx) -> batch channels height width"
+        return reduce(images.double(), pattern, "mean", fy=factor, fx=factor).to(images.dtype)
     # float32 sums whole numbers exactly up to 2^24: 256 x 256 pixels of 255 still fit.
     mean = reduce(
         images.float(),
@@ -215,17 +227,19 @@ def box_mean(images: ImageBytes, *, resolution: int) -> UInt8[Tensor, "batch cha
 
 @final
 class MemoryImages(ImageSource):
-    """Images in one uint8 tensor, with a pooled copy for every resolution that has been read.
+    """Images in one tensor, with a pooled copy for every resolution that has been read.
 
     Args:
-        images: uint8 images, `[image channels height width]`.
+        images: uint8 images, `[image channels height width]`; with `value_range`, numbers of any type.
         labels: class index of every image, `[image]`, or a row of numbers for each, `[image numbers]`; None for images
             without labels.
         number_of_classes: number of classes; None means the highest label plus 1, or the length of a row.
         origin: where the images come from. If it has no fingerprints, the images are identified by their pixels.
+        value_range: the lowest and the highest value, which become -1 and 1 of float images; None for bytes.
 
     Raises:
-        ValueError: if the tensor is not uint8 or is empty, or labels do not fit the images.
+        ValueError: if the tensor is empty, or not uint8 without a range of values, or a value is outside of the range,
+            or labels do not fit the images.
     """
 
     def __init__(
@@ -235,11 +249,16 @@ class MemoryImages(ImageSource):
         labels: Tensor | None,
         number_of_classes: int | None = None,
         origin: Origin = NOWHERE,
+        value_range: tuple[float, float] | None = None,
     ) -> None:
-        if images.dtype != torch.uint8 or images.ndim != 4 or images.numel() == 0:
+        values = value_range_of(value_range)
+        if values is not None and images.ndim == 4:
+            images = torch.from_numpy(values.scaled(images.numpy()))
+        wanted = torch.uint8 if values is None else torch.float32
+        if images.dtype != wanted or images.ndim != 4 or images.numel() == 0:
             raise ValueError(
                 f"images are {images.dtype} {tuple(images.shape)}; give uint8 [image channels height width], at least "
-                "one"
+                "one, or a value_range for other numbers"
             )
         if labels is not None and len(labels) != len(images):
             raise ValueError(f"{len(labels)} labels for {len(images)} images; give one class index per image")
@@ -270,7 +289,7 @@ class MemoryImages(ImageSource):
             return self._origin
         return replace(self._origin, fingerprints={"pixels": fingerprint_of_tensor(self._pooled[self._size])})
 
-    def read(self, indices: Indices, *, resolution: int) -> ImageBytes:
+    def read(self, indices: Indices, *, resolution: int) -> StoredImages:
         if resolution not in self._pooled:
             images = self._pooled[self._size]
             chunks = torch.split(images, max(_PIXELS_POOLED_AT_ONCE // images[0].numel(), 1))

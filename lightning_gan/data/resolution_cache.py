@@ -17,7 +17,7 @@ from typing import IO, Any, final
 import numpy as np
 import torch
 from filelock import FileLock, Timeout
-from jaxtyping import UInt8
+from jaxtyping import Num
 from lightning.pytorch.utilities import rank_zero_info
 
 from lightning_gan.atomic_files import written_whole
@@ -25,7 +25,7 @@ from lightning_gan.data.decoding import Resize
 from lightning_gan.data.image_files import ImageFiles
 from lightning_gan.data.images import ImageSource, Indices, Origin
 from lightning_gan.data.progress_report import ProgressReport
-from lightning_gan.tensors.shapes import ImageBytes, Labels
+from lightning_gan.tensors.shapes import Labels, StoredImages
 
 _UNFINISHED = "unfinished-"
 _MANIFEST = "manifest.json"
@@ -46,7 +46,8 @@ class CachedImages(ImageSource):
     Args:
         files: the images.
         directory: folder of the caches, best on a local disk. For squares, it needs 4/3 times images x channels x
-            cache_resolution^2 bytes: for 70,000 RGB images 1.1 GiB at 64, 17 GiB at 256, 273 GiB at 1024 pixels.
+            cache_resolution^2 bytes: for 70,000 RGB images 1.1 GiB at 64, 17 GiB at 256, 273 GiB at 1024 pixels. Float
+            images take four times as much.
         cache_resolution: highest resolution (height) in pixels that is cached; None caches the full size, too.
 
     Raises:
@@ -64,7 +65,7 @@ class CachedImages(ImageSource):
         self._files = files
         self._resolutions = files.size.at(highest).halvings
         self._parent = Path(directory).expanduser()
-        self._arrays: dict[int, UInt8[np.ndarray, "image channels height width"]] = {}
+        self._arrays: dict[int, Num[np.ndarray, "image channels height width"]] = {}
 
     def __len__(self) -> int:
         return len(self._files)
@@ -91,7 +92,7 @@ class CachedImages(ImageSource):
         """The cached resolutions in pixels, in descending order."""
         return list(self._resolutions)
 
-    def read(self, indices: Indices, *, resolution: int) -> ImageBytes:
+    def read(self, indices: Indices, *, resolution: int) -> StoredImages:
         if resolution not in self._resolutions:
             return self._files.read(indices, resolution=resolution)
         if resolution not in self._arrays:
@@ -137,7 +138,7 @@ class CachedImages(ImageSource):
                 ]
                 # Plain writes and not a memory map, because a full disk would then kill the process.
                 for file, resolution in zip(arrays, resolutions, strict=True):
-                    _write_header(file, shape=self._shape(resolution))
+                    _write_header(file, shape=self._shape(resolution), dtype=self._files.dtype)
                 progress = ProgressReport(images=len(self), what=f"decoding {self._files.path} into {self.directory}")
                 images = stack.enter_context(closing(self._files.decoded(resolutions)))
                 for done, levels in enumerate(images, start=1):
@@ -147,11 +148,11 @@ class CachedImages(ImageSource):
         finally:
             shutil.rmtree(drafts, ignore_errors=True)
 
-    def _opened(self, resolution: int) -> UInt8[np.ndarray, "image channels height width"]:
+    def _opened(self, resolution: int) -> Num[np.ndarray, "image channels height width"]:
         path = self._path(resolution)
         try:
             array: Any = np.lib.format.open_memmap(path, mode="r")
-            whole = array.dtype == np.uint8 and array.shape == self._shape(resolution)
+            whole = array.dtype == self._files.dtype and array.shape == self._shape(resolution)
         except ValueError:  # the file is not an array, or shorter than its header says
             whole = False
         if not whole:
@@ -166,7 +167,7 @@ class CachedImages(ImageSource):
         return (len(self), self._files.image_channels, size.height, size.width)
 
     def _bytes(self, resolutions: list[int]) -> int:
-        return sum(int(np.prod(self._shape(resolution))) for resolution in resolutions)
+        return sum(int(np.prod(self._shape(resolution))) * self._files.dtype.itemsize for resolution in resolutions)
 
     def _remove_unfinished(self) -> None:
         """Removes the drafts of killed processes; the process that holds the lock is the only one that writes here."""
@@ -256,8 +257,8 @@ def check_cache_of_crops(*, resize: Resize, random_crop_from: int | None, cache_
         )
 
 
-def _write_header(file: IO[bytes], *, shape: tuple[int, ...]) -> None:
-    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+def _write_header(file: IO[bytes], *, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(file, header)
 
 
