@@ -106,10 +106,10 @@ def _check_header(image: ImageFile.ImageFile, *, size: PixelSize, resize: Resize
     """
     if is_deep(image):
         raise ValueError(
-            f"its pixels ({image.mode}) have more than 8 bits; an ImageFolder reads them with --data.value_range "
-            f"'{range_of_deep(image)}', or convert it to 8 bits per channel"
+            f"its pixels ({image.mode}) have more than 8 bits; give their range, which is --data.value_range "
+            f"'{range_of_deep(image)}' in training and --value_range in test --reals, or convert it to 8 bits"
         )
-    if resize is Resize.exact and (image.size != (size.width, size.height) or size.given_width is not None):
+    if resize is Resize.exact and image.size not in {(size.width, size.height), (size.height, size.width)}:
         check_size(shown_size(image), size)
 
 
@@ -168,6 +168,8 @@ def decode(
             if pixels is not None:
                 return [pixels] * len(resolutions)
         image = _decoded(opened, mode=mode, size=size)
+    if resize is Resize.exact:
+        check_size(image.size, size)  # now that it is turned
     image = in_size(image, resize, size, resampling)
     return [_pixels_of(_reduced(image, (image_size // resolution,) * 2)) for resolution in resolutions]
 

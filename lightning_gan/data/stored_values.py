@@ -85,8 +85,9 @@ def stored_deep(opened: ImageFile.ImageFile, contents: bytes) -> Stored:
     """
     if "transparency" in opened.info:
         raise ValueError("one of its colours is transparent, which has no value; write it without, or as .npy")
+    is_cut = _cuts(opened)  # first, because the orientation of a PNG file is known when it is read
     orientation, (width, height) = _orientation(opened), shown_size(opened)
-    if not _cuts(opened):
+    if not is_cut:
         values = np.asarray(opened)[:, :, None]
         if isinstance(opened, TiffImageFile):  # whose pixels are turned by now
             orientation = 1

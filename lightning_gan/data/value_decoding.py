@@ -98,17 +98,19 @@ def decode_whole_values(
 def _values_of(contents: bytes, *, image_channels: int, value_range: ValueRange | None) -> Decoded:
     """All values of a file, in [-1, 1] or as bytes, at their own size."""
     stored = _stored(contents, image_channels=image_channels)
-    if stored.shape[2] != image_channels:
+    channels = stored.shape[2]
+    if channels != image_channels:
         raise ValueError(
-            f"it has {stored.shape[2]} channels, not {image_channels}; set image_channels to {stored.shape[2]} "
-            f"(--data.image_channels {stored.shape[2]})"
+            f"it has {channels} channel{'s' * (channels != 1)}, not {image_channels}; set image_channels to {channels} "
+            f"(--data.image_channels {channels})"
         )
     if value_range is None:
         if stored.dtype != np.uint8:
             low, high = np.nanmin(stored), np.nanmax(stored)
             raise ValueError(
-                f"it has {stored.dtype} values from {low:g} to {high:g}; give the range of all images "
-                "(--data.value_range '[LOWEST, HIGHEST]'), or write it as uint8"
+                f"it has {stored.dtype} values from {low:g} to {high:g}; give the range of all images, which is "
+                "--data.value_range '[LOWEST, HIGHEST]' in training and --value_range in test --reals, or write it as "
+                "uint8"
             )
         return stored
     if stored.dtype == np.uint8 and value_range.high > BYTES[1]:

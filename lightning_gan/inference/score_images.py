@@ -27,6 +27,7 @@ from lightning_gan.inference.run_tables import TextTable
 from lightning_gan.inference.trained_model import Device
 from lightning_gan.metrics import FeatureExtractor, InceptionFeatures
 from lightning_gan.metrics.report import Record, not_finite, rows, settings_of
+from lightning_gan.tensors.image_bytes import nearest_bytes
 
 PAGE = "metrics.md"
 """The page in the folder that is written."""
@@ -41,6 +42,7 @@ def score_images(
     image_size: int | None = None,
     image_width: int | None = None,
     image_channels: int = 3,
+    value_range: tuple[float, float] | None = None,
     batch_size: int = 64,
     neighbours: int = 3,
     score_splits: int = 10,
@@ -52,10 +54,11 @@ def score_images(
     """Measure images in a folder or a zip, without a model: how far they are from real images.
 
     The numbers are those of `test`: Fréchet distance (FID with Inception's features), kernel distance (KID), precision
-    and recall, density and coverage, and the Inception Score. Images are read as 8 bits per channel; transparent pixels
-    are put onto white, and grey images get three equal channels unless --image_channels says otherwise. All images of
-    both sets must be of one size, or --image_size must be given. The extractor resizes them on its own account:
-    InceptionFeatures to 299x299 as in the original FID, which is stated in the record.
+    and recall, density and coverage, and the Inception Score. Images are read as 8 bits per channel, unless
+    --value_range says otherwise; transparent pixels are put onto white, and grey images get three equal channels unless
+    --image_channels says otherwise. All images of both sets must be of one size, or --image_size must be given. The
+    extractor resizes them on its own account: InceptionFeatures to 299x299 as in the original FID, which is stated in
+    the record.
 
     Args:
         images: folder or zip of the images that are measured.
@@ -66,7 +69,9 @@ def score_images(
         image_size: width and height in pixels to which the central square of each image of both sets is resized.
         image_width: width in pixels beside image_size, which is then the height: of each image the largest central
             rectangle of these proportions is resized.
-        image_channels: number of channels: 1 grey, 3 RGB, 4 RGBA.
+        image_channels: number of channels: 1 grey, 3 RGB, 4 RGBA; of .npy files the number that they have.
+        value_range: lowest and highest value of images of 16 bits or floats in both sets, such as [0, 65535]. They are
+            rounded to 256 levels, which extractors take.
         batch_size: number of images that are read and described at once.
         neighbours: number of neighbours of precision, recall, density and coverage.
         score_splits: number of splits of the Inception Score.
@@ -82,7 +87,7 @@ def score_images(
     if batch_size < 1:
         raise ValueError(f"--batch_size {batch_size} must be at least 1")
     size = _given_size(image_size, image_width)
-    fake_files, real_files = _opened(images, reals, size=size, image_channels=image_channels)
+    fake_files, real_files = _opened(images, reals, size=size, image_channels=image_channels, value_range=value_range)
     least = max(4, neighbours + 1)
     for option, files in (("--images", fake_files), ("--reals", real_files)):
         if len(files) < least:
@@ -117,6 +122,7 @@ def score_images(
         "image_size": fake_files.image_size,
         **({} if fake_files.size.given_width is None else {"image_width": fake_files.size.width}),
         "image_channels": image_channels,
+        **({} if value_range is None else {"value_range": list(value_range)}),
         "central_squares" if fake_files.size.given_width is None else "central_rectangles": size is not None,
     }
     records: list[Record] = []
@@ -141,12 +147,19 @@ def _given_size(image_size: int | None, image_width: int | None) -> PixelSize | 
     return None if image_size is None else pixel_size(image_size, image_width)
 
 
-def _opened(images: str, reals: str, *, size: PixelSize | None, image_channels: int) -> tuple[ImageFiles, ImageFiles]:
+def _opened(
+    images: str,
+    reals: str,
+    *,
+    size: PixelSize | None,
+    image_channels: int,
+    value_range: tuple[float, float] | None,
+) -> tuple[ImageFiles, ImageFiles]:
     """The files of both sets, of one size."""
     given = {"--images": images, "--reals": reals}
     first = PixelSize(height=1, width=1)
     sizes = {
-        option: size_of_first(_files(path, first, image_channels, resizes=False), option=option)
+        option: size_of_first(_files(path, first, image_channels, value_range, resizes=False), option=option)
         for option, path in given.items()
         if size is None
     }
@@ -156,17 +169,21 @@ def _opened(images: str, reals: str, *, size: PixelSize | None, image_channels: 
             f"{sizes['--reals']}; give --image_size, to which the central square of each image is resized"
         )
     opened = [
-        _files(path, size or sizes[option], image_channels, resizes=size is not None) for option, path in given.items()
+        _files(path, size or sizes[option], image_channels, value_range, resizes=size is not None)
+        for option, path in given.items()
     ]
     return opened[0], opened[1]
 
 
-def _files(path: str, size: PixelSize, image_channels: int, *, resizes: bool) -> ImageFiles:
+def _files(
+    path: str, size: PixelSize, image_channels: int, value_range: tuple[float, float] | None, *, resizes: bool
+) -> ImageFiles:
     return ImageFiles(
         path=path,
         image_size=size.height,
         image_width=size.given_width,
         image_channels=image_channels,
+        value_range=value_range,
         resize=Resize.center_crop if resizes else Resize.exact,
         labels=False,
     )
@@ -195,6 +212,7 @@ def _described(
         while batch := list(islice(decoded, batch_size)):
             pixels = torch.from_numpy(np.stack(batch))
             images = rearrange(pixels, "batch height width channels -> batch channels height width").to(device)
+            images = images if images.dtype == torch.uint8 else nearest_bytes(images)
             positions = torch.arange(done, done + len(batch))
             for rows_so_far, comparison in zip(found, comparisons, strict=True):
                 (part,) = comparison.describe(images, positions)
