@@ -127,7 +127,7 @@ def _deep_colours(contents: bytes, *, kind: str) -> Stored:
     return values[:, :, None] if values.ndim == 2 else values
 
 
-def _turned(values: Stored, orientation: int) -> Stored:
+def _turned(values: Stored, orientation: int) -> Num[np.ndarray, "shown_height shown_width channels"]:
     """Returns values as the tag of a camera's orientation says that they are shown: 1 leaves them as they are."""
     if orientation >= 5:
         values = values.swapaxes(0, 1)

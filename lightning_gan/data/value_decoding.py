@@ -7,6 +7,7 @@ from typing import TypeAlias
 import numpy as np
 import torch
 from einops import rearrange
+from jaxtyping import Num
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from lightning_gan.data.decoding import (
@@ -108,9 +109,8 @@ def _values_of(contents: bytes, *, image_channels: int, value_range: ValueRange 
         if stored.dtype != np.uint8:
             low, high = np.nanmin(stored), np.nanmax(stored)
             raise ValueError(
-                f"it has {stored.dtype} values from {low:g} to {high:g}; give the range of all images, which is "
-                "--data.value_range '[LOWEST, HIGHEST]' in training and --value_range in test --reals, or write it as "
-                "uint8"
+                f"it has {stored.dtype} values from {low:g} to {high:g}; write it as uint8, or give the range of all "
+                "images (--data.value_range '[LOWEST, HIGHEST]', and --value_range in test --reals)"
             )
         return stored
     if stored.dtype == np.uint8 and value_range.high > BYTES[1]:
@@ -138,7 +138,9 @@ def _stored(contents: bytes, *, image_channels: int) -> Stored:
     return pixels[:, :, None] if pixels.ndim == 2 else pixels
 
 
-def _by_band(values: Decoded, work: Callable[[Image.Image], Image.Image]) -> Decoded:
+def _by_band(
+    values: Decoded, work: Callable[[Image.Image], Image.Image]
+) -> Num[np.ndarray, "new_height new_width channels"]:
     """Changes every channel by a function of Pillow's images. Filters with negative lobes leave [-1, 1] no more."""
     bands = [np.asarray(work(image_of_band(values[:, :, band]))) for band in range(values.shape[2])]
     changed = np.stack(bands, axis=2)
