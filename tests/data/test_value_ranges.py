@@ -10,15 +10,19 @@ import pytest
 import torch
 from lightning.pytorch import Trainer
 from PIL import Image, ImageOps
+from torch.utils.data import DataLoader, TensorDataset
 
+from lightning_gan.callbacks import R1
 from lightning_gan.data import GANData, ImageFolder, ImageSource, MemoryImages, Resize, box_mean
 from lightning_gan.data.decoding import size_of
 from lightning_gan.data.image_files import ImageFiles
 from lightning_gan.data.stored_values import stored_deep
 from lightning_gan.data.stream import Batch
 from lightning_gan.data.value_range import ValueRange
+from lightning_gan.models import R3GAN, StyleGAN2
 from lightning_gan.schedules.growth import GrowthSchedule
 from lightning_gan.tensors.image_bytes import from_bytes
+from tests.toys import toy_trainer
 
 SIZE = 8
 DEEP = (0.0, 65535.0)
@@ -355,6 +359,27 @@ class Own(GANData):
     def open_source(self) -> ImageSource:
         images = torch.randn(6, 2, SIZE, SIZE, generator=torch.Generator().manual_seed(0)).clamp(-3, 3)
         return MemoryImages(images=images, labels=None, value_range=(-3.0, 3.0))
+
+
+def test_models_train_on_floats_of_an_own_data_module() -> None:
+    module = R3GAN(image_size=SIZE, image_channels=2, widest=8, group_width=4, latent_dim=4)
+    toy_trainer(R1(gamma=1.0), max_steps=2).fit(module, Own())
+    assert module.images_seen == 8
+    assert module.sample(3, seed=0).shape == (3, 2, SIZE, SIZE)
+
+
+def test_models_train_on_float_rectangles_of_any_loader() -> None:
+    module = StyleGAN2(
+        image_size=8, image_width=12, image_channels=5, latent_dim=4, style_dim=4, channel_base=32, channel_max=4
+    )
+    loader = DataLoader(TensorDataset(torch.rand(8, 5, 8, 12) * 2 - 1), batch_size=4)
+    toy_trainer(R1(gamma=1.0)).fit(module, loader)
+    assert module.images_seen == 8
+    wrong = DataLoader(TensorDataset(torch.rand(8, 5, 12, 8) * 2 - 1), batch_size=4)
+    with pytest.raises(
+        ValueError, match=r"5 x 12 x 8 and those of the generator 5 x 8 x 12 .* another image_size and an"
+    ):
+        toy_trainer().fit(module, wrong)
 
 
 def test_own_data_modules_have_floats_too() -> None:
