@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from io import BytesIO
 from itertools import islice
 from pathlib import Path
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ from lightning_gan.data.stream import Batch
 from lightning_gan.data.value_range import ValueRange
 from lightning_gan.models import R3GAN, StyleGAN2
 from lightning_gan.schedules.growth import GrowthSchedule
-from lightning_gan.tensors.image_bytes import from_bytes
+from lightning_gan.tensors.image_bytes import from_bytes, nearest_bytes
 from tests.toys import toy_trainer
 
 SIZE = 8
@@ -113,6 +114,7 @@ def test_16_bits_that_repeat_the_byte_are_the_images_of_8_bits(tmp_path: Path) -
     assert bytes_.dtype == torch.uint8
     torch.testing.assert_close(read_all(deep), from_bytes(bytes_), rtol=0, atol=1.2e-7)
     torch.testing.assert_close(read_all(flat, value_range=(0.0, 255.0)), from_bytes(bytes_), rtol=0, atol=1.2e-7)
+    assert torch.equal(nearest_bytes(read_all(deep)), bytes_)  # which metrics compare
 
 
 def test_colours_of_16_bits_keep_all_of_them(tmp_path: Path) -> None:
@@ -190,6 +192,20 @@ def test_arrays_of_bytes_need_no_range(tmp_path: Path) -> None:
     folder = folder_of(tmp_path / "images", [npy(one) for one in values], suffix=".npy")
     images = read_all(folder, value_range=None)
     assert images.dtype == torch.uint8 and torch.equal(images[:, 0], torch.from_numpy(values))
+
+
+def test_arrays_in_a_zip_are_read_and_checked_as_images_are(tmp_path: Path) -> None:
+    values = noise(SIZE, SIZE)
+    with ZipFile(tmp_path / "d.zip", "w") as archive:
+        archive.writestr("a.npy", npy(values))
+        archive.writestr("b.npy", npy(values))
+    files = ImageFiles(path=tmp_path / "d.zip", image_size=SIZE, image_channels=1, value_range=DEEP)
+    assert files.origin.remarks == ("1 images are equal to another one",)
+    assert torch.equal(files.read(torch.tensor([0]), resolution=SIZE), files.read(torch.tensor([1]), resolution=SIZE))
+    with ZipFile(tmp_path / "large.zip", "w", ZIP_DEFLATED) as archive:
+        archive.writestr("a.npy", npy(np.zeros((5000, 5000), dtype=np.float64)))
+    with pytest.raises(ValueError, match=r"a.npy would grow from .* as only an attack on memory does"):
+        ImageFiles(path=tmp_path / "large.zip", image_size=SIZE, image_channels=1, value_range=DEEP)
 
 
 def test_arrays_beside_images_are_left_out(tmp_path: Path) -> None:
