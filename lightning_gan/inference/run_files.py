@@ -200,8 +200,8 @@ def _data_of(folder: Path, config: dict[str, Any]) -> dict[str, str]:
     known: dict[str, str] = {
         name: str(init_args[name]) for name in ("image_size", "image_channels") if name in init_args
     }
-    if init_args.get("image_width") is not None:  # left out for squares, so that older runs can be compared
-        known["image_width"] = str(init_args["image_width"])
+    # Left out for squares of 8 bits, so that older runs can be compared.
+    known |= {name: str(init_args[name]) for name in ("image_width", "value_range") if init_args.get(name) is not None}
     try:
         content = read_checkpoint(checkpoint_at(folder), for_training=False)
     except CheckpointError:
