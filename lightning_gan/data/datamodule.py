@@ -296,8 +296,8 @@ class GANData(LightningDataModule, ABC):
 
     @cached_property
     def identity(self) -> Identity:
-        """What identifies the images, their labels and classes; checkpoints contain it."""
-        return identity_of(self.source, labels=self.number_of_classes > 0)
+        """What identifies the images, their labels, classes and range of values; checkpoints contain it."""
+        return identity_of(self.source, labels=self.number_of_classes > 0, value_range=self.value_range)
 
     def describe(self) -> str:
         """Returns what the data became, in one line: images, sizes, classes with their origin, what was left out."""
@@ -324,7 +324,6 @@ class GANData(LightningDataModule, ABC):
             "batches": self._reached.batches,
             "position": position,
             "length": len(self.source),
-            "value_range": None if self.value_range is None else [self.value_range.low, self.value_range.high],
             **self.identity.state_dict(),
         }
 
@@ -341,13 +340,6 @@ class GANData(LightningDataModule, ABC):
                 f"the checkpoint was trained on {state_dict['length']} images and the data now has {len(self.source)}, "
                 "so training cannot go on in the same order; give the same data, or begin anew with the weights (fit "
                 "--weights CHECKPOINT in place of --resume or --ckpt_path)"
-            )
-        then, now = state_dict.get("value_range"), self.value_range
-        if then != (None if now is None else [now.low, now.high]):
-            raise ValueError(
-                f"the checkpoint was trained with value_range={'null' if then is None else then} and the data now has "
-                f"{'null' if now is None else now}; give the same, or begin anew with the weights (fit --weights "
-                "CHECKPOINT in place of --resume or --ckpt_path)"
             )
         self.identity.check_against(state_dict)
         self._reached = _Reached(batches=state_dict["batches"], position=state_dict["position"])

@@ -1,5 +1,6 @@
 """The range of the original values of images, and their conversion to and from floats in [-1, 1]."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite
 from typing import TypeAlias, final
@@ -67,7 +68,7 @@ class ValueRange:
         return f"[{self.low:.12g}, {self.high:.12g}]"
 
 
-def value_range_of(given: tuple[float, float] | None) -> ValueRange | None:
+def value_range_of(given: Sequence[float] | None) -> ValueRange | None:
     """Returns the range of an argument `value_range`; None stands for images of 8 bits per channel.
 
     Raises:

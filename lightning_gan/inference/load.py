@@ -91,7 +91,7 @@ def _value_range_in(content: dict[str, Any]) -> ValueRange | None:
     """The range of values that the data module of the training has saved in the checkpoint, if it has one."""
     for saved in content.values():
         if isinstance(saved, dict) and "fingerprints" in saved and saved.get("value_range") is not None:
-            return value_range_of(tuple(saved["value_range"]))
+            return value_range_of(saved["value_range"])
     return None
 
 

@@ -117,7 +117,7 @@ def test_another_range_does_not_go_on_with_a_run(grey: Path, capsys: pytest.Capt
     command = f"{R3GAN} --images grey --data.image_channels=1 {TINY} --name one --trainer.max_steps=1"
     run(f"fit {command} --data.value_range=[0,65535]")
     message = message_of(f"fit {command} --data.value_range=[0,70000] --resume --trainer.max_steps=2", capsys)
-    assert "trained with value_range=[0.0, 65535.0] and the data now has [0, 70000]; give the same" in message
+    assert "trained with value_range=[0, 65535] and the data now has [0, 70000]; give the same data" in message
 
 
 def test_arrays_are_not_prepared(bands: Path, capsys: pytest.CaptureFixture[str]) -> None:
