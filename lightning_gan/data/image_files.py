@@ -29,7 +29,7 @@ from lightning_gan.data.progress_report import ProgressReport
 from lightning_gan.data.shown import shown
 from lightning_gan.data.stored_values import ARRAY_SUFFIX
 from lightning_gan.data.value_decoding import Decoded, decode_values, decode_whole_values, has_values
-from lightning_gan.data.value_range import value_range_of
+from lightning_gan.data.value_range import ValueRange, value_range_of
 from lightning_gan.tensors.fingerprints import fingerprint_of
 from lightning_gan.tensors.shapes import Labels, StoredImages
 
@@ -193,6 +193,11 @@ class ImageFiles(ImageSource):
     def image_channels(self) -> int:
         """The number of channels: 1 grey, 3 RGB, 4 RGBA."""
         return self._image_channels
+
+    @property
+    def value_range(self) -> ValueRange | None:
+        """The values that become -1 and 1 of float images; None for images of 8 bits."""
+        return self._value_range
 
     @property
     def resize(self) -> Resize:

@@ -208,6 +208,7 @@ class CachedImages(ImageSource):
             "image_size": self._files.size.height,
             **({} if self._files.size.given_width is None else {"image_width": self._files.size.width}),
             "image_channels": self._files.image_channels,
+            **({} if self._files.value_range is None else {"value_range": str(self._files.value_range)}),
             "resize": self._files.resize.value,
             "resampling": self._files.resampling.value,
         }

@@ -301,6 +301,7 @@ def test_growing_streams_are_the_same_from_memory_from_files_and_from_a_cache(tm
     assert equal(grown(cache=False), memory) and equal(grown(cache_directory=tmp_path / "cache"), memory)
     (made,) = (tmp_path / "cache").iterdir()
     assert np.load(made / "r0004.npy").dtype == np.float32
+    assert '"value_range": "[0, 65535]"' in (made / "manifest.json").read_text()
 
 
 def test_ranges_have_caches_of_their_own(tmp_path: Path) -> None:
