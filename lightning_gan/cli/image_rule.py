@@ -1,6 +1,7 @@
 """The rule for one's own images: how a configuration for the digits is changed for images of another size and number.
 
-The rule is this:
+The rule is this, in which ``size`` is the side of squares in pixels. For images that are no squares, it is the side of
+the square with as many pixels, ``sqrt(height width)``, so that ``size^2`` is the number of pixels:
 
 - batch size: ``min(4096 / size, 32)`` images, at least 4, that of StyleGAN2-ADA's `auto` configuration for one GPU
   (Karras et al. 2020, arXiv:2006.06676);
@@ -45,11 +46,12 @@ class OwnImages:
     """What the rule follows.
 
     Attributes:
-        image_size: width and height in pixels.
+        image_size: height in pixels, and width if `image_width` is None.
         number_of_images: number of images.
         labels: whether the networks get classes.
         batch_size: global batch size; None follows the rule.
         total_kimg: length of the training in thousands of images; None follows the rule.
+        image_width: width in pixels; None is a square.
     """
 
     image_size: int
@@ -57,11 +59,27 @@ class OwnImages:
     labels: bool = False
     batch_size: int | None = None
     total_kimg: float | None = None
+    image_width: int | None = None
+
+    @property
+    def pixels(self) -> int:
+        """The number of pixels of an image."""
+        return self.image_size * (self.image_size if self.image_width is None else self.image_width)
+
+    @property
+    def side(self) -> float:
+        """The side in pixels of the square with as many pixels.
+
+        Example:
+            >>> OwnImages(image_size=32, image_width=128, number_of_images=1).side
+            64.0
+        """
+        return math.sqrt(self.pixels)
 
     @property
     def chosen_batch_size(self) -> int:
         """The given batch size, or the rule's."""
-        return self.batch_size if self.batch_size is not None else max(min(4096 // self.image_size, 32), 4)
+        return self.batch_size if self.batch_size is not None else max(min(int(4096 / self.side), 32), 4)
 
     @property
     def chosen_kimg(self) -> float:
@@ -79,7 +97,7 @@ class OwnImages:
             320.0
         """
         wanted = TIMES_EACH_IMAGE * self.number_of_images / 1000
-        return rounded(min(max(wanted, KIMG_PER_PIXEL * self.image_size), LONGEST_KIMG))
+        return rounded(min(max(wanted, KIMG_PER_PIXEL * self.side), LONGEST_KIMG))
 
     @property
     def gamma(self) -> float:
@@ -89,7 +107,7 @@ class OwnImages:
             >>> OwnImages(image_size=256, number_of_images=70_000).gamma
             0.819
         """
-        return rounded(0.0002 * self.image_size**2 / self.chosen_batch_size)
+        return rounded(0.0002 * self.pixels / self.chosen_batch_size)
 
     @property
     def half_life_kimg(self) -> float:
@@ -113,7 +131,7 @@ def retuned(settings: dict[str, Any], images: OwnImages) -> tuple[dict[str, Any]
     factor = images.chosen_kimg / float(length) if isinstance(length, int | float) and length > 0 else 1.0
     left_out = [callback.name for callback in callbacks if compares_digits(callback.given)]
     kept = [_retuned_callback(one, settings, images, factor) for one in callbacks if not compares_digits(one.given)]
-    if left_out and _has_levels(images.image_size):
+    if left_out and _has_levels(images):
         kept.append(_distance_of(callbacks, factor))
     if images.number_of_images > READ_REALS:
         trainer.setdefault("limit_val_batches", math.ceil(READ_REALS / images.chosen_batch_size))
@@ -212,10 +230,10 @@ def _distance_of(callbacks: list[ConfiguredCallback], factor: float) -> dict[str
     return {"class_path": "lightning_gan.callbacks.SlicedWasserstein", "init_args": arguments}
 
 
-def _has_levels(image_size: int) -> bool:
+def _has_levels(images: OwnImages) -> bool:
     """Whether the sliced Wasserstein distance can be measured of images of this size."""
     try:
-        level_sides(image_size, image_size)
+        level_sides(images.image_size, images.image_width or images.image_size)
     except ValueError:
         return False
     return True

@@ -5,15 +5,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import lightning_gan.models
 from lightning_gan.cli.configs import is_text, read_config, shipped_folder, shown_config
 from lightning_gan.cli.configured_callbacks import value_of
 from lightning_gan.cli.errors import CommandLineError, constructor_parameters, short
+from lightning_gan.cli.facts_of_data import FACTS_OF_DATA
 from lightning_gan.cli.image_options import ImageOptions
-from lightning_gan.cli.image_rule import KIMG_PER_PIXEL, OwnImages, retuned
+from lightning_gan.cli.image_rule import KIMG_PER_PIXEL, OwnImages, retuned, rounded
 from lightning_gan.cli.option_values import take_values
-from lightning_gan.cli.trainer_cli import FACTS_OF_DATA
-from lightning_gan.data.first_image import side_of_first
+from lightning_gan.data.first_image import size_of_first
 from lightning_gan.data.image_files import ImageFiles
+from lightning_gan.data.images import PixelSize, pixel_size
 from lightning_gan.data.shown import shown
 from lightning_gan.inference.weights import model_settings_in
 
@@ -84,10 +86,10 @@ def with_own_images(
             f"--labels: {shown(images.path)} has no classes ({files.origin.labels}); leave --labels out, or give each "
             "class a folder of its own, or write a dataset.json"
         )
-    data: dict[str, Any] = {
-        "path": images.path,
-        "image_size": images.image_size or side_of_first(files, option="--images"),
-    }
+    size = _size(images, files, model=_model_of(settings, options))
+    data: dict[str, Any] = {"path": images.path, "image_size": size.height}
+    if size.given_width is not None:
+        data["image_width"] = size.given_width
     data["labels"] = images.labels
     resizes = images.image_size is not None
     if base is None:
@@ -108,6 +110,7 @@ def with_own_images(
             labels=images.labels,
             batch_size=_given_batch_size(settings[base + 1 :], options),
             total_kimg=_given_kimg(options),
+            image_width=size.given_width,
         )
         networks, place = networks_for(configs[base]), None
         if networks is not None:
@@ -134,6 +137,30 @@ def with_own_images(
         name=f"{name_of(images.path)}-{stem}",
         remarks=remarks,
     )
+
+
+def _size(images: ImageOptions, files: ImageFiles, *, model: str | None) -> PixelSize:
+    """The size that is given, or that of the first image: a square, unless the model may take rectangles.
+
+    Args:
+        images: the options.
+        files: the images.
+        model: path of the model's class; None if it is that of a checkpoint, which is compared with the data later.
+    """
+    if images.image_size is not None:
+        return pixel_size(images.image_size, images.image_width)
+    takes_width = model is None or "image_width" in constructor_parameters(
+        model if "." in model else f"{lightning_gan.models.__name__}.{model}"
+    )
+    return size_of_first(files, option="--images", squares=not takes_width)
+
+
+def _model_of(settings: list[dict[str, Any]], options: list[str]) -> str | None:
+    """The path of the model's class, as the last configuration or option gives it; None if none does."""
+    named = [model.get("class_path") if isinstance(model := found.get("model"), dict) else model for found in settings]
+    named += take_values(options, "--model", "--model.class_path")[0]
+    given = [name for name in named if isinstance(name, str)]
+    return given[-1] if given else None
 
 
 def networks_for(config: str) -> Path | None:
@@ -245,22 +272,23 @@ def _is_given(name: str, options: list[str]) -> bool:
 def _remarks(
     rule: OwnImages, changed: dict[str, Any], *, networks: str | None, left_out: list[str], options: list[str]
 ) -> list[str]:
-    kimg, size = rule.chosen_kimg, rule.image_size
+    kimg, size = rule.chosen_kimg, pixel_size(rule.image_size, rule.image_width)
+    pixels = f"{size.height}^2" if size.given_width is None else f"{size.width} * {size.height}"
     callbacks = changed["trainer"]["callbacks"]
     names = [short(str(one.get("class_path") if isinstance(one, dict) else one)) for one in callbacks]
     if rule.total_kimg is not None:
         why = "as given"
-    elif kimg == KIMG_PER_PIXEL * size:
+    elif kimg == rounded(KIMG_PER_PIXEL * rule.side):
         why = f"{KIMG_PER_PIXEL:g} for each pixel of the size"
     else:
         why = f"each image {1000 * kimg / rule.number_of_images:.0f} times"
     tells_gamma = "R1" in names and not _is_given("R1.gamma", options)
     tells_half_life = "EMA" in names and not _is_given("EMA.half_life_kimg", options)
     parts = [
-        f"{rule.number_of_images} images of {size}x{size}",
+        f"{rule.number_of_images} images of {size}",
         f"batch size {rule.chosen_batch_size}",
         f"{kimg:g} kimg ({why})",
-        *[f"gamma of R1 {rule.gamma:g} (0.0002 * {size}^2 / {rule.chosen_batch_size})"] * tells_gamma,
+        *[f"gamma of R1 {rule.gamma:g} (0.0002 * {pixels} / {rule.chosen_batch_size})"] * tells_gamma,
         *[f"EMA's half-life {rule.half_life_kimg:g} kimg"] * tells_half_life,
         "networks as configured" if networks is None else f"networks of {networks}",
     ]

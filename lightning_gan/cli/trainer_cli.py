@@ -20,6 +20,7 @@ from lightning_gan.cli.callback_options import apply_options, help_of_callbacks
 from lightning_gan.cli.configs import read_config, shown_config
 from lightning_gan.cli.configured_callbacks import CallbackList, callbacks_of
 from lightning_gan.cli.errors import CommandLineError, explain
+from lightning_gan.cli.facts_of_data import FACTS_OF_DATA, fact_of
 from lightning_gan.cli.image_options import HELP as HELP_OF_IMAGES
 from lightning_gan.cli.invocation import Invocation
 from lightning_gan.cli.model_line import model_line
@@ -36,16 +37,6 @@ from lightning_gan.compat import IgnoresCheckpointSettings, option_names, split_
 from lightning_gan.inference.weights import load_weights, model_settings_in
 from lightning_gan.loop.checkpointing import read_checkpoint
 from lightning_gan.loop.gan import GAN
-
-FACTS_OF_DATA = (
-    "image_size",
-    "image_channels",
-    "number_of_classes",
-    "observation_size",
-    "action_size",
-    "discrete_actions",
-)
-"""Arguments of a model that follow from attributes of its data."""
 
 SEEDS = {"model": "training.seed", "data": "seed"}
 """Arguments that take the value of `seed_everything` unless the user gives them."""
@@ -290,29 +281,18 @@ class TrainerCLI(IgnoresCheckpointSettings):
         """The function of a link, which returns an attribute of the data unless the user gave the model's argument."""
 
         def fact_of_data(data: LightningDataModule) -> int | bool | None:
-            return self._linked(data, fact)
+            command = self.invocation.command
+            model = self.config[command].model
+            return fact_of(
+                data,
+                fact,
+                model=model.class_path,
+                arguments=dict(model.get("init_args") or {}),
+                is_given=self._is_given("model", fact),
+                command=command,
+            )
 
         return fact_of_data
-
-    def _linked(self, data: LightningDataModule, fact: str) -> int | bool | None:
-        command = self.invocation.command
-        model = self.config[command].model
-        configured: int | bool | None = (model.get("init_args") or {}).get(fact)
-        known: int | bool | None = getattr(data, fact, None)  # data modules of users need not have the attribute
-        if known is None:
-            if configured is None and fact in (model.get("init_args") or {}):
-                raise CommandLineError(f"{type(data).__name__} has no attribute {fact}; give --model.{fact}")
-            return configured
-        if not self._is_given("model", fact):
-            return known
-        # A model may ignore labels, and a model with classes may be evaluated on images without labels.
-        differs_rightly = fact == "number_of_classes" and (configured == 0 or command != "fit")
-        if configured != known and not differs_rightly:
-            raise CommandLineError(
-                f"model.{fact}={configured}, but {type(data).__name__} has {fact}={known}; leave model.{fact} out, "
-                "because it follows from the data"
-            )
-        return configured
 
     def before_instantiate_classes(self) -> None:
         config = self.config[self.invocation.command]

@@ -12,6 +12,7 @@ from lightning_gan.data.decoding import IMAGE_SUFFIXES
 from lightning_gan.data.inner_names import Names, is_hidden
 from lightning_gan.data.named_files import LABELS_FILE, LARGEST_FILE_BYTES, FileFacts, Files, Listing, about_hidden
 from lightning_gan.data.shown import shown
+from lightning_gan.data.stored_values import ARRAY_SUFFIX
 
 _LARGEST_EXPANSION = 100  # times the compressed size; matters for files of at least the size below
 _SMALLEST_EXPANDING_BYTES = 64 * 2**20
@@ -57,8 +58,8 @@ class Archive(Files):
         return self._opened().getinfo(self._places.get(name, name))
 
     def _listed(self) -> Listing:
-        names, folders, hidden, faults = Names(self._path), set[str](), list[str](), list[str]()
-        contents: Counter[tuple[int, int]] = Counter()
+        names, folders, hidden = Names(self._path), set[str](), list[str]()
+        images, arrays = list[tuple[str, zipfile.ZipInfo]](), list[tuple[str, zipfile.ZipInfo]]()
         try:
             members = self._opened().infolist()
         # Damaged directories raise nearly anything: BadZipFile, NotImplementedError, struct.error, UnicodeDecodeError.
@@ -75,9 +76,13 @@ class Archive(Files):
                 continue
             names.add(name, member.filename)
             if name.lower().endswith((*IMAGE_SUFFIXES, LABELS_FILE)):
-                contents[member.file_size, member.CRC] += 1
-                if fault := _fault_of(member):
-                    faults.append(f"{shown(name)} {fault}")
+                images.append((name, member))
+            elif name.lower().endswith(ARRAY_SUFFIX):
+                arrays.append((name, member))
+        if all(name.endswith(LABELS_FILE) for name, _ in images):  # beside images, arrays are not read
+            images += arrays
+        contents = Counter((member.file_size, member.CRC) for _, member in images)
+        faults = [f"{shown(name)} {fault}" for name, member in images if (fault := _fault_of(member))]
         if faults:
             raise ValueError(f"{shown(self._path)}: {faults[0]}" + f" (and {len(faults) - 1} more)" * (len(faults) > 1))
         self._places = names.places

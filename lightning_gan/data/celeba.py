@@ -9,7 +9,7 @@ from typing import Any, final
 import numpy as np
 from PIL import Image
 
-from lightning_gan.data.decoding import Resampling, central_square, resized_shorter_side
+from lightning_gan.data.decoding import Resampling, central_pixels, resized_to_cover
 from lightning_gan.data.images import (
     ClassLabels,
     ImageSource,
@@ -17,6 +17,7 @@ from lightning_gan.data.images import (
     Origin,
     box_mean,
     factor_between,
+    pixel_size,
 )
 from lightning_gan.data.torchvision_datasets import FetchedData, PublicDataset, channels_first
 from lightning_gan.tensors.fingerprints import fingerprint_of
@@ -148,7 +149,8 @@ class Faces(ImageSource):
         try:
             with Image.open(path) as image:
                 part = image.convert("RGB").crop(self._crop.value)
-                return np.asarray(central_square(resized_shorter_side(part, self._image_size, self._resampling)))
+                size = pixel_size(self._image_size)
+                return np.asarray(central_pixels(resized_to_cover(part, size, self._resampling), size))
         except OSError as error:
             raise ValueError(f"{path} cannot be read ({error}); unpack img_align_celeba.zip again") from error
 

@@ -13,11 +13,11 @@ from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 from torch.utils.data import DataLoader, DistributedSampler
 
-from lightning_gan.data.crops import RandomCrops, crops_of_squares, size_to_read
+from lightning_gan.data.crops import RandomCrops, crops_of_images, larger, size_to_read
 from lightning_gan.data.dequantization import dequantized
 from lightning_gan.data.description import description_of
 from lightning_gan.data.identity import Identity, identity_of
-from lightning_gan.data.images import ImageSource
+from lightning_gan.data.images import ImageSource, PixelSize, pixel_size
 from lightning_gan.data.passes import Pass
 from lightning_gan.data.position import batches_trained, rank_and_world_size
 from lightning_gan.data.stream import (
@@ -29,6 +29,7 @@ from lightning_gan.data.stream import (
     share_of_rank,
     unchanged,
 )
+from lightning_gan.data.value_range import value_range_of
 from lightning_gan.schedules.growth import GrowthSchedule
 
 
@@ -39,16 +40,18 @@ class Pace:
 
     Args:
         batch_size: global batch size without a schedule, or at resolutions for which the schedule gives none.
-        image_size: full size of the images in pixels; the resolution without a schedule.
+        image_size: full height of the images in pixels; the resolution without a schedule.
         schedule: growth schedule of resolutions and batch sizes; None for constant ones.
+        image_width: full width of the images in pixels; None is a square.
 
     Raises:
-        ValueError: if the schedule's final resolution is larger than the images.
+        ValueError: if the schedule's final resolution is larger than the images, or a width is not a whole number.
     """
 
     batch_size: int
     image_size: int
     schedule: GrowthSchedule | None
+    image_width: int | None = None
 
     def __post_init__(self) -> None:
         if self.schedule is not None and self.schedule.final_resolution > self.image_size:
@@ -56,6 +59,8 @@ class Pace:
                 f"the schedule grows to {self.schedule.final_resolution} pixels and the images have {self.image_size}; "
                 "lower final_resolution or raise the data's image_size"
             )
+        if self.schedule is not None and self.image_width is not None:
+            pixel_size(self.image_size, self.image_width).at(self.schedule.at(0).resolution)
 
     def batch_size_at(self, position: int) -> int:
         """Returns the size of the global batch that starts at `position`."""
@@ -91,20 +96,23 @@ class GANData(LightningDataModule, ABC):
 
     A batch that is larger than the data set goes on with the images of the next epoch, so that images repeat in it.
 
-    Batches are bytes in 0..255. With `dequantization_noise`, training batches become floats in about [-1, 1] when they
-    have been copied to the device.
+    Batches are bytes in 0..255, or floats in [-1, 1] if the data have a `value_range`. With `dequantization_noise`,
+    training batches become floats in about [-1, 1] when they have been copied to the device.
 
     Attributes:
-        image_size: full width and height of the images in pixels.
-        size_to_read: full width and height in pixels of the images of `open_source`: `random_crop_from`, or
-            `image_size` without random crops.
+        image_size: full height of the images in pixels.
+        image_width: full width of the images in pixels; None for squares.
+        size_to_read: full height in pixels of the images of `open_source`: `random_crop_from`, or `image_size` without
+            random crops.
+        width_to_read: full width in pixels of the images of `open_source`; None for squares.
         image_channels: number of channels: 1 grey, 3 RGB, 4 RGBA.
         number_of_classes: number of classes, or of numbers in a row of labels; 0 without labels.
         number_of_workers: number of processes that read ahead, as given.
+        value_range: the original values that -1 and 1 of float images stand for; None for bytes.
         schedule: growth schedule of batch sizes and resolutions, or None; set it before the loaders are made.
 
     Args:
-        image_size: full width and height of the images in pixels.
+        image_size: full height of the images in pixels, and their width if `image_width` is not given.
         image_channels: number of channels.
         number_of_classes: number of classes, 0 without labels.
         batch_size: GLOBAL batch size, over all processes.
@@ -112,9 +120,12 @@ class GANData(LightningDataModule, ABC):
         mirror: whether half of the training images are flipped left to right.
         number_of_workers: number of processes that read ahead for each training process; 0 reads in the training
             process. None chooses 0 for images in memory, and otherwise one to eight, by the CPUs.
-        random_crop_from: size in pixels of larger images out of which training images are cut at random places, and
-            others at the centre; None cuts nothing.
+        random_crop_from: height in pixels of larger images of the same proportions, out of which training images are
+            cut at random places, and others at the centre; None cuts nothing.
         dequantization_noise: width of the uniform noise that is added to training images in [-1, 1]; 0 adds none.
+        image_width: full width of the images in pixels; None is a square.
+        value_range: the original values that -1 and 1 of float images stand for, which checkpoints keep, so that
+            `generate` writes such values; None for bytes.
 
     Raises:
         ValueError: if a number is out of range.
@@ -134,6 +145,8 @@ class GANData(LightningDataModule, ABC):
         number_of_workers: int | None = None,
         random_crop_from: int | None = None,
         dequantization_noise: float = 0.0,
+        image_width: int | None = None,
+        value_range: tuple[float, float] | None = None,
     ) -> None:
         super().__init__()
         if batch_size < 1:
@@ -146,8 +159,18 @@ class GANData(LightningDataModule, ABC):
             raise ValueError(
                 f"dequantization_noise={dequantization_noise} must be at least 0 and below 1; 1/128 is 0.0078125"
             )
+        if dequantization_noise and value_range is not None:
+            raise ValueError(
+                f"dequantization_noise={dequantization_noise} fills the gaps between the levels of bytes, and images "
+                f"with value_range={list(value_range)} are floats; leave one of them out"
+            )
+        self.value_range = value_range_of(value_range)
         self.image_size = image_size
-        self.size_to_read = size_to_read(image_size=image_size, random_crop_from=random_crop_from)
+        self.image_width = pixel_size(image_size, image_width).given_width
+        self.size_to_read = size_to_read(
+            image_size=image_size, random_crop_from=random_crop_from, image_width=self.image_width
+        )
+        self.width_to_read = larger(self.full_size, self.size_to_read).given_width
         self.dequantization_noise = dequantization_noise
         if dequantization_noise:
             # Not a method of the class, because Lightning would then never call the hook of the module.
@@ -167,8 +190,14 @@ class GANData(LightningDataModule, ABC):
     def open_source(self) -> ImageSource:
         """Returns the images. It is called once in each process, before training or evaluation begins.
 
-        Their full size is `size_to_read`. Subclasses that cut rectangular images return `RandomCrops`.
+        Their full size is `size_to_read` and `width_to_read`. Subclasses that cut images of other proportions return
+        `RandomCrops`.
         """
+
+    @property
+    def full_size(self) -> PixelSize:
+        """The full height and width of the images in pixels."""
+        return pixel_size(self.image_size, self.image_width)
 
     @property
     def source(self) -> ImageSource:
@@ -176,14 +205,21 @@ class GANData(LightningDataModule, ABC):
         if self._source is None:
             source = self.open_source()
             if self.size_to_read != self.image_size and not isinstance(source, RandomCrops):
-                source = crops_of_squares(source, larger_size=self.size_to_read, size=self.image_size)
+                source = crops_of_images(
+                    source, larger_size=self.size_to_read, size=self.image_size, width=self.image_width
+                )
             self._source = source
         return self._source
 
     @property
     def pace(self) -> Pace:
         """Batch sizes and resolutions as functions of the position, by the schedule if there is one."""
-        return Pace(batch_size=self.batch_size, image_size=self.image_size, schedule=self.schedule)
+        return Pace(
+            batch_size=self.batch_size,
+            image_size=self.image_size,
+            schedule=self.schedule,
+            image_width=self.image_width,
+        )
 
     @property
     def position(self) -> int:
@@ -260,8 +296,8 @@ class GANData(LightningDataModule, ABC):
 
     @cached_property
     def identity(self) -> Identity:
-        """What identifies the images, their labels and classes; checkpoints contain it."""
-        return identity_of(self.source, labels=self.number_of_classes > 0)
+        """What identifies the images, their labels, classes and range of values; checkpoints contain it."""
+        return identity_of(self.source, labels=self.number_of_classes > 0, value_range=self.value_range)
 
     def describe(self) -> str:
         """Returns what the data became, in one line: images, sizes, classes with their origin, what was left out."""
@@ -269,7 +305,8 @@ class GANData(LightningDataModule, ABC):
         return description_of(
             self.source,
             name=type(self).__name__,
-            size=f"{self.image_size}x{self.image_size}x{self.image_channels}",
+            size=f"{self.full_size}x{self.image_channels}"
+            + (f" with values in {self.value_range}" if self.value_range is not None else ""),
             labels=self.number_of_classes > 0,
             largest_batch=max(self.batch_size, *scheduled, 0),
         )
@@ -313,6 +350,11 @@ class GANData(LightningDataModule, ABC):
         assert self.trainer is not None
         if not self.trainer.training:
             return images, labels
+        if images.dtype != torch.uint8:
+            raise ValueError(
+                f"dequantization_noise={self.dequantization_noise} fills the gaps between the levels of bytes, and the "
+                "images are floats; leave it out"
+            )
         position = self.position
         batch_size = self.pace.batch_size_at(position)
         rank, world_size = rank_and_world_size(self.trainer)

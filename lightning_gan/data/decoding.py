@@ -1,15 +1,16 @@
 """Decoding of one image file to pixels: colour mode, cropping and size, at several resolutions at once."""
 
-import re
 from collections.abc import Sequence
 from enum import Enum
 from io import BytesIO
 
 import numpy as np
-from PIL import ExifTags, Image, ImageFile, ImageOps
+from PIL import Image, ImageFile, ImageOps
 
+from lightning_gan.data.images import PixelSize, pixel_size
 from lightning_gan.data.plain_jpeg import Pixels, pixels_of_plain_jpeg
 from lightning_gan.data.plain_png import pixels_of_plain_png
+from lightning_gan.data.stored_values import is_array, is_deep, range_of_deep, shown_size, size_of_array
 
 _HAS_AVIF = ".avif" in Image.registered_extensions()  # Pillow may be built without it
 
@@ -20,26 +21,28 @@ IMAGE_SUFFIXES = (
 """Endings of the names of image files; the contents may be any of these formats, whatever the ending says."""
 
 # Pillow knows more formats, of which some start other programs.
-_FORMATS = (*("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP"), *("AVIF",) * _HAS_AVIF)  # the most frequent ones first
+FORMATS = (*("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP"), *("AVIF",) * _HAS_AVIF)  # the most frequent ones first
 
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
 
 class Resize(Enum):
-    """Treatment of an image file whose size is not `image_size`."""
+    """Treatment of an image file whose size is not that of the images, `image_size` and `image_width`."""
 
     exact = "exact"
     """The file is refused with an error."""
 
     center_crop = "center_crop"
-    """The central square is cut out and resized."""
+    """The central square is cut out and resized; for images that are no squares, the largest central rectangle of their
+    proportions."""
 
     squash = "squash"
     """The whole image is resized, which changes its proportions."""
 
     shorter_side = "shorter_side"
     """The whole image is resized until its shorter side fits, and its proportions stay. Then the central square is cut
-    out, or a random one where random crops are set. torchvision's Resize and CenterCrop do this."""
+    out, or a random one where random crops are set. torchvision's Resize and CenterCrop do this. For images that are no
+    squares, it is resized until it covers their rectangle, which is cut out."""
 
 
 class Resampling(Enum):
@@ -84,32 +87,43 @@ def size_of(contents: bytes) -> tuple[int, int]:
     Raises:
         OSError: if the file is not an image.
     """
-    with Image.open(BytesIO(contents), formats=_FORMATS) as opened:
-        turned = opened.getexif().get(ExifTags.Base.Orientation, 1) >= 5  # width and height change places
-        width, height = opened.size
-    return (height, width) if turned else (width, height)
+    if is_array(contents):
+        return size_of_array(contents)
+    with Image.open(BytesIO(contents), formats=FORMATS) as opened:
+        return shown_size(opened)
 
 
-def _check_header(image: ImageFile.ImageFile, *, image_size: int, resize: Resize) -> None:
+def _check_header(image: ImageFile.ImageFile, *, size: PixelSize, resize: Resize) -> None:
     """Checks an image file by its header alone.
 
     Args:
         image: the opened file.
-        image_size: full size in pixels.
+        size: full size.
         resize: treatment of other sizes.
 
     Raises:
         ValueError: if the pixels have more than 8 bits per channel, or the size differs and `resize` is exact.
     """
-    # Pillow would cut 16 bits per channel of colours to 8, which only the way it reads them tells.
-    cuts = any(re.search(";16[BLN]", str(tile.args)) for tile in image.tile)
-    if image.mode.startswith(("I", "F")) or cuts:
-        raise ValueError(f"its pixels ({image.mode}) have more than 8 bits; convert it to 8 bits per channel")
-    if resize is Resize.exact and image.size != (image_size, image_size):
-        width, height = image.size
+    if is_deep(image):
         raise ValueError(
-            f"its size is {width}x{height}, not {image_size}x{image_size}; "
-            "set resize to center_crop or squash, or change image_size"
+            f"its pixels ({image.mode}) have more than 8 bits; convert it to 8 bits per channel, or give the range of "
+            f"all images (--data.value_range '{range_of_deep(image)}', and --value_range in test --reals)"
+        )
+    if resize is Resize.exact and image.size not in {(size.width, size.height), (size.height, size.width)}:
+        check_size(shown_size(image), size)
+
+
+def check_size(found: tuple[int, int], size: PixelSize) -> None:
+    """Checks the width and height in pixels of one image.
+
+    Raises:
+        ValueError: if they are not those of `size`.
+    """
+    width, height = found
+    if found != (size.width, size.height):
+        more = " and image_width" * (width != height or size.given_width is not None)
+        raise ValueError(
+            f"its size is {width}x{height}, not {size}; set resize to center_crop or squash, or change image_size{more}"
         )
 
 
@@ -121,6 +135,7 @@ def decode(
     resize: Resize,
     resolutions: Sequence[int],
     resampling: Resampling = Resampling.box_or_lanczos,
+    image_width: int | None = None,
 ) -> list[Pixels]:
     """Returns the pixels of one image file, at each of the resolutions.
 
@@ -134,48 +149,56 @@ def decode(
 
     Args:
         contents: bytes of an image file.
-        image_size: full size in pixels; `Resize.exact` refuses other sizes.
+        image_size: full height in pixels; `Resize.exact` refuses other sizes.
         image_channels: number of channels: 1 grey, 3 RGB, 4 RGBA.
         resize: treatment of other sizes.
-        resolutions: sizes of the results in pixels, each `image_size` divided by a power of two.
+        resolutions: heights of the results in pixels, each `image_size` divided by a power of two.
         resampling: how other sizes are resized.
+        image_width: full width in pixels; None is a square.
 
     Raises:
         ValueError: if the pixels have more than 8 bits, or the size differs and `resize` is exact.
         OSError: if the file is not an image or is truncated.
     """
     mode = mode_of(image_channels)
-    with _opened(contents, image_size=image_size, resize=resize) as opened:
-        if opened.size == (image_size, image_size) and all(resolution == image_size for resolution in resolutions):
+    size = pixel_size(image_size, image_width)
+    with opened_image(contents, size=size, resize=resize) as opened:
+        if opened.size == (size.width, size.height) and all(resolution == image_size for resolution in resolutions):
             pixels = _pixels_of_plain(opened, contents, mode=mode)
             if pixels is not None:
                 return [pixels] * len(resolutions)
-        image = _decoded(opened, mode=mode, image_size=image_size)
-    image = _in_size(image, resize, image_size, resampling)
+        image = _decoded(opened, mode=mode, size=size)
+    if resize is Resize.exact:
+        check_size(image.size, size)  # now that it is turned
+    image = in_size(image, resize, size, resampling)
     return [_pixels_of(_reduced(image, (image_size // resolution,) * 2)) for resolution in resolutions]
 
 
-def decode_whole(contents: bytes, *, shorter_side: int, image_channels: int, resampling: Resampling) -> Pixels:
-    """Returns all pixels of one image file, resized until its shorter side fits.
+def decode_whole(
+    contents: bytes, *, shorter_side: int, image_channels: int, resampling: Resampling, width: int | None = None
+) -> Pixels:
+    """Returns all pixels of one image file, resized until its shorter side fits, or until it covers a rectangle.
 
     Args:
         contents: bytes of an image file.
         shorter_side: width of an upright image in pixels, height of a wide one.
         image_channels: number of channels: 1 grey, 3 RGB, 4 RGBA.
         resampling: how the image is resized.
+        width: width in pixels of a rectangle of the height `shorter_side`, which is covered; None is a square.
 
     Raises:
         ValueError: if the pixels have more than 8 bits.
         OSError: if the file is not an image or is truncated.
     """
     mode = mode_of(image_channels)
-    with _opened(contents, image_size=shorter_side, resize=Resize.shorter_side) as opened:
-        if min(opened.size) == shorter_side:
+    size = pixel_size(shorter_side, width)
+    with opened_image(contents, size=size, resize=Resize.shorter_side) as opened:
+        if opened.size == _covering(opened, size):
             pixels = _pixels_of_plain(opened, contents, mode=mode)
             if pixels is not None:
                 return pixels
-        image = _decoded(opened, mode=mode, image_size=shorter_side)
-    return _pixels_of(resized_shorter_side(image, shorter_side, resampling))
+        image = _decoded(opened, mode=mode, size=size)
+    return _pixels_of(resized_to_cover(image, size, resampling))
 
 
 def resized(image: Image.Image, size: tuple[int, int], resampling: Resampling) -> Image.Image:
@@ -186,22 +209,46 @@ def resized(image: Image.Image, size: tuple[int, int], resampling: Resampling) -
     return image if image.size == size else image.resize(size, _FILTERS[resampling])
 
 
-def resized_shorter_side(image: Image.Image, size: int, resampling: Resampling) -> Image.Image:
-    """Returns an image resized until its shorter side has `size` pixels; the longer one is rounded down."""
-    shorter = min(image.size)
-    return resized(image, (size * image.width // shorter, size * image.height // shorter), resampling)
+def resized_to_cover(image: Image.Image, size: PixelSize, resampling: Resampling) -> Image.Image:
+    """Returns an image resized until one side is that of `size` and the other is not smaller; it is rounded down.
+
+    For squares, the shorter side becomes that of the square.
+    """
+    return resized(image, _covering(image, size), resampling)
 
 
-def central_square(image: Image.Image) -> Image.Image:
-    """Returns the central square, as wide as the image's shorter side."""
-    side = min(image.size)
-    left, top = (image.width - side) // 2, (image.height - side) // 2
-    return image.crop((left, top, left + side, top + side))
+def _covering(image: Image.Image, size: PixelSize) -> tuple[int, int]:
+    """Width and height in pixels at which an image of the same proportions just covers a rectangle."""
+    if _is_wider(image, size):
+        return size.height * image.width // image.height, size.height
+    return size.width, size.width * image.height // image.width
 
 
-def _opened(contents: bytes, *, image_size: int, resize: Resize) -> ImageFile.ImageFile:
-    opened = Image.open(BytesIO(contents), formats=_FORMATS)
-    _check_header(opened, image_size=image_size, resize=resize)
+def _is_wider(image: Image.Image, size: PixelSize) -> bool:
+    """Whether an image is at least as wide, in proportion to its height, as a rectangle."""
+    return image.width * size.height >= image.height * size.width
+
+
+def central_part(image: Image.Image, size: PixelSize) -> Image.Image:
+    """Returns the largest central part that has the proportions of `size`; a side that is cut is rounded down."""
+    width, height = image.size
+    if _is_wider(image, size):
+        width = max(height * size.width // size.height, 1)
+    else:
+        height = max(width * size.height // size.width, 1)
+    left, top = (image.width - width) // 2, (image.height - height) // 2
+    return image.crop((left, top, left + width, top + height))
+
+
+def central_pixels(image: Image.Image, size: PixelSize) -> Image.Image:
+    """Returns the central `size` of an image that covers it."""
+    left, top = (image.width - size.width) // 2, (image.height - size.height) // 2
+    return image.crop((left, top, left + size.width, top + size.height))
+
+
+def opened_image(contents: bytes, *, size: PixelSize, resize: Resize) -> ImageFile.ImageFile:
+    opened = Image.open(BytesIO(contents), formats=FORMATS)
+    _check_header(opened, size=size, resize=resize)
     return opened
 
 
@@ -212,27 +259,29 @@ def _pixels_of_plain(opened: ImageFile.ImageFile, contents: bytes, *, mode: str)
     return pixels_of_plain_jpeg(opened, contents, mode=mode)
 
 
-def _decoded(opened: ImageFile.ImageFile, *, mode: str, image_size: int) -> Image.Image:
+def _decoded(opened: ImageFile.ImageFile, *, mode: str, size: PixelSize) -> Image.Image:
     # Large JPEG files need not be decoded at their full size. Twice the final size is decoded, so that the coarse
     # scaling inside the decoder is not the last filter.
-    opened.draft("L" if mode == "L" else "RGB", (2 * image_size, 2 * image_size))
+    enough = (2 * size.width, 2 * size.height)
+    turned = size.given_width is not None and shown_size(opened) != opened.size
+    opened.draft("L" if mode == "L" else "RGB", enough[::-1] if turned else enough)
     ImageOps.exif_transpose(opened, in_place=True)
-    return _in_mode(opened, mode)
+    return in_mode(opened, mode)
 
 
-def _in_mode(image: Image.Image, mode: str) -> Image.Image:
+def in_mode(image: Image.Image, mode: str) -> Image.Image:
     if mode != "RGBA" and image.has_transparency_data:
         paper = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(paper, image.convert("RGBA"))
     return image if image.mode == mode else image.convert(mode)
 
 
-def _in_size(image: Image.Image, resize: Resize, image_size: int, resampling: Resampling) -> Image.Image:
+def in_size(image: Image.Image, resize: Resize, size: PixelSize, resampling: Resampling) -> Image.Image:
     if resize is Resize.shorter_side:
-        return central_square(resized_shorter_side(image, image_size, resampling))
+        return central_pixels(resized_to_cover(image, size, resampling), size)
     if resize is Resize.center_crop:
-        image = central_square(image)
-    return resized(image, (image_size, image_size), resampling)
+        image = central_part(image, size)
+    return resized(image, (size.width, size.height), resampling)
 
 
 def _reduced(image: Image.Image, factors: tuple[int, int]) -> Image.Image:

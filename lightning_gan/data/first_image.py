@@ -2,27 +2,29 @@
 
 from lightning_gan.data.decoding import size_of
 from lightning_gan.data.image_files import ImageFiles
+from lightning_gan.data.images import PixelSize
 from lightning_gan.data.shown import shown
 
 
-def side_of_first(files: ImageFiles, *, option: str) -> int:
-    """Returns the width and height in pixels of the first image, which must be a square.
+def size_of_first(files: ImageFiles, *, option: str, squares: bool = False) -> PixelSize:
+    """Returns the height and width in pixels of the first image.
 
     Args:
         files: images in files.
         option: option of the command line that gave them, for the error message.
+        squares: whether only squares are possible.
 
     Raises:
-        ValueError: if the first file cannot be read, or is no square.
+        ValueError: if the first file cannot be read, or must be a square and is none.
     """
     name = files.names[0]
     try:
         width, height = size_of(files.contents(name))
     except OSError as error:
         raise ValueError(f"{option}: {shown(name)} cannot be read as an image; replace or remove it") from error
-    if width != height:
+    if squares and width != height:
         raise ValueError(
             f"{option}: {shown(name)} has {width}x{height} pixels and is no square; give --image_size, to which the "
             "central square of each image is resized"
         )
-    return width
+    return PixelSize(height=height, width=width)

@@ -7,11 +7,11 @@ from lightning.pytorch.utilities import rank_zero_info
 from torch.utils.data import DataLoader
 
 from lightning_gan.data.checked_files import check_once
-from lightning_gan.data.crops import RandomCrops, size_to_read
+from lightning_gan.data.crops import RandomCrops, larger, size_to_read
 from lightning_gan.data.datamodule import GANData
 from lightning_gan.data.decoding import Resampling, Resize
 from lightning_gan.data.image_files import ImageFiles
-from lightning_gan.data.images import ImageSource
+from lightning_gan.data.images import ImageSource, pixel_size
 from lightning_gan.data.resolution_cache import CachedImages, check_cache_of_crops
 from lightning_gan.data.stream import Batch
 
@@ -20,7 +20,10 @@ _CACHE_BYTES = 512 * 2**20
 
 @final
 class ImageFolder(GANData):
-    """Image files in a folder or a zip: BMP, GIF, JPEG, PNG, TIFF, WebP, and AVIF if Pillow reads it.
+    """Image files in a folder or a zip: BMP, GIF, JPEG, PNG, TIFF, WebP, and AVIF if Pillow reads it; or arrays.
+
+    Arrays are .npy files, `height width` or `height width channels`, of any number of channels, in a folder or zip that
+    has no other images. Arrays of uint8 and images of 8 bits become bytes. All others need `value_range`.
 
     What the data became is said in one line before training: images, classes with their numbers, what was left out. The
     rules are these, and what is unclear is refused:
@@ -40,10 +43,12 @@ class ImageFolder(GANData):
 
     Args:
         path: path of a folder or a zip.
-        image_size: full width and height of the images in pixels.
-        image_channels: number of channels: 1 grey, 3 RGB (transparent pixels are composited onto white), 4 RGBA.
-        resize: treatment of images of another size: exact refuses them, center_crop resizes the central square,
-            shorter_side resizes the whole image and cuts the square, squash changes the image's proportions.
+        image_size: full height of the images in pixels, and their width if `image_width` is not given.
+        image_channels: number of channels: 1 grey, 3 RGB (transparent pixels are composited onto white), 4 RGBA; of
+            arrays, and of images with more than 8 bits, the number that they have.
+        resize: treatment of images of another size: exact refuses them, center_crop resizes the central square (the
+            largest central rectangle of the images' proportions), shorter_side resizes the whole image and cuts the
+            square (the rectangle), squash changes the image's proportions.
         resampling: how images of another size are resized: box_or_lanczos, lanczos or bilinear.
         labels: whether the networks get the labels, if there are any. If not, no question about labels is asked.
         mirror: whether half of the training images are flipped left to right.
@@ -63,11 +68,15 @@ class ImageFolder(GANData):
         number_of_workers: number of processes that read ahead for each training process; 0 reads in the training
             process. None chooses 0 if images are kept in memory, and otherwise one to eight, by the CPUs that this
             process may use.
-        random_crop_from: size in pixels which `resize` gives the images (or requires of them), out of which training
+        random_crop_from: height in pixels which `resize` gives the images (or requires of them), out of which training
             images are cut at random places, and others at the centre. With resize shorter_side, they may lie anywhere
             in the whole image, and images are decoded whenever they are read. None cuts nothing.
         dequantization_noise: width of the uniform noise that is added to training images in [-1, 1] on the device;
             1/128 = 0.0078125 in the code of several papers. 0 adds none.
+        image_width: full width of the images in pixels, for models that take it (`StyleGAN2`, `R3GAN`); None is a
+            square.
+        value_range: the lowest and the highest value in files of 16 bits, of floats or of several channels, such as
+            [0, 65535]; they become -1 and 1 of float images. Other values are refused. None is for images of 8 bits.
 
     Raises:
         ValueError: if `path` does not exist or has no image, what it holds is refused or unclear, its labels cannot be
@@ -93,6 +102,8 @@ class ImageFolder(GANData):
         resampling: Resampling = Resampling.box_or_lanczos,
         random_crop_from: int | None = None,
         dequantization_noise: float = 0.0,
+        image_width: int | None = None,
+        value_range: tuple[float, float] | None = None,
     ) -> None:
         if cache_directory is None and cache_resolution is not None:
             raise ValueError(
@@ -100,9 +111,13 @@ class ImageFolder(GANData):
                 "or leave cache_resolution out"
             )
         check_cache_of_crops(resize=resize, random_crop_from=random_crop_from, cache_directory=cache_directory)
+        size = pixel_size(image_size, image_width)
+        height = size_to_read(image_size=image_size, random_crop_from=random_crop_from, image_width=size.given_width)
         self._files = ImageFiles(
             path=path,
-            image_size=size_to_read(image_size=image_size, random_crop_from=random_crop_from),
+            image_size=height,
+            image_width=larger(size, height).given_width,
+            value_range=value_range,
             image_channels=image_channels,
             resize=resize,
             resampling=resampling,
@@ -122,6 +137,8 @@ class ImageFolder(GANData):
             number_of_workers=number_of_workers,
             random_crop_from=random_crop_from,
             dequantization_noise=dequantization_noise,
+            image_width=image_width,
+            value_range=value_range,
         )
         self.cache = cache
         self.check_files = check_files
@@ -143,7 +160,9 @@ class ImageFolder(GANData):
         if self._is_kept_in_memory:
             return self._files.in_memory()
         if self._cuts_whole_images:
-            return RandomCrops(source=self._files, whole=self._files.whole, size=self.image_size)
+            return RandomCrops(
+                source=self._files, whole=self._files.whole, size=self.image_size, width=self.image_width
+            )
         return self._files
 
     @property

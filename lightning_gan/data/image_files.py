@@ -13,7 +13,7 @@ from functools import cached_property, partial
 from itertools import islice
 from json.encoder import encode_basestring_ascii
 from pathlib import Path, PurePosixPath
-from typing import TypeVar, final
+from typing import Any, TypeVar, final
 
 import numpy as np
 import torch
@@ -22,14 +22,16 @@ from PIL import Image, UnidentifiedImageError
 from lightning_gan.data.classes import classes_of, top_of
 from lightning_gan.data.crops import Whole
 from lightning_gan.data.decoding import IMAGE_SUFFIXES, Resampling, Resize, decode, decode_whole, mode_of
-from lightning_gan.data.images import ImageSource, Indices, MemoryImages, Origin, factor_between
+from lightning_gan.data.images import ImageSource, Indices, MemoryImages, Origin, PixelSize, pixel_size
 from lightning_gan.data.listing import files_at
 from lightning_gan.data.named_files import LABELS_FILE
-from lightning_gan.data.plain_jpeg import Pixels
 from lightning_gan.data.progress_report import ProgressReport
 from lightning_gan.data.shown import shown
+from lightning_gan.data.stored_values import ARRAY_SUFFIX
+from lightning_gan.data.value_decoding import Decoded, decode_values, decode_whole_values, has_values
+from lightning_gan.data.value_range import ValueRange, value_range_of
 from lightning_gan.tensors.fingerprints import fingerprint_of
-from lightning_gan.tensors.shapes import ImageBytes, Labels
+from lightning_gan.tensors.shapes import Labels, StoredImages
 
 _Result = TypeVar("_Result")
 
@@ -57,11 +59,13 @@ class ImageFiles(ImageSource):
 
     Args:
         path: path of a folder or a zip.
-        image_size: full width and height of the images in pixels.
+        image_size: full height of the images in pixels, and their width if `image_width` is not given.
         image_channels: number of channels: 1 grey, 3 RGB (transparent pixels are composited onto white), 4 RGBA.
         resize: treatment of files of another size.
         resampling: how files of another size are resized.
         labels: whether labels are looked for, in a `dataset.json` or in the names of folders.
+        image_width: full width of the images in pixels; None is a square.
+        value_range: the values that become -1 and 1 of float images; None for images of 8 bits.
 
     Raises:
         ValueError: if `path` does not exist or has no image, what it holds is refused, or its labels cannot be
@@ -77,21 +81,27 @@ class ImageFiles(ImageSource):
         resize: Resize = Resize.exact,
         resampling: Resampling = Resampling.box_or_lanczos,
         labels: bool = True,
+        image_width: int | None = None,
+        value_range: tuple[float, float] | None = None,
     ) -> None:
-        mode_of(image_channels)
-        if image_size < 1:
-            raise ValueError(f"image_size={image_size} must be at least 1")
+        self._value_range = value_range_of(value_range)
+        self._size = pixel_size(image_size, image_width)
         self._path = Path(path).expanduser()
-        self._image_size = image_size
         self._image_channels = image_channels
         self._resize = resize
         self._resampling = resampling
         self._files = files_at(self._path)
         names = self._files.listing.names
         self._names = [name for name in names if name.endswith(IMAGE_SUFFIXES) or name.lower().endswith(IMAGE_SUFFIXES)]
+        if not self._names:  # beside images, arrays may be anything
+            self._names = [name for name in names if name.lower().endswith(ARRAY_SUFFIX)]
+        elif value_range is None:
+            mode_of(image_channels)
         if not self._names:
             found = f" but {_counted_by_suffix(names)}" if names else ""
-            raise ValueError(f"{shown(self._path)} holds no image{found}; images end in {', '.join(IMAGE_SUFFIXES)}")
+            raise ValueError(
+                f"{shown(self._path)} holds no image{found}; images end in {', '.join((*IMAGE_SUFFIXES, ARRAY_SUFFIX))}"
+            )
         try:
             self._top = top_of(self._files, images=self._names)
             self._classes = classes_of(self._files, images=self._names, top=self._top, labels=labels)
@@ -141,9 +151,13 @@ class ImageFiles(ImageSource):
         fingerprints = {"sizes of files": _fingerprint(facts.sizes)}
         if facts.checksums is not None:
             fingerprints["checksums of files"] = _fingerprint(facts.checksums)
-        making: list[int | str] = [self._image_size, self._image_channels, self._resize.value]
+        making: list[int | str] = [self._size.height, self._image_channels, self._resize.value]
         if self._resampling is not Resampling.box_or_lanczos:  # left out if it is, so that older caches stay valid
             making.append(self._resampling.value)
+        if self._size.given_width is not None:  # as above
+            making.append(f"width {self._size.width}")
+        if self._value_range is not None:
+            making.append(f"values {self._value_range}")
         # The text of json.dumps([making, [[name, stamp], ...]]), made of plain texts for the reason in FileFacts.
         pairs = zip(map(encode_basestring_ascii, self._names), map(encode_basestring_ascii, facts.stamps), strict=True)
         text = f"[{json.dumps(making)}, [{', '.join([f'[{name}, {stamp}]' for name, stamp in pairs])}]]"
@@ -153,7 +167,12 @@ class ImageFiles(ImageSource):
     @property
     def decoded_bytes(self) -> int:
         """Memory in bytes of all images when decoded at their full size."""
-        return len(self) * self._image_channels * self._image_size**2
+        return len(self) * self._image_channels * self._size.height * self._size.width * self.dtype.itemsize
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type of the decoded values: bytes, or floats of 32 bits in [-1, 1]."""
+        return np.dtype(np.uint8 if self._value_range is None else np.float32)
 
     @property
     def path(self) -> Path:
@@ -162,13 +181,23 @@ class ImageFiles(ImageSource):
 
     @property
     def image_size(self) -> int:
-        """The full width and height of the images in pixels."""
-        return self._image_size
+        """The full height of the images in pixels."""
+        return self._size.height
+
+    @property
+    def size(self) -> PixelSize:
+        """The full height and width of the images in pixels."""
+        return self._size
 
     @property
     def image_channels(self) -> int:
         """The number of channels: 1 grey, 3 RGB, 4 RGBA."""
         return self._image_channels
+
+    @property
+    def value_range(self) -> ValueRange | None:
+        """The values that become -1 and 1 of float images; None for images of 8 bits."""
+        return self._value_range
 
     @property
     def resize(self) -> Resize:
@@ -196,33 +225,37 @@ class ImageFiles(ImageSource):
         """
         return self._known.stamp
 
-    def read(self, indices: Indices, *, resolution: int) -> ImageBytes:
+    def read(self, indices: Indices, *, resolution: int) -> StoredImages:
         """Reads the images at `indices`.
 
         Raises:
             ValueError: naming the file, if one cannot be read.
         """
-        factor_between(self._image_size, resolution)
+        size = self._size.at(resolution)
         with self._naming_the_place():
             pixels = (self._decoded(self._names[index], [resolution])[0] for index in indices.tolist())
-            return _stacked(pixels, shape=(len(indices), self._image_channels, resolution, resolution))
+            shape = (len(indices), self._image_channels, size.height, size.width)
+            return _stacked(pixels, shape=shape, dtype=self.dtype)
 
     def whole(self, indices: Indices) -> list[Whole]:
-        """Reads whole images, resized until the shorter side has the full size.
+        """Reads whole images, resized until they just cover the full size.
 
         Raises:
             ValueError: naming the file, if one cannot be read.
         """
-        decoder = partial(
-            decode_whole,
-            shorter_side=self._image_size,
-            image_channels=self._image_channels,
-            resampling=self._resampling,
-        )
         names = [self._names[index] for index in indices.tolist()]
         with self._naming_the_place():
-            found = (self._read(name, decoder) for name in names)
-            return [_stacked([pixels], shape=(1, pixels.shape[2], *pixels.shape[:2]))[0] for pixels in found]
+            found = (self._read(name, self._whole) for name in names)
+            return [
+                _stacked([pixels], shape=(1, pixels.shape[2], *pixels.shape[:2]), dtype=self.dtype)[0]
+                for pixels in found
+            ]
+
+    def _whole(self, contents: bytes) -> Decoded:
+        settings: dict[str, Any] = {"image_channels": self._image_channels, "resampling": self._resampling}
+        if has_values(contents, value_range=self._value_range):
+            return decode_whole_values(contents, size=self._size, value_range=self._value_range, **settings)
+        return decode_whole(contents, shorter_side=self._size.height, width=self._size.width, **settings)
 
     def check(self) -> None:
         """Decodes every file, and keeps none.
@@ -231,7 +264,7 @@ class ImageFiles(ImageSource):
             ValueError: if files cannot be read or their size is refused; one error names them.
         """
         progress = ProgressReport(images=len(self), what=f"checking the files of {shown(self._path)} once, by decoding")
-        for done, _ in enumerate(self.decoded([self._image_size])):
+        for done, _ in enumerate(self.decoded([self._size.height])):
             progress.report(done)
 
     def in_memory(self) -> MemoryImages:
@@ -240,38 +273,43 @@ class ImageFiles(ImageSource):
         Raises:
             ValueError: if files cannot be read; one error names them.
         """
-        pixels = (levels[0] for levels in self.decoded([self._image_size]))
+        pixels = (levels[0] for levels in self.decoded([self._size.height]))
+        shape = (len(self), self._image_channels, self._size.height, self._size.width)
         return MemoryImages(
-            images=_stacked(pixels, shape=(len(self), self._image_channels, self._image_size, self._image_size)),
+            images=_stacked(pixels, shape=shape, dtype=self.dtype),
+            value_range=None if self._value_range is None else (-1.0, 1.0),
             labels=self.labels,
             number_of_classes=self.number_of_classes,
             origin=self.origin,
         )
 
-    def decoded(self, resolutions: Sequence[int]) -> Generator[list[Pixels], None, None]:
+    def decoded(self, resolutions: Sequence[int]) -> Generator[list[Decoded], None, None]:
         """Yields every image in order, decoded once, at each of the resolutions.
 
         Only a few images are in memory at a time. Images that cannot be read are left out, and an error is raised after
         the last image.
 
         Args:
-            resolutions: sizes in pixels, each the full size divided by a power of two.
+            resolutions: heights in pixels, each the full height divided by a power of two.
 
         Raises:
             ValueError: if files cannot be read; one error names them.
         """
         return self._for_each_file(lambda name: self._decoded(name, resolutions))
 
-    def _decoded(self, name: str, resolutions: Sequence[int]) -> list[Pixels]:
-        decoder = partial(
-            decode,
-            image_size=self._image_size,
-            image_channels=self._image_channels,
-            resize=self._resize,
-            resampling=self._resampling,
-            resolutions=resolutions,
-        )
-        return self._read(name, decoder)
+    def _decoded(self, name: str, resolutions: Sequence[int]) -> list[Decoded]:
+        return self._read(name, partial(self._levels, resolutions=resolutions))
+
+    def _levels(self, contents: bytes, *, resolutions: Sequence[int]) -> list[Decoded]:
+        settings: dict[str, Any] = {
+            "image_channels": self._image_channels,
+            "resize": self._resize,
+            "resampling": self._resampling,
+            "resolutions": resolutions,
+        }
+        if has_values(contents, value_range=self._value_range):
+            return decode_values(contents, size=self._size, value_range=self._value_range, **settings)
+        return [*decode(contents, image_size=self._size.height, image_width=self._size.given_width, **settings)]
 
     @contextmanager
     def _naming_the_place(self) -> Iterator[None]:
@@ -311,9 +349,9 @@ class ImageFiles(ImageSource):
             )
 
 
-def _stacked(pixels: Iterable[Pixels], *, shape: tuple[int, int, int, int]) -> ImageBytes:
+def _stacked(pixels: Iterable[Decoded], *, shape: tuple[int, int, int, int], dtype: np.dtype[Any]) -> StoredImages:
     """Returns images as one tensor `batch channels height width`, of which only one is in memory twice at a time."""
-    images = np.empty(shape, dtype=np.uint8)
+    images = np.empty(shape, dtype=dtype)
     for image, one in zip(images, pixels, strict=True):
         image[:] = one.transpose(2, 0, 1)  # channels height width; einops takes as long as a small image's copy
     return torch.from_numpy(images)

@@ -24,20 +24,23 @@ class ImageShards(GANData):
             AWS_ENDPOINT_URL leads to other stores that speak S3's language.
         labels_file: path or address of a `dataset.json` that names all images in the order of the shards, with their
             labels; `prepare` writes it beside the shards. None trains without classes.
-        image_size: full width and height of the images in pixels.
+        image_size: full height of the images in pixels, and their width if `image_width` is not given.
         image_channels: number of channels: 1 grey, 3 RGB (transparent pixels are composited onto white), 4 RGBA.
-        resize: treatment of image files of another size: exact refuses them, center_crop resizes the central square,
-            shorter_side resizes the whole image and cuts the square, squash changes the image's proportions.
+        resize: treatment of image files of another size: exact refuses them, center_crop resizes the central square
+            (the largest central rectangle of the images' proportions), shorter_side resizes the whole image and cuts
+            the square (the rectangle), squash changes the image's proportions.
         resampling: how images of another size are resized: box_or_lanczos, lanczos or bilinear.
         mirror: whether half of the training images are flipped left to right.
         batch_size: GLOBAL batch size, over all processes.
         seed: seed of the order of images and of all that is random in them.
         number_of_workers: number of processes that read ahead for each training process. None chooses one to eight, by
             the CPUs that this process may use.
-        random_crop_from: size in pixels which `resize` gives the images (or requires of them), out of which training
+        random_crop_from: height in pixels which `resize` gives the images (or requires of them), out of which training
             images are cut at random places, and others at the centre. None cuts nothing.
         dequantization_noise: width of the uniform noise that is added to training images in [-1, 1] on the device;
             1/128 = 0.0078125 in the code of several papers. 0 adds none.
+        image_width: full width of the images in pixels, for models that take it (`StyleGAN2`, `R3GAN`); None is a
+            square.
 
     Raises:
         ValueError: if a number is out of range or the labels cannot be understood; when it is opened, if litdata is
@@ -59,6 +62,7 @@ class ImageShards(GANData):
         number_of_workers: int | None = None,
         random_crop_from: int | None = None,
         dequantization_noise: float = 0.0,
+        image_width: int | None = None,
     ) -> None:
         self._labels = None if labels_file is None else labels_at(labels_file)
         super().__init__(
@@ -71,6 +75,7 @@ class ImageShards(GANData):
             number_of_workers=number_of_workers,
             random_crop_from=random_crop_from,
             dequantization_noise=dequantization_noise,
+            image_width=image_width,
         )
         self.address = address
         self.resize = resize
@@ -85,11 +90,12 @@ class ImageShards(GANData):
         shards = Shards(
             address=self.address,
             image_size=self.size_to_read,
+            image_width=self.width_to_read,
             image_channels=self.image_channels,
             labels=self._labels,
             resize=self.resize,
             resampling=self.resampling,
         )
         if self.resize is Resize.shorter_side and self.random_crop_from is not None:
-            return RandomCrops(source=shards, whole=shards.whole, size=self.image_size)
+            return RandomCrops(source=shards, whole=shards.whole, size=self.image_size, width=self.image_width)
         return shards

@@ -17,6 +17,7 @@ from lightning_gan.data.decoding import IMAGE_SUFFIXES
 from lightning_gan.data.inner_names import Names, is_hidden
 from lightning_gan.data.named_files import LABELS_FILE, FileFacts, Files, Listing, about_hidden
 from lightning_gan.data.shown import listed, shown
+from lightning_gan.data.stored_values import ARRAY_SUFFIX
 
 _THREADS = 16
 _NAMES_AT_ONCE = 1024
@@ -143,7 +144,7 @@ class Folder(Files):
             ) from error
 
     def _refuse_if_image(self, name: str) -> None:
-        if name.lower().endswith(IMAGE_SUFFIXES) or name == LABELS_FILE:
+        if name.lower().endswith((*IMAGE_SUFFIXES, ARRAY_SUFFIX)) or name == LABELS_FILE:
             raise ValueError(
                 f"{shown(self._path / name)} is a pipe, a socket or a device and no regular file; remove it"
             )
@@ -177,7 +178,7 @@ def files_at(path: Path) -> Files:
     if others or beginning[257:262] == b"ustar":
         kind = others[0] if others else "tar"
         raise ValueError(f"{shown(path)} is a {kind} archive, which is not read; unpack it and give the folder")
-    if path.name.lower().endswith(IMAGE_SUFFIXES):
+    if path.name.lower().endswith((*IMAGE_SUFFIXES, ARRAY_SUFFIX)):
         raise ValueError(f"{shown(path)} is a single file; give the folder that holds it")
     raise ValueError(f"{shown(path)} is neither a folder nor a complete zip; {remedy}")
 

@@ -14,6 +14,7 @@ from PIL import Image
 
 from lightning_gan.data.decoding import Resampling, Resize, decode, size_of
 from lightning_gan.data.image_files import unreadable
+from lightning_gan.data.images import PixelSize, pixel_size
 from lightning_gan.data.numbered_files import NumberedFiles, png_of
 from lightning_gan.data.shown import shown
 
@@ -26,12 +27,13 @@ class Making:
     """How images are made.
 
     Args:
-        image_size: width and height in pixels.
+        image_size: height in pixels, and width if `image_width` is None.
         image_channels: number of channels: 1 grey, 3 RGB, 4 RGBA.
         resize: treatment of images of another size.
         resampling: how images of another size are resized.
         enlarge: whether images that are smaller than `image_size` are enlarged; otherwise they are left out.
         duplicates: whether images stay whose pixels are those of an image before them.
+        image_width: width in pixels; None is a square.
     """
 
     image_size: int
@@ -40,6 +42,12 @@ class Making:
     resampling: Resampling
     enlarge: bool
     duplicates: bool
+    image_width: int | None = None
+
+    @property
+    def size(self) -> PixelSize:
+        """Height and width in pixels."""
+        return pixel_size(self.image_size, self.image_width)
 
 
 @final
@@ -103,6 +111,7 @@ def _make(images: NumberedFiles, making: Making, index: int, path: Path) -> Made
         (pixels,) = decode(
             contents,
             image_size=making.image_size,
+            image_width=making.image_width,
             image_channels=making.image_channels,
             resize=making.resize,
             resolutions=[making.image_size],
@@ -118,10 +127,10 @@ def _make(images: NumberedFiles, making: Making, index: int, path: Path) -> Made
 
 def _fault_of_size(contents: bytes, making: Making) -> tuple[str, str] | None:
     width, height = size_of(contents)
-    size = making.image_size
-    if making.resize is Resize.exact and (width, height) != (size, size):
+    size = making.size
+    if making.resize is Resize.exact and (width, height) != (size.width, size.height):
         return "another size", f"{width}x{height} pixels"
-    if not making.enlarge and min(width, height) < size:
+    if not making.enlarge and (width < size.width or height < size.height):
         return "too small", f"{width}x{height} pixels"
     return None
 

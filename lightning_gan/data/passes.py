@@ -20,7 +20,7 @@ class Pass(Dataset[Batch | Refusal]):
 
     Args:
         source: the images.
-        resolution: width and height in pixels to read the images at.
+        resolution: height in pixels to read the images at.
         labels: whether to yield the source's labels; if not, or if the source has none, labels are zeros.
         batch_size: largest number of images in a process's batch.
         rank: number of this process, 0..world_size-1.

@@ -58,6 +58,7 @@ def prepare(
     destination: str,
     *,
     image_size: int | None = None,
+    image_width: int | None = None,
     image_channels: int = 3,
     resize: Resize = Resize.center_crop,
     resampling: Resampling = Resampling.box_or_lanczos,
@@ -82,11 +83,13 @@ def prepare(
             the archive or folder of CIFAR-10, CIFAR-100 or STL-10; a folder that the package datasets has written; or
             hub:OWNER/NAME for a data set on the Hugging Face hub (pip install 'lightning-gan[hub-data]').
         destination: folder, zip or folder of shards that is written; it must not exist.
-        image_size: width and height in pixels. None takes that of the first image, and all must be squares of this
-            size.
+        image_size: height in pixels, and width if image_width is not given. None takes that of the first image, and all
+            must be squares of this size.
+        image_width: width in pixels beside image_size, for models that take it (StyleGAN2, R3GAN). None makes squares.
         image_channels: number of channels: 1 grey, 3 RGB (transparent pixels are composited onto white), 4 RGBA.
-        resize: treatment of images of another size: exact leaves them out, center_crop resizes the central square,
-            shorter_side resizes the whole image and cuts the square, squash changes the image's proportions.
+        resize: treatment of images of another size: exact leaves them out, center_crop resizes the central square (the
+            largest central rectangle of these proportions), shorter_side resizes the whole image and cuts the square
+            (the rectangle), squash changes the image's proportions.
         resampling: how images are resized: box_or_lanczos, lanczos or bilinear.
         enlarge: whether images with fewer pixels than image_size are enlarged. If not, they are left out.
         duplicates: whether images stay that have the same pixels as an image before them, after resizing.
@@ -101,16 +104,19 @@ def prepare(
             with other settings, or a number is out of range.
     """
     mode_of(image_channels)
-    for setting, value in (("image_size", image_size), ("threads", threads)):
+    for setting, value in (("image_size", image_size), ("image_width", image_width), ("threads", threads)):
         if value is not None and value < 1:
             raise ValueError(f"{setting}={value} must be at least 1")
+    if image_width is not None and image_size is None:
+        raise ValueError(f"image_width={image_width} is given without a height; give image_size, too")
     goal = Path(destination).expanduser()
     if goal.suffix.lower() == _SHARDS:
         litdata()  # if it is missing, that is said before hours of work
     _refuse_inside(Path(source).expanduser(), goal)
     images = source_of(source, labels=labels, split=split, columns=Columns(image=image_column, label=label_column))
     making = Making(
-        image_size=image_size or _size_of_first(images),
+        image_size=image_size or _side_of_first(images),
+        image_width=None if image_width == image_size else image_width,
         image_channels=image_channels,
         resize=Resize.exact if image_size is None else resize,
         resampling=resampling,
@@ -151,7 +157,7 @@ def _refuse_inside(source: Path, goal: Path) -> None:
         raise ValueError(f"{shown(goal)} lies within the source {shown(source)}; give a destination outside of it")
 
 
-def _size_of_first(images: NumberedFiles) -> int:
+def _side_of_first(images: NumberedFiles) -> int:
     try:
         width, height = size_of(images.contents(0))
     except (ValueError, OSError) as error:
@@ -159,12 +165,18 @@ def _size_of_first(images: NumberedFiles) -> int:
             f"{shown(images.name(0))} cannot be read, which would give the size; give image_size"
         ) from error
     if width != height:
-        raise ValueError(f"{shown(images.name(0))} has {width}x{height} pixels and is no square; give image_size")
+        raise ValueError(
+            f"{shown(images.name(0))} has {width}x{height} pixels and is no square; give image_size, and image_width "
+            "for images that are no squares"
+        )
     return width
 
 
 def _plain(making: Making) -> dict[str, Any]:
-    return {**asdict(making), "resize": making.resize.value, "resampling": making.resampling.value}
+    settings = {**asdict(making), "resize": making.resize.value, "resampling": making.resampling.value}
+    if making.image_width is None:  # left out, so that results of earlier versions stay valid
+        del settings["image_width"]
+    return settings
 
 
 # ---------------------------------------------------------------------- beginning, and going on
@@ -308,7 +320,7 @@ def _shard(draft: Path, goal: Path, *, names: Iterable[str]) -> None:
 
 
 def _report(images: NumberedFiles, prepared: Prepared, making: Making, *, goal: Path, source: str) -> str:
-    size = f"{making.image_size}x{making.image_size}x{making.image_channels}"
+    size = f"{making.size}x{making.image_channels}"
     classes = "without labels"
     if images.labels is not None:
         classes = f"{len(images.class_names)} classes" if images.class_names else "with labels"
@@ -319,8 +331,10 @@ def _report(images: NumberedFiles, prepared: Prepared, making: Making, *, goal: 
     reading = f"--images {shown(goal)}"
     if goal.suffix.lower() == _SHARDS:
         reading = f"--config data/shards.yaml --data.address {shown(goal)} --data.image_size {making.image_size}"
+        reading += f" --data.image_width {making.image_width}" * (making.image_width is not None)
         reading += f" --data.labels_file {shown(goal / LABELS_FILE)}" * (images.labels is not None)
-    return "\n".join([*lines, f"train on it: fit --config stylegan.yaml {reading}"])
+    config = "stylegan.yaml" if making.image_width is None else "stylegan2.yaml"
+    return "\n".join([*lines, f"train on it: fit --config {config} {reading}"])
 
 
 def _reasons(prepared: Prepared) -> str:

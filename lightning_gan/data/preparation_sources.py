@@ -14,7 +14,9 @@ from lightning_gan.data.image_files import ImageFiles
 from lightning_gan.data.images import ImageSource
 from lightning_gan.data.lsun import Databases
 from lightning_gan.data.numbered_files import NumberedFiles, png_of
+from lightning_gan.data.shown import shown
 from lightning_gan.data.stl10 import STL10, STL10Split
+from lightning_gan.data.stored_values import ARRAY_SUFFIX
 from lightning_gan.data.table_source import HUB, Columns, from_disk, from_hub
 from lightning_gan.tensors.shapes import Labels
 
@@ -26,6 +28,11 @@ class FilesSource(NumberedFiles):
     def __init__(self, *, path: Path, labels: bool) -> None:
         self._files = ImageFiles(path=path, image_size=1, image_channels=3, labels=labels)
         self._names = self._files.names
+        if self._names[0].lower().endswith(ARRAY_SUFFIX):
+            raise ValueError(
+                f"{shown(path)} holds arrays ({ARRAY_SUFFIX}), and PNG files of 8 bits would be made of them; train on "
+                "them as they are (--images), with a cache_directory if they are many"
+            )
 
     def __len__(self) -> int:
         return len(self._names)

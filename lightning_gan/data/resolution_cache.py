@@ -17,7 +17,7 @@ from typing import IO, Any, final
 import numpy as np
 import torch
 from filelock import FileLock, Timeout
-from jaxtyping import UInt8
+from jaxtyping import Num
 from lightning.pytorch.utilities import rank_zero_info
 
 from lightning_gan.atomic_files import written_whole
@@ -25,7 +25,7 @@ from lightning_gan.data.decoding import Resize
 from lightning_gan.data.image_files import ImageFiles
 from lightning_gan.data.images import ImageSource, Indices, Origin
 from lightning_gan.data.progress_report import ProgressReport
-from lightning_gan.tensors.shapes import ImageBytes, Labels
+from lightning_gan.tensors.shapes import Labels, StoredImages
 
 _UNFINISHED = "unfinished-"
 _MANIFEST = "manifest.json"
@@ -45,16 +45,17 @@ class CachedImages(ImageSource):
 
     Args:
         files: the images.
-        directory: folder of the caches, best on a local disk. It needs 4/3 times images x channels x
-            cache_resolution^2 bytes: for 70,000 RGB images 1.1 GiB at 64, 17 GiB at 256, 273 GiB at 1024 pixels.
-        cache_resolution: highest resolution in pixels that is cached; None caches the full size, too.
+        directory: folder of the caches, best on a local disk. For squares, it needs 4/3 times images x channels x
+            cache_resolution^2 bytes: for 70,000 RGB images 1.1 GiB at 64, 17 GiB at 256, 273 GiB at 1024 pixels. Float
+            images take four times as much.
+        cache_resolution: highest resolution (height) in pixels that is cached; None caches the full size, too.
 
     Raises:
         ValueError: if halving the full size does not reach `cache_resolution`.
     """
 
     def __init__(self, *, files: ImageFiles, directory: str | Path, cache_resolution: int | None = None) -> None:
-        possible = _halvings(files.image_size)
+        possible = files.size.halvings
         highest = files.image_size if cache_resolution is None else cache_resolution
         if highest not in possible:
             raise ValueError(
@@ -62,9 +63,9 @@ class CachedImages(ImageSource):
                 f"give one of {', '.join(map(str, possible))}"
             )
         self._files = files
-        self._resolutions = _halvings(highest)
+        self._resolutions = files.size.at(highest).halvings
         self._parent = Path(directory).expanduser()
-        self._arrays: dict[int, UInt8[np.ndarray, "image channels size size"]] = {}
+        self._arrays: dict[int, Num[np.ndarray, "image channels height width"]] = {}
 
     def __len__(self) -> int:
         return len(self._files)
@@ -91,7 +92,7 @@ class CachedImages(ImageSource):
         """The cached resolutions in pixels, in descending order."""
         return list(self._resolutions)
 
-    def read(self, indices: Indices, *, resolution: int) -> ImageBytes:
+    def read(self, indices: Indices, *, resolution: int) -> StoredImages:
         if resolution not in self._resolutions:
             return self._files.read(indices, resolution=resolution)
         if resolution not in self._arrays:
@@ -137,7 +138,7 @@ class CachedImages(ImageSource):
                 ]
                 # Plain writes and not a memory map, because a full disk would then kill the process.
                 for file, resolution in zip(arrays, resolutions, strict=True):
-                    _write_header(file, shape=self._shape(resolution))
+                    _write_header(file, shape=self._shape(resolution), dtype=self._files.dtype)
                 progress = ProgressReport(images=len(self), what=f"decoding {self._files.path} into {self.directory}")
                 images = stack.enter_context(closing(self._files.decoded(resolutions)))
                 for done, levels in enumerate(images, start=1):
@@ -147,11 +148,11 @@ class CachedImages(ImageSource):
         finally:
             shutil.rmtree(drafts, ignore_errors=True)
 
-    def _opened(self, resolution: int) -> UInt8[np.ndarray, "image channels size size"]:
+    def _opened(self, resolution: int) -> Num[np.ndarray, "image channels height width"]:
         path = self._path(resolution)
         try:
             array: Any = np.lib.format.open_memmap(path, mode="r")
-            whole = array.dtype == np.uint8 and array.shape == self._shape(resolution)
+            whole = array.dtype == self._files.dtype and array.shape == self._shape(resolution)
         except ValueError:  # the file is not an array, or shorter than its header says
             whole = False
         if not whole:
@@ -162,10 +163,11 @@ class CachedImages(ImageSource):
         return self.directory / f"r{resolution:04}.npy"
 
     def _shape(self, resolution: int) -> tuple[int, int, int, int]:
-        return (len(self), self._files.image_channels, resolution, resolution)
+        size = self._files.size.at(resolution)
+        return (len(self), self._files.image_channels, size.height, size.width)
 
     def _bytes(self, resolutions: list[int]) -> int:
-        return sum(int(np.prod(self._shape(resolution))) for resolution in resolutions)
+        return sum(int(np.prod(self._shape(resolution))) * self._files.dtype.itemsize for resolution in resolutions)
 
     def _remove_unfinished(self) -> None:
         """Removes the drafts of killed processes; the process that holds the lock is the only one that writes here."""
@@ -176,7 +178,9 @@ class CachedImages(ImageSource):
         free = shutil.disk_usage(self.directory).free
         if self._bytes(missing) <= free:
             return
-        fitting = [resolution for resolution in missing if self._bytes(_halvings(resolution)) <= free]
+        fitting = [
+            resolution for resolution in missing if self._bytes(self._files.size.at(resolution).halvings) <= free
+        ]
         remedy = f"set cache_resolution to {fitting[0]}, " if fitting else ""
         raise ValueError(
             f"the cache of {self._files.path} up to {self._resolutions[0]} pixels needs "
@@ -201,8 +205,10 @@ class CachedImages(ImageSource):
         manifest = {
             "images": str(self._files.path.resolve()),
             "number_of_images": len(self),
-            "image_size": self._files.image_size,
+            "image_size": self._files.size.height,
+            **({} if self._files.size.given_width is None else {"image_width": self._files.size.width}),
             "image_channels": self._files.image_channels,
+            **({} if self._files.value_range is None else {"value_range": str(self._files.value_range)}),
             "resize": self._files.resize.value,
             "resampling": self._files.resampling.value,
         }
@@ -240,28 +246,20 @@ def _waiting_for(path: Path) -> Iterator[None]:
 
 
 def check_cache_of_crops(*, resize: Resize, random_crop_from: int | None, cache_directory: str | Path | None) -> None:
-    """Checks that what is cut at random can be cached: caches hold squares.
+    """Checks that what is cut at random can be cached: caches hold images of one size.
 
     Raises:
         ValueError: for random crops of whole images, with a cache on the disk.
     """
     if cache_directory is not None and random_crop_from is not None and resize is Resize.shorter_side:
         raise ValueError(
-            f"cache_directory={cache_directory} keeps squares, and random crops with resize shorter_side need whole "
-            "images; set resize to center_crop, or leave cache_directory out"
+            f"cache_directory={cache_directory} keeps images of one size, and random crops with resize shorter_side "
+            "need whole images; set resize to center_crop, or leave cache_directory out"
         )
 
 
-def _halvings(resolution: int) -> list[int]:
-    """Returns the resolution and its halves, quarters and so on, in descending order."""
-    sizes = [resolution]
-    while sizes[-1] % 2 == 0:
-        sizes.append(sizes[-1] // 2)
-    return sizes
-
-
-def _write_header(file: IO[bytes], *, shape: tuple[int, ...]) -> None:
-    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+def _write_header(file: IO[bytes], *, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(file, header)
 
 

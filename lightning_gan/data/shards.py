@@ -21,7 +21,7 @@ from torch import Tensor
 from lightning_gan.data.crops import Whole
 from lightning_gan.data.decoding import Resampling, Resize, decode, decode_whole, mode_of
 from lightning_gan.data.image_files import unreadable
-from lightning_gan.data.images import ImageSource, Indices, Origin, box_mean, factor_between
+from lightning_gan.data.images import ImageSource, Indices, Origin, box_mean, pixel_size
 from lightning_gan.data.shard_files import IMAGE, INDEX, NAME, ShardIndex, index_in, litdata
 from lightning_gan.data.shard_labels import ShardLabels
 from lightning_gan.data.shown import shown
@@ -40,11 +40,12 @@ class Shards(ImageSource):
 
     Args:
         address: path of the folder that holds the shards, or its address in an object store, `s3://` or `gs://`.
-        image_size: full width and height of the images in pixels.
+        image_size: full height of the images in pixels, and their width if `image_width` is not given.
         image_channels: number of channels: 1 grey, 3 RGB (transparent pixels are composited onto white), 4 RGBA.
         labels: labels with the names of their images; None for images without labels.
         resize: treatment of image files of another size.
         resampling: how image files of another size are resized.
+        image_width: full width of the images in pixels; None is a square.
 
     Raises:
         ValueError: if litdata is missing, there are no shards, they hold something else than images, the labels are of
@@ -60,13 +61,12 @@ class Shards(ImageSource):
         labels: ShardLabels | None = None,
         resize: Resize = Resize.exact,
         resampling: Resampling = Resampling.box_or_lanczos,
+        image_width: int | None = None,
     ) -> None:
         mode_of(image_channels)
-        if image_size < 1:
-            raise ValueError(f"image_size={image_size} must be at least 1")
+        self._size = pixel_size(image_size, image_width)
         self._address = address
         self._is_remote = "://" in address
-        self._image_size = image_size
         self._image_channels = image_channels
         self._shard_labels = labels
         self._resize = resize
@@ -115,11 +115,11 @@ class Shards(ImageSource):
         Raises:
             ValueError: naming the shards and the image, if one cannot be read or has another size.
         """
-        factor_between(self._image_size, resolution)
-        return torch.stack(self._each(indices, partial(self._square, resolution=resolution)))
+        self._size.at(resolution)
+        return torch.stack(self._each(indices, partial(self._image, resolution=resolution)))
 
     def whole(self, indices: Indices) -> list[Whole]:
-        """Reads whole images, resized until the shorter side has the full size.
+        """Reads whole images, resized until they just cover the full size.
 
         Raises:
             ValueError: naming the shards and the image, if one cannot be read.
@@ -162,11 +162,12 @@ class Shards(ImageSource):
                 f"{shown(self._address)}: {unreadable(name, error)}; write the shards without it"
             ) from error
 
-    def _square(self, image: Any, *, resolution: int) -> Tensor:
+    def _image(self, image: Any, *, resolution: int) -> Tensor:
         if isinstance(image, (bytes, memoryview)):
             (pixels,) = decode(
                 bytes(image),
-                image_size=self._image_size,
+                image_size=self._size.height,
+                image_width=self._size.given_width,
                 image_channels=self._image_channels,
                 resize=self._resize,
                 resolutions=[resolution],
@@ -180,7 +181,8 @@ class Shards(ImageSource):
             return _channels_first(
                 decode_whole(
                     bytes(image),
-                    shorter_side=self._image_size,
+                    shorter_side=self._size.height,
+                    width=self._size.width,
                     image_channels=self._image_channels,
                     resampling=self._resampling,
                 )
@@ -190,7 +192,7 @@ class Shards(ImageSource):
     def _checked(self, image: Any) -> Tensor:
         """An array as it is, if it has the full size."""
         array = torch.as_tensor(image)
-        wanted = [self._image_channels, self._image_size, self._image_size]
+        wanted = [self._image_channels, self._size.height, self._size.width]
         if array.dtype != torch.uint8 or list(array.shape) != wanted:
             raise ValueError(
                 f"it is {array.dtype} {list(array.shape)} and not torch.uint8 {wanted}; change image_size or "

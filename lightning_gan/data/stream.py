@@ -20,10 +20,12 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from lightning_gan.data.crops import RandomCrops, places_at
 from lightning_gan.data.images import ImageSource, Indices
 from lightning_gan.tensors.seeds import derived_seed
-from lightning_gan.tensors.shapes import ImageBytes, Labels
+from lightning_gan.tensors.shapes import Labels, StoredImages
 
-Batch: TypeAlias = tuple[ImageBytes, Labels]
-"""uint8 images, `batch channels height width`, and class indices (zeros without labels) or float rows of numbers."""
+Batch: TypeAlias = tuple[StoredImages, Labels]
+"""Images, `batch channels height width`, uint8 or float in [-1, 1], and labels.
+
+Labels are class indices (zeros without labels) or float rows of numbers."""
 
 _Anything = TypeVar("_Anything")
 

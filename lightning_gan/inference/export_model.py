@@ -208,6 +208,8 @@ def settings_of(loaded: LoadedModel, networks: list[ExportedNetwork], *, truncat
         "image_height": height,
         "image_width": width,
         "image_range": [-1.0, 1.0],
+        # What -1 and 1 stand for; null for images of 8 bits.
+        "value_range": None if loaded.value_range is None else [loaded.value_range.low, loaded.value_range.high],
         "averaged_weights": model.averaged,
         "kimg": model.kimg,
         "graphs": {"truncation": truncation, **{network.name: description_of(network) for network in networks}},

@@ -23,6 +23,7 @@ class ExportedModel:
         settings: arguments of its constructor as plain data.
         resolution: active resolution in pixels of a model that grows; None for others.
         fade_in: weight of the newest blocks of a model that grows, in (0, 1].
+        value_range: the original values that -1 and 1 of the images stand for; None for bytes.
         weights: tensors by name, by the attribute path of the network in the model.
     """
 
@@ -30,6 +31,7 @@ class ExportedModel:
     settings: dict[str, Any]
     resolution: int | None
     fade_in: float
+    value_range: tuple[float, float] | None
     weights: dict[str, dict[str, Tensor]]
 
 
@@ -74,6 +76,7 @@ def read_exported(folder: Path) -> ExportedModel:
             settings=dict(found["init_args"]),
             resolution=found["growth"]["resolution"] if found.get("growth") else None,
             fade_in=found["growth"]["fade_in"] if found.get("growth") else 1.0,
+            value_range=tuple(found["value_range"]) if found.get("value_range") else None,
             weights={path: {} for path in networks.values()},
         )
     except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:

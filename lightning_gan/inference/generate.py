@@ -4,6 +4,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -14,7 +15,8 @@ from lightning_gan.inference.chosen_classes import chosen_classes, title_of
 from lightning_gan.inference.images_out import check_size, check_writable, png_bytes, write_new
 from lightning_gan.inference.number_lists import numbers_in, whole_numbers
 from lightning_gan.inference.trained_model import Device, TrainedModel, trained_model
-from lightning_gan.tensors.shapes import ImageBytes
+from lightning_gan.inference.values_out import PICTURES, suffix_of, values_file
+from lightning_gan.tensors.shapes import ImageBytes, Labels, Latents
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,11 +35,14 @@ class Wanted:
     names_class: bool
     truncation: float
 
-    @property
-    def file_name(self) -> str:
-        """The name of its file: seed0007.png, or seed0007_class3.png."""
+    def file_name(self, suffix: str = ".png") -> str:
+        """The name of its file: seed0007.png, or seed0007_class3.png.
+
+        Args:
+            suffix: its ending.
+        """
         of_class = f"_class{self.label}" if self.names_class else ""
-        return f"seed{self.seed:04d}{of_class}.png"
+        return f"seed{self.seed:04d}{of_class}{suffix}"
 
 
 def generate(
@@ -56,6 +61,9 @@ def generate(
     overwrite: bool = False,
 ) -> None:
     """Make images of a checkpoint: one numbered PNG file for each seed, or one sheet of all images.
+
+    Images of 2 channels or of more than 4, and those of a model that was trained on data with a value_range, are .npy
+    files in the original values, `height width channels`; grey images in [0, 65535] are PNG files of 16 bits.
 
     An image depends on the weights, its seed, its class and the truncation alone. The network is called once per image,
     because sums in another order change the last digits: so the files are the same, byte for byte, for any selection
@@ -129,15 +137,26 @@ def image_of(trained: TrainedModel, wanted: Wanted, *, fresh_noise: bool) -> Ima
         wanted: seed, class and truncation.
         fresh_noise: whether noise is drawn from the seed, or is the one that is stored with the weights.
     """
+    return trained.image(*_inputs(trained, wanted), **_settings(wanted, fresh_noise=fresh_noise))
+
+
+def _inputs(trained: TrainedModel, wanted: Wanted) -> tuple[Latents, Labels | None]:
     latents, _ = trained.model.draw_latents(1, seed=wanted.seed)
-    labels = None if wanted.label is None else torch.tensor([wanted.label])
-    return trained.image(
-        latents,
-        labels,
-        truncation=wanted.truncation,
-        noise_seed=wanted.seed if fresh_noise else None,
-        what=f"seed {wanted.seed}",
-    )
+    return latents, None if wanted.label is None else torch.tensor([wanted.label])
+
+
+def _settings(wanted: Wanted, *, fresh_noise: bool) -> dict[str, Any]:
+    noise_seed = wanted.seed if fresh_noise else None
+    return {"truncation": wanted.truncation, "noise_seed": noise_seed, "what": f"seed {wanted.seed}"}
+
+
+def _file_of(trained: TrainedModel, wanted: Wanted, *, fresh_noise: bool) -> bytes:
+    """The contents of the file of an image: a picture of 8 bits, or its original values if these say more."""
+    channels = trained.image_shape[0]
+    if trained.value_range is None and channels in PICTURES:
+        return png_bytes(image_grid(image_of(trained, wanted, fresh_noise=fresh_noise), columns=1))
+    floats = trained.floats(*_inputs(trained, wanted), **_settings(wanted, fresh_noise=fresh_noise))
+    return values_file(floats, trained.value_range)
 
 
 def _write_files(
@@ -146,12 +165,12 @@ def _write_files(
     check_writable(folder)
     progress = ProgressReport(images=len(wanted), what="generating")
     # Files that exist come first, so that one with other contents is refused before anything is written.
-    paths = {folder / one.file_name: one for one in wanted}
+    suffix = suffix_of(trained.image_shape[0], trained.value_range)
+    paths = {folder / one.file_name(suffix): one for one in wanted}
     for done, path in enumerate(sorted(paths, key=lambda path: not path.exists()), start=1):
-        image = image_of(trained, paths[path], fresh_noise=fresh_noise)
-        write_new(path, png_bytes(image_grid(image, columns=1)), overwrite=overwrite)
+        write_new(path, _file_of(trained, paths[path], fresh_noise=fresh_noise), overwrite=overwrite)
         progress.report(done)
-    first, last = wanted[0].file_name, wanted[-1].file_name
+    first, last = wanted[0].file_name(suffix), wanted[-1].file_name(suffix)
     names = first if len(wanted) == 1 else f"{first} ... {last}"
     print(f"wrote {len(wanted)} image{'s' * (len(wanted) > 1)} to {folder} ({names})")
 

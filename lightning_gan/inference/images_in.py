@@ -2,13 +2,16 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
 
-from lightning_gan.data.decoding import Resize, decode
+from lightning_gan.data.decoding import Resampling, Resize, decode, size_of
+from lightning_gan.data.images import PixelSize
 from lightning_gan.data.shown import shown
+from lightning_gan.data.value_decoding import decode_values, has_values
 from lightning_gan.inference.trained_model import TrainedModel
 from lightning_gan.tensors.image_bytes import from_bytes
 from lightning_gan.tensors.shapes import Images
@@ -17,40 +20,66 @@ from lightning_gan.tensors.shapes import Images
 def image_for(trained: TrainedModel, path: str) -> Images:
     """An image file in the size and the channels of a model's images, `1 channels height width`, in [-1, 1].
 
-    Of an image of another size, the central square is resized, which is said on the standard error.
+    Of an image of another size, the central square (the largest central rectangle of the proportions of the model's
+    images) is resized, which is said on the standard error.
 
     Args:
         trained: the model; the image is put on its device.
-        path: path of a PNG, JPEG, WebP, BMP, GIF or TIFF file.
+        path: path of a PNG, JPEG, WebP, BMP, GIF or TIFF file, or of a .npy file.
 
     Raises:
         ValueError: if the file is missing, or is no image that can be read.
     """
-    channels, height, width = trained.image_shape
-    if height != width:
-        raise ValueError(f"{trained.name} makes images of {width}x{height}; only square ones are read from files")
+    _, height, width = trained.image_shape
     file = Path(path)
     if not file.is_file():
         raise ValueError(f"there is no image {shown(path)}; give the path of an image file")
     try:
-        with Image.open(file) as opened:
-            size = opened.size
-        pixels = decode(
-            file.read_bytes(),
-            image_size=height,
-            image_channels=channels,
-            resize=Resize.center_crop,
-            resolutions=[height],
-        )[0]
+        contents = file.read_bytes()
+        size = size_of(contents)
+        image = floats_of(contents, trained)
     except (OSError, ValueError, Image.DecompressionBombError) as error:
         raise ValueError(f"{shown(path)} cannot be read as an image ({shown(error)}); give another file") from error
     if size != (width, height):
         print(
-            f"{shown(path)} has {size[0]}x{size[1]} pixels: its central square is resized to {width}x{height}",
+            f"{shown(path)} has {size[0]}x{size[1]} pixels: its {central(height, width)} is resized to "
+            f"{width}x{height}",
             file=sys.stderr,
         )
-    image = torch.from_numpy(np.array(pixels)).permute(2, 0, 1)[None]  # 1 channels height width
-    return from_bytes(image).to(trained.model.device)
+    return image.to(trained.model.device)
+
+
+def floats_of(contents: bytes, trained: TrainedModel) -> Images:
+    """An image file in the size and the channels of a model's images, `1 channels height width`, in [-1, 1].
+
+    Args:
+        contents: contents of the file, as the data of the training were: .npy, 16 bits and floats if the model was
+            trained with a range of values.
+        trained: the model.
+
+    Raises:
+        ValueError: if it has other channels, or values that the range of the training does not hold.
+        OSError: if it is no image.
+    """
+    channels, height, width = trained.image_shape
+    settings: dict[str, Any] = {
+        "image_channels": channels,
+        "resize": Resize.center_crop,
+        "resampling": Resampling.box_or_lanczos,
+        "resolutions": [height],
+    }
+    if has_values(contents, value_range=trained.value_range):
+        size = PixelSize(height=height, width=width)
+        decoded = decode_values(contents, size=size, value_range=trained.value_range, **settings)[0]
+    else:
+        decoded = decode(contents, image_size=height, image_width=width, **settings)[0]
+    image = torch.from_numpy(np.array(decoded)).permute(2, 0, 1)[None]  # 1 channels height width
+    return from_bytes(image) if image.dtype == torch.uint8 else image
+
+
+def central(height: int, width: int) -> str:
+    """What is cut out of an image of other proportions, for messages."""
+    return "central square" if height == width else "largest central rectangle of these proportions"
 
 
 def paths_in(text: str, *, option: str) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from jsonargparse import ArgumentError, ArgumentParser
 
+from lightning_gan.data.value_range import ValueRange, value_range_of
 from lightning_gan.inference.exported_folder import SETTINGS, is_exported, read_exported
 from lightning_gan.loop.checkpointing import CheckpointError, newest_whole_checkpoint, read_checkpoint
 from lightning_gan.loop.gan import GAN
@@ -23,12 +24,14 @@ class LoadedModel:
         class_path: dotted path of its class.
         settings: arguments of its constructor as plain data.
         file: the checkpoint file, or the exported folder.
+        value_range: the original values that -1 and 1 of its images stand for; None for bytes, and if it is unknown.
     """
 
     model: GAN
     class_path: str
     settings: dict[str, Any]
     file: Path
+    value_range: ValueRange | None = None
 
 
 def load(path: str | Path) -> GAN:
@@ -75,7 +78,21 @@ def load_with_settings(path: str | Path) -> LoadedModel:
     model = built_model(class_path, settings, file)
     model.on_load_checkpoint(content)
     model.load_state_dict(content["state_dict"])
-    return LoadedModel(model=model.eval().requires_grad_(False), class_path=class_path, settings=settings, file=file)
+    return LoadedModel(
+        model=model.eval().requires_grad_(False),
+        class_path=class_path,
+        settings=settings,
+        file=file,
+        value_range=_value_range_in(content),
+    )
+
+
+def _value_range_in(content: dict[str, Any]) -> ValueRange | None:
+    """The range of values that the data module of the training has saved in the checkpoint, if it has one."""
+    for saved in content.values():
+        if isinstance(saved, dict) and "fingerprints" in saved and saved.get("value_range") is not None:
+            return value_range_of(saved["value_range"])
+    return None
 
 
 def _loaded_export(folder: Path) -> LoadedModel:
@@ -97,6 +114,7 @@ def _loaded_export(folder: Path) -> LoadedModel:
         class_path=exported.class_path,
         settings=exported.settings,
         file=folder,
+        value_range=value_range_of(exported.value_range),
     )
 
 

@@ -83,7 +83,7 @@ def style_mixing(
             progress.report(done)
         rows.append(torch.cat(images))
     span = sorted({resolutions[layer] for layer in chosen})
-    where = f"{span[0]}x{span[0]}" if len(span) == 1 else f"{span[0]}x{span[0]} to {span[-1]}x{span[-1]}"
+    where = " to ".join(dict.fromkeys(map(trained.size_at, (span[0], span[-1]))))
     return Table(
         rows=rows,
         row_labels=["", *(f"seed {seed}" for seed in seeds)],

@@ -106,12 +106,13 @@ def model_card(
     header = {**license_.header(), "library_name": "lightning-gan", "tags": tags, **task}
     of_channels = f"{channels} channel{'s' * (channels != 1)}"
     classes = f", of {model.number_of_classes} classes" if is_conditional else ""
+    values = f"-1 and 1 stand for the values {loaded.value_range} of the data. " if loaded.value_range else ""
     trained = f", trained on {model.images_seen:,} images" if model.images_seen else ""
     return CARD.format(
         header=yaml.safe_dump(header, sort_keys=False),
         title=title,
-        summary=f"A {kind} that makes images of {height}x{width} pixels and {of_channels}{classes}{trained}. "
-        f"{_first_sentence(loaded)}",
+        summary=f"A {kind} that makes images of {width}x{height} pixels and {of_channels}{classes}{trained}. "
+        f"{values}{_first_sentence(loaded)}",
         pictures=pictures,
         encoder=" and of the encoder" if encodes else "",
         network=_table({"class": loaded.class_path, **_flat(of_networks)}),

@@ -177,7 +177,8 @@ def project(
 
     Args:
         checkpoint: a checkpoint file, the folder of a run such as runs/stylegan, or its folder of checkpoints.
-        images: image files. Of another size than the model's, the central square is resized.
+        images: image files. Of another size than the model's, the central square (the largest central rectangle of the
+            model's proportions) is resized.
         out: folder of the folders. By default the folder `projected` of the run, or of the working directory for a
             checkpoint that is of no run.
         space: w is one style for all layers of a StyleGAN, w_plus one for each layer, which is nearer to the image and

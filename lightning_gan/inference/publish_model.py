@@ -74,7 +74,7 @@ def publish(
         records = [] if run is None else _records_of(run)
         card = model_card(
             loaded,
-            title=title or f"{type(loaded.model).__name__} {shape[1]}x{shape[2]}",
+            title=title or f"{type(loaded.model).__name__} {shape[2]}x{shape[1]}",
             license_=chosen,
             shape=shape,
             pictures=_about_pictures(loaded, truncation=truncation, seed=seed),

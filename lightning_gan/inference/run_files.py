@@ -197,7 +197,11 @@ def _data_of(folder: Path, config: dict[str, Any]) -> dict[str, str]:
     """The size of the images, and the fingerprints of the data set that checkpoints have, or else its class."""
     section = config.get("data")
     init_args: dict[str, Any] = section.get("init_args") or {} if isinstance(section, dict) else {}
-    known = {name: str(init_args[name]) for name in ("image_size", "image_channels") if name in init_args}
+    known: dict[str, str] = {
+        name: str(init_args[name]) for name in ("image_size", "image_channels") if name in init_args
+    }
+    # Left out for squares of 8 bits, so that older runs can be compared.
+    known |= {name: str(init_args[name]) for name in ("image_width", "value_range") if init_args.get(name) is not None}
     try:
         content = read_checkpoint(checkpoint_at(folder), for_training=False)
     except CheckpointError:

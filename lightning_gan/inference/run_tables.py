@@ -94,8 +94,11 @@ def overview(runs: Sequence[Run], *, parameters: Sequence[str] = ()) -> TextTabl
 
 
 def _data(run: Run) -> str:
-    size = run.settings.get("data.image_size", "null")
-    return run.settings.get("data", NONE) + ("" if size == "null" else f", {size}x{size}")
+    height = run.settings.get("data.image_size", "null")
+    width = run.settings.get("data.image_width", "null")
+    return run.settings.get("data", NONE) + (
+        "" if height == "null" else f", {height if width == 'null' else width}x{height}"
+    )
 
 
 def all_settings(run: Run) -> TextTable:

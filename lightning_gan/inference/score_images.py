@@ -17,8 +17,9 @@ from lightning_gan.callbacks.evaluation.evaluation import Evaluation
 from lightning_gan.callbacks.evaluation.torch_fidelity import TorchFidelity
 from lightning_gan.data.checked_files import check_once
 from lightning_gan.data.decoding import Resize
-from lightning_gan.data.first_image import side_of_first
+from lightning_gan.data.first_image import size_of_first
 from lightning_gan.data.image_files import ImageFiles
+from lightning_gan.data.images import PixelSize, pixel_size
 from lightning_gan.data.progress_report import ProgressReport
 from lightning_gan.data.shown import shown
 from lightning_gan.inference.images_out import check_absent, write_new
@@ -26,6 +27,7 @@ from lightning_gan.inference.run_tables import TextTable
 from lightning_gan.inference.trained_model import Device
 from lightning_gan.metrics import FeatureExtractor, InceptionFeatures
 from lightning_gan.metrics.report import Record, not_finite, rows, settings_of
+from lightning_gan.tensors.image_bytes import nearest_bytes
 
 PAGE = "metrics.md"
 """The page in the folder that is written."""
@@ -38,7 +40,9 @@ def score_images(
     extractor: FeatureExtractor | None = None,
     protocol: Literal["torch-fidelity"] | None = None,
     image_size: int | None = None,
+    image_width: int | None = None,
     image_channels: int = 3,
+    value_range: tuple[float, float] | None = None,
     batch_size: int = 64,
     neighbours: int = 3,
     score_splits: int = 10,
@@ -50,10 +54,11 @@ def score_images(
     """Measure images in a folder or a zip, without a model: how far they are from real images.
 
     The numbers are those of `test`: Fréchet distance (FID with Inception's features), kernel distance (KID), precision
-    and recall, density and coverage, and the Inception Score. Images are read as 8 bits per channel; transparent pixels
-    are put onto white, and grey images get three equal channels unless --image_channels says otherwise. All images of
-    both sets must be squares of one size, or --image_size must be given. The extractor resizes them on its own account:
-    InceptionFeatures to 299x299 as in the original FID, which is stated in the record.
+    and recall, density and coverage, and the Inception Score. Images are read as 8 bits per channel, unless
+    --value_range says otherwise; transparent pixels are put onto white, and grey images get three equal channels unless
+    --image_channels says otherwise. All images of both sets must be of one size, or --image_size must be given. The
+    extractor resizes them on its own account: InceptionFeatures to 299x299 as in the original FID, which is stated in
+    the record.
 
     Args:
         images: folder or zip of the images that are measured.
@@ -62,7 +67,11 @@ def score_images(
             a setting. By default InceptionFeatures, whose weights must be on this machine.
         protocol: torch-fidelity lets that library measure the same images, too.
         image_size: width and height in pixels to which the central square of each image of both sets is resized.
-        image_channels: number of channels: 1 grey, 3 RGB, 4 RGBA.
+        image_width: width in pixels beside image_size, which is then the height: of each image the largest central
+            rectangle of these proportions is resized.
+        image_channels: number of channels: 1 grey, 3 RGB, 4 RGBA; of .npy files the number that they have.
+        value_range: lowest and highest value of images of 16 bits or floats in both sets, such as [0, 65535]. They are
+            rounded to 256 levels, which extractors take.
         batch_size: number of images that are read and described at once.
         neighbours: number of neighbours of precision, recall, density and coverage.
         score_splits: number of splits of the Inception Score.
@@ -77,7 +86,8 @@ def score_images(
     """
     if batch_size < 1:
         raise ValueError(f"--batch_size {batch_size} must be at least 1")
-    fake_files, real_files = _opened(images, reals, image_size=image_size, image_channels=image_channels)
+    size = _given_size(image_size, image_width)
+    fake_files, real_files = _opened(images, reals, size=size, image_channels=image_channels, value_range=value_range)
     least = max(4, neighbours + 1)
     for option, files in (("--images", fake_files), ("--reals", real_files)):
         if len(files) < least:
@@ -110,8 +120,10 @@ def score_images(
         "images": fake_files.origin.place,
         "reals": real_files.origin.place,
         "image_size": fake_files.image_size,
+        **({} if fake_files.size.given_width is None else {"image_width": fake_files.size.width}),
         "image_channels": image_channels,
-        "central_squares": image_size is not None,
+        **({} if value_range is None else {"value_range": list(value_range)}),
+        "central_squares" if fake_files.size.given_width is None else "central_rectangles": size is not None,
     }
     records: list[Record] = []
     for comparison, fake, real in zip(comparisons, of_fakes, of_reals, strict=True):
@@ -129,30 +141,52 @@ def score_images(
         print(f"wrote {', '.join(names)} to {out}")
 
 
-def _opened(images: str, reals: str, *, image_size: int | None, image_channels: int) -> tuple[ImageFiles, ImageFiles]:
+def _given_size(image_size: int | None, image_width: int | None) -> PixelSize | None:
+    if image_size is None and image_width is not None:
+        raise ValueError(f"--image_width {image_width}: give --image_size, too, the height in pixels")
+    return None if image_size is None else pixel_size(image_size, image_width)
+
+
+def _opened(
+    images: str,
+    reals: str,
+    *,
+    size: PixelSize | None,
+    image_channels: int,
+    value_range: tuple[float, float] | None,
+) -> tuple[ImageFiles, ImageFiles]:
     """The files of both sets, of one size."""
     given = {"--images": images, "--reals": reals}
-    sides = {
-        option: side_of_first(_files(path, 1, image_channels, resizes=False), option=option)
+    first = PixelSize(height=1, width=1)
+    sizes = {
+        option: size_of_first(_files(path, first, image_channels, value_range, resizes=False), option=option)
         for option, path in given.items()
-        if image_size is None
+        if size is None
     }
-    if len(set(sides.values())) > 1:
+    if len(set(sizes.values())) > 1:
         raise ValueError(
-            f"--images {shown(images)} has images of {sides['--images']}x{sides['--images']} pixels, and --reals "
-            f"{shown(reals)} of {sides['--reals']}x{sides['--reals']}; give --image_size, to which the central square "
-            "of each image is resized"
+            f"--images {shown(images)} has images of {sizes['--images']} pixels, and --reals {shown(reals)} of "
+            f"{sizes['--reals']}; give --image_size, to which the central square of each image is resized"
         )
     opened = [
-        _files(path, image_size or sides[option], image_channels, resizes=image_size is not None)
+        _files(path, size or sizes[option], image_channels, value_range, resizes=size is not None)
         for option, path in given.items()
     ]
     return opened[0], opened[1]
 
 
-def _files(path: str, image_size: int, image_channels: int, *, resizes: bool) -> ImageFiles:
-    resize = Resize.center_crop if resizes else Resize.exact
-    return ImageFiles(path=path, image_size=image_size, image_channels=image_channels, resize=resize, labels=False)
+def _files(
+    path: str, size: PixelSize, image_channels: int, value_range: tuple[float, float] | None, *, resizes: bool
+) -> ImageFiles:
+    return ImageFiles(
+        path=path,
+        image_size=size.height,
+        image_width=size.given_width,
+        image_channels=image_channels,
+        value_range=value_range,
+        resize=Resize.center_crop if resizes else Resize.exact,
+        labels=False,
+    )
 
 
 def _default_extractor() -> InceptionFeatures:
@@ -178,6 +212,7 @@ def _described(
         while batch := list(islice(decoded, batch_size)):
             pixels = torch.from_numpy(np.stack(batch))
             images = rearrange(pixels, "batch height width channels -> batch channels height width").to(device)
+            images = images if images.dtype == torch.uint8 else nearest_bytes(images)
             positions = torch.arange(done, done + len(batch))
             for rows_so_far, comparison in zip(found, comparisons, strict=True):
                 (part,) = comparison.describe(images, positions)

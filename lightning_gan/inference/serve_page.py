@@ -15,6 +15,7 @@ from nicegui.element import Element
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from lightning_gan.data.shown import shown
+from lightning_gan.inference.images_in import central
 from lightning_gan.inference.served_addresses import add_images
 from lightning_gan.inference.served_images import LARGEST_SEED, ServedModel
 
@@ -182,7 +183,7 @@ class Page:
         @ui.refreshable
         def images() -> None:
             low, high = layers.value["min"], layers.value["max"]
-            span = dict.fromkeys(f"{side}x{side}" for side in (resolutions[low], resolutions[high]))
+            span = dict.fromkeys(map(self.served.trained.size_at, (resolutions[low], resolutions[high])))
             title.set_text(f"Layers {low} to {high} of 0 to {last} ({' to '.join(span)}) have the styles of B")
             ends = {"first": _whole(first.value), "second": _whole(second.value)}
             chosen = {"truncation": _of(truncation), "label": _of(label)}
@@ -197,8 +198,9 @@ class Page:
 
     def reconstruction(self) -> None:
         """An uploaded image, and what the model makes of its code."""
-        side = self.height
-        ui.label(f"The central square of an image is resized to {side}x{side}, encoded and decoded.").classes("text-sm")
+        _, height, width = self.served.trained.image_shape
+        part = central(height, width)
+        ui.label(f"The {part} of an image is resized to {width}x{height}, encoded and decoded.").classes("text-sm")
 
         async def upload(event: events.UploadEventArguments) -> None:
             contents, name = await event.file.read(), event.file.name

@@ -4,19 +4,17 @@ from dataclasses import dataclass
 from functools import cached_property
 from threading import Lock
 
-import numpy as np
 import torch
 from PIL import Image, UnidentifiedImageError
 
 from lightning_gan.callbacks.figures.pictures import image_grid
-from lightning_gan.data.decoding import Resize, decode
 from lightning_gan.data.shown import shown
+from lightning_gan.inference.images_in import floats_of
 from lightning_gan.inference.images_out import png_bytes
 from lightning_gan.inference.keyframes import LatentKeyframes, StyleKeyframes, labels_of, latents_of, styles_of
 from lightning_gan.inference.trained_model import TrainedModel
 from lightning_gan.loop.autoencoder import Autoencoder
 from lightning_gan.loop.style_based import StyleBased
-from lightning_gan.tensors.image_bytes import from_bytes
 from lightning_gan.tensors.shapes import ImageBytes
 
 LARGEST_SEED = 2**32 - 1
@@ -160,7 +158,7 @@ class ServedModel:
             return _png(self.trained.styled_image(own[None], what=f"the mixture of seeds {first} and {second}"))
 
     def reconstruction(self, contents: bytes, *, name: str) -> Reconstruction:
-        """An image file and the reconstruction of its central square.
+        """An image file and the reconstruction of its central part, in the proportions of the model's images.
 
         Args:
             contents: contents of a PNG, JPEG, WebP, BMP, GIF or TIFF file.
@@ -170,24 +168,15 @@ class ServedModel:
             ValueError: if the model has no encoder, or the file cannot be read as an image.
         """
         autoencoder = self.trained.autoencoder(asker="serve")
-        channels, height, width = self.trained.image_shape
-        if height != width:
-            raise ValueError(f"{self.trained.name} makes images of {width}x{height}; only square ones are uploaded")
         try:
-            (pixels,) = decode(
-                contents,
-                image_size=height,
-                image_channels=channels,
-                resize=Resize.center_crop,
-                resolutions=[height],
-            )
+            images = floats_of(contents, self.trained)
         except UnidentifiedImageError as error:
             raise ValueError(f"{shown(name)} cannot be read as an image; give a PNG, JPEG or WebP file") from error
         except (OSError, ValueError, Image.DecompressionBombError) as error:
             raise ValueError(f"{shown(name)} cannot be read as an image ({shown(error)})") from error
-        image = torch.from_numpy(np.array(pixels)).permute(2, 0, 1)[None]  # 1 channels height width
+        image = self.trained.as_bytes(images, what=shown(name))
         with self._lock:
-            images = from_bytes(image).to(self.trained.model.device)
+            images = images.to(self.trained.model.device)
             made = autoencoder.reconstruct(images, ema=self.trained.ema)
             reconstruction = self.trained.as_bytes(made, what=f"the reconstruction of {shown(name)}")
         error_in_levels = (reconstruction.float() - image.float()).abs().mean().item()

@@ -19,7 +19,8 @@ from torch import nn
 
 from lightning_gan.callbacks.figures.pictures import shown_channels
 from lightning_gan.callbacks.training.standing_statistics import StandingStatistics
-from lightning_gan.inference.load import checkpoint_at, load
+from lightning_gan.data.value_range import ValueRange
+from lightning_gan.inference.load import checkpoint_at, load_with_settings
 from lightning_gan.layers.batch_norm import batch_norms_of
 from lightning_gan.loop.autoencoder import Autoencoder
 from lightning_gan.loop.checkpointing import read_checkpoint
@@ -61,6 +62,7 @@ class TrainedModel:
         folder: folder of the run that the file is of; None for a lone file.
         ema: whether averaged weights are used, if there are any.
         class_names: names of the classes; empty if the checkpoint has none.
+        value_range: the original values that -1 and 1 stand for, as the checkpoint has them; None for bytes.
     """
 
     model: GAN
@@ -68,6 +70,7 @@ class TrainedModel:
     folder: Path | None
     ema: bool
     class_names: tuple[str, ...]
+    value_range: ValueRange | None = None
 
     def image(
         self,
@@ -91,10 +94,28 @@ class TrainedModel:
         Raises:
             ValueError: if the image has values that are not finite, or the model does not support the truncation.
         """
+        images = self._sampled(latents, labels, truncation=truncation, noise_seed=noise_seed)
+        return self.as_bytes(images, what=what)
+
+    def floats(
+        self,
+        latents: Latents,
+        labels: Labels | None,
+        *,
+        truncation: float = 1.0,
+        noise_seed: int | None = None,
+        what: str,
+    ) -> Images:
+        """As `image`, but as floats that are clipped to [-1, 1], which are not rounded to 256 levels."""
+        images = self._sampled(latents, labels, truncation=truncation, noise_seed=noise_seed)
+        self.as_bytes(images, what=what)  # refuses what is not finite
+        return images.detach().float().clamp(-1, 1).cpu()
+
+    def _sampled(self, latents: Latents, labels: Labels | None, *, truncation: float, noise_seed: int | None) -> Images:
         with isolate_rng(), repeatable():
             if noise_seed is not None:
                 torch.manual_seed(derived_seed(noise_seed, "noise of samples"))
-            images = self.model.sample(
+            return self.model.sample(
                 latents,
                 labels,
                 truncation=truncation,
@@ -102,7 +123,6 @@ class TrainedModel:
                 clipped=False,
                 ema=self.ema,
             )
-            return self.as_bytes(images, what=what)
 
     def styled_image(self, styles: Styles, *, what: str) -> ImageBytes:
         """One image of styles, with the stored noise: `1 channels height width`, on the CPU.
@@ -167,6 +187,11 @@ class TrainedModel:
         """The name of the model's class."""
         return type(self.model).__name__
 
+    def size_at(self, resolution: int) -> str:
+        """Width and height in pixels of features at a resolution, which is their height, such as 8x8."""
+        _, height, width = self.image_shape
+        return f"{width * resolution // height}x{resolution}"
+
     @cached_property
     def image_shape(self) -> tuple[int, int, int]:
         """Channels, height and width of the images. A model that grows has the active resolution."""
@@ -184,7 +209,7 @@ class TrainedModel:
         if self.model.number_of_classes:
             text += f", {self.model.number_of_classes} classes"
         if shown_channels(channels) != channels:
-            text += f"; of its {channels} channels, files show the first {shown_channels(channels)}"
+            text += f"; of its {channels} channels, pictures show the first {shown_channels(channels)}"
         return text
 
     def out_folder(self, out: str | None, *, name: str) -> Path:
@@ -214,7 +239,8 @@ def trained_model(checkpoint: str, *, device: Device, ema: bool) -> TrainedModel
     """
     place = device.found()
     file = checkpoint_at(Path(checkpoint))
-    model = load(file).to(place)
+    loaded = load_with_settings(file)
+    model = loaded.model.to(place)
     if not model.makes_images:
         raise ValueError(
             f"{file} is a {type(model).__name__}, which makes no images; give the checkpoint of another model"
@@ -226,6 +252,7 @@ def trained_model(checkpoint: str, *, device: Device, ema: bool) -> TrainedModel
         folder=file.parent.parent if file.parent.name == "checkpoints" else None,
         ema=ema,
         class_names=_class_names(file, count=model.number_of_classes),
+        value_range=loaded.value_range,
     )
 
 

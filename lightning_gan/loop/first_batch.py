@@ -145,8 +145,10 @@ def check_fits(images: Tensor, *, fake: Tensor, grows: bool) -> None:
         raise ValueError(f"{found}; the channels are last: give images.permute(0, 3, 1, 2)")
     if channels != own_channels:
         raise ValueError(f"{found}; {_channels_remedy(images, own=own_channels)}")
+    width_too = " and an image_width, if it takes one" * (height != width)
     raise ValueError(
-        f"{found}; resize the images to {own_height} x {own_width} pixels, or give the model another image_size"
+        f"{found}; resize the images to {own_height} x {own_width} pixels, or give the model another "
+        f"image_size{width_too}"
     )
 
 

@@ -82,7 +82,8 @@ class DigitFeatures(ClassifyingFeatures):
             )
         if images.shape[1] not in (1, 3):
             raise ValueError(
-                f"DigitFeatures takes 1 or 3 channels, but the images have {images.shape[1]}; give grey or RGB images"
+                f"DigitFeatures takes 1 or 3 channels, but the images have {images.shape[1]}; give grey or RGB "
+                "images, or compare runs by RandomFeatures, which takes any number"
             )
         grey = reduce(images.float() / 127.5 - 1.0, "batch channels height width -> batch 1 height width", "mean")
         if grey.shape[-2:] != (IMAGE_SIZE, IMAGE_SIZE):

@@ -20,7 +20,10 @@ def three_channels(images: ImageBytes, *, asker: str) -> UInt8[Tensor, "batch 3 
         ValueError: if the images have neither 1 nor 3 channels.
     """
     if images.shape[1] not in (1, 3):
-        raise ValueError(f"{asker} takes 1 or 3 channels, but images have {images.shape[1]}; give grey or RGB images")
+        raise ValueError(
+            f"{asker} takes 1 or 3 channels, but images have {images.shape[1]}; give grey or RGB images, or compare "
+            "runs by RandomFeatures, which takes any number"
+        )
     return images if images.shape[1] == 3 else images.expand(-1, 3, -1, -1).contiguous()
 
 

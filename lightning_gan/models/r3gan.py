@@ -7,19 +7,36 @@ discriminator ends with one learned 4x4 pattern per feature map. Between resolut
 images are not bounded. The loss compares every real image with a fake (`RelativisticStandard`), and `R1` and `R2` are
 added in every turn. The layers are those of the authors' code.
 
+Images may be of any ratio of height to width, which is ours: the learned patterns are then those of the first block
+that halving both sides gives, such as 4x6 for images of 128x192. The authors' networks are square.
+
 Different from the authors: their two turns have a batch of real images each, while here both turns have the same
 real images, so that the data are passed through half as fast. Their augmentation is not part of the model.
 """
 
 from typing import ClassVar
 
+from lightning_gan.layers.image_sizes import ImageSizes
 from lightning_gan.layers.widths import widths_or_default
 from lightning_gan.loop.gan import GAN
 from lightning_gan.loop.hyperparameters import unsaved_arguments
 from lightning_gan.loop.settings import Training
 from lightning_gan.losses import AdversarialLoss, RelativisticStandard
-from lightning_gan.models.r3gan_networks import EXPANSION, Discriminator, Generator, default_widths
+from lightning_gan.models.r3gan_networks import EXPANSION, Discriminator, Generator, default_widths, widths_of_stages
 from lightning_gan.tensors.numbers import check_at_least
+
+
+def _first_block_and_widths(
+    image_size: int, image_width: int | None, *, widest: int
+) -> tuple[tuple[int, int], list[int]]:
+    """Height and width of the first block, and the numbers of feature maps of all."""
+    if image_width is None or image_width == image_size:
+        return (4, 4), default_widths(image_size, widest=widest)
+    check_at_least(1, image_size=image_size, image_width=image_width)
+    sizes = ImageSizes(
+        image_height=image_size, image_width=image_width, image_channels=1, channel_base=1, channel_max=1
+    )
+    return sizes.first, widths_of_stages(sizes.doublings + 1, widest=widest)
 
 
 class R3GAN(GAN):
@@ -30,15 +47,19 @@ class R3GAN(GAN):
     tenth, and the half-life of the average rises from 0; all follow half a period of a cosine.
 
     Args:
-        image_size: Height and width of the images in pixels, a power of two from 8.
+        image_size: Height of the images in pixels, and their width if `image_width` is not given; a power of two from 8
+            for squares.
+        image_width: Width of the images in pixels; None is a square. Both sides are halved as long as they are even and
+            the shorter one keeps 3 pixels, which gives the first block; its shorter side has 3 to 15 pixels.
         image_channels: Number of channels of the images.
         number_of_classes: Number of classes. 0 trains without labels.
         latent_dim: Size of the latent z, which is not normalized.
         label_dim: Size of the embedding of a label that the generator gets.
         widest: Number of feature maps up to 32x32, which is halved with every doubling after; 768 in the authors'
             settings for CIFAR-10 and FFHQ.
-        widths: Numbers of feature maps from 4x4 to the images' size, which replace those of `widest`; None takes these.
-        blocks_per_stage: Number of residual blocks at every resolution; one number for all, or a list from 4x4.
+        widths: Numbers of feature maps from 4x4 (from the first block) to the images' size, which replace those of
+            `widest`; None takes these.
+        blocks_per_stage: Number of residual blocks at every resolution; one number for all, or a list from the first.
         group_width: Number of channels of every group of the 3x3 convolutions, of which there are
             ``2 * width / group_width`` groups; 16 for CIFAR-10 and FFHQ, 32 for ImageNet.
         bf16_stages: Number of resolutions, from that of the images downwards, whose stages both networks compute in
@@ -60,6 +81,7 @@ class R3GAN(GAN):
         self,
         *,
         image_size: int,
+        image_width: int | None = None,
         image_channels: int = 3,
         number_of_classes: int = 0,
         latent_dim: int = 64,
@@ -80,7 +102,7 @@ class R3GAN(GAN):
             group_width=group_width,
         )
         check_at_least(0, number_of_classes=number_of_classes, bf16_stages=bf16_stages)
-        by_rule = default_widths(image_size, widest=widest)
+        first, by_rule = _first_block_and_widths(image_size, image_width, widest=widest)
         of_stages = widths_or_default(widths, by_rule, setting="widths", image_size=image_size)
         for width in of_stages:
             if EXPANSION * width % group_width:
@@ -90,8 +112,8 @@ class R3GAN(GAN):
                 )
         if bf16_stages >= len(of_stages):
             raise ValueError(
-                f"bf16_stages={bf16_stages} must be below {len(of_stages)}, the number of resolutions from 4x4 to "
-                f"{image_size}x{image_size}, because the first is computed in fp32"
+                f"bf16_stages={bf16_stages} must be below {len(of_stages)}, the number of resolutions from {first[0]}x"
+                f"{first[1]} to {image_size}x{image_width or image_size}, because the first is computed in fp32"
             )
         blocks = widths_or_default(
             blocks_per_stage if isinstance(blocks_per_stage, list) else [blocks_per_stage] * len(of_stages),
@@ -109,6 +131,7 @@ class R3GAN(GAN):
                 blocks=blocks,
                 group_width=group_width,
                 bf16_stages=bf16_stages,
+                first=first,
             ),
             discriminator=Discriminator(
                 image_channels=image_channels,
@@ -117,6 +140,7 @@ class R3GAN(GAN):
                 blocks=blocks,
                 group_width=group_width,
                 bf16_stages=bf16_stages,
+                first=first,
             ),
             latent_dim=latent_dim,
             number_of_classes=number_of_classes,

@@ -34,8 +34,17 @@ def default_widths(image_size: int, *, widest: int) -> list[int]:
     """
     if image_size < 8 or not math.log2(image_size).is_integer():
         raise ValueError(f"image_size={image_size} must be a power of two, and 8 at least")
-    sizes = [4 * 2**stage for stage in range(round(math.log2(image_size)) - 1)]
-    return [max(widest * 32 // max(size, 32), 1) for size in sizes]
+    return widths_of_stages(round(math.log2(image_size)) - 1, widest=widest)
+
+
+def widths_of_stages(stages: int, *, widest: int) -> list[int]:
+    """Numbers of feature maps by the authors' rule, for this many resolutions from the first block, as if it were 4x4.
+
+    Args:
+        stages: Number of resolutions; each is twice the one before.
+        widest: Number of feature maps up to 32x32; 768 in the paper.
+    """
+    return [max(widest * 32 // max(4 * 2**stage, 32), 1) for stage in range(stages)]
 
 
 def branch_gain(blocks: int) -> float:
@@ -156,40 +165,43 @@ class Downsampling(nn.Module):
 
 
 class GenerativeBasis(nn.Module):
-    """Maps vectors to 4x4 features: a learned pattern per channel, multiplied by a linear function of the vector.
+    """Maps vectors to the first features: a learned pattern per channel, multiplied by a linear function of the vector.
 
     Args:
         inputs: Size of a vector.
         channels: Number of channels of the features.
+        first: Height and width of the features in pixels; 4x4 in the paper.
     """
 
-    def __init__(self, inputs: int, channels: int) -> None:
+    def __init__(self, inputs: int, channels: int, *, first: tuple[int, int]) -> None:
         super().__init__()
-        self.basis = nn.Parameter(torch.randn(channels, 4, 4))
+        self.basis = nn.Parameter(torch.randn(channels, *first))
         self.linear = nn.Linear(inputs, channels, bias=False)
         start_normally(self.linear.weight)
 
     def forward(self, vectors: Tensor) -> Tensor:
-        """`batch inputs -> batch channels 4 4`, in fp32."""
+        """`batch inputs -> batch channels height width`, in fp32."""
         return self.basis * full_precision(self.linear(vectors))[:, :, None, None]
 
 
 class DiscriminativeBasis(nn.Module):
-    """Maps 4x4 features to vectors: their inner products with a learned pattern per channel, then a linear function.
+    """Maps the last features to vectors: inner products with a learned pattern per channel, then a linear function.
 
     Args:
         channels: Number of channels of the features.
         outputs: Size of a vector.
+        first: Height and width of the features in pixels, those of the generator's first; 4x4 in the paper.
     """
 
-    def __init__(self, channels: int, outputs: int) -> None:
+    def __init__(self, channels: int, outputs: int, *, first: tuple[int, int]) -> None:
         super().__init__()
-        self.basis = nn.Parameter(torch.randn(channels, 4, 4) / 4)
+        # Divided by the root of the number of pixels, so that the inner products begin with a variance of 1.
+        self.basis = nn.Parameter(torch.randn(channels, *first) / math.sqrt(first[0] * first[1]))
         self.linear = nn.Linear(channels, outputs, bias=False)
         start_normally(self.linear.weight)
 
     def forward(self, features: Tensor) -> Tensor:
-        """`batch channels 4 4 -> batch outputs`, in fp32."""
+        """`batch channels height width -> batch outputs`, in fp32."""
         vectors: Tensor = self.linear((full_precision(features) * self.basis).sum(dim=(2, 3)))
         return full_precision(vectors)
 
@@ -199,7 +211,7 @@ def residual_blocks(channels: int, *, stage: int, blocks: Sequence[int], group_w
 
     Args:
         channels: Number of channels at this stage.
-        stage: Number of the stage, from 0 at 4x4.
+        stage: Number of the stage, from 0 at the first features.
         blocks: Numbers of residual blocks of all stages.
         group_width: Number of channels of every group of a 3x3 convolution.
     """
@@ -210,8 +222,9 @@ class Generator(nn.Module):
     """Maps latents, concatenated with embeddings of labels, to images. The arguments are described in `R3GAN`.
 
     Args:
-        widths: Numbers of feature maps from 4x4 to the images' size.
-        blocks: Numbers of residual blocks from 4x4 to the images' size.
+        widths: Numbers of feature maps from the first features to the images' size.
+        blocks: Numbers of residual blocks from the first features to the images' size.
+        first: Height and width of the first features in pixels.
     """
 
     def __init__(
@@ -225,6 +238,7 @@ class Generator(nn.Module):
         blocks: Sequence[int],
         group_width: int,
         bf16_stages: int,
+        first: tuple[int, int] = (4, 4),
     ) -> None:
         super().__init__()
         self.number_of_classes = number_of_classes
@@ -237,9 +251,9 @@ class Generator(nn.Module):
             inputs += label_dim
         self.stages = nn.ModuleList()
         for stage, width in enumerate(widths):
-            first = Upsampling(widths[stage - 1], width) if stage else GenerativeBasis(inputs, width)
+            start = Upsampling(widths[stage - 1], width) if stage else GenerativeBasis(inputs, width, first=first)
             within = residual_blocks(width, stage=stage, blocks=blocks, group_width=group_width)
-            self.stages.append(nn.Sequential(first, *within))
+            self.stages.append(nn.Sequential(start, *within))
         self.output = Convolution(widths[-1], image_channels)
 
     def forward(self, latents: Latents, labels: Labels | None = None) -> Images:
@@ -263,8 +277,9 @@ class Discriminator(nn.Module):
     With classes the last layer gives a vector, and the logit is its inner product with the embedding of the label.
 
     Args:
-        widths: Numbers of feature maps from 4x4 to the images' size.
-        blocks: Numbers of residual blocks from 4x4 to the images' size.
+        widths: Numbers of feature maps from the first features to the images' size.
+        blocks: Numbers of residual blocks from the first features to the images' size.
+        first: Height and width of the first features in pixels.
     """
 
     def __init__(
@@ -276,6 +291,7 @@ class Discriminator(nn.Module):
         blocks: Sequence[int],
         group_width: int,
         bf16_stages: int,
+        first: tuple[int, int] = (4, 4),
     ) -> None:
         super().__init__()
         self.number_of_classes = number_of_classes
@@ -285,7 +301,7 @@ class Discriminator(nn.Module):
         for stage, width in reversed(list(enumerate(widths))):
             within = residual_blocks(width, stage=stage, blocks=blocks, group_width=group_width)
             outputs = width if number_of_classes else 1
-            last = Downsampling(width, widths[stage - 1]) if stage else DiscriminativeBasis(width, outputs)
+            last = Downsampling(width, widths[stage - 1]) if stage else DiscriminativeBasis(width, outputs, first=first)
             self.stages.append(nn.Sequential(*within, last))
         self.label_embedding: nn.Linear | None = None
         if number_of_classes:

@@ -14,6 +14,9 @@ Images: TypeAlias = Float[Tensor, "batch channels height width"]
 ImageBytes: TypeAlias = UInt8[Tensor, "batch channels height width"]
 """Images in 0..255, as datasets load them and as they are copied to the device."""
 
+StoredImages: TypeAlias = UInt8[Tensor, "batch channels height width"] | Float[Tensor, "batch channels height width"]
+"""Images as data sets give them: bytes in 0..255, or floats in [-1, 1]."""
+
 Latents: TypeAlias = Float[Tensor, "batch latent"]
 """Inputs of the generator, usually standard normal."""
 

@@ -13,7 +13,7 @@ from PIL import Image
 from torch.nn.functional import avg_pool2d
 
 from lightning_gan.data import GANData, ImageFolder, MemoryImages, RandomCrops, Resampling, Resize, box_mean
-from lightning_gan.data.crops import crops_of_squares, offset_at, places_at, size_to_read
+from lightning_gan.data.crops import crops_of_images, offset_at, places_at, size_to_read
 from lightning_gan.data.datamodule import Pace
 from lightning_gan.data.decoding import decode, decode_whole, resized
 from lightning_gan.data.stream import Batch, Stream, StreamLoader
@@ -27,7 +27,7 @@ def ramps(count: int = 6, *, height: int = 12, width: int = 12) -> torch.Tensor:
 
 
 def cropped(count: int = 6) -> RandomCrops:
-    return crops_of_squares(MemoryImages(images=ramps(count), labels=torch.arange(count)), larger_size=12, size=8)
+    return crops_of_images(MemoryImages(images=ramps(count), labels=torch.arange(count)), larger_size=12, size=8)
 
 
 def stream_of(source: RandomCrops, *, rank: int = 0, world_size: int = 1, resolution: int = 8) -> Stream:

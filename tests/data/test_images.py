@@ -65,8 +65,8 @@ def test_what_does_not_fit_is_refused() -> None:
         MemoryImages(images=images.float(), labels=None)
     with pytest.raises(ValueError, match="at least one"):
         MemoryImages(images=images[:0], labels=None)
-    with pytest.raises(ValueError, match=r"\(3, 3, 16, 8\)"):
-        MemoryImages(images=images[..., :8], labels=None)
+    with pytest.raises(ValueError, match=r"\(3, 3, 16, 0\)"):
+        MemoryImages(images=images[..., :0], labels=None)
     with pytest.raises(ValueError, match="2 labels for 3 images"):
         MemoryImages(images=images, labels=torch.tensor([0, 1]))
     with pytest.raises(ValueError, match=r"label 5 is outside 0\.\.3"):

@@ -170,6 +170,15 @@ def test_arrays_are_images_too(tmp_path: Path) -> None:
         assert torch.equal(read, indices.to(torch.uint8)[:, None, None, None].expand_as(read))
 
 
+def test_rectangles_in_shards_are_those_of_the_folder(tmp_path: Path) -> None:
+    source = photos(tmp_path / "photos")
+    for destination in ("images", "images.shards"):
+        prepare(str(source), str(tmp_path / destination), image_size=SIZE, image_width=6)
+    of_shards = first(shards_in(tmp_path, image_width=6))
+    data = ImageFolder(path=tmp_path / "images", image_size=SIZE, image_width=6, batch_size=4, mirror=True)
+    assert of_shards[0][0].shape == (4, 3, SIZE, 6) and equal(of_shards, first(data))
+
+
 def test_random_crops_may_lie_anywhere_in_the_whole_image(tmp_path: Path) -> None:
     file = BytesIO()
     columns = np.arange(6, dtype=np.uint8)[None, :, None].repeat(4, axis=0).repeat(3, axis=2)  # each tells its number

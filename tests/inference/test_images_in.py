@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from lightning_gan.inference.images_in import image_for, paths_in
-from lightning_gan.models import BiGAN, StyleGAN
+from lightning_gan.models import BiGAN, StyleGAN, StyleGAN2
 from tests.inference.trained import in_memory, small
 
 
@@ -29,6 +29,18 @@ def test_of_another_size_the_central_square_is_resized_and_this_is_said(
     read = image_for(in_memory(small(BiGAN)), str(tmp_path / "a.png"))
     assert read.shape == (1, 1, 8, 8) and (read == 1).all()
     assert "a.png has 48x16 pixels: its central square is resized to 8x8" in capsys.readouterr().err
+
+
+def test_for_a_rectangle_the_largest_central_rectangle_is_resized(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trained = in_memory(StyleGAN2(image_size=8, image_width=12, latent_dim=4, style_dim=4, channel_base=32))
+    pixels = np.zeros((32, 24, 3), dtype=np.uint8)
+    pixels[8:24] = 255  # only the central 24x16 are white
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    read = image_for(trained, str(tmp_path / "a.png"))
+    assert read.shape == (1, 3, 8, 12) and (read == 1).all()
+    assert "its largest central rectangle of these proportions is resized to 12x8" in capsys.readouterr().err
 
 
 def test_what_is_no_image_is_refused(tmp_path: Path) -> None:

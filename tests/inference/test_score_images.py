@@ -107,7 +107,9 @@ def test_sets_of_different_sizes_need_a_size() -> None:
     with pytest.raises(ValueError, match=r"1 of 41 images in reals cannot be used.*\n.*050.png: its size is 48x48"):
         measured("fakes", "reals")
     write_images("wide", structured_images(6, seed=4)[:, :, :20])
-    with pytest.raises(ValueError, match=r"--images: 000.png has 32x20 pixels and is no square; give --image_size"):
+    with pytest.raises(
+        ValueError, match=r"--images wide has images of 32x20 pixels, and --reals reals of 32x32; give --image_size"
+    ):
         measured("wide", "reals")
 
 

@@ -95,6 +95,29 @@ def test_every_size_and_channel_count_trains(size: int, channels: int) -> None:
         assert all(parameter.grad is not None for parameter in network.parameters())
 
 
+@pytest.mark.parametrize(("height", "width", "first"), [(16, 24, (4, 6)), (24, 16, (6, 4)), (20, 12, (5, 3))])
+def test_images_of_any_ratio_begin_with_the_block_that_halving_gives(
+    height: int, width: int, first: tuple[int, int]
+) -> None:
+    module = R3GAN(image_size=height, image_width=width, widest=8, group_width=4, latent_dim=4)
+    images = module.generator(torch.randn(2, 4))
+    assert images.shape == (2, 3, height, width)
+    bases = [part for name, part in module.named_parameters() if name.endswith("basis")]
+    assert {tuple(basis.shape[1:]) for basis in bases} == {first}
+    module.discriminator(images).sum().backward()
+    for network in (module.generator, module.discriminator):
+        assert all(parameter.grad is not None for parameter in network.parameters())
+
+
+def test_a_width_that_is_the_height_is_the_square_of_the_paper() -> None:
+    settings = {"image_size": 16, "widest": 8, "group_width": 4, "latent_dim": 4}
+    torch.manual_seed(0)
+    square = R3GAN(**settings)  # type: ignore[arg-type]
+    torch.manual_seed(0)
+    same = R3GAN(**settings, image_width=16)  # type: ignore[arg-type]
+    assert all(torch.equal(a, b) for a, b in zip(square.state_dict().values(), same.state_dict().values(), strict=True))
+
+
 @torch.no_grad()
 def fill_last_convolutions(module: R3GAN) -> None:
     """Gives the branches, which begin at 0, weights that count."""
@@ -184,6 +207,8 @@ def test_stages_in_bf16_train_with_both_penalties() -> None:
     [
         ({"image_size": 24}, "image_size=24 must be a power of two"),
         ({"image_size": 4}, "image_size=4"),
+        ({"image_size": 34, "image_width": 51}, "images of 34x51 pixels are halved to 34x51"),
+        ({"image_size": 16, "image_width": 0}, "image_width=0 must be at least 1"),
         ({"widths": [8, 4]}, r"widths=\[8, 4\] must be 3 numbers"),
         ({"widths": [8, 4, 5]}, "a block of 5 feature maps has 10 inside, which group_width=4 does not divide"),
         ({"blocks_per_stage": [1, 2]}, r"blocks_per_stage=\[1, 2\] must be 3 numbers"),

@@ -1,0 +1,147 @@
+"""Decoding of image files with any number of channels, 16 bits or floats, beside those of 8 bits in `decoding`."""
+
+from collections.abc import Callable, Sequence
+from io import BytesIO
+from typing import TypeAlias
+
+import numpy as np
+import torch
+from einops import rearrange
+from jaxtyping import Num
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from lightning_gan.data.decoding import (
+    FORMATS,
+    Resampling,
+    Resize,
+    check_size,
+    in_mode,
+    in_size,
+    mode_of,
+    resized_to_cover,
+)
+from lightning_gan.data.images import PixelSize, box_mean
+from lightning_gan.data.plain_jpeg import Pixels
+from lightning_gan.data.stored_values import (
+    Stored,
+    image_of_band,
+    is_array,
+    is_deep,
+    stored_array,
+    stored_deep,
+    stored_tiff,
+)
+from lightning_gan.data.value_range import BYTES, ValueRange, Values
+
+Decoded: TypeAlias = Pixels | Values
+"""One decoded image: bytes, or floats in [-1, 1]."""
+
+
+def has_values(contents: bytes, *, value_range: ValueRange | None) -> bool:
+    """Whether a file is read by the functions here, and not as an image file of 8 bits."""
+    return value_range is not None or is_array(contents)
+
+
+def decode_values(
+    contents: bytes,
+    *,
+    size: PixelSize,
+    image_channels: int,
+    resize: Resize,
+    resampling: Resampling,
+    resolutions: Sequence[int],
+    value_range: ValueRange | None,
+) -> list[Decoded]:
+    """Returns the pixels of one image file, at each of the resolutions.
+
+    With a range of values they are floats in [-1, 1], whatever the type in the file, and lower resolutions are means
+    that are not rounded. Without one they are bytes, and arrays must have bytes.
+
+    Args:
+        contents: bytes of an image file, or of a .npy file: `height width` or `height width channels`.
+        size: full size; `Resize.exact` refuses others.
+        image_channels: number of channels, which must be those of the file. Images of 8 bits are converted.
+        resize: treatment of other sizes.
+        resampling: how other sizes are resized.
+        resolutions: heights of the results in pixels, each the full height divided by a power of two.
+        value_range: the values that become -1 and 1; None for bytes.
+
+    Raises:
+        ValueError: if the file has another number of channels, values that the range does not hold, or more than 8 bits
+            without a range, or the size differs and `resize` is exact.
+        OSError: if the file is not an image or is truncated.
+    """
+    values = _values_of(contents, image_channels=image_channels, value_range=value_range)
+    if resize is Resize.exact:
+        check_size(values.shape[1::-1], size)
+    full = _by_band(values, lambda band: in_size(band, resize, size, resampling))
+    images = rearrange(torch.from_numpy(full), "height width channels -> 1 channels height width")
+    levels = [box_mean(images, resolution=resolution)[0] for resolution in resolutions]
+    return [rearrange(level.numpy(), "channels height width -> height width channels") for level in levels]
+
+
+def decode_whole_values(
+    contents: bytes,
+    *,
+    size: PixelSize,
+    image_channels: int,
+    resampling: Resampling,
+    value_range: ValueRange | None,
+) -> Decoded:
+    """Returns all pixels of one image file, resized until they just cover a size.
+
+    The arguments and errors are those of `decode_values`.
+    """
+    values = _values_of(contents, image_channels=image_channels, value_range=value_range)
+    return _by_band(values, lambda band: resized_to_cover(band, size, resampling))
+
+
+def _values_of(contents: bytes, *, image_channels: int, value_range: ValueRange | None) -> Decoded:
+    """All values of a file, in [-1, 1] or as bytes, at their own size."""
+    stored = _stored(contents, image_channels=image_channels)
+    channels = stored.shape[2]
+    if channels != image_channels:
+        raise ValueError(
+            f"it has {channels} channel{'s' * (channels != 1)}, not {image_channels}; set image_channels to {channels} "
+            f"(--data.image_channels {channels})"
+        )
+    if value_range is None:
+        if stored.dtype != np.uint8:
+            low, high = np.nanmin(stored), np.nanmax(stored)
+            raise ValueError(
+                f"it has {stored.dtype} values from {low:g} to {high:g}; write it as uint8, or give the range of all "
+                "images (--data.value_range '[LOWEST, HIGHEST]', and --value_range in test --reals)"
+            )
+        return stored
+    if stored.dtype == np.uint8 and value_range.high > BYTES[1]:
+        raise ValueError(
+            f"it has 8 bits per channel, and value_range {value_range} is for more; leave it out, or convert it"
+        )
+    return value_range.scaled(stored)
+
+
+def _stored(contents: bytes, *, image_channels: int) -> Stored:
+    if is_array(contents):
+        return stored_array(contents)
+    try:
+        opened = Image.open(BytesIO(contents), formats=FORMATS)
+    except UnidentifiedImageError:
+        found = stored_tiff(contents)
+        if found is None:
+            raise
+        return found
+    with opened:
+        if is_deep(opened):
+            return stored_deep(opened, contents)
+        ImageOps.exif_transpose(opened, in_place=True)
+        pixels = np.asarray(in_mode(opened, mode_of(image_channels)))
+    return pixels[:, :, None] if pixels.ndim == 2 else pixels
+
+
+def _by_band(
+    values: Decoded, work: Callable[[Image.Image], Image.Image]
+) -> Num[np.ndarray, "new_height new_width channels"]:
+    """Changes every channel by a function of Pillow's images. Filters with negative lobes leave [-1, 1] no more."""
+    bands = [np.asarray(work(image_of_band(values[:, :, band]))) for band in range(values.shape[2])]
+    changed = np.stack(bands, axis=2)
+    return changed if changed.dtype == np.uint8 else changed.clip(-1, 1)
