@@ -30,7 +30,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
         >>> did_you_mean("colour", ["devices"])
         ''
     """
-    by_lower_case = {name.lower(): name for name in known}
+    by_lower_case = {name.lower(): name for name in known if name != word}
     cutoff = 0.6 if len(word) > 3 else 0.5  # R1 and R2 have similarity 0.5
     close = get_close_matches(word.lower(), by_lower_case, n=1, cutoff=cutoff)
     return f"; did you mean {by_lower_case[close[0]]}?" if close else ""

@@ -12,6 +12,8 @@ the square with as many pixels, ``sqrt(height width)``, so that ``size^2`` is th
 - every other interval and schedule in thousands of images: its share of the length stays what it is for the digits. The
   last stage of a growing network begins at the same share of the length, whatever the number of stages, and no later
   if a longer training is asked for, so that a run which has ended can go on;
+- ADA's and APA's probability adapts within this share, too, but within 500,000 images at most (arXiv:2006.06676), and
+  ADA's groups of operations are its defaults, because the digits' are for digits;
 - what compares images by the digits' feature network is left out.
 """
 
@@ -21,6 +23,9 @@ from typing import Any
 
 from lightning_gan.cli.configured_callbacks import ConfiguredCallback, callbacks_of
 from lightning_gan.metrics.sliced_wasserstein import level_sides
+
+LONGEST_ADAPTATION_KIMG = 500.0
+"""Thousands of images in which ADA's probability can rise from 0 to 1 in its authors' trainings of any length."""
 
 LONGEST_KIMG = 25_000.0
 """Length of StyleGAN's training on the 70,000 images of FFHQ, in thousands of images."""
@@ -194,6 +199,9 @@ def _retuned_callback(callback: ConfiguredCallback, settings: dict[str, Any], im
         arguments["total_kimg"] = images.chosen_kimg
     elif callback.name == "OrthogonalGenerator" and not images.labels:
         arguments.pop("excluded", None)  # the embedding of classes, which a network without classes does not have
+    elif "adaptation_kimg" in arguments:
+        arguments["adaptation_kimg"] = min(arguments["adaptation_kimg"], LONGEST_ADAPTATION_KIMG)
+        arguments.pop("groups", None)
     elif callback.name == "ProgressiveGrowing":
         shorter = min(images.rule_kimg / images.chosen_kimg, 1.0)
         arguments |= _growth(callback.settings, settings, images, factor * shorter)

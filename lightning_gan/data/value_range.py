@@ -29,6 +29,7 @@ class ValueRange:
         ValueError: if a value is not finite, or `high` is not above `low`.
 
     Example:
+        >>> import numpy as np, torch
         >>> depth = ValueRange(low=0.0, high=65535.0)
         >>> depth.scaled(np.array([0, 32767.5, 65535])).tolist(), depth.original(torch.tensor([-1.0, 1.0])).tolist()
         ([-1.0, 0.0, 1.0], [0.0, 65535.0])

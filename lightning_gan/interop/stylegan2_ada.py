@@ -102,6 +102,7 @@ def _discriminator(theirs: Mapping[str, Tensor], settings: Mapping[str, Any]) ->
         label_mapping_layers=facts["discriminator_mapping_layers"],
         learning_rate_multiplier=settings["lr_multiplier"],
         minibatch_stddev_group=settings["mbstd_group_size"],
+        minibatch_stddev_within_classes=False,
         clamp=settings["conv_clamp"],
     )
     discriminator.load_state_dict({_discriminator_name(name, theirs=theirs): value for name, value in _weights(theirs)})

@@ -61,6 +61,7 @@ def networks(state: dict[str, dict[str, Tensor]], config: dict[str, Any]) -> dic
         sizes=_sizes(config),
         number_of_classes=config.get("label_size", 0),
         minibatch_stddev_group=config.get("mbstd_group_size", 4),
+        minibatch_stddev_within_classes=False,
     )
     for network in (generator.synthesis, discriminator):
         _set_blur(network, config.get("blur_filter", [1, 2, 1]))

@@ -268,7 +268,7 @@ class Discriminator(GrowingDiscriminator):
         sizes: GrowingSizes,
         number_of_classes: int,
         minibatch_stddev_group: int,
-        minibatch_stddev_within_classes: bool = False,
+        minibatch_stddev_within_classes: bool,
     ) -> None:
         within_classes = minibatch_stddev_within_classes and number_of_classes > 0
         super().__init__(
@@ -311,7 +311,7 @@ class StyleGAN(StyleBasedGAN):
         minibatch_stddev_group: Number of samples per group of the minibatch standard deviation.
         minibatch_stddev_within_classes: Whether the minibatch standard deviation is over the samples of the batch that
             have the same class, and not over groups of mixed classes, which hide that a generator makes one image for
-            each class. It is ours, and used with classes only.
+            each class. It is ours, used with classes only, and needs batches with several images of each class.
 
     Raises:
         ValueError: for a number out of range, and for settings that exclude each other.

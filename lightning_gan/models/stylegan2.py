@@ -54,7 +54,7 @@ class StyleGAN2(StyleBasedGAN):
         minibatch_stddev_group: Number of samples per group of the minibatch standard deviation.
         minibatch_stddev_within_classes: Whether the minibatch standard deviation is over the samples of the batch that
             have the same class, and not over groups of mixed classes, which hide that a generator makes one image for
-            each class. It is ours, and used with classes only.
+            each class. It is ours, used with classes only, and needs batches with several images of each class.
         clamp: Largest absolute value of features in both networks; 256 in the authors' mixed precision. None does not
             limit them.
 

@@ -244,8 +244,8 @@ class Discriminator(nn.Module):
         label_mapping_layers: int,
         learning_rate_multiplier: float,
         minibatch_stddev_group: int,
+        minibatch_stddev_within_classes: bool,
         clamp: float | None,
-        minibatch_stddev_within_classes: bool = False,
     ) -> None:
         super().__init__()
         channels = sizes.channels
