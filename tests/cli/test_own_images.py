@@ -154,6 +154,17 @@ def test_every_configuration_for_the_digits_takes_a_folder(
         assert callbacks["EMA"]["half_life_kimg"] == 10.0
 
 
+@pytest.mark.parametrize(("kimg", "adaptation_kimg"), [(60, 10.0), (25_000, 500.0)])
+def test_ada_adapts_within_its_share_of_the_length_and_at_most_500_kimg(
+    kimg: int, adaptation_kimg: float, shapes: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = f"fit --config stylegan2_ada.yaml --images shapes --image_size 64 --StopAtKimg.total_kimg {kimg}"
+    settings, _ = printed(command, capsys)
+    ada = callbacks_in(settings)["AdaptiveAugmentation"]  # in stylegan2_ada.yaml: 20 of 120 kimg, and no colours
+    assert ada["adaptation_kimg"] == adaptation_kimg
+    assert ada["groups"]["blit"] == ada["groups"]["geometry"] == ada["groups"]["colour"] == 1.0
+
+
 def test_every_configuration_for_the_digits_has_networks_for_folders_and_no_others_exist() -> None:
     assert configs_by_kind()["folder"] == [f"folder/{name}" for name in OF_DIGITS]
 
