@@ -117,7 +117,7 @@ def test_folders_are_measured_as_rectangles(wide: Path, capsys: pytest.CaptureFi
         ),
         (
             f"{STYLEGAN2} --images wide --image_size 17 --image_width 33",
-            "images of 17x33 pixels are halved to 17x33",
+            "images of 33x17 pixels are halved to 33x17",
         ),
     ],
 )
