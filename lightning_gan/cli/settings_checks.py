@@ -7,6 +7,7 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningDataModule
 
+from lightning_gan.callbacks import FreezeD
 from lightning_gan.cli.errors import CommandLineError, constructor_parameters, short
 from lightning_gan.data.datamodule import GANData
 from lightning_gan.imitation import Rollouts
@@ -202,3 +203,24 @@ def check_end(trainer: dict[str, Any]) -> None:
             "nothing ends this training; give --trainer.callbacks+=StopAtKimg --trainer.callbacks.total_kimg=KIMG, "
             "--trainer.max_steps=BATCHES or --trainer.max_time=DD:HH:MM:SS"
         )
+
+
+def frozen_at_random(trainer: dict[str, Any]) -> str | None:
+    """A line about layers that `FreezeD` keeps as they were drawn, in a training that begins without weights.
+
+    It is no error, because a model may load weights by itself.
+
+    Args:
+        trainer: the trainer's settings. Callbacks are objects.
+
+    Returns:
+        The line, or None without this callback.
+    """
+    given = trainer["callbacks"]
+    callbacks = [given] if isinstance(given, Callback) else list(given or [])
+    if not any(isinstance(callback, FreezeD) for callback in callbacks):
+        return None
+    return (
+        "FreezeD: without --weights the layers that stay as they are were drawn at random, unless the model loads "
+        "weights itself; give --weights RUN, or leave FreezeD out"
+    )

@@ -105,6 +105,8 @@ def test_several_channels_of_floats_are_trained_on_and_generated(bands: Path) ->
             f"{STYLEGAN2} --images grey --data.image_channels=1 --data.value_range=[1,0]",
             "value_range=[1, 0] must be two finite numbers",
         ),
+        (f"{STYLEGAN2} --images grey --data.value_range=7", "data.value_range: 7 is no list such as [0, 1]"),
+        (f"{STYLEGAN2} --images grey --data.value_range=[7]", "data.value_range: [7] must be a list of 2 values"),
     ],
 )
 def test_what_cannot_be_read_is_refused(

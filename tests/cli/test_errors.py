@@ -19,6 +19,11 @@ from tests.cli.command_line import message_of, run, write
         ),
         ("fit", "fit needs data and model; give for example --config stylegan.yaml"),
         (
+            "fit --model DCGAN",
+            "fit needs data; give those of a run (--config runs/NAME/config.yaml), or for example --config "
+            "stylegan.yaml",
+        ),
+        (
             "fit --config tiny.yaml --modle.training.seed 3",
             "modle.training.seed is no option of fit; did you mean model.training.seed?",
         ),

@@ -120,7 +120,8 @@ class AdaptiveProbability(RunningPenalty):
         if neutral is None:
             raise ValueError(
                 f"{type(self).__name__}: the loss has no score that lies between real images and fakes, so that the "
-                "sign of a score tells nothing; give the probability yourself: Augmentation(probability=0.3)"
+                "sign of a score tells nothing; leave it out and give the probability yourself: "
+                "Augmentation(probability=0.3), or --trainer.callbacks+=Augmentation --Augmentation.probability 0.3"
             )
         self._neutral_score = neutral
 

@@ -62,7 +62,7 @@ def test_a_step_that_switches_gradients_on_by_hand_moves_nothing() -> None:
     ("layers", "text"),
     [
         ([], r"layers=\[\] names no layer; leave the callback out"),
-        (["conv9"], r"FreezeD\(layers=\.\.\.\): GAN has no network 'discriminator\.conv9'; its networks are"),
+        (["conv9"], r"FreezeD\(layers=\.\.\.\): ToyCritic has no network 'conv9'; its networks are conv, output"),
         (["conv", "output"], r"layers=\['conv', 'output'\] leave no weight of 'discriminator' to learn; name fewer"),
     ],
 )
