@@ -158,7 +158,9 @@ def _is_no(value: str, kind: str) -> str:
     shown = value if len(value) <= LONGEST_VALUE else f"{value[:LONGEST_VALUE]}..."
     if "float" in kind and value.lower().lstrip("+-.") in ("nan", "inf", "infinity"):
         return f"{shown} is not a finite number; give a finite one"
-    return f"{shown} is no {'list such as [0, 1]' if kind == 'tuple' else kind}"
+    if kind in ("list", "tuple"):
+        return f"{shown} is no list; a list has brackets, such as '[a, b]'"
+    return f"{shown} is no {kind}"
 
 
 _REASONS: dict[str, Callable[[re.Match[str], str, list[str]], str]] = {

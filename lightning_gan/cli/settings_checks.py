@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from lightning.pytorch import Callback, LightningDataModule
@@ -205,22 +205,23 @@ def check_end(trainer: dict[str, Any]) -> None:
         )
 
 
-def frozen_at_random(trainer: dict[str, Any]) -> str | None:
-    """A line about layers that `FreezeD` keeps as they were drawn, in a training that begins without weights.
+def frozen_at_random(callbacks: list[Callback], *, new: Sequence[str]) -> str | None:
+    """A line about weights that `FreezeD` keeps as they were drawn, in a training that begins.
 
     It is no error, because a model may load weights by itself.
 
     Args:
-        trainer: the trainer's settings. Callbacks are objects.
+        callbacks: the callbacks of the training.
+        new: names of the model's weights that were not loaded.
 
     Returns:
-        The line, or None without this callback.
+        The line, or None if there are no such weights.
     """
-    given = trainer["callbacks"]
-    callbacks = [given] if isinstance(given, Callback) else list(given or [])
-    if not any(isinstance(callback, FreezeD) for callback in callbacks):
+    kept = tuple(f"{own.network}.{layer}." for own in callbacks if isinstance(own, FreezeD) for layer in own.layers)
+    drawn = [name for name in new if name.startswith(kept)]
+    if not drawn:
         return None
     return (
-        "FreezeD: without --weights the layers that stay as they are were drawn at random, unless the model loads "
-        "weights itself; give --weights RUN, or leave FreezeD out"
+        f"FreezeD: {len(drawn)} of the tensors that stay as they are were drawn at random ({drawn[0]} is the first), "
+        "unless the model loads weights itself; give --weights RUN of the same networks, or leave FreezeD out"
     )

@@ -317,9 +317,16 @@ class TrainerCLI(IgnoresCheckpointSettings):
             if message is None or told_in_one_line(error) is not None:
                 raise
             raise CommandLineError(message) from error
+        new = [name for name, _ in self.model.named_parameters()]
         if self.invocation.weights is not None:
-            for line in load_weights(self.model, self.invocation.weights).lines():
+            report = load_weights(self.model, self.invocation.weights)
+            new = [*report.other_shape, *report.missing]
+            for line in report.lines():
                 tell(line)
+        if self.invocation.command == "fit" and self.invocation.checkpoint is None:
+            drawn = frozen_at_random(self.trainer.callbacks, new=new)  # type: ignore[attr-defined]
+            if drawn is not None:
+                tell(drawn)
         # Lightning saves every link as a hyperparameter, including those that are no arguments of the model.
         taken = self.config[self.invocation.command].model.get("init_args") or {}
         for fact in FACTS_OF_DATA:
@@ -332,9 +339,6 @@ class TrainerCLI(IgnoresCheckpointSettings):
         if self.invocation.command == "fit":
             check_epochs(config, self.datamodule)
             check_end(config)
-            begins_anew = self.invocation.weights is None and self.invocation.checkpoint is None
-            if begins_anew and (line := frozen_at_random(config)):
-                tell(line)
             if not config["fast_dev_run"]:
                 check_writable(run)
         makes_images = self.model.makes_images

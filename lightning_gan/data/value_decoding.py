@@ -115,7 +115,7 @@ def _values_of(contents: bytes, *, image_channels: int, value_range: ValueRange 
             low, high = np.nanmin(stored), np.nanmax(stored)
             raise ValueError(
                 f"it has {stored.dtype} values from {low:g} to {high:g}; write it as uint8, or give the range of all "
-                "images (--data.value_range '[LOWEST, HIGHEST]', and --value_range in test --reals)"
+                "images (fit --data.value_range '[LOWEST, HIGHEST]', test --reals --value_range)"
             )
         return stored
     if stored.dtype == np.uint8 and value_range.high > BYTES[1]:

@@ -253,7 +253,12 @@ def test_a_hundred_images_begin_with_weights_and_frozen_layers_without_them_are_
     run("fit --name few --resume --trainer.max_steps=4")
     assert "drawn at random" not in capsys.readouterr().err
     run(f"{command} --config addons/hundred_images.yaml --name without --trainer.max_steps=1")
-    assert "FreezeD: without --weights the layers that stay as they are were drawn at random" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "of the tensors that stay as they are were drawn at random (discriminator.from_images." in told
+    frozen_blocks = "--config addons/freeze_d.yaml --FreezeD.layers=[blocks] --trainer.max_steps=1"
+    run(f"{command} {frozen_blocks} --weights runs/many --model.channel_max=4 --name narrow")
+    told = capsys.readouterr().err
+    assert "were drawn at random (discriminator.blocks.0" in told
 
 
 @pytest.mark.parametrize(

@@ -106,6 +106,19 @@ def test_values_that_are_not_finite_are_not_answered_with_a_wider_range(value: f
         read_all(folder, value_range=(0.0, 100.0))
 
 
+def test_what_is_wrong_with_several_files_is_said_once(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "images", [png(noise(SIZE, SIZE, seed=seed)) for seed in range(12)])
+    (folder / "a.png").write_bytes(png(np.zeros((SIZE, SIZE, 3), dtype=np.uint8)))
+    files = ImageFiles(path=folder, image_size=SIZE, image_channels=3, value_range=(0.0, 255.0))
+    with pytest.raises(ValueError, match=r"12 of 13 images in .* cannot be used") as caught:
+        files.check()
+    _, reason = str(caught.value).splitlines()
+    assert reason == (
+        "  0.png, 1.png, 10.png, 11.png, 2.png, 3.png, 4.png, 5.png, 6.png, 7.png, ... (12): it has 1 channel, not 3; "
+        "set image_channels to 1 (--data.image_channels 1)"
+    )
+
+
 def test_arrays_with_their_channels_first_are_told_from_those_of_another_number_of_channels(tmp_path: Path) -> None:
     first = folder_of(tmp_path / "first", [npy(np.zeros((5, SIZE, SIZE)))], suffix=".npy")
     with pytest.raises(ValueError, match=r"0.npy: its shape \[5, 8, 8\] is read as \[height, .*transpose\(1, 2, 0\)"):
