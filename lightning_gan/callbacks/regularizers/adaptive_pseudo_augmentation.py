@@ -70,8 +70,8 @@ class AdaptivePseudoAugmentation(AdaptiveProbability):
 
     Raises:
         ValueError: for settings out of range, and when fit starts for a loss without a neutral score, such as
-            relativistic ones, for models whose turns depend on each other, for a module that is no `GAN` without a
-            `sampler`, and for a compiled discriminator of such a module. After its first batch, if no real images were
+            relativistic ones, for `Wasserstein`, for models whose turns depend on each other, for a module that is no
+            `GAN` without a `sampler`, and for a compiled discriminator of such a module. After its first batch, if no real images were
             found in it.
     """
 
