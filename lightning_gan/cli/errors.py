@@ -86,6 +86,8 @@ def _did_you_mean_argument(option: str, owner: str, *, place: str) -> str:
         for name in known:
             if name != option and name.endswith(f".{part}"):
                 return f"; did you mean {'.'.join([place, name, *parts[index + 1 :]])}?"
+    if option in known:  # an argument of a base class, whose value this class gives itself
+        return f"; its {option} is fixed, so leave it out, or give another class"
     return did_you_mean(option, known)
 
 

@@ -40,6 +40,10 @@ from tests.cli.command_line import message_of, run, write
             "fit --config tiny.yaml --model.stile_mixing 1",
             "model: StyleGAN has no option stile_mixing; did you mean style_mixing?",
         ),
+        (
+            "fit --config tiny.yaml --data.mirror true",
+            "data: Digits has no option mirror; its mirror is fixed, so leave it out, or give another class",
+        ),
         ("fit --config tiny.yaml --model.style_mixing much", "model.style_mixing: much is no float"),
         (
             "fit --config tiny.yaml --model.training.generator_optimizer.lrr 1",
