@@ -106,6 +106,11 @@ def test_values_that_are_not_finite_are_not_answered_with_a_wider_range(value: f
         read_all(folder, value_range=(0.0, 100.0))
 
 
+def test_complex_images_are_refused_and_not_cut_to_their_real_part() -> None:
+    with pytest.raises(ValueError, match=r"images are torch.complex64 \(2, 1, 8, 8\); give uint8"):
+        MemoryImages(images=torch.zeros(2, 1, SIZE, SIZE, dtype=torch.complex64), labels=None, value_range=DEEP)
+
+
 def test_what_is_wrong_with_several_files_is_said_once(tmp_path: Path) -> None:
     folder = folder_of(tmp_path / "images", [png(noise(SIZE, SIZE, seed=seed)) for seed in range(12)])
     (folder / "a.png").write_bytes(png(np.zeros((SIZE, SIZE, 3), dtype=np.uint8)))

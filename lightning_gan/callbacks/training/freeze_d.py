@@ -50,7 +50,7 @@ class FreezeD(Callback):
             raise ValueError(
                 f"FreezeD: layers={self.layers} leave no weight of {self.network!r} to learn; name fewer layers"
             )
-        self._frozen = [weight for weight in chosen if weight.requires_grad]
+        self._frozen = list({id(weight): weight for weight in chosen if weight.requires_grad}.values())
         for weight in self._frozen:
             weight.requires_grad_(False)
         count = sum(weight.numel() for weight in self._frozen)
