@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import yaml
+from PIL import Image
 
 from lightning_gan.cli import main
 from lightning_gan.cli.configs import shipped_configs, shipped_folder
@@ -31,6 +32,18 @@ model:
 data:
   class_path: Digits
   init_args: {image_size: 8, batch_size: 4}
+trainer: {accelerator: cpu, enable_progress_bar: false, enable_model_summary: false}
+"""
+
+
+# The same for fragments with settings that the digits do not have, which are for one's own images.
+BASE_OF_IMAGES = """
+model:
+  class_path: StyleGAN2
+  init_args: {latent_dim: 4, style_dim: 4, mapping_layers: 1, channel_base: 64, channel_max: 4}
+data:
+  class_path: ImageFolder
+  init_args: {path: images, image_size: 8, labels: false, batch_size: 4}
 trainer: {accelerator: cpu, enable_progress_bar: false, enable_model_summary: false}
 """
 
@@ -83,6 +96,11 @@ def test_a_fragment_adds_its_callbacks_and_trains(name: str, capsys: pytest.Capt
     settings = yaml.safe_load((shipped_folder() / name).read_text())
     assert "callbacks" not in settings.get("trainer", {})
     added = settings.get("trainer", {}).get("callbacks+", [])
+    if "mirror" in settings.get("data", {}).get("init_args", {}):
+        Path("images").mkdir()
+        for number in range(4):
+            Image.new("RGB", (8, 8), (60 * number, 0, 0)).save(f"images/{number}.png")
+        Path("base.yaml").write_text(BASE_OF_IMAGES)
     main([*arguments, "--config", name, "--trainer.fast_dev_run=2"])
     with pytest.raises(SystemExit):
         main([*arguments, "--config", name, "--print_config"])

@@ -78,7 +78,10 @@ def recoloured(images: FakeImages, matrices: Float[Tensor, "fakes 4 4"]) -> Fake
         rows = matrices[:, :3].mean(1)  # batch 4
         return images * rows[:, :3].sum(1)[:, None, None, None] + rows[:, 3][:, None, None, None]
     if channels != 3:
-        raise ValueError(f"colour augmentation is for images of 1 or 3 channels, not of {channels}; set colour to 0")
+        raise ValueError(
+            f"colour augmentation is for images of 1 or 3 channels, not of {channels}; set colour to 0 in groups "
+            "(--AdaptiveAugmentation.groups.colour 0)"
+        )
     mixed = matrices[:, :3, :3] @ images.flatten(2) + matrices[:, :3, 3:]
     return mixed.view_as(images)
 

@@ -86,6 +86,8 @@ def _did_you_mean_argument(option: str, owner: str, *, place: str) -> str:
         for name in known:
             if name != option and name.endswith(f".{part}"):
                 return f"; did you mean {'.'.join([place, name, *parts[index + 1 :]])}?"
+    if option in known:  # an argument of a base class, whose value this class gives itself
+        return f"; its {option} is fixed, so leave it out, or give another class"
     return did_you_mean(option, known)
 
 
@@ -129,6 +131,11 @@ def _no_choice(found: re.Match[str], place: str, classes: list[str]) -> str:
     return f"{_given_value(given)} is none of {', '.join(dict.fromkeys(words))}"
 
 
+def _wrong_length(found: re.Match[str], place: str, classes: list[str]) -> str:
+    given = _given_value(found.string.rpartition("Given value: ")[2])
+    return f"{given} must be a list of {found[1]} values"
+
+
 def _no_member(found: re.Match[str], place: str, classes: list[str]) -> str:
     members, given = found[1].split(","), found[2].partition(". Got value: ")[0]
     return f"{given} is none of {', '.join(members)}{did_you_mean(given, members)}"
@@ -153,6 +160,8 @@ def _is_no(value: str, kind: str) -> str:
     shown = value if len(value) <= LONGEST_VALUE else f"{value[:LONGEST_VALUE]}..."
     if "float" in kind and value.lower().lstrip("+-.") in ("nan", "inf", "infinity"):
         return f"{shown} is not a finite number; give a finite one"
+    if kind in ("list", "tuple"):
+        return f"{shown} is no list; a list has brackets, such as '[a, b]'"
     return f"{shown} is no {kind}"
 
 
@@ -165,6 +174,7 @@ _REASONS: dict[str, Callable[[re.Match[str], str, list[str]], str]] = {
     r"Unable to load config '([^'\n]*)'": _no_settings,
     r"Expected a typing\.Literal\[": _no_choice,
     r"Expected a member of <enum '\w+'>: \{([\w,]+)\}\. Got value: (.*)": _no_member,
+    r"Expected a tuple with (\d+) elements": _wrong_length,
     r"Expected an? <class '(?!NoneType)[\w.]+'>(?!\. Got)": _no_type_of_several,
     r"module '([\w.]+)' has no attribute '(\w+)'": _not_in_module,
     r"No module named '([\w.]+)'": _unknown_module,
@@ -189,7 +199,8 @@ def _unknown_option(option: str, *, command: str, options: list[str]) -> str:
 def _missing(required: str, *, command: str) -> str:
     names = [name.rsplit(".", 1)[-1] for name in required.split(", ")]
     if set(names) <= {"model", "data"}:
-        return f"{command} needs {' and '.join(sorted(names))}; give for example --config stylegan.yaml"
+        of_run = "those of a run (--config runs/NAME/config.yaml), or " * (names == ["data"])
+        return f"{command} needs {' and '.join(sorted(names))}; give {of_run}for example --config stylegan.yaml"
     return f"{command} needs {', '.join(names)}"
 
 

@@ -1,5 +1,6 @@
 """What the arguments of a model become by its data: image sizes, channels and classes need not be given twice."""
 
+from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import LightningDataModule
@@ -24,7 +25,14 @@ _UNKNOWN = object()
 
 
 def fact_of(
-    data: LightningDataModule, fact: str, *, model: str, arguments: dict[str, Any], is_given: bool, command: str
+    data: LightningDataModule,
+    fact: str,
+    *,
+    model: str,
+    arguments: dict[str, Any],
+    is_given: bool,
+    checkpoint: Path | None,
+    command: str,
 ) -> int | bool | None:
     """The value of an argument of a model: that of the data's attribute, unless the user gave another one.
 
@@ -34,6 +42,7 @@ def fact_of(
         model: path of the model's class.
         arguments: arguments of the model, with their defaults.
         is_given: whether the user gave this argument, or a checkpoint has it.
+        checkpoint: the checkpoint that has this argument, if the user did not give it.
         command: name of the command.
 
     Raises:
@@ -58,6 +67,12 @@ def fact_of(
     differs_rightly = fact == "number_of_classes" and (configured == 0 or command != "fit")
     if fact == WIDTH and configured == arguments.get("image_size"):
         configured = None  # a square
+    if configured != found and not differs_rightly and checkpoint is not None:
+        anew = f", or begin a new training with its weights (fit --weights {checkpoint})" * (command == "fit")
+        raise CommandLineError(
+            f"{checkpoint} was trained with {fact}={configured}, but {type(data).__name__} has {fact}={found}; give "
+            f"the same data, such as --config runs/NAME/config.yaml of its run{anew}"
+        )
     if configured != found and not differs_rightly:
         raise CommandLineError(
             f"model.{fact}={configured}, but {type(data).__name__} has {fact}={found}; leave model.{fact} out, "
@@ -73,6 +88,6 @@ def _check_width(data: LightningDataModule, width: Any, *, model: str, arguments
     height = getattr(data, "image_size", None)
     raise CommandLineError(
         f"{short(model)} makes squares, and the images of {type(data).__name__} have {width}x{height} pixels; give "
-        "--model StyleGAN2 or R3GAN, which take any ratio, or cut squares: --image_size PIXELS without --image_width "
-        "beside --images, or --data.image_width null --data.resize center_crop"
+        "--config stylegan2.yaml or r3gan.yaml, which take any ratio, or cut squares: --image_size PIXELS without "
+        "--image_width beside --images, or --data.image_width null --data.resize center_crop"
     )

@@ -17,6 +17,8 @@ def take_values(arguments: list[str], *names: str) -> tuple[list[str], list[str]
     Example:
         >>> take_values(["--name", "a", "--model=M", "--name=b"], "--name")
         (['a', 'b'], ['--model=M'])
+        >>> take_values(["--image_size", "-8"], "--image_size")  # a wrong number, and not a missing one
+        (['-8'], [])
     """
     values: list[str] = []
     rest: list[str] = []
@@ -28,7 +30,8 @@ def take_values(arguments: list[str], *names: str) -> tuple[list[str], list[str]
             continue
         if not equals:
             value = next(remaining, "")
-            if not value or (value.startswith("-") and not is_text(value)):
+            is_option = value.startswith("-") and not is_text(value) and not value[1:2].isdecimal()
+            if not value or is_option:
                 raise CommandLineError(f"{option} needs a value")
         elif not value:
             raise CommandLineError(f"{option} needs a value")

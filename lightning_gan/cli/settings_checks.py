@@ -2,11 +2,12 @@
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from lightning.pytorch import Callback, LightningDataModule
 
+from lightning_gan.callbacks import FreezeD
 from lightning_gan.cli.errors import CommandLineError, constructor_parameters, short
 from lightning_gan.data.datamodule import GANData
 from lightning_gan.imitation import Rollouts
@@ -202,3 +203,25 @@ def check_end(trainer: dict[str, Any]) -> None:
             "nothing ends this training; give --trainer.callbacks+=StopAtKimg --trainer.callbacks.total_kimg=KIMG, "
             "--trainer.max_steps=BATCHES or --trainer.max_time=DD:HH:MM:SS"
         )
+
+
+def frozen_at_random(callbacks: list[Callback], *, new: Sequence[str]) -> str | None:
+    """A line about weights that `FreezeD` keeps as they were drawn, in a training that begins.
+
+    It is no error, because a model may load weights by itself.
+
+    Args:
+        callbacks: the callbacks of the training.
+        new: names of the model's weights that were not loaded.
+
+    Returns:
+        The line, or None if there are no such weights.
+    """
+    kept = tuple(f"{own.network}.{layer}." for own in callbacks if isinstance(own, FreezeD) for layer in own.layers)
+    drawn = [name for name in new if name.startswith(kept)]
+    if not drawn:
+        return None
+    return (
+        f"FreezeD: {len(drawn)} of the tensors that stay as they are were drawn at random ({drawn[0]} is the first), "
+        "unless the model loads weights itself; give --weights RUN of the same networks, or leave FreezeD out"
+    )

@@ -4,6 +4,7 @@ import json
 import shlex
 import sys
 from argparse import HelpFormatter
+from enum import Enum
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -30,7 +31,7 @@ from lightning_gan.cli.protocol_option import HELP as HELP_OF_PROTOCOLS
 from lightning_gan.cli.protocol_option import with_torch_fidelity
 from lightning_gan.cli.runs import CONFIG, check_writable, new_run, run_of_checkpoint, tell
 from lightning_gan.cli.scored_images import HELP as HELP_OF_SCORED_IMAGES
-from lightning_gan.cli.settings_checks import check_end, check_epochs, check_settings
+from lightning_gan.cli.settings_checks import check_end, check_epochs, check_settings, frozen_at_random
 from lightning_gan.cli.told import told_in_one_line, told_of_building
 from lightning_gan.cli.trainer_settings import TRAINER_DEFAULTS, silence_remarks, trainer_settings
 from lightning_gan.compat import IgnoresCheckpointSettings, option_names, split_hyperparameters, subcommand_parser
@@ -256,7 +257,7 @@ class TrainerCLI(IgnoresCheckpointSettings):
 
     def _tell_differences(self) -> None:
         """Print which settings of the model and of the data differ from those of the checkpoint."""
-        now = json.loads(json.dumps(self._plain_settings(), default=str))
+        now = json.loads(json.dumps(self._plain_settings(), default=_plain))
         changes: list[str] = []
         for section in ("model", "data"):
             then: dict[str, Any] = next((found[section] for found in reversed(self.saved) if section in found), {})
@@ -271,11 +272,15 @@ class TrainerCLI(IgnoresCheckpointSettings):
 
     def _is_given(self, section: str, name: str) -> bool:
         """Whether the user gave a linked setting, or the checkpoint contains it."""
-        parser = subcommand_parser(self, self.invocation.command)
-        assert isinstance(parser, Parser) and parser.given is not None
         from_checkpoint = any(name in flat(settings.get(section, {})) for settings in self.saved)
         is_overruled = name == SEEDS[section] and self._gives_seed
-        return f"{section}.{name}" in parser.given or (from_checkpoint and not is_overruled)
+        return self._is_given_now(section, name) or (from_checkpoint and not is_overruled)
+
+    def _is_given_now(self, section: str, name: str) -> bool:
+        """Whether the user gave a linked setting in this command."""
+        parser = subcommand_parser(self, self.invocation.command)
+        assert isinstance(parser, Parser) and parser.given is not None
+        return f"{section}.{name}" in parser.given
 
     def _fact_from(self, fact: str) -> Any:
         """The function of a link, which returns an attribute of the data unless the user gave the model's argument."""
@@ -289,6 +294,7 @@ class TrainerCLI(IgnoresCheckpointSettings):
                 model=model.class_path,
                 arguments=dict(model.get("init_args") or {}),
                 is_given=self._is_given("model", fact),
+                checkpoint=None if self._is_given_now("model", fact) else self.invocation.checkpoint,
                 command=command,
             )
 
@@ -311,9 +317,16 @@ class TrainerCLI(IgnoresCheckpointSettings):
             if message is None or told_in_one_line(error) is not None:
                 raise
             raise CommandLineError(message) from error
+        new = [name for name, _ in self.model.named_parameters()]
         if self.invocation.weights is not None:
-            for line in load_weights(self.model, self.invocation.weights).lines():
+            report = load_weights(self.model, self.invocation.weights)
+            new = [*report.other_shape, *report.missing]
+            for line in report.lines():
                 tell(line)
+        if self.invocation.command == "fit" and self.invocation.checkpoint is None:
+            drawn = frozen_at_random(self.trainer.callbacks, new=new)  # type: ignore[attr-defined]
+            if drawn is not None:
+                tell(drawn)
         # Lightning saves every link as a hyperparameter, including those that are no arguments of the model.
         taken = self.config[self.invocation.command].model.get("init_args") or {}
         for fact in FACTS_OF_DATA:
@@ -408,6 +421,11 @@ def _model_of_weights(invocation: Invocation, path: Path) -> list[dict[str, Any]
         settings["training"] = {name: value for name, value in settings["training"].items() if name != "seed"}
     tell(f"no model is given, so that it is that of {path}: {class_path.rpartition('.')[2]}")
     return [{"model": {"class_path": class_path, "init_args": settings}}]
+
+
+def _plain(value: object) -> str:
+    """A setting as files of settings have it: members of an enumeration by their names."""
+    return value.name if isinstance(value, Enum) else str(value)
 
 
 def flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -107,7 +107,7 @@ def _check_header(image: ImageFile.ImageFile, *, size: PixelSize, resize: Resize
     if is_deep(image):
         raise ValueError(
             f"its pixels ({image.mode}) have more than 8 bits; convert it to 8 bits per channel, or give the range of "
-            f"all images (--data.value_range '{range_of_deep(image)}', and --value_range in test --reals)"
+            f"all images (fit --data.value_range '{range_of_deep(image)}', test --reals --value_range)"
         )
     if resize is Resize.exact and image.size not in {(size.width, size.height), (size.height, size.width)}:
         check_size(shown_size(image), size)

@@ -1,7 +1,7 @@
 """The size of images in files if no size is given: that of the first one."""
 
 from lightning_gan.data.decoding import size_of
-from lightning_gan.data.image_files import ImageFiles
+from lightning_gan.data.image_files import ImageFiles, unreadable
 from lightning_gan.data.images import PixelSize
 from lightning_gan.data.shown import shown
 
@@ -21,7 +21,7 @@ def size_of_first(files: ImageFiles, *, option: str, squares: bool = False) -> P
     try:
         width, height = size_of(files.contents(name))
     except OSError as error:
-        raise ValueError(f"{option}: {shown(name)} cannot be read as an image; replace or remove it") from error
+        raise ValueError(f"{option}: {unreadable(name, error)}; replace or remove the file") from error
     if squares and width != height:
         raise ValueError(
             f"{option}: {shown(name)} has {width}x{height} pixels and is no square; give --image_size, to which the "

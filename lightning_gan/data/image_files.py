@@ -26,7 +26,7 @@ from lightning_gan.data.images import ImageSource, Indices, MemoryImages, Origin
 from lightning_gan.data.listing import files_at
 from lightning_gan.data.named_files import LABELS_FILE
 from lightning_gan.data.progress_report import ProgressReport
-from lightning_gan.data.shown import shown
+from lightning_gan.data.shown import listed, shown
 from lightning_gan.data.stored_values import ARRAY_SUFFIX
 from lightning_gan.data.value_decoding import Decoded, decode_values, decode_whole_values, has_values
 from lightning_gan.data.value_range import ValueRange, value_range_of
@@ -328,23 +328,28 @@ class ImageFiles(ImageSource):
 
     def _for_each_file(self, work: Callable[[str], _Result]) -> Generator[_Result, None, None]:
         """Yields the result of `work` for each file, in order, and then raises one error for all files that failed."""
-        faults: list[str] = []
+        faults: dict[str, list[str]] = {}  # names of files by what is wrong with them
         names = iter(self._names)
         with ThreadPoolExecutor(_THREADS) as threads:
             # The number of waiting results is limited, because all of them together may be larger than memory.
-            ahead: deque[Future[_Result]] = deque(threads.submit(work, name) for name in islice(names, 4 * _THREADS))
+            ahead: deque[tuple[str, Future[_Result]]] = deque(
+                (name, threads.submit(work, name)) for name in islice(names, 4 * _THREADS)
+            )
             while ahead:
+                name, waiting = ahead.popleft()
                 try:
-                    result = ahead.popleft().result()
+                    result = waiting.result()
                 except ValueError as error:
-                    faults.append(str(error))
+                    faults.setdefault(str(error).removeprefix(f"{shown(name)}: "), []).append(name)
                 else:
                     yield result
-                ahead.extend(threads.submit(work, name) for name in islice(names, 1))
+                ahead.extend((name, threads.submit(work, name)) for name in islice(names, 1))
         if faults:
-            named = faults[:_NAMED_FAULTS] + ["..."] * (len(faults) > _NAMED_FAULTS)
+            count = sum(map(len, faults.values()))
+            named = [f"{listed(names, most=_NAMED_FAULTS)}: {reason}" for reason, names in faults.items()]
+            named[_NAMED_FAULTS:] = ["..."] * (len(named) > _NAMED_FAULTS)
             raise ValueError(
-                f"{len(faults)} of {len(self)} images in {shown(self._path)} cannot be used; replace or remove them:"
+                f"{count} of {len(self)} images in {shown(self._path)} cannot be used; replace or remove them:"
                 + "".join(f"\n  {fault}" for fault in named)
             )
 

@@ -252,7 +252,7 @@ class MemoryImages(ImageSource):
         value_range: tuple[float, float] | None = None,
     ) -> None:
         values = value_range_of(value_range)
-        if values is not None and images.ndim == 4:
+        if values is not None and images.ndim == 4 and not images.is_complex():
             images = torch.from_numpy(values.scaled(images.numpy()))
         wanted = torch.uint8 if values is None else torch.float32
         if images.dtype != wanted or images.ndim != 4 or images.numel() == 0:

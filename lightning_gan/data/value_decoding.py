@@ -101,6 +101,11 @@ def _values_of(contents: bytes, *, image_channels: int, value_range: ValueRange 
     stored = _stored(contents, image_channels=image_channels)
     channels = stored.shape[2]
     if channels != image_channels:
+        if is_array(contents) and stored.shape[0] == image_channels:
+            raise ValueError(
+                f"its shape {list(stored.shape)} is read as [height, width, channels], and image_channels is "
+                f"{image_channels}; if it is [channels, height, width], write array.transpose(1, 2, 0)"
+            )
         raise ValueError(
             f"it has {channels} channel{'s' * (channels != 1)}, not {image_channels}; set image_channels to {channels} "
             f"(--data.image_channels {channels})"
@@ -110,7 +115,7 @@ def _values_of(contents: bytes, *, image_channels: int, value_range: ValueRange 
             low, high = np.nanmin(stored), np.nanmax(stored)
             raise ValueError(
                 f"it has {stored.dtype} values from {low:g} to {high:g}; write it as uint8, or give the range of all "
-                "images (--data.value_range '[LOWEST, HIGHEST]', and --value_range in test --reals)"
+                "images (fit --data.value_range '[LOWEST, HIGHEST]', test --reals --value_range)"
             )
         return stored
     if stored.dtype == np.uint8 and value_range.high > BYTES[1]:

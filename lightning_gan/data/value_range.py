@@ -52,9 +52,12 @@ class ValueRange:
         """
         wrong = ~((values >= self.low) & (values <= self.high))  # also what is not a number
         if wrong.any():
+            value = values[wrong].flat[0]
+            if not np.isfinite(value):
+                raise ValueError(f"its value {value} is not finite; give it a finite one, or leave out the image")
             raise ValueError(
-                f"its value {values[wrong].flat[0]} is outside of value_range {self}; give a range that holds all "
-                "values, or correct or leave out the image"
+                f"its value {value} is outside of value_range {self}; give a range that holds all values, or correct "
+                "or leave out the image"
             )
         if (self.low, self.high) == (-1.0, 1.0):
             return values.astype(np.float32)

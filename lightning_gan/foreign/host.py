@@ -104,7 +104,7 @@ class Host(ABC):
     def neutral_score(self) -> float | None:
         """The discriminator's score of an image that it takes for neither real nor fake; None if there is none.
 
-        It is assumed to be 0 in a module that is not a `GAN`.
+        It is assumed to be 0 in a module that is not a `GAN`. Wasserstein's costs do not depend on where scores lie.
         """
 
     @property
@@ -304,7 +304,8 @@ class OwnHost(Host):
 
     @property
     def neutral_score(self) -> float | None:
-        return self._gan.loss.neutral_score
+        loss = self._gan.loss
+        return None if loss.ignores_shifts else loss.neutral_score
 
     @property
     def watches_numbers(self) -> bool:

@@ -101,7 +101,14 @@ class CriticInputs:
     @cached_property
     def _told(self) -> dict[MarkKind, list[Input]]:
         """The inputs that the user or marks name, by their kinds; empty lists if nothing does."""
-        return {"real": self._told_of("real"), "fake": self._told_of("fake")}
+        real, fake = self._told_of("real"), self._told_of("fake")
+        if any(own.is_same(other) for own in real for other in fake):
+            raise ValueError(
+                f"real={self.settings.real} and fake={self.settings.fake} name the same images; {self._seen_text}; "
+                "mark rows of images that are concatenated before the call: `from lightning_gan import real, fake`, "
+                "then discriminator(torch.cat([real(x), fake(y)]))"
+            )
+        return {"real": real, "fake": fake}
 
     def _told_of(self, which: MarkKind) -> list[Input]:
         choice = self.settings.real if which == "real" else self.settings.fake
@@ -312,6 +319,11 @@ class CriticInputs:
 
     @property
     def _say_which(self) -> str:
+        if [len(call.floating) for call in self._calls] == [1]:
+            return (
+                "if both are in this call, mark them in the step: `from lightning_gan import real, fake`, then "
+                f"discriminator(torch.cat([real(x), fake(y)])); if one kind is, say {self.asker}(real=0)"
+            )
         return (
             f"say by these numbers which call has them, {self.asker}(real=..., fake=...), or mark the images in the "
             "step: `from lightning_gan import real, fake`, then discriminator(real(x)) and discriminator(fake(y))"

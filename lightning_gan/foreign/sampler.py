@@ -1,6 +1,7 @@
 """Images that a function of the user makes with a module: samples, translations, reconstructions."""
 
 from collections.abc import Callable
+from inspect import signature
 from typing import TypeAlias
 
 import torch
@@ -24,8 +25,9 @@ def sampled_images(sampler: Sampler, module: LightningModule, *, count: int, see
         asker: name of the callback, for error messages.
 
     Raises:
-        ValueError: if the result is not such a tensor.
+        ValueError: if the function takes other arguments, or the result is not such a tensor.
     """
+    _check_arguments(sampler, asker=asker)
     images = sampler(module, count, seed)
     wanted = "it must return images [count, channels, height, width], float in about [-1, 1] or uint8"
     if not isinstance(images, Tensor):
@@ -35,3 +37,16 @@ def sampled_images(sampler: Sampler, module: LightningModule, *, count: int, see
             f"{asker}: sampler returned a tensor {list(images.shape)} of {images.dtype} for count={count}; {wanted}"
         )
     return images if images.dtype == torch.uint8 else full_precision(images)
+
+
+def _check_arguments(sampler: Sampler, *, asker: str) -> None:
+    try:
+        takes = signature(sampler)
+    except ValueError:  # a function that is written in C and does not tell its arguments
+        return
+    try:
+        takes.bind(None, 1, 0)
+    except TypeError as error:
+        raise ValueError(
+            f"{asker}: sampler is a function of {takes}, and must be one of (module, count, seed) that returns images"
+        ) from error

@@ -6,6 +6,20 @@ SMALLEST, LARGEST = 3, 15
 """Lowest and highest number of pixels of the shorter side of the first block."""
 
 
+def _near(height: int, width: int) -> tuple[int, int]:
+    """A height and width near given ones that are halved to 3 to 15 pixels in the shorter side.
+
+    Example:
+        >>> _near(720, 1280), _near(16, 23), _near(100, 100)
+        ((704, 1280), (16, 24), (96, 96))
+    """
+    doublings, shorter = 0, min(height, width)
+    while round(shorter / 2**doublings) > LARGEST:
+        doublings += 1
+    step = 2**doublings
+    return max(round(height / step), SMALLEST) * step, max(round(width / step), SMALLEST) * step
+
+
 @dataclass(frozen=True, kw_only=True)
 class ImageSizes:
     """The sizes of the images and of the feature maps of both networks.
@@ -37,12 +51,12 @@ class ImageSizes:
 
     def __post_init__(self) -> None:
         if not SMALLEST <= min(self.first) <= LARGEST:
-            shorter = min(self.image_height, self.image_width)
-            near = min((4 * 2**number for number in range(12)), key=lambda size: abs(size - shorter))
+            (height, width), near = self.first, _near(self.image_height, self.image_width)
+            given = f"image_size={near[0]}" + f" and image_width={near[1]}" * (near[0] != near[1])
             raise ValueError(
-                f"images of {self.image_height}x{self.image_width} pixels are halved to {self.first[0]}x"
-                f"{self.first[1]}, whose shorter side must be {SMALLEST} to {LARGEST}; give a size that can be halved "
-                f"more often, such as {near}"
+                f"images of {self.image_width}x{self.image_height} pixels are halved to {width}x{height}, whose "
+                f"shorter side must be {SMALLEST} to {LARGEST}; give a size that can be halved more often, such as "
+                f"{given}"
             )
 
     @property

@@ -543,7 +543,10 @@ class GAN(TakesBatches, AppliesOptimizerSettings, ExplainsOtherNetworks, Refuses
         """
         for network in (self.generator, self.discriminator, self.generator_ema):
             if not isinstance(network, Growable):
-                raise ValueError(f"{type(network).__name__} cannot grow: it has no method grow(resolution, fade_in)")
+                raise ValueError(
+                    f"{type(network).__name__} cannot grow: it has no method grow(resolution, fade_in); leave "
+                    "ProgressiveGrowing out, or give the configuration of a model that grows, such as stylegan.yaml"
+                )
             network.grow(resolution, fade_in)
         self.resolution, self.fade_in, self.gradient_scale = resolution, fade_in, gradient_scale
 

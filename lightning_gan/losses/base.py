@@ -13,6 +13,8 @@ class AdversarialLoss(ABC):
     """Whether the generator's cost depends on the logits of real images (relativistic losses)."""
     neutral_score: float | None = None
     """The logit c for which ``discriminator(r, f) = discriminator(2c - f, 2c - r)``; None if there is no such logit."""
+    ignores_shifts: bool = False
+    """Whether a number that is added to all logits does not change the discriminator's cost; signs then say nothing."""
 
     @abstractmethod
     def discriminator(self, real_logits: Logits, fake_logits: Logits) -> Scalar:

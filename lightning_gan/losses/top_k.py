@@ -36,6 +36,7 @@ class TopK(AdversarialLoss):
             )
         self.loss = loss
         self.neutral_score = loss.neutral_score
+        self.ignores_shifts = loss.ignores_shifts
         self.fraction = fraction
 
     def kept_of(self, count: int) -> int:

@@ -12,6 +12,7 @@ class Wasserstein(AdversarialLoss):
     """
 
     neutral_score = 0.0
+    ignores_shifts = True
 
     def discriminator(self, real_logits: Logits, fake_logits: Logits) -> Scalar:
         return fake_logits.mean() - real_logits.mean()

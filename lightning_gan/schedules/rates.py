@@ -50,7 +50,7 @@ class RampUp(LearningRateSchedule):
     kimg: float
 
     def __post_init__(self) -> None:
-        if self.kimg <= 0:
+        if not self.kimg > 0:  # nor what is no number
             raise ValueError(f"RampUp: kimg={self.kimg} must be positive; leave the schedule out for no ramp-up")
 
     def at(self, images_seen: int) -> float:
@@ -79,7 +79,7 @@ class GaussianRampUp(LearningRateSchedule):
     kimg: float
 
     def __post_init__(self) -> None:
-        if self.kimg <= 0:
+        if not self.kimg > 0:  # nor what is no number
             raise ValueError(f"GaussianRampUp: kimg={self.kimg} must be positive; leave it out for no ramp-up")
 
     def at(self, images_seen: int) -> float:

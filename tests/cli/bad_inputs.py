@@ -192,7 +192,7 @@ OPTIONS = [
     (f"{T} --model.training.compile perhaps", "model.training.compile: perhaps is no bool"),
     (f"{T} --model.training.discriminator_clip_norm nan", "discriminator_clip_norm: nan is not a finite number"),
     (f"{T} --model.training.generator_optimizer.lr nan", "generator_optimizer.lr: nan is not a finite number"),
-    (f"{T} --model.training.generator_optimizer.betas 5", "generator_optimizer.betas: 5 is no tuple"),
+    (f"{T} --model.training.generator_optimizer.betas 5", "generator_optimizer.betas: 5 is no list"),
     (f"{T} --model.training.generator_optimizer torch.optim.Nope", "torch.optim has no Nope"),
     ("fit test --config tiny.yaml", "test is no option of fit"),
 ]

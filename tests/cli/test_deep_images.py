@@ -91,11 +91,11 @@ def test_several_channels_of_floats_are_trained_on_and_generated(bands: Path) ->
     [
         (
             f"{STYLEGAN2} --images grey --data.image_channels=1",
-            "0.png: its pixels (I;16) have more than 8 bits; convert it to 8 bits per channel, or give the range",
+            "9.png: its pixels (I;16) have more than 8 bits; convert it to 8 bits per channel, or give the range",
         ),
         (
             f"{STYLEGAN2} --images grey --data.value_range=[0,65535]",
-            "0.png: it has 1 channel, not 3; set image_channels to 1 (--data.image_channels 1)",
+            "9.png: it has 1 channel, not 3; set image_channels to 1 (--data.image_channels 1)",
         ),
         (
             f"{STYLEGAN2} --images grey --data.image_channels=1 --data.value_range=[0,100]",
@@ -105,6 +105,8 @@ def test_several_channels_of_floats_are_trained_on_and_generated(bands: Path) ->
             f"{STYLEGAN2} --images grey --data.image_channels=1 --data.value_range=[1,0]",
             "value_range=[1, 0] must be two finite numbers",
         ),
+        (f"{STYLEGAN2} --images grey --data.value_range=7", "data.value_range: 7 is no list; a list has brackets"),
+        (f"{STYLEGAN2} --images grey --data.value_range=[7]", "data.value_range: [7] must be a list of 2 values"),
     ],
 )
 def test_what_cannot_be_read_is_refused(

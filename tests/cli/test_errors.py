@@ -19,6 +19,11 @@ from tests.cli.command_line import message_of, run, write
         ),
         ("fit", "fit needs data and model; give for example --config stylegan.yaml"),
         (
+            "fit --model DCGAN",
+            "fit needs data; give those of a run (--config runs/NAME/config.yaml), or for example --config "
+            "stylegan.yaml",
+        ),
+        (
             "fit --config tiny.yaml --modle.training.seed 3",
             "modle.training.seed is no option of fit; did you mean model.training.seed?",
         ),
@@ -34,6 +39,10 @@ from tests.cli.command_line import message_of, run, write
         (
             "fit --config tiny.yaml --model.stile_mixing 1",
             "model: StyleGAN has no option stile_mixing; did you mean style_mixing?",
+        ),
+        (
+            "fit --config tiny.yaml --data.mirror true",
+            "data: Digits has no option mirror; its mirror is fixed, so leave it out, or give another class",
         ),
         ("fit --config tiny.yaml --model.style_mixing much", "model.style_mixing: much is no float"),
         (

@@ -249,6 +249,29 @@ def test_training_on_from_other_weights_keeps_their_networks(shapes: Path, capsy
     assert settings["model"]["init_args"]["latent_dim"] == 256 and "networks of folder/pggan.yaml" in told
 
 
+def test_a_hundred_images_begin_with_weights_and_frozen_layers_without_them_are_told(
+    shapes: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = f"fit --config stylegan2.yaml --images shapes --image_size {SIZE} {TINY}"
+    run(f"{command} --model.channel_base=64 --model.channel_max=8 --name many")
+    before = torch.load("runs/many/checkpoints/last.ckpt", weights_only=True)["state_dict"]
+    capsys.readouterr()
+    run(f"{command} --weights runs/many --config addons/hundred_images.yaml --name few")
+    assert "drawn at random" not in capsys.readouterr().err
+    after = torch.load("runs/few/checkpoints/last.ckpt", weights_only=True)["state_dict"]
+    frozen = [name for name in before if name.startswith(("discriminator.from_images", "discriminator.blocks"))]
+    assert frozen and all(torch.equal(before[name], after[name]) for name in frozen)
+    run("fit --name few --resume --trainer.max_steps=4")
+    assert "drawn at random" not in capsys.readouterr().err
+    run(f"{command} --config addons/hundred_images.yaml --name without --trainer.max_steps=1")
+    told = capsys.readouterr().err
+    assert "of the tensors that stay as they are were drawn at random (discriminator.from_images." in told
+    frozen_blocks = "--config addons/freeze_d.yaml --FreezeD.layers=[blocks] --trainer.max_steps=1"
+    run(f"{command} {frozen_blocks} --weights runs/many --model.channel_max=4 --name narrow")
+    told = capsys.readouterr().err
+    assert "were drawn at random (discriminator.blocks.0" in told
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -99,13 +99,14 @@ def test_folders_are_measured_as_rectangles(wide: Path, capsys: pytest.CaptureFi
         ("--config dcgan.yaml --images wide", "--images: 0.png has 24x16 pixels and is no square; give --image_size"),
         (
             "--config dcgan.yaml --images wide --image_size 16 --image_width 24",
-            "DCGAN makes squares, and the images of ImageFolder have 24x16 pixels; give --model StyleGAN2 or R3GAN",
+            "DCGAN makes squares, and the images of ImageFolder have 24x16 pixels; give --config stylegan2.yaml",
         ),
         ("--config stylegan2.yaml --images wide --image_width 24", "--image_width 24: give --image_size, too"),
         (
             "--config stylegan2.yaml --images wide --image_size 16 --image_width 0",
             "--image_width 0: give the width in pixels",
         ),
+        ("--config stylegan2.yaml --images wide --image_size -16", "--image_size -16: give the width and height in"),
         ("--config stylegan2.yaml --image_width 24", "--image_width is for --images; give --data.image_width"),
         (
             f"{STYLEGAN2} --images wide --model.image_width 32",
@@ -117,12 +118,26 @@ def test_folders_are_measured_as_rectangles(wide: Path, capsys: pytest.CaptureFi
         ),
         (
             f"{STYLEGAN2} --images wide --image_size 17 --image_width 33",
-            "images of 17x33 pixels are halved to 17x33",
+            "images of 33x17 pixels are halved to 33x17",
         ),
     ],
 )
 def test_what_cannot_be_is_refused(options: str, message: str, wide: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert message in message_of(f"fit {options}", capsys)
+
+
+def test_a_resume_names_only_what_changed_and_a_width_of_the_checkpoint_is_not_called_given(
+    wide: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(f"fit {STYLEGAN2} --images wide --image_size 16 {TINY} --name one --image_width 24 --trainer.max_steps=1")
+    run("fit --name one --resume --trainer.max_steps=2")
+    assert "differ from the checkpoint" not in capsys.readouterr().err
+    message = message_of("fit --name one --resume --data.image_width 20 --trainer.max_steps=3", capsys)
+    assert "last.ckpt was trained with image_width=24, but ImageFolder has image_width=20; give the same" in message
+    assert "(fit --weights runs/one/checkpoints/last.ckpt)" in message
+    message = message_of("test --config stylegan2.yaml --ckpt_path runs/one/checkpoints/last.ckpt", capsys)
+    assert "was trained with image_width=24, but Digits has image_width=None; give the same data" in message
+    assert "--weights" not in message
 
 
 def test_the_rule_follows_the_number_of_pixels() -> None:

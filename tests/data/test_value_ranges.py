@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from lightning_gan.callbacks import R1
 from lightning_gan.data import GANData, ImageFolder, ImageSource, MemoryImages, Resize, box_mean
 from lightning_gan.data.decoding import size_of
+from lightning_gan.data.first_image import size_of_first
 from lightning_gan.data.image_files import ImageFiles
 from lightning_gan.data.stored_values import stored_deep
 from lightning_gan.data.stream import Batch
@@ -87,13 +88,67 @@ def test_what_is_no_range_is_refused(given: tuple[float, float], tmp_path: Path)
         read_all(folder, value_range=given)
 
 
-@pytest.mark.parametrize(("value", "shown"), [(101.5, "101.5"), (-0.5, "-0.5"), (float("nan"), "nan")])
+@pytest.mark.parametrize(("value", "shown"), [(101.5, "101.5"), (-0.5, "-0.5")])
 def test_values_outside_of_the_range_are_refused_with_file_and_value(value: float, shown: str, tmp_path: Path) -> None:
     values = np.full((SIZE, SIZE), 50, dtype=np.float32)
     values[3, 4] = value
     folder = folder_of(tmp_path / "images", [npy(values)], suffix=".npy")
     with pytest.raises(ValueError, match=rf"images: 0.npy: its value {shown} is outside of value_range \[0, 100\]"):
         read_all(folder, value_range=(0.0, 100.0))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_values_that_are_not_finite_are_not_answered_with_a_wider_range(value: float, tmp_path: Path) -> None:
+    values = np.full((SIZE, SIZE), 50, dtype=np.float32)
+    values[3, 4] = value
+    folder = folder_of(tmp_path / "images", [npy(values)], suffix=".npy")
+    with pytest.raises(ValueError, match=rf"images: 0.npy: its value {value} is not finite; give it a finite one"):
+        read_all(folder, value_range=(0.0, 100.0))
+
+
+def test_complex_images_are_refused_and_not_cut_to_their_real_part() -> None:
+    with pytest.raises(ValueError, match=r"images are torch.complex64 \(2, 1, 8, 8\); give uint8"):
+        MemoryImages(images=torch.zeros(2, 1, SIZE, SIZE, dtype=torch.complex64), labels=None, value_range=DEEP)
+
+
+def test_what_is_wrong_with_several_files_is_said_once(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "images", [png(noise(SIZE, SIZE, seed=seed)) for seed in range(12)])
+    (folder / "a.png").write_bytes(png(np.zeros((SIZE, SIZE, 3), dtype=np.uint8)))
+    files = ImageFiles(path=folder, image_size=SIZE, image_channels=3, value_range=(0.0, 255.0))
+    with pytest.raises(ValueError, match=r"12 of 13 images in .* cannot be used") as caught:
+        files.check()
+    _, reason = str(caught.value).splitlines()
+    assert reason == (
+        "  0.png, 1.png, 10.png, 11.png, 2.png, 3.png, 4.png, 5.png, 6.png, 7.png, ... (12): it has 1 channel, not 3; "
+        "set image_channels to 1 (--data.image_channels 1)"
+    )
+
+
+def test_arrays_with_their_channels_first_are_told_from_those_of_another_number_of_channels(tmp_path: Path) -> None:
+    first = folder_of(tmp_path / "first", [npy(np.zeros((5, SIZE, SIZE)))], suffix=".npy")
+    with pytest.raises(ValueError, match=r"0.npy: its shape \[5, 8, 8\] is read as \[height, .*transpose\(1, 2, 0\)"):
+        read_all(first, channels=5)
+    other = folder_of(tmp_path / "other", [npy(np.zeros((SIZE, SIZE, 4)))], suffix=".npy")
+    with pytest.raises(ValueError, match="it has 4 channels, not 5; set image_channels to 4"):
+        read_all(other, channels=5)
+
+
+@pytest.mark.parametrize(
+    ("array", "reason"),
+    [
+        (np.zeros((2, SIZE, SIZE, 5)), r"an array of float64 \[2, 8, 8, 5\] and no image; write numbers \[height"),
+        (np.zeros((SIZE, SIZE), dtype=complex), r"an array of complex128 \[8, 8\] and no image"),
+        (np.zeros((0, SIZE)), r"an array of float64 \[0, 8\] and no image"),
+        (np.array([[None, 1]]), "Object arrays cannot be loaded"),
+    ],
+)
+def test_a_first_file_that_is_no_image_is_refused_with_the_reason(
+    array: np.ndarray, reason: str, tmp_path: Path
+) -> None:
+    np.save(tmp_path / "0.npy", array)
+    files = ImageFiles(path=tmp_path, image_size=SIZE, image_channels=5, value_range=DEEP)
+    with pytest.raises(ValueError, match=rf"--images: 0.npy: .*{reason}.*; replace or remove the file"):
+        size_of_first(files, option="--images")
 
 
 # ---------------------------------------------------------------------- files

@@ -131,6 +131,15 @@ class ConcatenatedUnmarked(Concatenated):
     mark = ""
 
 
+def test_images_that_are_concatenated_are_no_call_of_their_own() -> None:
+    with pytest.raises(
+        ValueError, match=r"if both are in this call, mark them .* discriminator\(torch.cat\(\[real\(x\)"
+    ):
+        fit(ConcatenatedUnmarked, IMAGES, R1(**NAMES))
+    with pytest.raises(ValueError, match=r"real=0 and fake=0 name the same images; 'D' was called once.*torch.cat"):
+        fit(ConcatenatedUnmarked, IMAGES, R1(real=0, fake=0, **NAMES))
+
+
 @pytest.mark.parametrize(("penalty", "by_hand"), PENALTIES)
 def test_concatenated_images_can_be_marked(penalty: Any, by_hand: ByHand) -> None:
     check_equal(Concatenated, IMAGES, penalty(**NAMES), by_hand)

@@ -1,5 +1,8 @@
 """First blocks of any ratio of height to width."""
 
+import re
+from itertools import product
+
 import pytest
 
 from lightning_gan.layers.image_sizes import ImageSizes
@@ -39,13 +42,25 @@ def test_widths_are_the_authors() -> None:
 @pytest.mark.parametrize(
     ("size", "message"),
     [
-        ((100, 100), "images of 100x100 pixels are halved to 25x25, whose shorter side must be 3 to 15; .*such as 128"),
-        ((64, 34), "halved to 32x17, .*such as 32"),
-        ((2, 2), "halved to 2x2, .*such as 4"),
-        ((37, 64), "halved to 37x64, .*such as 32"),
+        ((100, 100), "images of 100x100 pixels are halved to 25x25, whose shorter side .* such as image_size=96$"),
+        ((64, 34), "images of 34x64 pixels are halved to 17x32, .* such as image_size=64 and image_width=32$"),
+        ((2, 2), "halved to 2x2, .* such as image_size=3$"),
+        ((16, 23), "images of 23x16 pixels .* such as image_size=16 and image_width=24$"),
+        ((720, 1280), "halved to 80x45, .* such as image_size=704 and image_width=1280$"),
     ],
 )
-def test_other_sizes_are_refused_with_one_that_works(size: tuple[int, int], message: str) -> None:
+def test_other_sizes_are_refused_as_width_and_height_with_a_size_that_works(
+    size: tuple[int, int], message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         sizes_of(*size)
-    assert sizes_of(128, 128) and sizes_of(32, 32) and sizes_of(4, 4)
+
+
+def test_the_size_that_a_refusal_names_is_never_refused() -> None:
+    numbers = [*range(1, 70), 99, 225, 720, 1023]
+    for height, width in product(numbers, numbers):
+        try:
+            sizes_of(height, width)
+        except ValueError as error:
+            named = [int(number) for number in re.findall(r"=(\d+)", str(error))]
+            assert sizes_of(named[0], named[-1]).first

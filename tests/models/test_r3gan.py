@@ -207,7 +207,7 @@ def test_stages_in_bf16_train_with_both_penalties() -> None:
     [
         ({"image_size": 24}, "image_size=24 must be a power of two"),
         ({"image_size": 4}, "image_size=4"),
-        ({"image_size": 34, "image_width": 51}, "images of 34x51 pixels are halved to 34x51"),
+        ({"image_size": 34, "image_width": 51}, "images of 51x34 pixels are halved to 51x34"),
         ({"image_size": 16, "image_width": 0}, "image_width=0 must be at least 1"),
         ({"widths": [8, 4]}, r"widths=\[8, 4\] must be 3 numbers"),
         ({"widths": [8, 4, 5]}, "a block of 5 feature maps has 10 inside, which group_width=4 does not divide"),

@@ -25,6 +25,13 @@ def test_a_ramp_rises_from_zero_to_one_and_stays() -> None:
     assert [ramp.at(seen) for seen in (0, 10_000, 40_000, 10**7)] == [0, 0.25, 1, 1]
 
 
+@pytest.mark.parametrize("kimg", [0.0, -1.0, float("nan")])
+def test_a_ramp_has_a_length(kimg: float) -> None:
+    for ramp in (RampUp, GaussianRampUp):
+        with pytest.raises(ValueError, match=f"{ramp.__name__}: kimg={kimg} must be positive"):
+            ramp(kimg=kimg)
+
+
 def test_a_gaussian_ramp_rises_along_half_a_bell_curve_and_stays() -> None:
     """``exp(-5 (1 - t)^2)``, by hand at t = 0, 1/2 and 1; the ramp of PGGAN's Theano code."""
     ramp = GaussianRampUp(kimg=40.0)

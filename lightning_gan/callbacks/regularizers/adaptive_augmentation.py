@@ -46,7 +46,8 @@ class AdaptiveAugmentation(AdaptiveProbability):
 
     Raises:
         ValueError: for settings out of range, and when fit starts for a loss without a neutral score, such as
-            relativistic ones. In the first turn, for colour augmentation of images that have neither 1 nor 3 channels.
+            relativistic ones, and for `Wasserstein`. In the first turn, for colour augmentation of images that have
+            neither 1 nor 3 channels.
     """
 
     name: ClassVar[str] = "augmentation"

@@ -3,6 +3,7 @@
 Karras et al. 2020, arXiv:2006.06676, section 3; Jiang et al. 2021, arXiv:2111.06849.
 """
 
+import math
 from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -41,8 +42,8 @@ class AdaptiveProbability(RunningPenalty):
         name = type(self).__name__
         if not -1 < self.target < 1:
             raise ValueError(f"{name}: target={self.target} must be between -1 and 1; the authors use 0.6")
-        if not self.adaptation_kimg > 0:
-            raise ValueError(f"{name}: adaptation_kimg={self.adaptation_kimg} must be positive")
+        if not 0 < self.adaptation_kimg < math.inf:
+            raise ValueError(f"{name}: adaptation_kimg={self.adaptation_kimg} must be positive and finite")
         if self.interval < 1:
             raise ValueError(f"{name}: interval={self.interval} must be at least 1 batch")
         if not 0 <= self.initial_probability <= 1:
@@ -120,7 +121,8 @@ class AdaptiveProbability(RunningPenalty):
         if neutral is None:
             raise ValueError(
                 f"{type(self).__name__}: the loss has no score that lies between real images and fakes, so that the "
-                "sign of a score tells nothing; give the probability yourself: Augmentation(probability=0.3)"
+                "sign of a score tells nothing; leave it out and give the probability yourself: "
+                "Augmentation(probability=0.3), or --trainer.callbacks+=Augmentation --Augmentation.probability 0.3"
             )
         self._neutral_score = neutral
 

@@ -70,9 +70,9 @@ class AdaptivePseudoAugmentation(AdaptiveProbability):
 
     Raises:
         ValueError: for settings out of range, and when fit starts for a loss without a neutral score, such as
-            relativistic ones, for models whose turns depend on each other, for a module that is no `GAN` without a
-            `sampler`, and for a compiled discriminator of such a module. After its first batch, if no real images were
-            found in it.
+            relativistic ones, for `Wasserstein`, for models whose turns depend on each other, for a module that is no
+            `GAN` without a `sampler`, and for a compiled discriminator of such a module. After its first batch, if no
+            real images were found in it.
     """
 
     name: ClassVar[str] = "pseudo_augmentation"

@@ -7,6 +7,7 @@ from torch.optim import Optimizer
 
 from lightning_gan.compat import state_key_of
 from lightning_gan.foreign.host import host_of
+from lightning_gan.loop.networks import network_of
 
 
 class FreezeD(Callback):
@@ -35,11 +36,10 @@ class FreezeD(Callback):
         self._frozen: list[nn.Parameter] = []
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        host = host_of(pl_module)
-        network = host.network(self.network, setting="FreezeD(network=...)")
+        network = host_of(pl_module).network(self.network, setting="FreezeD(network=...)")
         chosen: list[nn.Parameter] = []
         for name in self.layers:
-            layer = host.network(f"{self.network}.{name}", setting="FreezeD(layers=...)")
+            layer = network_of(network, name, setting="FreezeD(layers=...)")
             weights = list(layer.parameters())
             if not weights:
                 raise ValueError(f"FreezeD: the layer {name!r} of {self.network!r} has no weights; leave it out")
@@ -50,7 +50,7 @@ class FreezeD(Callback):
             raise ValueError(
                 f"FreezeD: layers={self.layers} leave no weight of {self.network!r} to learn; name fewer layers"
             )
-        self._frozen = [weight for weight in chosen if weight.requires_grad]
+        self._frozen = list({id(weight): weight for weight in chosen if weight.requires_grad}.values())
         for weight in self._frozen:
             weight.requires_grad_(False)
         count = sum(weight.numel() for weight in self._frozen)

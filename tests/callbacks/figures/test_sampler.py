@@ -146,6 +146,17 @@ def test_a_function_that_returns_no_images_is_refused_before_training(
     assert module.seen == []
 
 
+def test_a_function_of_other_arguments_is_refused_before_training(tmp_path: Path) -> None:
+    def of_two(module: LightningModule, count: int) -> Any:
+        return torch.zeros(count, 1, 4, 4)
+
+    module = ForeignGAN()
+    message = r"^SampleGrid: sampler is a function of \(module: .*, count: int\) .*one of \(module, count, seed\)"
+    with pytest.raises(ValueError, match=message):
+        fit(module, grid(tmp_path, sampler=of_two), images=8)
+    assert module.seen == []
+
+
 @pytest.mark.parametrize(
     "setting", [{"latent_dim": 4}, {"generator": "netG"}, {"number_of_classes": 2}, {"truncation": 0.7}]
 )

@@ -9,15 +9,15 @@ from lightning.pytorch import Callback
 from torch import Tensor, nn, tensor
 
 from lightning_gan.augmentations import adapted
-from lightning_gan.callbacks import AdaptiveAugmentation
+from lightning_gan.callbacks import AdaptiveAugmentation, AdaptivePseudoAugmentation, Augmentation
 from lightning_gan.loop.gan import GAN
-from lightning_gan.losses import LeastSquares, RelativisticStandard
+from lightning_gan.losses import LeastSquares, RelativisticStandard, Wasserstein
 from lightning_gan.schedules import LinearDecay
 from tests.callbacks.regularizers.regularizers import assert_resumes, fast_gan, moved_by
 from tests.foreign.games import IMAGES, NAMES, Game
 from tests.foreign.games import fit as fit_game
 from tests.penalties.turns import turn_of
-from tests.toys import FAST, ToyGenerator, equal, toy_gan, toy_loader, toy_trainer
+from tests.toys import FAST, ToyCritic, ToyGenerator, equal, toy_gan, toy_loader, toy_trainer
 
 
 def test_a_step_is_the_images_over_those_of_a_full_rise() -> None:
@@ -107,6 +107,21 @@ def test_the_sign_is_that_of_the_difference_to_the_losss_neutral_score() -> None
     callback = AdaptiveAugmentation(initial_probability=0.5)
     toy_trainer(callback, limit_train_batches=4).fit(module, toy_loader())
     assert callback.state[1] == -1  # 0.4 is below 0.5
+
+
+@pytest.mark.parametrize("callback", [AdaptiveAugmentation(), AdaptivePseudoAugmentation()])
+def test_a_loss_whose_scores_have_no_origin_is_refused_with_what_works_in_its_place(callback: Callback) -> None:
+    class WGAN(GAN):
+        default_loss = Wasserstein
+
+    def module() -> GAN:
+        return WGAN(generator=ToyGenerator(), discriminator=ToyCritic(), latent_dim=4)
+
+    with pytest.raises(
+        ValueError, match=r"the loss has no score that lies between .* Augmentation\(probability=0\.3\)"
+    ):
+        toy_trainer(callback, limit_train_batches=1).fit(module(), toy_loader())
+    toy_trainer(Augmentation(probability=0.3), limit_train_batches=1).fit(module(), toy_loader())
 
 
 def test_a_high_probability_is_warned_of_once() -> None:

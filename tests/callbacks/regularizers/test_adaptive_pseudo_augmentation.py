@@ -76,7 +76,7 @@ def test_p_0_trains_bit_for_bit_as_without_it() -> None:
     assert equal([*plain.state_dict().values()], [*still.state_dict().values()])
 
 
-@pytest.mark.parametrize("kind", [models.BigGAN, models.PGGAN, models.SNGAN, models.StyleGAN2, models.VGAN])
+@pytest.mark.parametrize("kind", [models.BigGAN, models.StyleGAN, models.SNGAN, models.StyleGAN2, models.VGAN])
 def test_p_0_trains_models_bit_for_bit_as_without_it(kind: type[GAN]) -> None:
     """With growth, labels, spectral normalization, noise, style mixing, running means and codes."""
 

@@ -23,6 +23,15 @@ def test_named_layers_stay_bit_for_bit_and_all_others_learn() -> None:
         assert torch.equal(weight, before[name]) == stays, name
 
 
+def test_layers_within_each_other_count_once(
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    module = fast_gan()
+    count = sum(weight.numel() for weight in module.discriminator.get_submodule("conv").parameters())
+    toy_trainer(FreezeD(layers=["conv", "conv"]), limit_train_batches=1).fit(module, toy_loader())
+    assert f"FreezeD: {count:,} weights of 'discriminator' stay as they are" in caplog.text + capsys.readouterr().err
+
+
 def test_after_the_fit_the_layers_can_learn_again() -> None:
     module = fast_gan()
     toy_trainer(FreezeD(layers=["conv"]), limit_train_batches=1).fit(module, toy_loader())
@@ -62,7 +71,7 @@ def test_a_step_that_switches_gradients_on_by_hand_moves_nothing() -> None:
     ("layers", "text"),
     [
         ([], r"layers=\[\] names no layer; leave the callback out"),
-        (["conv9"], r"FreezeD\(layers=\.\.\.\): GAN has no network 'discriminator\.conv9'; its networks are"),
+        (["conv9"], r"FreezeD\(layers=\.\.\.\): ToyCritic has no network 'conv9'; its networks are conv, output"),
         (["conv", "output"], r"layers=\['conv', 'output'\] leave no weight of 'discriminator' to learn; name fewer"),
     ],
 )
