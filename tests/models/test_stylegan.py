@@ -40,7 +40,8 @@ def small_generator(**settings: Any) -> Generator:
 def small_discriminator(**settings: Any) -> Discriminator:
     sizes = GrowingSizes(image_size=16, image_channels=1, channel_base=64, channel_max=8)
     torch.manual_seed(0)
-    return Discriminator(sizes=sizes, **{"number_of_classes": 0, "minibatch_stddev_group": 4, **settings})
+    defaults = {"number_of_classes": 0, "minibatch_stddev_group": 4, "minibatch_stddev_within_classes": False}
+    return Discriminator(sizes=sizes, **{**defaults, **settings})
 
 
 def parameters_of(network: nn.Module) -> int:
