@@ -93,7 +93,8 @@ class ClassStddev(nn.Module):
     In groups of mixed classes, as those of `MinibatchStddev` are, most of the deviation is that between classes, which
     a generator has that makes one image for each class. Here the (biased) standard deviation of every feature over all
     samples of a class is averaged to one number, which these samples get. A sample without another one of its class
-    gets 1e-4, as of equal samples. This layer is ours and in no paper; `docs/results.md` has what it changes.
+    gets 1e-4, as of equal samples. As for groups, samples of other processes and slices do not count. This layer is
+    ours and in no paper; `docs/results.md` has what it changes.
     """
 
     def forward(self, features: Tensor, labels: Labels | None) -> Tensor:
