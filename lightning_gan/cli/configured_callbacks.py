@@ -50,7 +50,7 @@ class ConfiguredCallback:
             {'gamma': 1}
         """
         given = self.given.get("init_args") if isinstance(self.given, dict) else None
-        settings = dict(given) if isinstance(given, dict) else {}
+        settings = {str(name): value for name, value in given.items()} if isinstance(given, dict) else {}
         for option in self.options:
             name, _, value = option.partition("=")
             name = name.removeprefix("init_args.")

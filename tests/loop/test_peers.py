@@ -112,7 +112,7 @@ def test_no_fault_hangs_or_loses_anything(ranks: int) -> None:
 
 def soak(*options: str) -> list[list[str]]:
     """The rows of the table that the soak test prints."""
-    command = [sys.executable, str(SOAK), "--total-kimg", "0.32", *options]
+    command = [sys.executable, str(SOAK), "--total-kimg", "0.96", *options]
     done = subprocess.run(command, capture_output=True, text=True, timeout=1200, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in done.stdout.splitlines()[2:]]
