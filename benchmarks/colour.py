@@ -13,14 +13,11 @@ images, by a network with random weights; `--grids` gets the last samples of eac
 import argparse
 import json
 import shutil
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[1]
-MINUTES = "minutes.json"
+from digits import fitted_in, minutes_of
+
 STYLEGAN2 = (
     *("--config", "stylegan2.yaml", "--model.channel_base", "512", "--model.channel_max", "128"),
     *("--model.latent_dim", "64", "--model.style_dim", "64"),
@@ -32,16 +29,9 @@ OPTIONS = {"stylegan2": STYLEGAN2, "stylegan2_ada": (*STYLEGAN2, *ADA), "r3gan":
 
 def fitted(name: str, *, images: Path, kimg: float) -> Path:
     """The folder of a finished run; it is trained now if there is none."""
-    folder = Path("runs") / f"colour_{name}"
-    if (folder / MINUTES).exists():
-        return folder
-    command = [sys.executable, str(ROOT / "cli.py"), "fit", *OPTIONS[name], "--name", folder.name]
-    command += ["--images", str(images), "--image_size", "32", "--data.mirror", "true"]
-    command += ["--config", "addons/random_features.yaml", "--StopAtKimg.total_kimg", str(kimg)]
-    started = time.monotonic()
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    (folder / MINUTES).write_text(json.dumps((time.monotonic() - started) / 60))
-    return folder
+    options = [*OPTIONS[name], "--images", str(images), "--image_size", "32", "--data.mirror", "true"]
+    options += ["--config", "addons/random_features.yaml", "--StopAtKimg.total_kimg", str(kimg)]
+    return fitted_in(Path("runs") / f"colour_{name}", options)
 
 
 def distances(folder: Path) -> list[tuple[float, float]]:
@@ -56,7 +46,7 @@ def row(name: str, folder: Path) -> str:
     best = min(measured, key=lambda pair: pair[1])
     cells = [
         name,
-        f"{json.loads((folder / MINUTES).read_text()):.1f}",
+        f"{minutes_of(folder):.1f}",
         f"{measured[0][1]:.3g} at {measured[0][0]:.0f}",
         f"{best[1]:.3g} at {best[0]:.0f}",
         f"{measured[-1][1]:.3g} at {measured[-1][0]:.0f}",

@@ -33,15 +33,30 @@ def fitted(name: str, *, kimg: float | None) -> Path:
     """The folder of a finished run; it is trained now if there is none."""
     budget = "" if kimg is None else f"_{kimg:g}kimg"
     folder = Path("runs") / f"digits_{name}{budget}"
-    if (folder / MINUTES).exists():
-        return folder
-    command = [sys.executable, str(ROOT / "cli.py"), "fit", "--config", f"{name}.yaml", "--name", folder.name]
+    options = ["--config", f"{name}.yaml"]
     if kimg is not None:
-        command += ["--config", str(budget_file(folder.parent, kimg=kimg))]
-    started = time.monotonic()
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    (folder / MINUTES).write_text(json.dumps((time.monotonic() - started) / 60))
+        options += ["--config", str(budget_file(folder.parent, kimg=kimg))]
+    return fitted_in(folder, options)
+
+
+def fitted_in(folder: Path, options: list[str]) -> Path:
+    """A folder in `runs/` in which a run has finished; the run is made now, and timed, if there is none.
+
+    Args:
+        folder: the folder, whose name is that of the run.
+        options: options of `fit`.
+    """
+    if not (folder / MINUTES).exists():
+        started = time.monotonic()
+        command = [sys.executable, str(ROOT / "cli.py"), "fit", *options, "--name", folder.name]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        (folder / MINUTES).write_text(json.dumps((time.monotonic() - started) / 60))
     return folder
+
+
+def minutes_of(folder: Path) -> float:
+    """The minutes that a run of `fitted_in` took."""
+    return float(json.loads((folder / MINUTES).read_text()))
 
 
 def budget_file(folder: Path, *, kimg: float) -> Path:
@@ -66,7 +81,7 @@ def row(name: str, folder: Path) -> str:
     cells = [
         f"`{name}.yaml`",
         f"{record['kimg']:.0f}",
-        f"{json.loads((folder / MINUTES).read_text()):.1f}",
+        f"{minutes_of(folder):.1f}",
         f"{metrics['frechet_distance']:.2f}",
         f"{metrics['frechet_to_floor']:.1f}",
         f"{metrics['precision']:.2f}",
