@@ -1,6 +1,6 @@
 """Generated images in the place of real ones: in the loop of a `GAN`, or in a hook on any other discriminator."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -14,7 +14,7 @@ from lightning_gan.foreign.calls import Call, Seen, changed_arguments, storage_o
 from lightning_gan.foreign.observer import Observer, names_of_arguments, observer_of
 from lightning_gan.foreign.sampler import Sampler, sampled_images
 from lightning_gan.foreign.structures import shape_text
-from lightning_gan.foreign.transformed_network import TransformInLoop
+from lightning_gan.foreign.transformed_network import PlacedTransform, TransformInLoop
 from lightning_gan.layers.buffers import unmoved_buffers
 from lightning_gan.loop.gan import GAN
 from lightning_gan.loop.networks import network_of
@@ -40,16 +40,8 @@ class ReplacedSettings:
     sampler: Sampler | None
 
 
-class PlacedReplacement(ABC):
+class PlacedReplacement(PlacedTransform):
     """A transform of the real images of the discriminator's turns, until it is removed."""
-
-    @abstractmethod
-    def begin_batch(self, images_seen: int) -> None:
-        """Update the transform before a batch.
-
-        Args:
-            images_seen: number of images that training has used before the batch.
-        """
 
     @abstractmethod
     def end_batch(self) -> None:
@@ -58,10 +50,6 @@ class PlacedReplacement(ABC):
         Raises:
             ValueError: if they were not.
         """
-
-    @abstractmethod
-    def remove(self) -> None:
-        """Remove the transform. A second call does nothing."""
 
 
 @final
