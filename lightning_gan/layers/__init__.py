@@ -5,7 +5,14 @@ from lightning_gan.layers.equalized import DownsamplingConv2d, EqualizedConv2d, 
 from lightning_gan.layers.growing import Growing, stage_of
 from lightning_gan.layers.labels import label_vectors
 from lightning_gan.layers.mapping import MappingNetwork
-from lightning_gan.layers.normalization import ClassStddev, InstanceNorm, MinibatchStddev, PixelNorm, pixel_norm
+from lightning_gan.layers.normalization import (
+    ClassStddev,
+    InstanceNorm,
+    MinibatchStddev,
+    PixelNorm,
+    pixel_norm,
+    stddev_over_samples,
+)
 from lightning_gan.layers.progressive import GrowingDiscriminator, GrowingGenerator, GrowingSizes
 from lightning_gan.layers.resampling import box_downsample, faded, nearest_upsample
 
@@ -30,4 +37,5 @@ __all__ = [
     "nearest_upsample",
     "pixel_norm",
     "stage_of",
+    "stddev_over_samples",
 ]

@@ -119,3 +119,16 @@ class ClassStddev(nn.Module):
         deviation = (same @ differences.square() + 1e-8).sqrt().mean(dim=1)  # batch
         channel = repeat(deviation, "batch -> batch 1 h w", h=features.shape[2], w=features.shape[3])
         return torch.cat([features, channel.to(features.dtype)], dim=1)
+
+
+def stddev_over_samples(
+    *, group_size: int, within_classes: bool, number_of_classes: int
+) -> MinibatchStddev | ClassStddev:
+    """The layer of a conditional discriminator: within classes if this is wanted and there are any, else in groups.
+
+    Args:
+        group_size: number of samples per group.
+        within_classes: whether samples of the same class are compared.
+        number_of_classes: number of classes; 0 without labels.
+    """
+    return ClassStddev() if within_classes and number_of_classes else MinibatchStddev(group_size=group_size)

@@ -22,7 +22,6 @@ from torch.nn.functional import leaky_relu
 
 from lightning_gan.layers import (
     Blur,
-    ClassStddev,
     DownsamplingConv2d,
     EqualizedConv2d,
     EqualizedLinear,
@@ -31,11 +30,11 @@ from lightning_gan.layers import (
     GrowingSizes,
     InstanceNorm,
     MappingNetwork,
-    MinibatchStddev,
     PixelNorm,
     UpsamplingConv2d,
     label_vectors,
     stage_of,
+    stddev_over_samples,
 )
 from lightning_gan.layers.equalized import SQRT2
 from lightning_gan.loop.hyperparameters import plain_data, unsaved_arguments
@@ -270,14 +269,17 @@ class Discriminator(GrowingDiscriminator):
         minibatch_stddev_group: int,
         minibatch_stddev_within_classes: bool,
     ) -> None:
-        within_classes = minibatch_stddev_within_classes and number_of_classes > 0
         super().__init__(
             sizes=sizes,
             blocks=[
                 DiscriminatorBlock(in_channels=here, out_channels=below) for below, here in pairwise(sizes.channels)
             ],
             outputs=max(number_of_classes, 1),
-            minibatch_stddev=ClassStddev() if within_classes else MinibatchStddev(group_size=minibatch_stddev_group),
+            minibatch_stddev=stddev_over_samples(
+                group_size=minibatch_stddev_group,
+                within_classes=minibatch_stddev_within_classes,
+                number_of_classes=number_of_classes,
+            ),
         )
         self.number_of_classes = number_of_classes
 

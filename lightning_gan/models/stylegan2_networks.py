@@ -8,7 +8,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from lightning_gan.layers import ClassStddev, MinibatchStddev
+from lightning_gan.layers import ClassStddev, MinibatchStddev, stddev_over_samples
 from lightning_gan.layers.activated_convolution import ActivatedConv2d, DownsampledSkip, ScaledLeakyReLU
 from lightning_gan.layers.binomial_filter import BinomialFilter, BinomialUpsampling
 from lightning_gan.layers.equalized import EqualizedConv2d, EqualizedLinear
@@ -260,11 +260,14 @@ class Discriminator(nn.Module):
         )
         self.halving = BinomialFilter(padding=1, stride=2)
         width = channels[0]
-        within_classes = minibatch_stddev_within_classes and number_of_classes > 0
         self.last = LastBlock(
             sizes=sizes,
             outputs=width if number_of_classes else 1,
-            minibatch_stddev=ClassStddev() if within_classes else MinibatchStddev(group_size=minibatch_stddev_group),
+            minibatch_stddev=stddev_over_samples(
+                group_size=minibatch_stddev_group,
+                within_classes=minibatch_stddev_within_classes,
+                number_of_classes=number_of_classes,
+            ),
             clamp=clamp,
         )
         self.label_mapping = (
