@@ -7,10 +7,13 @@ else is transferred or kept on a disk.
 """
 
 import os
+import shutil
+import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from importlib import import_module
+from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import Any, TypeVar, final
 
@@ -26,7 +29,6 @@ from lightning_gan.data.shard_files import IMAGE, INDEX, NAME, ShardIndex, index
 from lightning_gan.data.shard_labels import ShardLabels
 from lightning_gan.data.shown import shown
 from lightning_gan.tensors.shapes import ImageBytes, Labels
-from lightning_gan.user_cache import user_cache
 
 _Result = TypeVar("_Result")
 
@@ -249,9 +251,11 @@ def _opened(address: str) -> Any:
         )
     if address.startswith("gs://"):
         _check_google_library(address)
+    # litdata deletes a shared folder's copy of another version of the shards, which another process may be reading.
+    copies = tempfile.mkdtemp(prefix="lightning_gan_index_")
+    Finalize(None, shutil.rmtree, args=(copies, True), exitpriority=0)  # of the process that made it, and of no fork
     try:
-        copies = user_cache() / "lightning_gan" / "shards"  # of the index
-        return streaming.StreamingDataset(address.rstrip("/"), cache_dir=str(copies), storage_options=_options(address))
+        return streaming.StreamingDataset(address.rstrip("/"), cache_dir=copies, storage_options=_options(address))
     # Of the network and of the store's own library: nearly anything.
     except Exception as error:
         raise ValueError(

@@ -18,8 +18,10 @@ from PIL import Image
 
 from lightning_gan.cli import main
 from lightning_gan.data import GANData, ImageFolder, ImageShards, Shards
+from lightning_gan.data import shards as shards_module
 from lightning_gan.data.decoding import Resize
 from lightning_gan.data.preparation import RECORD, prepare
+from lightning_gan.data.shard_files import ShardIndex, index_in
 from lightning_gan.data.stream import Batch
 from lightning_gan.models import DCGAN
 from tests.data.data_sets import folder_of, image
@@ -223,6 +225,39 @@ def test_a_shard_that_is_missing_in_the_store_is_named_when_it_is_read(prepared:
         (prepared / "images.shards" / "chunk-0-1.bin").unlink()
         with pytest.raises(ValueError, match=r"images\.shards: image \d+: .*; check the shards and the network"):
             source.read(torch.arange(len(source)), resolution=SIZE)
+
+
+def test_other_shards_of_the_same_address_may_be_opened_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By another program, of whose copy of the index this one must not take away its own."""
+    address = "s3://bucket/images.shards"
+    for name, number in (("old", 3), ("new", 5)):
+        shards_of(tmp_path / name / "images.shards", arrays(number))
+
+    def open_the_new(path: Path, **settings: Any) -> ShardIndex:
+        monkeypatch.setattr(shards_module, "index_in", index_in)
+        with store_of(tmp_path / "new"):
+            assert len(Shards(address=address, image_size=8, image_channels=3)) == 5
+        return index_in(path, **settings)
+
+    monkeypatch.setattr(shards_module, "index_in", open_the_new)
+    with store_of(tmp_path / "old"):
+        source = Shards(address=address, image_size=8, image_channels=3)
+        assert source.read(torch.arange(3), resolution=8)[:, 0, 0, 0].tolist() == [0, 1, 2]
+
+
+def test_a_process_that_ends_takes_its_own_copies_of_the_index_away(
+    prepared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = prepared / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    with store_of(prepared):
+        data = shards_in(prepared, address="s3://bucket/images.shards", workers=2)
+        first(data, 2)
+        (copy,) = folder.glob("lightning_gan_index_*")  # of this process, which goes on
+    assert list(copy.rglob("index.json"))
 
 
 def refusal(path: Path | str, **settings: Any) -> str:
