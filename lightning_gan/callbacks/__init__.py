@@ -47,6 +47,7 @@ from lightning_gan.callbacks.training.averaged_weights import load_averaged_weig
 from lightning_gan.callbacks.training.checkpoint import KimgCheckpoint
 from lightning_gan.callbacks.training.divergence_signs import DivergenceSigns
 from lightning_gan.callbacks.training.ema import EMA
+from lightning_gan.callbacks.training.ema_sweep import load_best_reconstructed_weights
 from lightning_gan.callbacks.training.freeze_d import FreezeD
 from lightning_gan.callbacks.training.learning_rate import LearningRate
 from lightning_gan.callbacks.training.non_finite import NonFinite, NonFinitePolicy
@@ -134,6 +135,7 @@ __all__ = [
     "ZCRGenerator",
     "ZeroCenteredGradientPenalty",
     "load_averaged_weights",
+    "load_best_reconstructed_weights",
     "load_reconstructed_weights",
     "reconstructed_ema",
 ]

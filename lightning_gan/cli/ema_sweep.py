@@ -5,13 +5,14 @@ import json
 import shutil
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from lightning_gan.atomic_files import written_whole
+from lightning_gan.callbacks.training.ema_sweep import best_width, check_widths
 from lightning_gan.cli.configs import read_config
 from lightning_gan.cli.configured_callbacks import callbacks_of
 from lightning_gan.cli.errors import did_you_mean
@@ -21,13 +22,12 @@ from lightning_gan.cli.trainer_cli import TrainerCLI
 from lightning_gan.inference.post_hoc_ema import AveragedRun, averaged_run
 from lightning_gan.inference.run_tables import TextTable, number_and_error
 from lightning_gan.metrics.report import ERROR, LESS_IS_BETTER, Record
-from lightning_gan.schedules.power_function import exponent_of
-
-Better: TypeAlias = Literal["less", "more"]
-"""Which values of a metric are better."""
 
 ONE_PROCESS = ("--trainer.devices=1", "--trainer.num_nodes=1", "--trainer.strategy=auto", "--trainer.logger=false")
 """Settings of the measurements in place of the run's; the numbers do not depend on the number of processes."""
+
+Better: TypeAlias = Literal["less", "more"]
+"""Which values of a metric are better."""
 
 
 def ema(
@@ -69,7 +69,7 @@ def ema(
             )
         _write(averaged_run(Path(run)), target, width=relative_width, kimg=kimg)
         return
-    _check_widths(relative_width)
+    check_widths(relative_width, setting="--relative_width")
     table_file = target.with_name(f"{target.stem}-widths.json")
     _check_absent(table_file)
     source = averaged_run(Path(run))
@@ -91,7 +91,8 @@ def ema(
             )
         records.append({"relative_width": width, **record})
         print(f"relative width {width:g}, {place} of {len(relative_width)}: {name} {numbers[width]}", file=sys.stderr)
-    best = (min if direction == "less" else max)(numbers, key=lambda width: numbers[width].value)
+    values = {width: number.value for width, number in numbers.items()}
+    best = best_width(values, higher_is_better=direction == "more")
     rows = [(f"{width:g}", [str(number), "best" if width == best else ""]) for width, number in numbers.items()]
     table = TextTable(
         title=f"Averaged weights by their relative width ({direction} is better)", columns=[name, ""], rows=rows
@@ -126,15 +127,6 @@ class Number:
 def _check_absent(target: Path) -> None:
     if target.exists():
         raise ValueError(f"{target} exists, and nothing is overwritten; give another name")
-
-
-def _check_widths(widths: Sequence[float]) -> None:
-    for width in widths:
-        exponent_of(width)  # refuses a length out of range before any time is lost
-    if len(widths) < 2 or len(set(widths)) < len(widths):
-        raise ValueError(
-            f"--relative_width {list(widths)} must be one number, or several different ones, such as [0.05, 0.1, 0.15]"
-        )
 
 
 def _write(source: AveragedRun, target: Path, *, width: float, kimg: float | None) -> None:

@@ -105,8 +105,8 @@ def test_a_run_that_measures_no_averages_is_refused(capsys: pytest.CaptureFixtur
 
 def test_lengths_that_make_no_comparison_are_refused_at_once(capsys: pytest.CaptureFixture[str]) -> None:
     for arguments, text in (
-        ("--relative_width [0.1]", "must be one number, or several different ones"),
-        ("--relative_width [0.1,0.1]", "must be one number, or several different ones"),
+        ("--relative_width [0.1]", "must be two or more different numbers"),
+        ("--relative_width [0.1,0.1]", "must be two or more different numbers"),
         ("--relative_width [0.1,0.5]", "relative_width=0.5 must be above 0 and below 0.289"),
         ("--relative_width 0.1 --metric recall", "--metric and --better compare several lengths, and"),
     ):
