@@ -87,6 +87,12 @@ class Made:
             return None
         return cls(memory=weakref.ref(storage), geometry=geometry_of(tensor), is_trained=tensor.requires_grad)
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the output."""
+        shape: tuple[int, ...] = self.geometry[0]
+        return shape
+
     def has(self, tensor: Tensor) -> bool:
         """Whether a tensor lies in the memory of the output."""
         storage = storage_of(tensor)

@@ -27,6 +27,12 @@ TEXTS: dict[Kind, str] = {
 }
 """How error messages call the kinds."""
 
+MARK_ROWS = (
+    "mark rows of images that are concatenated before the call: `from lightning_gan import real, fake`, then "
+    "discriminator(torch.cat([real(x), fake(y)]))"
+)
+"""Advice for a call that has both kinds of images."""
+
 
 class CriticInputs:
     """The real and the fake images of one discriminator in the present turn.
@@ -105,8 +111,7 @@ class CriticInputs:
         if any(own.is_same(other) for own in real for other in fake):
             raise ValueError(
                 f"real={self.settings.real} and fake={self.settings.fake} name the same images; {self._seen_text}; "
-                "mark rows of images that are concatenated before the call: `from lightning_gan import real, fake`, "
-                "then discriminator(torch.cat([real(x), fake(y)]))"
+                f"{MARK_ROWS}"
             )
         return {"real": real, "fake": fake}
 
@@ -119,7 +124,10 @@ class CriticInputs:
             for number in choice:
                 if not -len(self._calls) <= number < len(self._calls):
                     raise ValueError(f"there is no call {number} ({which}={number}); {self._seen_text}")
-            return [Input(call=self._calls[number], place=self._place) for number in choice]
+            told = [Input(call=self._calls[number], place=self._place) for number in choice]
+            if len(self._calls) == 1:
+                self._refuse_concatenation(which, told[0])
+            return told
         if choice is not None:
             self._check_called()
             images = choice(self._record.batch)
@@ -128,6 +136,17 @@ class CriticInputs:
             )
             return [located]
         return self._marked(which)
+
+    def _refuse_concatenation(self, which: MarkKind, only: Input) -> None:
+        """Refuse the turn's only call as images of one kind, if it has as many as the batch and the fakes together."""
+        images = only.images
+        generated = {own.shape[0] for own in self._made if own.shape and own.shape[1:] == images.shape[1:]}
+        in_batch = {len(own.tensor) for own in self._record.data if own.tensor.dim()}
+        if any(len(images) == real + fakes for real in in_batch for fakes in generated):
+            raise ValueError(
+                f"{which}=0 names a call with {len(images)} samples, as many as the batch and the generator's output "
+                f"have together; {self._seen_text}; {MARK_ROWS}"
+            )
 
     def _marked(self, which: MarkKind) -> list[Input]:
         marks = [mark.seen for mark in self._record.marks if mark.kind == which]

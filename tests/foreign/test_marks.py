@@ -9,7 +9,7 @@ from torch.nn.functional import softplus
 
 from lightning_gan import fake as mark_fake
 from lightning_gan import real as mark_real
-from lightning_gan.callbacks import R1, FiniteDifferenceR1
+from lightning_gan.callbacks import R1, R2, FiniteDifferenceR1
 from tests.foreign.games import (
     IMAGES,
     NAMES,
@@ -136,8 +136,15 @@ def test_images_that_are_concatenated_are_no_call_of_their_own() -> None:
         ValueError, match=r"if both are in this call, mark them .* discriminator\(torch.cat\(\[real\(x\)"
     ):
         fit(ConcatenatedUnmarked, IMAGES, R1(**NAMES))
-    with pytest.raises(ValueError, match=r"real=0 and fake=0 name the same images; 'D' was called once.*torch.cat"):
-        fit(ConcatenatedUnmarked, IMAGES, R1(real=0, fake=0, **NAMES))
+    with pytest.raises(ValueError, match=r"real=0 and fake=0 name the same images; 'D' was called twice.*torch.cat"):
+        fit(Unmarked, IMAGES, R1(image="x_t", real=0, fake=0, **NAMES))
+
+
+@pytest.mark.parametrize(("penalty", "which"), [(R1, "real"), (R2, "fake")])
+def test_a_call_with_as_many_as_batch_and_fakes_together_is_not_of_one_kind(penalty: Any, which: str) -> None:
+    message = rf"{which}=0 names a call with 8 samples, as many as the batch and the generator's output have together; "
+    with pytest.raises(ValueError, match=message + r".*the batch is a Tensor of 4x.*; mark rows of images that are"):
+        fit(ConcatenatedUnmarked, IMAGES, penalty(**{which: 0}, **NAMES))
 
 
 @pytest.mark.parametrize(("penalty", "by_hand"), PENALTIES)
