@@ -563,6 +563,7 @@ class GAN(TakesBatches, AppliesOptimizerSettings, ExplainsOtherNetworks, Refuses
 
     def setup(self, stage: str) -> None:
         check_precision(self.trainer.precision)
+        self.trainer.precision_plugin.convert_module(self)  # before a checkpoint of doubles is loaded into floats
         fit_to_two_players(self.trainer.strategy)
         self._trains_first_batch = self._looks_at_batch = True
         self.watch(on=True)

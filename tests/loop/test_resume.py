@@ -127,6 +127,16 @@ def test_workers_change_nothing(tmp_path: Path, whole: dict[str, Any]) -> None:
     assert_equal(resumed["state_dict"], whole["state_dict"])
 
 
+def test_a_cut_run_of_doubles_ends_like_a_whole_one(tmp_path: Path) -> None:
+    """Lightning alone loads a checkpoint into the module before it makes its floats doubles."""
+    whole_of_doubles = run(tmp_path / "whole", precision="64-true")
+    run(tmp_path / "cut", cut=40, precision="64-true")
+    resumed = run(tmp_path / "cut", resume=True, precision="64-true")
+    assert {value.dtype for value in whole_of_doubles["state_dict"].values()} >= {torch.float64}
+    for part in ("state_dict", "optimizer_states", "callbacks"):
+        assert_equal(resumed[part], whole_of_doubles[part], where=part)
+
+
 def test_a_finished_run_trains_nothing_when_it_is_resumed(tmp_path: Path, whole: dict[str, Any]) -> None:
     run(tmp_path)
     again = run(tmp_path, resume=True)
