@@ -74,8 +74,14 @@ def model_of(kind: type[GAN]) -> tuple[GAN, list[Callback], GANData]:
     """A small model and random images for it.
 
     The standard deviation of minibatches is taken over single samples, because their groups lie within one process.
+    Parameters are moved from where they start: there StyleGAN's first image is the same everywhere, so that the
+    gradient of its bias is nothing but rounding, which Adam enlarges.
     """
     model: Any = small(kind)
+    random = torch.Generator().manual_seed(9)
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.add_(torch.randn(weight.shape, generator=random), alpha=0.05)
     for layer in model.modules():
         if isinstance(layer, MinibatchStddev):
             layer.group_size = 1
