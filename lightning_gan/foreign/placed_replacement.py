@@ -98,6 +98,9 @@ class ReplacedBeforeNetwork(PlacedReplacement):
     Real is what lies in the memory of the batch, and what the training step has marked with `lightning_gan.real`. The
     result is marked as real, so that penalties take it for the real images of the turn.
 
+    On several ranks each makes the generated images and chances of all ranks from one seed, and takes the rows of its
+    own, so that the results are those of one process with the batches of all ranks one behind the other.
+
     Args:
         module: module that contains the discriminator.
         transform: transform of real images.
@@ -178,21 +181,24 @@ class ReplacedBeforeNetwork(PlacedReplacement):
         )
 
     def _with_generated(self, images: Tensor, observer: Observer) -> Tensor:
-        seed = derived_seed("replacements", self._images_seen, self._module.global_rank, self._calls)
+        """Images of which some are replaced: on each rank the rows that one process would have in their place."""
+        count, ranks, rank = len(images), self._module.trainer.world_size, self._module.global_rank
+        mine = slice(rank * count, (rank + 1) * count)
+        asker, seed = self._settings.asker, derived_seed("replacements", self._images_seen, self._calls)
         self._calls += 1
-        asker, count = self._settings.asker, len(images)
         with torch.no_grad(), observer.paused(), isolate_rng(), unmoved_buffers(self._module):
-            generated = sampled_images(self._sampler, self._module, count=count, seed=seed, asker=asker)
-        if generated.shape != images.shape:
+            torch.manual_seed(seed)  # of dropout, and of noise that the function does not draw by its seed
+            generated = sampled_images(self._sampler, self._module, count=count * ranks, seed=seed, asker=asker)
+        if generated.shape[1:] != images.shape[1:]:
             raise ValueError(
-                f"{asker}: sampler returned images {shape_text(generated)}, and the real ones that "
+                f"{asker}: sampler returned images {shape_text(generated[mine])}, and the real ones that "
                 f"{self._settings.discriminator!r} was called with are {shape_text(images)}; it must return images as "
                 "the discriminator gets them"
             )
         generated = from_bytes(generated) if generated.dtype == torch.uint8 else generated
         random = torch.Generator(images.device).manual_seed(seed)
-        chances = torch.rand(count, generator=random, device=images.device)
-        mixed: Tensor = self._transform(images, generated.detach(), chances)
+        chances = torch.rand(count * ranks, generator=random, device=images.device)
+        mixed: Tensor = self._transform(images, generated[mine].detach().to(images.device), chances[mine])
         observer.note_mark("real", mixed)
         return mixed
 

@@ -65,7 +65,9 @@ class AdaptivePseudoAugmentation(AdaptiveProbability):
         initial_probability: p at the start, in [0, 1].
         real_share: share s of lambda_r in the heuristic, in [0, 1]; the authors' code has 1.
         sampler: function of (module, count, seed) that makes images as the discriminator gets them, for modules that
-            are no `GAN`. They are in training mode, and no gradient is computed.
+            are no `GAN`. They are in training mode, no gradient is computed, and PyTorch's random numbers are seeded,
+            those of dropout too. On several ranks, each makes the images of all ranks and takes its rows, so that the
+            result is that of one process; on n ranks this pass of the generator takes n times as long.
         every_n_turns: interval of reading the scores, in turns of the discriminator.
 
     Raises:
