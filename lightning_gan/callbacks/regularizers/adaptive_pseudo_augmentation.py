@@ -55,8 +55,9 @@ class AdaptivePseudoAugmentation(AdaptiveProbability):
     and fakes through the discriminator together, which it does in turns without penalties alone. The authors' code
     takes the images of the generator's last turn instead, and applies the labels as here; ours are the same for any
     number of ranks, and after a resume. In modules that are no `GAN`, `sampler` makes the images, and real is what lies
-    in the memory of the batch, or is marked with `lightning_gan.real`. The sign of a score has to tell real images from
-    fakes, as for `AdaptiveAugmentation`.
+    in the memory of the batch, or is marked with `lightning_gan.real`. Other arguments of the discriminator, such as
+    conditions, stay those of the real image. The sign of a score has to tell real images from fakes, as for
+    `AdaptiveAugmentation`.
 
     Args:
         target: value of lambda at which p stays, in (-1, 1); the authors recommend smaller ones for fewer images.
