@@ -59,10 +59,11 @@ class ReplacedInLoop(PlacedReplacement):
     Args:
         gan: model whose real images are replaced.
         transform: transform of real images.
-        settings: the discriminator, which must be the model's own.
+        settings: the discriminator, which must be the model's own, and no function that makes images.
 
     Raises:
-        ValueError: for models that make no images, whose turns depend on each other, and for another discriminator.
+        ValueError: for models that make no images, whose turns depend on each other, for another discriminator, and
+            with a function that makes images.
     """
 
     def __init__(self, gan: GAN, transform: RealTransform, settings: ReplacedSettings) -> None:
@@ -71,6 +72,10 @@ class ReplacedInLoop(PlacedReplacement):
             raise ValueError(
                 f"{asker}: discriminator={settings.discriminator!r} is not the whole discriminator of {model}, whose "
                 "real images are replaced; leave discriminator out"
+            )
+        if settings.sampler is not None:
+            raise ValueError(
+                f"{asker}: {model} is a lightning_gan.GAN, whose own generator makes the images; leave sampler out"
             )
         if not gan.makes_images:
             raise ValueError(f"{asker}: {model} makes no images; leave this callback out")

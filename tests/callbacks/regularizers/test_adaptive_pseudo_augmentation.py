@@ -358,3 +358,7 @@ def test_settings_that_mean_nothing_are_refused() -> None:
             toy_trainer(AdaptivePseudoAugmentation()).fit(module, toy_loader())
     with pytest.raises(ValueError, match=r"discriminator='discriminator\.conv' is not the whole discriminator of GAN"):
         toy_trainer(AdaptivePseudoAugmentation(discriminator="discriminator.conv")).fit(fast_gan(), toy_loader())
+    with pytest.raises(
+        ValueError, match=r"GAN is a lightning_gan\.GAN, whose own generator makes the images; leave samp"
+    ):
+        toy_trainer(AdaptivePseudoAugmentation(sampler=sampler)).fit(fast_gan(), toy_loader())
