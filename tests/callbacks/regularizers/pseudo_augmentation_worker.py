@@ -21,6 +21,7 @@ from lightning_gan.callbacks import R1, AdaptivePseudoAugmentation
 from lightning_gan.loop.gan import GAN
 from tests.equality import start_of
 from tests.foreign.games import NAMES, PAIRS, Game, Items
+from tests.foreign.worker import shard_networks, weights
 from tests.loop.distributed_worker import Deep, Toys
 from tests.toys import FAST, ToyGenerator, toy_trainer
 
@@ -139,6 +140,24 @@ def trained(case: str, *, epochs: int, resume: Path | None = None, save: Path | 
     }
 
 
+def trained_in_shards() -> dict[str, Any]:
+    """The weights of the case "other" with weights that are sharded over the ranks."""
+    make, make_callbacks = CASES["other"]
+    torch.manual_seed(7)
+    module = make().double()
+    shard_networks(module)
+    toy_trainer(
+        *make_callbacks(),
+        max_epochs=3,
+        limit_train_batches=BATCHES_PER_EPOCH,
+        precision="64-true",
+        devices=RANKS,
+        strategy="gan_fsdp",
+        use_distributed_sampler=False,
+    ).fit(module, batches_of_rank())
+    return weights(module)
+
+
 def main(folder: Path) -> None:
     for case in CASES:
         found = {"whole": trained(case, epochs=3)}
@@ -147,6 +166,7 @@ def main(folder: Path) -> None:
         found["resumed"] = trained(case, epochs=3, resume=cut)
         torch.save(found, folder / f"{case}_{RANKS}_{RANK}.pt")
     if RANKS > 1:
+        torch.save(trained_in_shards(), folder / f"shards_{RANK}.pt")
         torch.distributed.destroy_process_group()
 
 

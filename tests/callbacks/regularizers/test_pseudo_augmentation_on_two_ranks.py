@@ -73,6 +73,14 @@ def test_two_ranks_end_with_the_weights_of_one_process(folder: Path, case: str) 
 
 
 @pytest.mark.slow
+def test_sharded_weights_end_like_those_of_one_process(folder: Path) -> None:
+    one = of_ranks(folder, "other")[0]["whole"]["weights"]
+    for rank in (0, 1):
+        sharded = torch.load(folder / f"shards_{rank}.pt", weights_only=True)
+        torch.testing.assert_close(sharded, {name: one[name] for name in sharded}, rtol=0, atol=1e-12)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_a_resume_between_two_steps_of_p_changes_no_bit_on_one_rank_or_two(folder: Path, case: str) -> None:
     for rank in of_ranks(folder, case):
