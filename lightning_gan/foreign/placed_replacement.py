@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from lightning_gan.compat import is_compiled
 from lightning_gan.foreign.calls import Call, Seen, changed_arguments, storage_of
 from lightning_gan.foreign.observer import Observer, names_of_arguments, observer_of
-from lightning_gan.foreign.sampler import Sampler, sampled_images
+from lightning_gan.foreign.sampler import Sampler, check_sampler, sampled_images
 from lightning_gan.foreign.structures import shape_text
 from lightning_gan.foreign.transformed_network import PlacedTransform, TransformInLoop
 from lightning_gan.layers.buffers import unmoved_buffers
@@ -112,8 +112,8 @@ class ReplacedBeforeNetwork(PlacedReplacement):
         settings: the discriminator, its images, and the function that makes generated ones.
 
     Raises:
-        ValueError: without such a function, for a compiled discriminator, and in training if no real images are found
-            or generated ones have another shape.
+        ValueError: without such a function, or with one of other arguments, for a compiled discriminator, and in
+            training if no real images are found or generated ones have another shape.
     """
 
     def __init__(self, module: LightningModule, transform: RealTransform, settings: ReplacedSettings) -> None:
@@ -125,6 +125,7 @@ class ReplacedBeforeNetwork(PlacedReplacement):
                 "known; give sampler=, a function of (module, count, seed) that returns generated images as the "
                 "discriminator gets them"
             )
+        check_sampler(settings.sampler, asker=asker)
         if is_compiled(network):
             raise ValueError(
                 f"{asker}: {settings.discriminator!r} is compiled, and its real images can only be replaced in calls "
