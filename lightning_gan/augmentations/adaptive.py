@@ -56,7 +56,7 @@ class AugmentationGroups:
         cutout: a rectangle of zeros of half of the width and height.
 
     Raises:
-        ValueError: for negative factors, and if all are 0.
+        ValueError: for factors that are negative or not finite, and if all are 0.
     """
 
     blit: float = 1.0
@@ -70,7 +70,9 @@ class AugmentationGroups:
         factors = {field.name: getattr(self, field.name) for field in fields(self)}
         for name, factor in factors.items():
             if not 0 <= factor < math.inf:
-                raise ValueError(f"AugmentationGroups: {name}={factor} must not be negative; 0 leaves the group out")
+                raise ValueError(
+                    f"AugmentationGroups: {name}={factor} must be finite and not negative; 0 leaves the group out"
+                )
         if not any(factors.values()):
             raise ValueError("AugmentationGroups: all groups are 0, so that nothing is augmented; set one to 1")
 

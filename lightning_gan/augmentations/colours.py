@@ -79,8 +79,9 @@ def recoloured(images: FakeImages, matrices: Float[Tensor, "fakes 4 4"]) -> Fake
         return images * rows[:, :3].sum(1)[:, None, None, None] + rows[:, 3][:, None, None, None]
     if channels != 3:
         raise ValueError(
-            f"colour augmentation is for images of 1 or 3 channels, not of {channels}; set colour to 0 in groups "
-            "(--AdaptiveAugmentation.groups.colour 0)"
+            f"colour augmentation is for images of 1 or 3 channels, not of {channels}; leave colours out: "
+            "groups=AugmentationGroups(colour=0.0), which is --AdaptiveAugmentation.groups.colour 0 or "
+            "--Augmentation.groups.colour 0 on the command line"
         )
     mixed = matrices[:, :3, :3] @ images.flatten(2) + matrices[:, :3, 3:]
     return mixed.view_as(images)

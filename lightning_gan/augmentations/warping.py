@@ -110,7 +110,7 @@ def warped(images: FakeImages, inverse: Float[Tensor, "fakes 3 3"], *, low_pass:
     """
     height, width = images.shape[2:]
     if min(height, width) < 2:
-        raise ValueError(f"images of {height}x{width} pixels cannot be warped; leave blit and geometry out (0)")
+        raise ValueError(f"images of {height}x{width} pixels cannot be warped; leave geometry out (0)")
     taps = low_pass.to(images.dtype)
     fine = _interpolation(taps, size=height).T @ images @ _interpolation(taps, size=width)
     rows, columns = (

@@ -15,6 +15,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from lightning_gan.foreign.host import host_of
 from lightning_gan.foreign.structures import structure_text
+from lightning_gan.loop.logged_numbers import check_logging_interval
 
 
 def images_of_kimg(name: str, kimg: float) -> int:
@@ -148,6 +149,7 @@ class ImageClock(Callback):
         return self.images_seen / 1000
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        check_logging_interval(trainer)
         self._read(pl_module)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -370,6 +370,11 @@ class OwnHost(Host):
     ) -> PlacedTransform:
         if path == "discriminator":
             return TransformInLoop(self._gan, transform)
+        if not path.startswith("discriminator."):
+            raise ValueError(
+                f"{asker} is no part of the discriminator of {type(self._gan).__name__}, whose images are transformed; "
+                "leave it out"
+            )
         return TransformBeforeNetwork(self.network(path, setting=asker), transform, images=images, asker=asker)
 
     def place_real_transform(self, transform: RealTransform, settings: ReplacedSettings) -> PlacedReplacement:

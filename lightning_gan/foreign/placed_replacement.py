@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from lightning_gan.compat import is_compiled
 from lightning_gan.foreign.calls import Call, Seen, changed_arguments, storage_of
 from lightning_gan.foreign.observer import Observer, names_of_arguments, observer_of
-from lightning_gan.foreign.sampler import Sampler, sampled_images
+from lightning_gan.foreign.sampler import Sampler, check_sampler, sampled_images
 from lightning_gan.foreign.structures import shape_text
 from lightning_gan.foreign.transformed_network import PlacedTransform, TransformInLoop
 from lightning_gan.layers.buffers import unmoved_buffers
@@ -59,10 +59,11 @@ class ReplacedInLoop(PlacedReplacement):
     Args:
         gan: model whose real images are replaced.
         transform: transform of real images.
-        settings: the discriminator, which must be the model's own.
+        settings: the discriminator, which must be the model's own, and no function that makes images.
 
     Raises:
-        ValueError: for models that make no images, whose turns depend on each other, and for another discriminator.
+        ValueError: for models that make no images, whose turns depend on each other, for another discriminator, and
+            with a function that makes images.
     """
 
     def __init__(self, gan: GAN, transform: RealTransform, settings: ReplacedSettings) -> None:
@@ -71,6 +72,10 @@ class ReplacedInLoop(PlacedReplacement):
             raise ValueError(
                 f"{asker}: discriminator={settings.discriminator!r} is not the whole discriminator of {model}, whose "
                 "real images are replaced; leave discriminator out"
+            )
+        if settings.sampler is not None:
+            raise ValueError(
+                f"{asker}: {model} is a lightning_gan.GAN, whose own generator makes the images; leave sampler out"
             )
         if not gan.makes_images:
             raise ValueError(f"{asker}: {model} makes no images; leave this callback out")
@@ -98,14 +103,17 @@ class ReplacedBeforeNetwork(PlacedReplacement):
     Real is what lies in the memory of the batch, and what the training step has marked with `lightning_gan.real`. The
     result is marked as real, so that penalties take it for the real images of the turn.
 
+    On several ranks each makes the generated images and chances of all ranks from one seed, and takes the rows of its
+    own, so that the results are those of one process with the batches of all ranks one behind the other.
+
     Args:
         module: module that contains the discriminator.
         transform: transform of real images.
         settings: the discriminator, its images, and the function that makes generated ones.
 
     Raises:
-        ValueError: without such a function, for a compiled discriminator, and in training if no real images are found
-            or generated ones have another shape.
+        ValueError: without such a function, or with one of other arguments, for a compiled discriminator, and in
+            training if no real images are found or generated ones have another shape.
     """
 
     def __init__(self, module: LightningModule, transform: RealTransform, settings: ReplacedSettings) -> None:
@@ -117,6 +125,7 @@ class ReplacedBeforeNetwork(PlacedReplacement):
                 "known; give sampler=, a function of (module, count, seed) that returns generated images as the "
                 "discriminator gets them"
             )
+        check_sampler(settings.sampler, asker=asker)
         if is_compiled(network):
             raise ValueError(
                 f"{asker}: {settings.discriminator!r} is compiled, and its real images can only be replaced in calls "
@@ -178,21 +187,24 @@ class ReplacedBeforeNetwork(PlacedReplacement):
         )
 
     def _with_generated(self, images: Tensor, observer: Observer) -> Tensor:
-        seed = derived_seed("replacements", self._images_seen, self._module.global_rank, self._calls)
+        """Images of which some are replaced: on each rank the rows that one process would have in their place."""
+        count, ranks, rank = len(images), self._module.trainer.world_size, self._module.global_rank
+        mine = slice(rank * count, (rank + 1) * count)
+        asker, seed = self._settings.asker, derived_seed("replacements", self._images_seen, self._calls)
         self._calls += 1
-        asker, count = self._settings.asker, len(images)
         with torch.no_grad(), observer.paused(), isolate_rng(), unmoved_buffers(self._module):
-            generated = sampled_images(self._sampler, self._module, count=count, seed=seed, asker=asker)
-        if generated.shape != images.shape:
+            torch.manual_seed(seed)  # of dropout, and of noise that the function does not draw by its seed
+            generated = sampled_images(self._sampler, self._module, count=count * ranks, seed=seed, asker=asker)
+        if generated.shape[1:] != images.shape[1:]:
             raise ValueError(
-                f"{asker}: sampler returned images {shape_text(generated)}, and the real ones that "
+                f"{asker}: sampler returned images {shape_text(generated[mine])}, and the real ones that "
                 f"{self._settings.discriminator!r} was called with are {shape_text(images)}; it must return images as "
                 "the discriminator gets them"
             )
         generated = from_bytes(generated) if generated.dtype == torch.uint8 else generated
         random = torch.Generator(images.device).manual_seed(seed)
-        chances = torch.rand(count, generator=random, device=images.device)
-        mixed: Tensor = self._transform(images, generated.detach(), chances)
+        chances = torch.rand(count * ranks, generator=random, device=images.device)
+        mixed: Tensor = self._transform(images, generated[mine].detach().to(images.device), chances[mine])
         observer.note_mark("real", mixed)
         return mixed
 

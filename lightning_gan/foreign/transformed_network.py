@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from typing import Any, final
 
+from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor, nn
 
 from lightning_gan.foreign.calls import changed_arguments
@@ -10,6 +11,9 @@ from lightning_gan.foreign.observer import names_of_arguments
 from lightning_gan.foreign.structures import shape_text
 from lightning_gan.loop.gan import GAN
 from lightning_gan.loop.transforms import ImageTransform, RealTransform
+
+BATCHES_BEFORE_WARNING = 100
+"""After this many batches there is a warning if the network whose images are transformed was never called."""
 
 
 class PlacedTransform(ABC):
@@ -73,19 +77,35 @@ class TransformBeforeNetwork(PlacedTransform):
         self._images = images
         self._asker = asker
         self._names = names_of_arguments(network)
+        self._batches, self._is_used, self._has_warned = 0, False, False
         self._hook = network.register_forward_pre_hook(self._transformed, with_kwargs=True)
 
     def begin_batch(self, images_seen: int) -> None:
         self._transform.begin_batch(images_seen)
+        if self._batches == BATCHES_BEFORE_WARNING:
+            self._warn_if_unused()
+        self._batches += 1
 
     def remove(self) -> None:
         self._hook.remove()
+        if self._batches:
+            self._warn_if_unused()
+
+    def _warn_if_unused(self) -> None:
+        # No error, because there are discriminators that begin to train late.
+        if not (self._is_used or self._has_warned):
+            self._has_warned = True
+            rank_zero_warn(
+                f"{self._asker} was not called in training mode in {self._batches} batches, so that no image was "
+                "transformed; give the attribute path of the network that the training step calls"
+            )
 
     def _transformed(
         self, network: nn.Module, arguments: tuple[Any, ...], keywords: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         if not network.training:
             return arguments, keywords
+        self._is_used = True
         floating: dict[str, Tensor] = {}
 
         def note(place: str, tensor: Tensor) -> Tensor:

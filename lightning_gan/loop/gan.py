@@ -39,7 +39,14 @@ from lightning_gan.loop.endings import RefusesEndlessTraining
 from lightning_gan.loop.growable import Growable
 from lightning_gan.loop.half_weights import check_precision
 from lightning_gan.loop.hyperparameters import unsaved_arguments
-from lightning_gan.loop.logged_numbers import SCORES, RawLogits, exact, numbers_of_scores, raw_logits
+from lightning_gan.loop.logged_numbers import (
+    SCORES,
+    RawLogits,
+    check_logging_interval,
+    exact,
+    numbers_of_scores,
+    raw_logits,
+)
 from lightning_gan.loop.monitors import look, refuse_unseen, watch_monitors
 from lightning_gan.loop.one_pass import check_scores_alone, together
 from lightning_gan.loop.optimizer_settings import AppliesOptimizerSettings
@@ -568,6 +575,7 @@ class GAN(TakesBatches, AppliesOptimizerSettings, ExplainsOtherNetworks, Refuses
         self._trains_first_batch = self._looks_at_batch = True
         self.watch(on=True)
         if stage == "fit":
+            check_logging_interval(self.trainer)
             do_not_search_for_gpus()
             watch_monitors(self.trainer, prefixes=(*(f"{player}/" for player in PLAYERS), SCORES))
             if self.settings.use_fakes_twice and not self.fakes_serve_twice:

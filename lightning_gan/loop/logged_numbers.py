@@ -3,6 +3,7 @@
 from typing import TypeAlias
 
 import torch
+from lightning.pytorch import Trainer
 from torch import Tensor
 
 from lightning_gan.loop.turn import Scores
@@ -29,6 +30,22 @@ def exact(value: float | int) -> Tensor:
         25000001.0
     """
     return torch.tensor(value, dtype=torch.float64)
+
+
+def check_logging_interval(trainer: Trainer) -> None:
+    """Check that numbers are logged at all, because they are looked at when they are logged.
+
+    Args:
+        trainer: trainer of a fit.
+
+    Raises:
+        ValueError: if its `log_every_n_steps` is below 1, such as 0, with which Lightning logs nothing.
+    """
+    interval: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
+    if interval < 1:
+        raise ValueError(
+            f"Trainer(log_every_n_steps={interval}) must be at least 1; to write no logs, give Trainer(logger=False)"
+        )
 
 
 def raw_logits(scores: Scores) -> RawLogits:

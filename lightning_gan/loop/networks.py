@@ -18,11 +18,12 @@ def network_of(module: nn.Module, path: str, *, setting: str) -> nn.Module:
     """
     try:
         network = module.get_submodule(path)
+        is_found = bool(path)  # an empty path is the module itself
     except AttributeError:
+        is_found = False
+    if not is_found:
         names = ", ".join(_names_around(module, path)) or "none"
-        raise ValueError(
-            f"{setting}: {type(module).__name__} has no network {path!r}; its networks are {names}"
-        ) from None
+        raise ValueError(f"{setting}: {type(module).__name__} has no network {path!r}; its networks are {names}")
     lazy = [name for name, parameter in network.named_parameters() if isinstance(parameter, UninitializedParameter)]
     if lazy:
         raise ValueError(

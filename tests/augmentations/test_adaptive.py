@@ -159,7 +159,7 @@ def test_it_can_be_differentiated_twice(groups: AugmentationGroups) -> None:
 
 
 def test_groups_out_of_range_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"AugmentationGroups: filter=-1\.0 must not be negative; 0 leaves"):
+    with pytest.raises(ValueError, match=r"AugmentationGroups: filter=-1\.0 must be finite and not negative; 0 leaves"):
         AugmentationGroups(filter=-1.0)
     with pytest.raises(ValueError, match="all groups are 0, so that nothing is augmented; set one to 1"):
         AugmentationGroups(**OFF)

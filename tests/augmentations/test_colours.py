@@ -61,5 +61,5 @@ def test_one_channel_gets_the_mean_row_so_that_hue_and_saturation_do_nothing() -
 
 
 def test_other_numbers_of_channels_are_refused() -> None:
-    with pytest.raises(ValueError, match="for images of 1 or 3 channels, not of 4; set colour to 0 in groups"):
+    with pytest.raises(ValueError, match="for images of 1 or 3 channels, not of 4; leave colours out: groups=Augm"):
         recoloured(torch.ones(1, 4, 2, 2, dtype=torch.float64), brightness(one(0.1)))

@@ -116,5 +116,5 @@ def test_a_constant_stays_one_under_any_warp() -> None:
 
 
 def test_a_line_of_pixels_cannot_be_warped() -> None:
-    with pytest.raises(ValueError, match="images of 1x6 pixels cannot be warped; leave blit and geometry out"):
+    with pytest.raises(ValueError, match="images of 1x6 pixels cannot be warped; leave geometry out"):
         warped(torch.ones(2, 1, 1, 6), scaling(each(1.0), each(1.0)).float(), low_pass=sym6())

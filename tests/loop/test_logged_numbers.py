@@ -4,8 +4,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from lightning_gan.callbacks import R1
 from lightning_gan.loop.logged_numbers import numbers_of_scores
 from lightning_gan.loop.settings import Training
+from tests.foreign.games import IMAGES, NAMES, Game
+from tests.foreign.games import fit as fit_game
 from tests.toys import FAST, toy_gan, toy_loader, toy_trainer
 
 
@@ -37,3 +40,14 @@ def test_a_generator_that_trains_alone_logs_no_scores() -> None:
     trainer.fit(toy_gan(training=Training(discriminator_turns=0)), toy_loader())
     assert not any(name.startswith("scores/") for name in trainer.callback_metrics)
     assert trainer.callback_metrics["step"] == 8
+
+
+@pytest.mark.parametrize("interval", [0, -1])
+def test_a_trainer_that_never_logs_is_refused_before_training_in_a_gan_and_in_other_modules(interval: int) -> None:
+    text = (
+        rf"Trainer\(log_every_n_steps={interval}\) must be at least 1; to write no logs, give Trainer\(logger=False\)"
+    )
+    with pytest.raises(ValueError, match=text):
+        toy_trainer(log_every_n_steps=interval).fit(toy_gan(), toy_loader())
+    with pytest.raises(ValueError, match=text):
+        fit_game(Game, IMAGES, R1(gamma=1.0, **NAMES), log_every_n_steps=interval)

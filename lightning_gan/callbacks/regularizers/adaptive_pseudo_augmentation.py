@@ -55,8 +55,9 @@ class AdaptivePseudoAugmentation(AdaptiveProbability):
     and fakes through the discriminator together, which it does in turns without penalties alone. The authors' code
     takes the images of the generator's last turn instead, and applies the labels as here; ours are the same for any
     number of ranks, and after a resume. In modules that are no `GAN`, `sampler` makes the images, and real is what lies
-    in the memory of the batch, or is marked with `lightning_gan.real`. The sign of a score has to tell real images from
-    fakes, as for `AdaptiveAugmentation`.
+    in the memory of the batch, or is marked with `lightning_gan.real`. Other arguments of the discriminator, such as
+    conditions, stay those of the real image. The sign of a score has to tell real images from fakes, as for
+    `AdaptiveAugmentation`.
 
     Args:
         target: value of lambda at which p stays, in (-1, 1); the authors recommend smaller ones for fewer images.
@@ -65,7 +66,9 @@ class AdaptivePseudoAugmentation(AdaptiveProbability):
         initial_probability: p at the start, in [0, 1].
         real_share: share s of lambda_r in the heuristic, in [0, 1]; the authors' code has 1.
         sampler: function of (module, count, seed) that makes images as the discriminator gets them, for modules that
-            are no `GAN`. They are in training mode, and no gradient is computed.
+            are no `GAN`. They are in training mode, no gradient is computed, and PyTorch's random numbers are seeded,
+            those of dropout too. On several ranks, each makes the images of all ranks and takes its rows, so that the
+            result is that of one process; on n ranks this pass of the generator takes n times as long.
         every_n_turns: interval of reading the scores, in turns of the discriminator.
 
     Raises:

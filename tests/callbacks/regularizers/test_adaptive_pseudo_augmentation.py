@@ -314,6 +314,9 @@ def test_other_modules_whose_real_images_are_not_found_are_refused_after_one_bat
 def test_other_modules_need_a_sampler_of_images_of_the_same_shape() -> None:
     with pytest.raises(ValueError, match=r"Game is no lightning_gan\.GAN.*give sampler="):
         fit_game(Game, IMAGES, AdaptivePseudoAugmentation(**NAMES))
+    text = r"sampler is a function of \(module, count\), and must be one of \(module, count, seed\)"
+    with pytest.raises(ValueError, match=text):  # when fit starts
+        foreign(sampler=lambda module, count: None).check_place(Game())
     with pytest.raises(ValueError, match=r"sampler returned images 4x1x2x2, and the real ones .* are 4x1x4x4"):
         fit_game(Game, IMAGES, foreign(sampler=lambda module, count, seed: torch.zeros(count, 1, 2, 2)))
 
@@ -358,3 +361,7 @@ def test_settings_that_mean_nothing_are_refused() -> None:
             toy_trainer(AdaptivePseudoAugmentation()).fit(module, toy_loader())
     with pytest.raises(ValueError, match=r"discriminator='discriminator\.conv' is not the whole discriminator of GAN"):
         toy_trainer(AdaptivePseudoAugmentation(discriminator="discriminator.conv")).fit(fast_gan(), toy_loader())
+    with pytest.raises(
+        ValueError, match=r"GAN is a lightning_gan\.GAN, whose own generator makes the images; leave samp"
+    ):
+        toy_trainer(AdaptivePseudoAugmentation(sampler=sampler)).fit(fast_gan(), toy_loader())

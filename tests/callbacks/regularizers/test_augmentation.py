@@ -1,6 +1,7 @@
 """Augmentation with a given probability, and DiffAugment: who sees it, when, and what penalties differentiate by."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +11,16 @@ from lightning.pytorch import Callback
 from torch import Tensor, nn
 
 from lightning_gan.augmentations import AugmentationGroups
-from lightning_gan.callbacks import R1, Augmentation, DiffAugment
+from lightning_gan.callbacks import R1, AdaptiveAugmentation, Augmentation, DiffAugment
 from lightning_gan.callbacks.regularizers.augmentation import AugmentationPipeline
 from lightning_gan.callbacks.regularizers.discriminator_transform import DiscriminatorTransform
+from lightning_gan.foreign import transformed_network
 from lightning_gan.loop.gan import GAN
 from lightning_gan.loop.transforms import ImageTransform
 from lightning_gan.losses import RelativisticStandard
 from lightning_gan.schedules import Cosine, LinearDecay, RampUp
 from tests.callbacks.regularizers.regularizers import assert_resumes, fast_gan, moved_by
-from tests.foreign.games import IMAGES, Game
+from tests.foreign.games import IMAGES, Critic, Game
 from tests.foreign.games import fit as fit_game
 from tests.toys import FAST, ToyGenerator, equal, toy_gan, toy_loader, toy_trainer
 
@@ -173,3 +175,41 @@ def test_groups_are_those_that_were_asked_for() -> None:
     images = torch.ones(8, 1, 4, 4)
     (transform,) = module.image_transforms
     assert set(transform(images).unique().tolist()) == {0.0, 1.0}
+
+
+@pytest.mark.parametrize("network", ["generator", "generator_ema"])
+def test_networks_of_a_gan_that_are_no_discriminator_are_refused_before_the_first_batch(network: str) -> None:
+    text = rf"DiffAugment: network='{network}' is no part of the discriminator of GAN.*leave it out"
+    with pytest.raises(ValueError, match=text):
+        toy_trainer(DiffAugment(network=network)).fit(toy_gan(), toy_loader())
+    with pytest.raises(ValueError, match=rf"AdaptiveAugmentation: discriminator='{network}' is no part of the"):
+        toy_trainer(AdaptiveAugmentation(discriminator=network)).fit(toy_gan(), toy_loader())
+
+
+def test_an_empty_path_is_no_network() -> None:
+    with pytest.raises(ValueError, match=r"DiffAugment\(network=\.\.\.\): GAN has no network ''; its networks are"):
+        toy_trainer(DiffAugment(network="")).fit(toy_gan(), toy_loader())
+
+
+class Spare(Game):
+    """Has a critic that its step does not call before the batch with the number `first`."""
+
+    def __init__(self, first: int | None = None) -> None:
+        super().__init__()
+        self.second, self.first = Critic(), first
+
+    def training_step(self, batch: Any, batch_idx: int) -> None:
+        if batch_idx == self.first:
+            self.second(batch)
+        super().training_step(batch, batch_idx)
+
+
+def test_a_network_that_no_training_step_calls_is_warned_of_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = r"DiffAugment: network='second' was not called in training mode in {} batches, so that no image was"
+    with pytest.warns(UserWarning, match=text.format(3)):  # at the end
+        fit_game(Spare, IMAGES, DiffAugment(network="second"), limit_train_batches=3)
+    fit_game(partial(Spare, first=0), IMAGES, DiffAugment(network="second"), limit_train_batches=3)
+    monkeypatch.setattr(transformed_network, "BATCHES_BEFORE_WARNING", 2)
+    with pytest.warns(UserWarning, match=text.format(2)) as found:
+        fit_game(partial(Spare, first=3), IMAGES, DiffAugment(network="second"))
+    assert sum("DiffAugment" in str(warning.message) for warning in found) == 1
