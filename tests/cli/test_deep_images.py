@@ -137,8 +137,7 @@ def test_what_prepare_makes_of_arrays_is_trained_on_by_its_last_line_measured_an
     tiny = TINY if goal == "made.zip" else TINY.partition("--SlicedWasserstein")[0]
     steps = "--Evaluation.fake_count=8 --trainer.max_steps=4 --name made"
     main([*f"fit {STYLEGAN2}".split(), *words, *f"{tiny} {evaluation} {steps}".split()])
-    (measured,) = (record["metrics"] for record in read("runs/made/metrics.json"))
-    assert measured["frechet_distance"] > 0
+    assert any(record["metrics"].get("frechet_distance", 0) > 0 for record in read("runs/made/metrics.json"))
     assert str(load_with_settings("runs/made").value_range) == "[-10, 10]"
     run("generate runs/made generated --seeds 0-3")
     found = np.load("generated/seed0003.npy")
