@@ -9,11 +9,10 @@ import json
 import os
 import shutil
 import zipfile
-from collections import Counter
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, final
+from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -22,6 +21,7 @@ from lightning_gan.data.decoding import Resampling, Resize, size_of
 from lightning_gan.data.made_images import Making, made_images, name_at
 from lightning_gan.data.named_files import LABELS_FILE
 from lightning_gan.data.numbered_files import NumberedFiles
+from lightning_gan.data.preparation_report import RECORD, SHARDS, Prepared, reasons, report
 from lightning_gan.data.preparation_sources import source_of
 from lightning_gan.data.progress_report import ProgressReport
 from lightning_gan.data.shard_files import litdata, write_shards
@@ -29,29 +29,11 @@ from lightning_gan.data.shown import shown
 from lightning_gan.data.table_source import Columns
 from lightning_gan.data.value_range import value_range_of
 
-RECORD = ".prepared.json"
-"""File in the result that says what it was made of and what was left out. Hidden files are no images of a data set."""
-
 _LOCK = ".lock"
 _UNFINISHED = ".preparing"  # the end of the name of the folder that becomes the result
-_SHARDS = ".shards"  # the end of the name of a folder of shards
 _UNFINISHED_SHARDS = ".sharding"  # behind the name of the folder of shards that becomes the result
 _TIME_IN_ZIP = (1980, 1, 1, 0, 0, 0)  # the earliest one of the format, so that the bytes do not depend on the day
 _THREADS = min(16, 2 * (os.cpu_count() or 1))
-
-
-@final
-@dataclass(kw_only=True)
-class Prepared:
-    """What became of the images of a source.
-
-    Attributes:
-        names: names of the images in the result, by their numbers in the source.
-        left_out: names of images of the source that were left out, with the reason.
-    """
-
-    names: dict[int, str] = field(default_factory=dict)
-    left_out: list[tuple[str, str]] = field(default_factory=list)
 
 
 def prepare(
@@ -119,7 +101,7 @@ def prepare(
     if image_width is not None and image_size is None:
         raise ValueError(f"image_width={image_width} is given without a height; give image_size, too")
     goal = Path(destination).expanduser()
-    if goal.suffix.lower() == _SHARDS:
+    if goal.suffix.lower() == SHARDS:
         litdata()  # if it is missing, that is said before hours of work
     _refuse_inside(Path(source).expanduser(), goal)
     images = source_of(
@@ -153,7 +135,7 @@ def prepare(
             if not prepared.names:
                 shutil.rmtree(draft)  # which holds nothing, and would refuse other settings
                 raise ValueError(
-                    f"no image of {shown(source)} can be used: {_reasons(prepared)}; give other settings or images"
+                    f"no image of {shown(source)} can be used: {reasons(prepared)}; give other settings or images"
                 )
             _finish(images, prepared, settings, source=source, draft=draft)
     except Timeout as error:
@@ -162,11 +144,11 @@ def prepare(
         ) from error
     if goal.suffix.lower() == ".zip":
         _pack(draft, goal)
-    elif goal.suffix.lower() == _SHARDS:
+    elif goal.suffix.lower() == SHARDS:
         _shard(draft, goal, names=prepared.names.values())
     else:
         put_in_place(draft, goal, previous=None)
-    print(_report(images, prepared, making, goal=goal, source=source))
+    print(report(images, prepared, making, goal=goal, source=source))
 
 
 def _refuse_inside(source: Path, goal: Path) -> None:
@@ -338,35 +320,3 @@ def _shard(draft: Path, goal: Path, *, names: Iterable[str]) -> None:
         shutil.copyfile(draft / name, shards / name)
     put_in_place(shards, goal, previous=None)
     shutil.rmtree(draft)
-
-
-def _report(images: NumberedFiles, prepared: Prepared, making: Making, *, goal: Path, source: str) -> str:
-    size = f"{making.size}x{making.image_channels}"
-    if making.value_range is not None:
-        size += f" with values in {making.value_range}"
-    classes = "without labels"
-    if images.labels is not None:
-        classes = f"{len(images.class_names)} classes" if images.class_names else "with labels"
-    lines = [f"{shown(goal)}: {len(prepared.names)} images of {size}, {classes}, of {len(images)} in {shown(source)}"]
-    if prepared.left_out:
-        lines.append(f"left out: {_reasons(prepared)}; all are named in {RECORD} there")
-    lines += [f"not read: {remark}" for remark in images.remarks]
-    reading = f"--images {shown(goal)}"
-    if goal.suffix.lower() == _SHARDS:
-        reading = f"--config data/shards.yaml --data.address {shown(goal)} --data.image_size {making.image_size}"
-        reading += f" --data.image_width {making.image_width}" * (making.image_width is not None)
-        reading += f" --data.labels_file {shown(goal / LABELS_FILE)}" * (images.labels is not None)
-    reading += f" --data.image_channels {making.image_channels}" * (making.image_channels != 3)
-    reading += f" --data.value_range '{making.value_range}'" * (making.value_range is not None)
-    config = "stylegan.yaml" if making.image_width is None else "stylegan2.yaml"
-    return "\n".join([*lines, f"train on it: fit --config {config} {reading}"])
-
-
-def _reasons(prepared: Prepared) -> str:
-    """How many images were left out for which reason, with the first of each."""
-    kinds = Counter(reason.partition(":")[0] for _, reason in prepared.left_out)
-    first = {
-        reason.partition(":")[0]: f"{shown(name)},{reason.partition(':')[2]}"
-        for name, reason in reversed(prepared.left_out)
-    }
-    return "; ".join(f"{count} {kind} (the first is {first[kind]})" for kind, count in kinds.most_common())

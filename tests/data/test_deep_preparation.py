@@ -11,7 +11,8 @@ import torch
 from PIL import Image
 
 from lightning_gan.data import ImageFolder, Resize
-from lightning_gan.data.preparation import RECORD, prepare
+from lightning_gan.data.preparation import prepare
+from lightning_gan.data.preparation_report import RECORD
 from lightning_gan.data.progress_report import ProgressReport
 from tests.data.test_preparation import files_in
 from tests.data.test_value_ranges import DEEP, SIZE, folder_of, noise, npy, png
@@ -228,13 +229,15 @@ def test_a_run_that_was_cut_goes_on_to_the_same_bytes(tmp_path: Path, monkeypatc
         patch.setattr(ProgressReport, "report", stopped)
         with pytest.raises(KeyboardInterrupt):
             prepare(str(source), str(tmp_path / "out"), **settings)
-    first = next((tmp_path / "out.preparing").glob("*/img*.npy"))
+    first, second = sorted((tmp_path / "out.preparing").glob("*/img*.npy"))[:2]
+    written = second.stat().st_mtime_ns
     first.write_bytes(first.read_bytes()[:-20])  # as after a crash of the machine
     for other in ((0.0, 70000.0), None):
         with pytest.raises(ValueError, match=r"out.preparing was begun with another value_range; give the same as"):
             prepare(str(source), str(tmp_path / "out"), **(settings | {"value_range": other}))
     prepare(str(source), str(tmp_path / "out"), **settings)
     assert files_in(tmp_path / "out") == files_in(tmp_path / "whole")
+    assert (tmp_path / "out" / "00000" / second.name).stat().st_mtime_ns == written  # it was not made again
 
 
 def test_finished_work_of_another_range_is_not_taken_for_the_same(

@@ -20,7 +20,8 @@ from lightning_gan.cli import main
 from lightning_gan.data import GANData, ImageFolder, ImageShards, Shards
 from lightning_gan.data import shards as shards_module
 from lightning_gan.data.decoding import Resize
-from lightning_gan.data.preparation import RECORD, prepare
+from lightning_gan.data.preparation import prepare
+from lightning_gan.data.preparation_report import RECORD
 from lightning_gan.data.shard_files import ShardIndex, index_in
 from lightning_gan.data.stream import Batch
 from lightning_gan.models import DCGAN
