@@ -124,9 +124,9 @@ def values_in_size(
     """Returns the values of one image file at a size, which a file of them tells `decode_any` as this file does.
 
     Without a range they are bytes. With one they are the original values: those of a file that has the size keep their
-    type and are the same; resized ones are not rounded to whole numbers, because `decode_any` does not. They are floats
-    of 32 bits, or of 64 bits if the file has such floats or whole numbers of more than 16 bits, and so differ by the
-    last place of a float at most.
+    type and are the same; resized ones become floats and are not rounded to whole numbers, because `decode_any` does
+    not. They are floats of 32 bits, whose last place is below a millionth in [-1, 1], or of 64 bits if the range is so
+    narrow beside its values that it would not be.
 
     The arguments and errors are those of `decode_any`.
     """
@@ -140,7 +140,9 @@ def values_in_size(
         return stored
     resized = torch.from_numpy(_in_size(values, size=size, resize=resize, resampling=resampling))
     original = value_range.original(resized).numpy().clip(value_range.low, value_range.high)
-    return original.astype(np.result_type(stored.dtype, np.float32))
+    # 2^-24 of the largest value is half of a float's last place, and 2 / (high - low) times as much in [-1, 1].
+    is_narrow = max(abs(value_range.low), abs(value_range.high)) > 8 * (value_range.high - value_range.low)
+    return original.astype(np.float64 if is_narrow else np.float32)
 
 
 def scaled_or_bytes(stored: Stored, *, value_range: ValueRange | None) -> Decoded:

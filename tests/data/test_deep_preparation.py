@@ -76,11 +76,12 @@ def test_images_that_have_the_size_keep_their_type_and_every_value(
     [
         (np.uint16, DEEP, np.float32),
         (np.float32, (-7.0, 70000.0), np.float32),
-        (np.int32, (-5.0, 65535.0), np.float64),
+        (np.int32, (-5.0, 65535.0), np.float32),
+        (np.float64, (-5.0, 65535.0), np.float32),
         (np.float64, (-1e9, -1e9 + 65535), np.float64),
     ],
 )
-def test_resized_images_are_those_of_the_folder_to_the_last_place_of_a_float(
+def test_resized_images_are_those_of_the_folder_to_the_last_places_of_a_float(
     kind: Any, value_range: Range, stored: Any, resize: Resize, tmp_path: Path
 ) -> None:
     shift = -1e9 if value_range[0] < -1e8 else 0
@@ -91,6 +92,16 @@ def test_resized_images_are_those_of_the_folder_to_the_last_place_of_a_float(
     assert all(one.dtype == stored and one.shape == (SIZE, SIZE, 2) for one in arrays_in(out))
     wanted = read(source, channels=2, value_range=value_range, resize=resize)
     torch.testing.assert_close(read(out, channels=2, value_range=value_range), wanted, rtol=0, atol=1.2e-7)
+
+
+@pytest.mark.parametrize(("low", "stored"), [(7.0, np.float32), (9.0, np.float64), (-9.0, np.float64)])
+def test_narrow_ranges_far_from_zero_are_kept_to_a_millionth(low: float, stored: Any, tmp_path: Path) -> None:
+    values = np.random.default_rng(0).uniform(low, low + 1, (60, 60))
+    source, value_range = source_of(tmp_path / "d", [values]), (low, low + 1)
+    prepare(str(source), str(tmp_path / "out"), image_size=SIZE, image_channels=1, value_range=value_range)
+    assert arrays_in(tmp_path / "out")[0].dtype == stored
+    wanted = read(source, channels=1, value_range=value_range, resize=Resize.center_crop)
+    torch.testing.assert_close(read(tmp_path / "out", channels=1, value_range=value_range), wanted, rtol=0, atol=1e-6)
 
 
 def test_resized_values_are_those_of_pillow_in_their_own_units_and_stay_in_the_range(tmp_path: Path) -> None:
