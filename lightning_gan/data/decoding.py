@@ -5,12 +5,20 @@ from enum import Enum
 from io import BytesIO
 
 import numpy as np
-from PIL import Image, ImageFile, ImageOps
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from lightning_gan.data.images import PixelSize, pixel_size
 from lightning_gan.data.plain_jpeg import Pixels, pixels_of_plain_jpeg
 from lightning_gan.data.plain_png import pixels_of_plain_png
-from lightning_gan.data.stored_values import is_array, is_deep, range_of_deep, shown_size, size_of_array
+from lightning_gan.data.stored_values import (
+    is_array,
+    is_deep,
+    range_of_deep,
+    shown_size,
+    size_of_array,
+    stored_tiff,
+)
+from lightning_gan.data.value_range import ValuesError
 
 _HAS_AVIF = ".avif" in Image.registered_extensions()  # Pillow may be built without it
 
@@ -24,6 +32,9 @@ IMAGE_SUFFIXES = (
 FORMATS = (*("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP"), *("AVIF",) * _HAS_AVIF)  # the most frequent ones first
 
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+
+PICTURES = tuple(_MODES)
+"""Numbers of channels of pictures of 8 bits: grey, RGB and RGBA."""
 
 
 class Resize(Enum):
@@ -82,14 +93,21 @@ def size_of(contents: bytes) -> tuple[int, int]:
     """Returns the width and height of one image file in pixels, as it is shown, without decoding its pixels.
 
     Args:
-        contents: bytes of an image file.
+        contents: bytes of an image file, or of a .npy file.
 
     Raises:
+        ValueError: if it is a TIFF file that cannot be read on this machine.
         OSError: if the file is not an image.
     """
     if is_array(contents):
         return size_of_array(contents)
-    with Image.open(BytesIO(contents), formats=FORMATS) as opened:
+    try:
+        opened = Image.open(BytesIO(contents), formats=FORMATS)
+    except UnidentifiedImageError:
+        if (values := stored_tiff(contents)) is None:
+            raise
+        return values.shape[1], values.shape[0]
+    with opened:
         return shown_size(opened)
 
 
@@ -102,12 +120,13 @@ def _check_header(image: ImageFile.ImageFile, *, size: PixelSize, resize: Resize
         resize: treatment of other sizes.
 
     Raises:
-        ValueError: if the pixels have more than 8 bits per channel, or the size differs and `resize` is exact.
+        ValuesError: if the pixels have more than 8 bits per channel.
+        ValueError: if the size differs and `resize` is exact.
     """
     if is_deep(image):
-        raise ValueError(
+        raise ValuesError(
             f"its pixels ({image.mode}) have more than 8 bits; convert it to 8 bits per channel, or give the range of "
-            f"all images (fit --data.value_range '{range_of_deep(image)}', test --reals --value_range)"
+            f"all images (fit --data.value_range '{range_of_deep(image)}'; prepare, test --reals: --value_range)"
         )
     if resize is Resize.exact and image.size not in {(size.width, size.height), (size.height, size.width)}:
         check_size(shown_size(image), size)

@@ -20,7 +20,7 @@ def size_of_first(files: ImageFiles, *, option: str, squares: bool = False) -> P
     name = files.names[0]
     try:
         width, height = size_of(files.contents(name))
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise ValueError(f"{option}: {unreadable(name, error)}; replace or remove the file") from error
     if squares and width != height:
         raise ValueError(

@@ -21,14 +21,14 @@ from PIL import Image, UnidentifiedImageError
 
 from lightning_gan.data.classes import classes_of, top_of
 from lightning_gan.data.crops import Whole
-from lightning_gan.data.decoding import IMAGE_SUFFIXES, Resampling, Resize, decode, decode_whole, mode_of
+from lightning_gan.data.decoding import IMAGE_SUFFIXES, Resampling, Resize, mode_of
 from lightning_gan.data.images import ImageSource, Indices, MemoryImages, Origin, PixelSize, pixel_size
 from lightning_gan.data.listing import files_at
 from lightning_gan.data.named_files import LABELS_FILE
 from lightning_gan.data.progress_report import ProgressReport
 from lightning_gan.data.shown import listed, shown
 from lightning_gan.data.stored_values import ARRAY_SUFFIX
-from lightning_gan.data.value_decoding import Decoded, decode_values, decode_whole_values, has_values
+from lightning_gan.data.value_decoding import Decoded, decode_any, decode_any_whole
 from lightning_gan.data.value_range import ValueRange, value_range_of
 from lightning_gan.tensors.fingerprints import fingerprint_of
 from lightning_gan.tensors.shapes import Labels, StoredImages
@@ -252,10 +252,13 @@ class ImageFiles(ImageSource):
             ]
 
     def _whole(self, contents: bytes) -> Decoded:
-        settings: dict[str, Any] = {"image_channels": self._image_channels, "resampling": self._resampling}
-        if has_values(contents, value_range=self._value_range):
-            return decode_whole_values(contents, size=self._size, value_range=self._value_range, **settings)
-        return decode_whole(contents, shorter_side=self._size.height, width=self._size.width, **settings)
+        return decode_any_whole(
+            contents,
+            size=self._size,
+            image_channels=self._image_channels,
+            resampling=self._resampling,
+            value_range=self._value_range,
+        )
 
     def check(self) -> None:
         """Decodes every file, and keeps none.
@@ -301,15 +304,15 @@ class ImageFiles(ImageSource):
         return self._read(name, partial(self._levels, resolutions=resolutions))
 
     def _levels(self, contents: bytes, *, resolutions: Sequence[int]) -> list[Decoded]:
-        settings: dict[str, Any] = {
-            "image_channels": self._image_channels,
-            "resize": self._resize,
-            "resampling": self._resampling,
-            "resolutions": resolutions,
-        }
-        if has_values(contents, value_range=self._value_range):
-            return decode_values(contents, size=self._size, value_range=self._value_range, **settings)
-        return [*decode(contents, image_size=self._size.height, image_width=self._size.given_width, **settings)]
+        return decode_any(
+            contents,
+            size=self._size,
+            image_channels=self._image_channels,
+            resize=self._resize,
+            resampling=self._resampling,
+            resolutions=resolutions,
+            value_range=self._value_range,
+        )
 
     @contextmanager
     def _naming_the_place(self) -> Iterator[None]:

@@ -25,7 +25,8 @@ class ImageShards(GANData):
         labels_file: path or address of a `dataset.json` that names all images in the order of the shards, with their
             labels; `prepare` writes it beside the shards. None trains without classes.
         image_size: full height of the images in pixels, and their width if `image_width` is not given.
-        image_channels: number of channels: 1 grey, 3 RGB (transparent pixels are composited onto white), 4 RGBA.
+        image_channels: number of channels: 1 grey, 3 RGB (transparent pixels are composited onto white), 4 RGBA; of
+            arrays, and of images with more than 8 bits, the number that they have.
         resize: treatment of image files of another size: exact refuses them, center_crop resizes the central square
             (the largest central rectangle of the images' proportions), shorter_side resizes the whole image and cuts
             the square (the rectangle), squash changes the image's proportions.
@@ -41,6 +42,9 @@ class ImageShards(GANData):
             1/128 = 0.0078125 in the code of several papers. 0 adds none.
         image_width: full width of the images in pixels, for models that take it (`StyleGAN2`, `R3GAN`); None is a
             square.
+        value_range: the lowest and the highest value in files and arrays of 16 bits, of floats or of several channels,
+            such as [0, 65535]; they become -1 and 1 of float images. Other values are refused. None is for images of 8
+            bits.
 
     Raises:
         ValueError: if a number is out of range or the labels cannot be understood; when it is opened, if litdata is
@@ -63,6 +67,7 @@ class ImageShards(GANData):
         random_crop_from: int | None = None,
         dequantization_noise: float = 0.0,
         image_width: int | None = None,
+        value_range: tuple[float, float] | None = None,
     ) -> None:
         self._labels = None if labels_file is None else labels_at(labels_file)
         super().__init__(
@@ -76,7 +81,9 @@ class ImageShards(GANData):
             random_crop_from=random_crop_from,
             dequantization_noise=dequantization_noise,
             image_width=image_width,
+            value_range=value_range,
         )
+        self._given_range = value_range
         self.address = address
         self.resize = resize
         self.resampling = resampling
@@ -95,6 +102,7 @@ class ImageShards(GANData):
             labels=self._labels,
             resize=self.resize,
             resampling=self.resampling,
+            value_range=self._given_range,
         )
         if self.resize is Resize.shorter_side and self.random_crop_from is not None:
             return RandomCrops(source=shards, whole=shards.whole, size=self.image_size, width=self.image_width)

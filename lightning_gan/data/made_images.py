@@ -12,11 +12,14 @@ from typing import final
 import numpy as np
 from PIL import Image
 
-from lightning_gan.data.decoding import Resampling, Resize, decode, size_of
+from lightning_gan.data.decoding import PICTURES, Resampling, Resize, size_of
 from lightning_gan.data.image_files import unreadable
 from lightning_gan.data.images import PixelSize, pixel_size
 from lightning_gan.data.numbered_files import NumberedFiles, png_of
 from lightning_gan.data.shown import shown
+from lightning_gan.data.stored_values import ARRAY_SUFFIX, Stored, npy_of, stored_array
+from lightning_gan.data.value_decoding import values_in_size
+from lightning_gan.data.value_range import ValueRange, ValuesError
 
 _IMAGES_PER_FOLDER = 1000
 
@@ -28,12 +31,13 @@ class Making:
 
     Args:
         image_size: height in pixels, and width if `image_width` is None.
-        image_channels: number of channels: 1 grey, 3 RGB, 4 RGBA.
+        image_channels: number of channels: 1 grey, 3 RGB, 4 RGBA; of arrays, and of more than 8 bits, any.
         resize: treatment of images of another size.
         resampling: how images of another size are resized.
         enlarge: whether images that are smaller than `image_size` are enlarged; otherwise they are left out.
         duplicates: whether images stay whose pixels are those of an image before them.
         image_width: width in pixels; None is a square.
+        value_range: the lowest and the highest value of the images; None for images of 8 bits.
     """
 
     image_size: int
@@ -43,11 +47,21 @@ class Making:
     enlarge: bool
     duplicates: bool
     image_width: int | None = None
+    value_range: ValueRange | None = None
 
     @property
     def size(self) -> PixelSize:
         """Height and width in pixels."""
         return pixel_size(self.image_size, self.image_width)
+
+    @property
+    def suffix(self) -> str:
+        """Ending of the names of the files: .png of pictures of 8 bits, .npy of all else.
+
+        PNG files of 16 bits are left out, because they have no floats, which resized images consist of, and take longer
+        to read.
+        """
+        return ".png" if self.value_range is None and self.image_channels in PICTURES else ARRAY_SUFFIX
 
 
 @final
@@ -56,24 +70,24 @@ class Made:
     """One image, or the reason why there is none.
 
     Attributes:
-        png: bytes of the file; None if it is written already.
-        digest: checksum of the pixels; empty if duplicates stay.
+        contents: bytes of the file; None if it is written already.
+        digest: checksum of the values; empty if duplicates stay.
         fault: kind of the reason why it is left out, and the reason in words; None for an image.
     """
 
-    png: bytes | None = None
+    contents: bytes | None = None
     digest: bytes = b""
     fault: tuple[str, str] | None = None
 
 
-def name_at(index: int) -> str:
+def name_at(index: int, *, suffix: str) -> str:
     """The name of an image by its number in the source.
 
     Example:
-        >>> name_at(12345)
+        >>> name_at(12345, suffix=".png")
         '00012/img00012345.png'
     """
-    return f"{index // _IMAGES_PER_FOLDER:05}/img{index:08}.png"
+    return f"{index // _IMAGES_PER_FOLDER:05}/img{index:08}{suffix}"
 
 
 def made_images(images: NumberedFiles, making: Making, *, draft: Path, threads: int) -> Iterator[tuple[int, Made]]:
@@ -89,7 +103,7 @@ def made_images(images: NumberedFiles, making: Making, *, draft: Path, threads: 
     with ThreadPoolExecutor(threads) as pool:
 
         def submit(index: int) -> tuple[int, Future[Made]]:
-            return index, pool.submit(_make, images, making, index, draft / name_at(index))
+            return index, pool.submit(_make, images, making, index, draft / name_at(index, suffix=making.suffix))
 
         # The number of waiting results is limited, because all of them together may be larger than memory.
         ahead = deque(submit(index) for index in islice(indices, 4 * threads))
@@ -101,28 +115,28 @@ def made_images(images: NumberedFiles, making: Making, *, draft: Path, threads: 
 
 def _make(images: NumberedFiles, making: Making, index: int, path: Path) -> Made:
     """Makes one image, or takes the whole file that an earlier run has written."""
-    if (pixels := _written(path)) is not None:
-        return Made(digest=_digest(pixels, making))
+    if (values := _written(path)) is not None:
+        return Made(digest=_digest(values, making))
     try:
         contents = images.contents(index)
         fault = _fault_of_size(contents, making)
         if fault is not None:
             return Made(fault=fault)
-        (pixels,) = decode(
+        values = values_in_size(
             contents,
-            image_size=making.image_size,
-            image_width=making.image_width,
+            size=making.size,
             image_channels=making.image_channels,
             resize=making.resize,
-            resolutions=[making.image_size],
             resampling=making.resampling,
+            value_range=making.value_range,
         )
     # Decoders raise nearly anything on broken files (OSError, SyntaxError, zlib.error, struct.error, ...).
     except Exception as error:
         reason = str(unreadable("", error)).removeprefix(": ").removeprefix(f"{shown(images.name(index))}: ")
-        return Made(fault=("broken", reason))
-    image = Image.fromarray(pixels[:, :, 0] if making.image_channels == 1 else pixels)
-    return Made(png=png_of(image), digest=_digest(pixels, making))
+        return Made(fault=("of other values" if isinstance(error, ValuesError) else "broken", reason))
+    plain = values[:, :, 0] if making.image_channels == 1 else values
+    file = npy_of(plain) if making.suffix == ARRAY_SUFFIX else png_of(Image.fromarray(plain))
+    return Made(contents=file, digest=_digest(values, making))
 
 
 def _fault_of_size(contents: bytes, making: Making) -> tuple[str, str] | None:
@@ -135,11 +149,13 @@ def _fault_of_size(contents: bytes, making: Making) -> tuple[str, str] | None:
     return None
 
 
-def _written(path: Path) -> np.ndarray | None:
-    """The pixels of a file of an earlier run, with a third dimension; None if there is none, or it is damaged."""
+def _written(path: Path) -> Stored | None:
+    """The values of a file of an earlier run, with a third dimension; None if there is none, or it is damaged."""
     if not path.is_file():
         return None
     try:
+        if path.suffix == ARRAY_SUFFIX:
+            return stored_array(path.read_bytes())
         with Image.open(path, formats=["PNG"]) as image:
             pixels = np.asarray(image)
     except Exception:  # as above; the file is then made again
@@ -147,7 +163,7 @@ def _written(path: Path) -> np.ndarray | None:
     return pixels[:, :, None] if pixels.ndim == 2 else pixels
 
 
-def _digest(pixels: np.ndarray, making: Making) -> bytes:
+def _digest(values: Stored, making: Making) -> bytes:
     if making.duplicates:
         return b""
-    return hashlib.blake2b(np.ascontiguousarray(pixels).tobytes(), digest_size=16).digest()
+    return hashlib.blake2b(np.ascontiguousarray(values).tobytes(), digest_size=16).digest()

@@ -1,4 +1,4 @@
-"""Converts images to PNG files of one size with a `dataset.json`, in a folder, zip or shards that training reads.
+"""Converts images to files of one size with a `dataset.json`, in a folder, zip or shards that training reads.
 
 The work is done in threads. A killed run goes on where it stopped, and its result has the same bytes as that of a run
 that was not cut: the name of an image depends on its number in the source alone, and files are renamed when they are
@@ -9,48 +9,31 @@ import json
 import os
 import shutil
 import zipfile
-from collections import Counter
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, final
+from typing import Any
 
 from filelock import FileLock, Timeout
 
 from lightning_gan.atomic_files import put_in_place, written_whole
-from lightning_gan.data.decoding import Resampling, Resize, mode_of, size_of
+from lightning_gan.data.decoding import Resampling, Resize, size_of
 from lightning_gan.data.made_images import Making, made_images, name_at
 from lightning_gan.data.named_files import LABELS_FILE
 from lightning_gan.data.numbered_files import NumberedFiles
+from lightning_gan.data.preparation_report import RECORD, SHARDS, Prepared, reasons, report
 from lightning_gan.data.preparation_sources import source_of
 from lightning_gan.data.progress_report import ProgressReport
 from lightning_gan.data.shard_files import litdata, write_shards
 from lightning_gan.data.shown import shown
 from lightning_gan.data.table_source import Columns
-
-RECORD = ".prepared.json"
-"""File in the result that says what it was made of and what was left out. Hidden files are no images of a data set."""
+from lightning_gan.data.value_range import value_range_of
 
 _LOCK = ".lock"
 _UNFINISHED = ".preparing"  # the end of the name of the folder that becomes the result
-_SHARDS = ".shards"  # the end of the name of a folder of shards
 _UNFINISHED_SHARDS = ".sharding"  # behind the name of the folder of shards that becomes the result
 _TIME_IN_ZIP = (1980, 1, 1, 0, 0, 0)  # the earliest one of the format, so that the bytes do not depend on the day
 _THREADS = min(16, 2 * (os.cpu_count() or 1))
-
-
-@final
-@dataclass(kw_only=True)
-class Prepared:
-    """What became of the images of a source.
-
-    Attributes:
-        names: names of the images in the result, by their numbers in the source.
-        left_out: names of images of the source that were left out, with the reason.
-    """
-
-    names: dict[int, str] = field(default_factory=dict)
-    left_out: list[tuple[str, str]] = field(default_factory=list)
 
 
 def prepare(
@@ -69,14 +52,18 @@ def prepare(
     image_column: str | None = None,
     label_column: str | None = None,
     threads: int | None = None,
+    value_range: tuple[float, float] | None = None,
 ) -> None:
-    """Convert images to PNG files of one size, with their labels, in a folder, or in a zip if its name ends in .zip.
+    """Convert images to files of one size, with their labels, in a folder, or in a zip if its name ends in .zip.
 
     The result is what `fit --images` reads without any further work: images in folders of a thousand, and a
     dataset.json. If the name ends in .shards, it is a folder of shards for an object store, which `ImageShards` reads
     (pip install 'lightning-gan[streaming]'). Broken images and images that are too small are left out, counted by
     reason, and all named in `.prepared.json` in the result. The source is not changed. A killed run goes on when the
     command is given again.
+
+    Images of 8 bits become PNG files. With a value_range, images of 16 bits, of floats and arrays keep their values, in
+    .npy files: unchanged and of the same type if they have the size already, and as floats if they are resized.
 
     Args:
         source: a folder or a zip of images; an lmdb database such as LSUN's, or a folder of several, which are classes;
@@ -86,7 +73,8 @@ def prepare(
         image_size: height in pixels, and width if image_width is not given. None takes that of the first image, and all
             must be squares of this size.
         image_width: width in pixels beside image_size, for models that take it (StyleGAN2, R3GAN). None makes squares.
-        image_channels: number of channels: 1 grey, 3 RGB (transparent pixels are composited onto white), 4 RGBA.
+        image_channels: number of channels: 1 grey, 3 RGB (transparent pixels are composited onto white), 4 RGBA; of
+            arrays, and of images with more than 8 bits, the number that they have.
         resize: treatment of images of another size: exact leaves them out, center_crop resizes the central square (the
             largest central rectangle of these proportions), shorter_side resizes the whole image and cuts the square
             (the rectangle), squash changes the image's proportions.
@@ -98,22 +86,32 @@ def prepare(
         image_column: name of the column of images in a data set of the hub; None takes the only one.
         label_column: name of the column of labels in a data set of the hub; None takes the only one with classes.
         threads: number of images that are converted at the same time; None takes two for each processor core.
+        value_range: lowest and highest value of images of 16 bits, of floats or of several channels, such as
+            [0, 65535]; training on the result takes the same. Images with other values are left out. None is for
+            images of 8 bits.
 
     Raises:
         ValueError: if the source cannot be read or has no image that can be used, the destination exists or was begun
             with other settings, or a number is out of range.
     """
-    mode_of(image_channels)
+    values = value_range_of(value_range)
     for setting, value in (("image_size", image_size), ("image_width", image_width), ("threads", threads)):
         if value is not None and value < 1:
             raise ValueError(f"{setting}={value} must be at least 1")
     if image_width is not None and image_size is None:
         raise ValueError(f"image_width={image_width} is given without a height; give image_size, too")
     goal = Path(destination).expanduser()
-    if goal.suffix.lower() == _SHARDS:
+    if goal.suffix.lower() == SHARDS:
         litdata()  # if it is missing, that is said before hours of work
     _refuse_inside(Path(source).expanduser(), goal)
-    images = source_of(source, labels=labels, split=split, columns=Columns(image=image_column, label=label_column))
+    images = source_of(
+        source,
+        labels=labels,
+        split=split,
+        columns=Columns(image=image_column, label=label_column),
+        image_channels=image_channels,
+        value_range=value_range,
+    )
     making = Making(
         image_size=image_size or _side_of_first(images),
         image_width=None if image_width == image_size else image_width,
@@ -122,6 +120,7 @@ def prepare(
         resampling=resampling,
         enlarge=enlarge,
         duplicates=duplicates,
+        value_range=values,
     )
     settings = {**_plain(making), "labels": labels, "source": images.fingerprint()}
     if _is_done(goal, settings):
@@ -134,8 +133,9 @@ def prepare(
         with lock:
             prepared = _convert(images, making, draft=draft, threads=threads or _THREADS)
             if not prepared.names:
+                shutil.rmtree(draft)  # which holds nothing, and would refuse other settings
                 raise ValueError(
-                    f"no image of {shown(source)} can be used: {_reasons(prepared)}; give other settings or images"
+                    f"no image of {shown(source)} can be used: {reasons(prepared)}; give other settings or images"
                 )
             _finish(images, prepared, settings, source=source, draft=draft)
     except Timeout as error:
@@ -144,11 +144,11 @@ def prepare(
         ) from error
     if goal.suffix.lower() == ".zip":
         _pack(draft, goal)
-    elif goal.suffix.lower() == _SHARDS:
+    elif goal.suffix.lower() == SHARDS:
         _shard(draft, goal, names=prepared.names.values())
     else:
         put_in_place(draft, goal, previous=None)
-    print(_report(images, prepared, making, goal=goal, source=source))
+    print(report(images, prepared, making, goal=goal, source=source))
 
 
 def _refuse_inside(source: Path, goal: Path) -> None:
@@ -174,8 +174,11 @@ def _side_of_first(images: NumberedFiles) -> int:
 
 def _plain(making: Making) -> dict[str, Any]:
     settings = {**asdict(making), "resize": making.resize.value, "resampling": making.resampling.value}
-    if making.image_width is None:  # left out, so that results of earlier versions stay valid
-        del settings["image_width"]
+    del settings["image_width"], settings["value_range"]
+    if making.image_width is not None:  # left out, so that results of earlier versions stay valid
+        settings["image_width"] = making.image_width
+    if making.value_range is not None:  # as above
+        settings["value_range"] = [making.value_range.low, making.value_range.high]
     return settings
 
 
@@ -221,7 +224,7 @@ def _begin(draft: Path, settings: dict[str, Any]) -> None:
         if before is None and (not draft.is_dir() or any(path.name != _LOCK for path in draft.iterdir())):
             raise ValueError(f"{shown(draft)} is no unfinished work of this command; move it away")
         if before is not None and before != settings:
-            other = [name for name in settings if before.get(name) != settings[name]]
+            other = [name for name in {**settings, **before} if before.get(name) != settings.get(name)]
             raise ValueError(
                 f"{shown(draft)} was begun with another {' and '.join(other)}; give the same as then, another "
                 "destination, or remove it"
@@ -246,9 +249,9 @@ def _convert(images: NumberedFiles, making: Making, *, draft: Path, threads: int
         if fault is not None:
             prepared.left_out.append((images.name(index), ": ".join(fault)))
         else:
-            prepared.names[index] = name_at(index)
-            if made.png is not None:
-                _write(draft / name_at(index), made.png)
+            prepared.names[index] = name = name_at(index, suffix=making.suffix)
+            if made.contents is not None:
+                _write(draft / name, made.contents)
         progress.report(index + 1)
     return prepared
 
@@ -317,31 +320,3 @@ def _shard(draft: Path, goal: Path, *, names: Iterable[str]) -> None:
         shutil.copyfile(draft / name, shards / name)
     put_in_place(shards, goal, previous=None)
     shutil.rmtree(draft)
-
-
-def _report(images: NumberedFiles, prepared: Prepared, making: Making, *, goal: Path, source: str) -> str:
-    size = f"{making.size}x{making.image_channels}"
-    classes = "without labels"
-    if images.labels is not None:
-        classes = f"{len(images.class_names)} classes" if images.class_names else "with labels"
-    lines = [f"{shown(goal)}: {len(prepared.names)} images of {size}, {classes}, of {len(images)} in {shown(source)}"]
-    if prepared.left_out:
-        lines.append(f"left out: {_reasons(prepared)}; all are named in {RECORD} there")
-    lines += [f"not read: {remark}" for remark in images.remarks]
-    reading = f"--images {shown(goal)}"
-    if goal.suffix.lower() == _SHARDS:
-        reading = f"--config data/shards.yaml --data.address {shown(goal)} --data.image_size {making.image_size}"
-        reading += f" --data.image_width {making.image_width}" * (making.image_width is not None)
-        reading += f" --data.labels_file {shown(goal / LABELS_FILE)}" * (images.labels is not None)
-    config = "stylegan.yaml" if making.image_width is None else "stylegan2.yaml"
-    return "\n".join([*lines, f"train on it: fit --config {config} {reading}"])
-
-
-def _reasons(prepared: Prepared) -> str:
-    """How many images were left out for which reason, with the first of each."""
-    kinds = Counter(reason.partition(":")[0] for _, reason in prepared.left_out)
-    first = {
-        reason.partition(":")[0]: f"{shown(name)},{reason.partition(':')[2]}"
-        for name, reason in reversed(prepared.left_out)
-    }
-    return "; ".join(f"{count} {kind} (the first is {first[kind]})" for kind, count in kinds.most_common())

@@ -1,6 +1,7 @@
 """What `prepare` can read: numbered image files with labels, from folders, zips, databases, archives and hubs."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import final
 
@@ -9,12 +10,11 @@ from PIL import Image
 
 from lightning_gan.data.cifar import CIFAR10, CIFAR100, CIFARSplit
 from lightning_gan.data.datamodule import GANData
-from lightning_gan.data.decoding import Resampling, Resize
+from lightning_gan.data.decoding import Resampling, Resize, mode_of
 from lightning_gan.data.image_files import ImageFiles
 from lightning_gan.data.images import ImageSource
 from lightning_gan.data.lsun import Databases
 from lightning_gan.data.numbered_files import NumberedFiles, png_of
-from lightning_gan.data.shown import shown
 from lightning_gan.data.stl10 import STL10, STL10Split
 from lightning_gan.data.stored_values import ARRAY_SUFFIX
 from lightning_gan.data.table_source import HUB, Columns, from_disk, from_hub
@@ -23,16 +23,15 @@ from lightning_gan.tensors.shapes import Labels
 
 @final
 class FilesSource(NumberedFiles):
-    """The image files of a folder or a zip, by the rules of `ImageFolder`."""
+    """The image files of a folder or a zip, or arrays, by the rules of `ImageFolder`."""
 
-    def __init__(self, *, path: Path, labels: bool) -> None:
+    def __init__(
+        self, *, path: Path, labels: bool, image_channels: int, value_range: tuple[float, float] | None
+    ) -> None:
         self._files = ImageFiles(path=path, image_size=1, image_channels=3, labels=labels)
         self._names = self._files.names
-        if self._names[0].lower().endswith(ARRAY_SUFFIX):
-            raise ValueError(
-                f"{shown(path)} holds arrays ({ARRAY_SUFFIX}), and PNG files of 8 bits would be made of them; train on "
-                "them as they are (--images), with a cache_directory if they are many"
-            )
+        if value_range is None and not self._names[0].lower().endswith(ARRAY_SUFFIX):
+            mode_of(image_channels)
 
     def __len__(self) -> int:
         return len(self._names)
@@ -136,7 +135,15 @@ class PixelsSource(NumberedFiles):
         return str(dict(self._images.origin.fingerprints))
 
 
-def source_of(source: str, *, labels: bool, split: str, columns: Columns) -> NumberedFiles:
+def source_of(
+    source: str,
+    *,
+    labels: bool,
+    split: str,
+    columns: Columns,
+    image_channels: int,
+    value_range: tuple[float, float] | None,
+) -> NumberedFiles:
     """Returns the images at a place.
 
     Args:
@@ -145,12 +152,25 @@ def source_of(source: str, *, labels: bool, split: str, columns: Columns) -> Num
         labels: whether labels are wanted.
         split: part of a data set that has parts: CIFAR, STL-10, and those of the hub.
         columns: the columns of a data set of the hub.
+        image_channels: number of channels of the images.
+        value_range: the lowest and the highest value of the images; None for images of 8 bits.
 
     Raises:
         ValueError: if there is nothing, or nothing that can be read.
     """
+    packed = _packed(source, labels=labels, split=split, columns=columns)
+    if packed is None:
+        path = Path(source).expanduser()
+        return FilesSource(path=path, labels=labels, image_channels=image_channels, value_range=value_range)
+    if value_range is None:
+        mode_of(image_channels)
+    return packed()
+
+
+def _packed(source: str, *, labels: bool, split: str, columns: Columns) -> Callable[[], NumberedFiles] | None:
+    """What opens a data set that is more than a folder or a zip of image files; None for those."""
     if source.startswith(HUB):
-        return from_hub(source.removeprefix(HUB), labels=labels, split=split, columns=columns)
+        return partial(from_hub, source.removeprefix(HUB), labels=labels, split=split, columns=columns)
     path = Path(source).expanduser()
     if (public := _public_data(path, split=split, labels=labels)) is not None:
         return public
@@ -159,13 +179,13 @@ def source_of(source: str, *, labels: bool, split: str, columns: Columns) -> Num
             [path] if (path / "data.mdb").is_file() else sorted(inner.parent for inner in path.glob("*/data.mdb"))
         )
         if databases:
-            return DatabasesSource(paths=databases, labels=labels)
+            return partial(DatabasesSource, paths=databases, labels=labels)
         if (path / "dataset_info.json").is_file() or (path / "dataset_dict.json").is_file():
-            return from_disk(path, labels=labels, split=split, columns=columns)
-    return FilesSource(path=path, labels=labels)
+            return partial(from_disk, path, labels=labels, split=split, columns=columns)
+    return None
 
 
-def _public_data(path: Path, *, split: str, labels: bool) -> NumberedFiles | None:
+def _public_data(path: Path, *, split: str, labels: bool) -> Callable[[], NumberedFiles] | None:
     """CIFAR or STL-10, if the path is that of its archive, of the folder that it was unpacked to, or around these."""
     for archive, folder, make in _PUBLIC:
         if path.name in (archive, folder):
@@ -174,8 +194,14 @@ def _public_data(path: Path, *, split: str, labels: bool) -> NumberedFiles | Non
             root = path
         else:
             continue
-        return PixelsSource(data=make(root, split, labels), name=folder, labels=labels)
+        return partial(_pixels_of, make, root, split=split, name=folder, labels=labels)
     return None
+
+
+def _pixels_of(
+    make: Callable[[Path, str, bool], GANData], root: Path, *, split: str, name: str, labels: bool
+) -> NumberedFiles:
+    return PixelsSource(data=make(root, split, labels), name=name, labels=labels)
 
 
 def _cifar10(root: Path, split: str, labels: bool) -> GANData:

@@ -20,7 +20,7 @@ INDEX = "index.json"
 """Name of the file beside shards that says how many images each holds."""
 
 IMAGE = "image"
-"""Field with the bytes of an image file, or with a uint8 array `channels height width`."""
+"""Field with the bytes of an image file or a .npy file, or with an array of numbers `channels height width`."""
 
 NAME = "name"
 """Field with the name of an image: bytes in UTF-8, because in place of a text litdata stores the file that it names."""
@@ -95,7 +95,7 @@ def index_in(path: Path, *, address: str) -> ShardIndex:
     if fault is not None:
         raise ValueError(
             f"{shown(address)}: the shards {fault}; write them without compression, and each image as the bytes of its "
-            f'file or as a uint8 array, alone or as {{"{NAME}": ..., "{IMAGE}": ...}}'
+            f'file or as an array of numpy, alone or as {{"{NAME}": ..., "{IMAGE}": ...}}'
         )
     unused = [field for field in fields or () if field not in (NAME, IMAGE)]
     return ShardIndex(

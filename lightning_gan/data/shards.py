@@ -22,13 +22,15 @@ import torch
 from torch import Tensor
 
 from lightning_gan.data.crops import Whole
-from lightning_gan.data.decoding import Resampling, Resize, decode, decode_whole, mode_of
+from lightning_gan.data.decoding import Resampling, Resize
 from lightning_gan.data.image_files import unreadable
 from lightning_gan.data.images import ImageSource, Indices, Origin, box_mean, pixel_size
 from lightning_gan.data.shard_files import IMAGE, INDEX, NAME, ShardIndex, index_in, litdata
 from lightning_gan.data.shard_labels import ShardLabels
 from lightning_gan.data.shown import shown
-from lightning_gan.tensors.shapes import ImageBytes, Labels
+from lightning_gan.data.value_decoding import Decoded, decode_any, decode_any_whole, scaled_or_bytes
+from lightning_gan.data.value_range import value_range_of
+from lightning_gan.tensors.shapes import Labels, StoredImages
 
 _Result = TypeVar("_Result")
 
@@ -43,11 +45,13 @@ class Shards(ImageSource):
     Args:
         address: path of the folder that holds the shards, or its address in an object store, `s3://` or `gs://`.
         image_size: full height of the images in pixels, and their width if `image_width` is not given.
-        image_channels: number of channels: 1 grey, 3 RGB (transparent pixels are composited onto white), 4 RGBA.
+        image_channels: number of channels: 1 grey, 3 RGB (transparent pixels are composited onto white), 4 RGBA; of
+            arrays, and of images with more than 8 bits, the number that they have.
         labels: labels with the names of their images; None for images without labels.
         resize: treatment of image files of another size.
         resampling: how image files of another size are resized.
         image_width: full width of the images in pixels; None is a square.
+        value_range: the values that become -1 and 1 of float images; None for images of 8 bits.
 
     Raises:
         ValueError: if litdata is missing, there are no shards, they hold something else than images, the labels are of
@@ -64,8 +68,9 @@ class Shards(ImageSource):
         resize: Resize = Resize.exact,
         resampling: Resampling = Resampling.box_or_lanczos,
         image_width: int | None = None,
+        value_range: tuple[float, float] | None = None,
     ) -> None:
-        mode_of(image_channels)
+        self._value_range = value_range_of(value_range)
         self._size = pixel_size(image_size, image_width)
         self._address = address
         self._is_remote = "://" in address
@@ -111,7 +116,7 @@ class Shards(ImageSource):
             fingerprints=fingerprints,
         )
 
-    def read(self, indices: Indices, *, resolution: int) -> ImageBytes:
+    def read(self, indices: Indices, *, resolution: int) -> StoredImages:
         """Reads the images at `indices`; several at a time from an object store.
 
         Raises:
@@ -165,42 +170,42 @@ class Shards(ImageSource):
             ) from error
 
     def _image(self, image: Any, *, resolution: int) -> Tensor:
-        if isinstance(image, (bytes, memoryview)):
-            (pixels,) = decode(
-                bytes(image),
-                image_size=self._size.height,
-                image_width=self._size.given_width,
-                image_channels=self._image_channels,
-                resize=self._resize,
-                resolutions=[resolution],
-                resampling=self._resampling,
-            )
-            return _channels_first(pixels)
-        return box_mean(self._checked(image)[None], resolution=resolution)[0]
+        if not isinstance(image, (bytes, memoryview)):
+            return box_mean(self._array(image)[None], resolution=resolution)[0]
+        (pixels,) = decode_any(
+            bytes(image),
+            size=self._size,
+            image_channels=self._image_channels,
+            resize=self._resize,
+            resampling=self._resampling,
+            resolutions=[resolution],
+            value_range=self._value_range,
+        )
+        return _channels_first(pixels)
 
     def _whole(self, image: Any) -> Whole:
-        if isinstance(image, (bytes, memoryview)):
-            return _channels_first(
-                decode_whole(
-                    bytes(image),
-                    shorter_side=self._size.height,
-                    width=self._size.width,
-                    image_channels=self._image_channels,
-                    resampling=self._resampling,
-                )
+        if not isinstance(image, (bytes, memoryview)):
+            return self._array(image)
+        return _channels_first(
+            decode_any_whole(
+                bytes(image),
+                size=self._size,
+                image_channels=self._image_channels,
+                resampling=self._resampling,
+                value_range=self._value_range,
             )
-        return self._checked(image)
+        )
 
-    def _checked(self, image: Any) -> Tensor:
-        """An array as it is, if it has the full size."""
-        array = torch.as_tensor(image)
+    def _array(self, image: Any) -> Tensor:
+        """The pixels of an array, which must have the full size."""
+        array = np.asarray(image)
         wanted = [self._image_channels, self._size.height, self._size.width]
-        if array.dtype != torch.uint8 or list(array.shape) != wanted:
+        if array.dtype.kind not in "uif" or list(array.shape) != wanted:
             raise ValueError(
-                f"it is {array.dtype} {list(array.shape)} and not torch.uint8 {wanted}; change image_size or "
-                "image_channels, or write image files, which can be resized"
+                f"it is {array.dtype} {list(array.shape)} and not numbers {wanted}; change image_size or "
+                "image_channels, or write image files or .npy files, which can be resized"
             )
-        return array
+        return _channels_first(scaled_or_bytes(array.transpose(1, 2, 0), value_range=self._value_range))
 
     def _check_labels(self) -> None:
         assert self._index is not None
@@ -280,5 +285,5 @@ def _options(address: str) -> dict[str, Any]:
     return {"config": config.Config(retries=retries, max_pool_connections=_THREADS)}
 
 
-def _channels_first(pixels: np.ndarray) -> Tensor:
+def _channels_first(pixels: Decoded) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))

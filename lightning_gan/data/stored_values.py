@@ -47,6 +47,13 @@ def stored_array(contents: bytes) -> Stored:
     return array[:, :, None] if array.ndim == 2 else array
 
 
+def npy_of(values: Num[np.ndarray, "..."]) -> bytes:
+    """Returns an array as the bytes of a .npy file."""
+    file = BytesIO()
+    np.save(file, np.ascontiguousarray(values), allow_pickle=False)
+    return file.getvalue()
+
+
 def shown_size(opened: ImageFile.ImageFile) -> tuple[int, int]:
     """Returns the width and height in pixels of an image file as it is shown, before its pixels are read."""
     # Pillow turns TIFF files by itself, and tells their turned size from the beginning.

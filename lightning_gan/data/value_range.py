@@ -17,6 +17,11 @@ BYTES = (0.0, 255.0)
 
 
 @final
+class ValuesError(ValueError):
+    """An image is whole, and its values or their number of channels are not those that the settings say."""
+
+
+@final
 @dataclass(frozen=True, kw_only=True)
 class ValueRange:
     """The values that stand for -1 and for 1 in networks. The conversion is linear, and computed in double precision.
@@ -48,14 +53,14 @@ class ValueRange:
         """Returns ``2 (x - low) / (high - low) - 1``.
 
         Raises:
-            ValueError: if a value is not finite, or outside of the range.
+            ValuesError: if a value is not finite, or outside of the range.
         """
         wrong = ~((values >= self.low) & (values <= self.high))  # also what is not a number
         if wrong.any():
             value = values[wrong].flat[0]
             if not np.isfinite(value):
-                raise ValueError(f"its value {value} is not finite; give it a finite one, or leave out the image")
-            raise ValueError(
+                raise ValuesError(f"its value {value} is not finite; give it a finite one, or leave out the image")
+            raise ValuesError(
                 f"its value {value} is outside of value_range {self}; give a range that holds all values, or correct "
                 "or leave out the image"
             )
@@ -69,7 +74,8 @@ class ValueRange:
         return self.low + (images.double().clamp(-1, 1) + 1) * ((self.high - self.low) / 2)
 
     def __str__(self) -> str:
-        return f"[{self.low:.12g}, {self.high:.12g}]"
+        """The argument `value_range` that is exactly this range."""
+        return f"[{repr(self.low).removesuffix('.0')}, {repr(self.high).removesuffix('.0')}]"
 
 
 def value_range_of(given: Sequence[float] | None) -> ValueRange | None:

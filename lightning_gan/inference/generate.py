@@ -10,12 +10,13 @@ import torch
 
 from lightning_gan.callbacks.figures.figure import columns_for
 from lightning_gan.callbacks.figures.pictures import Table, image_grid
+from lightning_gan.data.decoding import PICTURES
 from lightning_gan.data.progress_report import ProgressReport
 from lightning_gan.inference.chosen_classes import chosen_classes, title_of
 from lightning_gan.inference.images_out import check_size, check_writable, png_bytes, write_new
 from lightning_gan.inference.number_lists import numbers_in, whole_numbers
 from lightning_gan.inference.trained_model import Device, TrainedModel, trained_model
-from lightning_gan.inference.values_out import PICTURES, suffix_of, values_file
+from lightning_gan.inference.values_out import suffix_of, values_file
 from lightning_gan.tensors.shapes import ImageBytes, Labels, Latents
 
 

@@ -9,11 +9,10 @@ from jaxtyping import Float, Num
 from PIL import Image
 from torch import Tensor
 
+from lightning_gan.data.decoding import PICTURES
+from lightning_gan.data.stored_values import ARRAY_SUFFIX, npy_of
 from lightning_gan.data.value_range import ValueRange
 from lightning_gan.tensors.image_bytes import nearest_bytes
-
-PICTURES = (1, 3, 4)
-"""Numbers of channels of pictures of 8 bits: grey, RGB and RGBA."""
 
 SIXTEEN_BITS = ValueRange(low=0.0, high=65535.0)
 """The values of PNG files of 16 bits, which grey images in this range become."""
@@ -31,7 +30,7 @@ def suffix_of(channels: int, value_range: ValueRange | None) -> str:
         ('.png', '.npy', '.png', '.npy')
     """
     is_picture = channels in PICTURES if value_range is None else channels == 1 and value_range == SIXTEEN_BITS
-    return ".png" if is_picture else ".npy"
+    return ".png" if is_picture else ARRAY_SUFFIX
 
 
 def original_values(
@@ -63,9 +62,8 @@ def values_file(image: Float[Tensor, "1 channels height width"], value_range: Va
         value_range: the original values that -1 and 1 stand for; None for bytes.
     """
     values = original_values(image, value_range)
+    if suffix_of(image.shape[1], value_range) == ARRAY_SUFFIX:
+        return npy_of(values)
     contents = BytesIO()
-    if suffix_of(image.shape[1], value_range) == ".npy":
-        np.save(contents, values, allow_pickle=False)
-    else:
-        Image.fromarray(values).save(contents, format="PNG")
+    Image.fromarray(values).save(contents, format="PNG")
     return contents.getvalue()

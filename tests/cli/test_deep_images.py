@@ -1,5 +1,6 @@
 """Images of 16 bits, and of several channels of floats, from a folder to generated values, in commands."""
 
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 from PIL import Image
 
 import lightning_gan
+from lightning_gan.cli import main
 from lightning_gan.data.decoding import size_of
 from lightning_gan.inference.load import load_with_settings
 from tests.cli.command_line import message_of, read, run
@@ -86,7 +88,7 @@ def test_several_channels_of_floats_are_trained_on_and_generated(bands: Path) ->
         ),
         (
             f"{STYLEGAN2} --images grey --data.value_range=[0,65535]",
-            "9.png: it has 1 channel, not 3; set image_channels to 1 (--data.image_channels 1)",
+            "9.png: it has 1 channel, not 3; set image_channels to 1 (--data.image_channels 1; prepare",
         ),
         (
             f"{STYLEGAN2} --images grey --data.image_channels=1 --data.value_range=[0,100]",
@@ -113,5 +115,53 @@ def test_another_range_does_not_go_on_with_a_run(grey: Path, capsys: pytest.Capt
     assert "trained with value_range=[0, 65535] and the data now has [0, 70000]; give the same data" in message
 
 
-def test_arrays_are_not_prepared(bands: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "bands holds arrays (.npy)" in message_of("prepare bands made --image_size 8", capsys)
+@pytest.mark.filterwarnings("ignore:Evaluation. the covariance of 256 features")
+@pytest.mark.parametrize(
+    ("goal", "evaluation"),
+    [
+        ("made.zip", "--trainer.callbacks+=Evaluation --Evaluation.extractor=RandomFeatures"),
+        ("made.shards", ""),  # for which the configuration has it
+    ],
+)
+def test_what_prepare_makes_of_arrays_is_trained_on_by_its_last_line_measured_and_generated(
+    goal: str, evaluation: str, bands: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if goal.endswith(".shards"):
+        pytest.importorskip("litdata", reason="the extra `streaming` is not installed")
+    values = "--image_channels 5 --value_range [-10,10]"
+    run(f"prepare bands {goal} --image_size 16 --image_width 20 {values}")
+    told, line = capsys.readouterr().out.strip().splitlines()
+    assert told == f"{goal}: 10 images of 20x16x5 with values in [-10, 10], without labels, of 10 in bands"
+    words = shlex.split(line.removeprefix("train on it: fit --config stylegan2.yaml "))
+    assert words[-4:] == ["--data.image_channels", "5", "--data.value_range", "[-10, 10]"]
+    tiny = TINY if goal == "made.zip" else TINY.partition("--SlicedWasserstein")[0]
+    steps = "--Evaluation.fake_count=8 --trainer.max_steps=4 --name made"
+    main([*f"fit {STYLEGAN2}".split(), *words, *f"{tiny} {evaluation} {steps}".split()])
+    assert any(record["metrics"].get("frechet_distance", 0) > 0 for record in read("runs/made/metrics.json"))
+    assert str(load_with_settings("runs/made").value_range) == "[-10, 10]"
+    run("generate runs/made generated --seeds 0-3")
+    found = np.load("generated/seed0003.npy")
+    assert found.shape == (16, 20, 5) and found.dtype == np.float32 and np.abs(found).max() <= 10
+    run("test --name made")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("grey ", "(fit --data.value_range '[0, 65535]'; prepare, test --reals: --value_range)); give other settings"),
+        ("grey --value_range=[0,65535]", "(the first is 0.png, it has 1 channel, not 3; set image_channels to 1"),
+        ("grey --image_channels=2", "image_channels=2 cannot be read from image files; give 1 (grey), 3 (RGB) or 4"),
+        ("grey --value_range=[1,0]", "value_range=[1, 0] must be two finite numbers, of which the second is the"),
+        ("grey --value_range=7", "value_range: 7 is no list; a list has brackets"),
+        ("bands --image_channels=5", "it has float32 values from -"),
+        (
+            "bands --image_channels=5 --value_range=[0,1]",
+            "is outside of value_range [0, 1]; give a range that holds all",
+        ),
+    ],
+)
+def test_what_cannot_be_prepared_is_refused(
+    options: str, message: str, grey: Path, bands: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert message in message_of(f"prepare {options.replace(' ', ' made ', 1)} --image_size=8", capsys)
+    assert not list(Path().glob("made*"))

@@ -16,7 +16,8 @@ from PIL import Image
 
 from lightning_gan.data import ImageFolder
 from lightning_gan.data.decoding import Resize
-from lightning_gan.data.preparation import RECORD, prepare
+from lightning_gan.data.preparation import prepare
+from lightning_gan.data.preparation_report import RECORD
 from lightning_gan.data.progress_report import ProgressReport
 
 

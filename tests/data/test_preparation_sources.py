@@ -60,7 +60,14 @@ def test_cifar100_and_stl10_are_recognised_too(tmp_path: Path, monkeypatch: pyte
 def test_an_archive_without_its_contents_is_told_to_torchvision(tmp_path: Path) -> None:
     (tmp_path / "cifar-10-python.tar.gz").write_bytes(b"not the archive")
     with pytest.raises(ValueError, match="CIFAR-10 could not be fetched"):
-        source_of(str(tmp_path / "nowhere" / "cifar-10-python.tar.gz"), labels=True, split="train", columns=Columns())
+        source_of(
+            str(tmp_path / "nowhere" / "cifar-10-python.tar.gz"),
+            labels=True,
+            split="train",
+            columns=Columns(),
+            image_channels=3,
+            value_range=None,
+        )
 
 
 def test_databases_are_classes_if_there_are_several(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

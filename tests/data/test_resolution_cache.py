@@ -21,11 +21,12 @@ from lightning.pytorch import LightningModule, Trainer
 from PIL import Image
 
 import lightning_gan
-from lightning_gan.data.decoding import Resize, decode
+from lightning_gan.data.decoding import Resize
 from lightning_gan.data.folder import ImageFolder
 from lightning_gan.data.image_files import ImageFiles
 from lightning_gan.data.images import box_mean
 from lightning_gan.data.resolution_cache import CachedImages
+from lightning_gan.data.value_decoding import decode_any
 from lightning_gan.schedules.growth import GrowthSchedule
 
 ALL = torch.arange(4)
@@ -67,9 +68,9 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
 
     def counted(content: bytes, **settings: object) -> object:
         contents.append(content)
-        return decode(content, **settings)  # type: ignore[arg-type]
+        return decode_any(content, **settings)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("lightning_gan.data.image_files.decode", counted)
+    monkeypatch.setattr("lightning_gan.data.image_files.decode_any", counted)
     return contents
 
 
@@ -287,13 +288,13 @@ def test_a_killed_build_leaves_nothing_that_passes_for_complete(folder: Path) ->
 import time
 from lightning_gan.data import image_files
 from lightning_gan.data.resolution_cache import CachedImages
-decode, count = image_files.decode, []
+decode, count = image_files.decode_any, []
 def slow(contents, **settings):
     count.append(1)
     if len(count) == 4:
         time.sleep(600)
     return decode(contents, **settings)
-image_files.decode = slow
+image_files.decode_any = slow
 files = image_files.ImageFiles(path={str(folder)!r}, image_size=16, image_channels=3)
 CachedImages(files=files, directory={str(folder.parent / "cache")!r}).prepare()
 """

@@ -20,7 +20,8 @@ from lightning_gan.cli import main
 from lightning_gan.data import GANData, ImageFolder, ImageShards, Shards
 from lightning_gan.data import shards as shards_module
 from lightning_gan.data.decoding import Resize
-from lightning_gan.data.preparation import RECORD, prepare
+from lightning_gan.data.preparation import prepare
+from lightning_gan.data.preparation_report import RECORD
 from lightning_gan.data.shard_files import ShardIndex, index_in
 from lightning_gan.data.stream import Batch
 from lightning_gan.models import DCGAN
@@ -275,12 +276,13 @@ ITEMS: dict[str, tuple[list[Any], str]] = {
         r"image 1: it is not an image.*; write the shards without it",
     ),
     "half an image": ([image(), image()[:-30]], r"image 1: .*(truncated|broken|incomplete)"),
-    "another size": (arrays(2, size=8), r"it is torch\.uint8 \[3, 8, 8\] and not torch\.uint8 \[3, 4, 4\]"),
-    "grey arrays": (arrays(2, size=4, channels=1), r"\[1, 4, 4\] and not torch\.uint8 \[3, 4, 4\]"),
-    "floats": ([np.zeros((3, 4, 4), np.float32)], r"torch\.float32 \[3, 4, 4\] and not"),
+    "another size": (arrays(2, size=8), r"it is uint8 \[3, 8, 8\] and not numbers \[3, 4, 4\]"),
+    "grey arrays": (arrays(2, size=4, channels=1), r"\[1, 4, 4\] and not numbers \[3, 4, 4\]"),
+    "truths": ([np.zeros((3, 4, 4), np.bool_)], r"it is bool \[3, 4, 4\] and not numbers \[3, 4, 4\]"),
+    "floats": ([np.zeros((3, 4, 4), np.float32)], r"image 0: it has float32 values from 0 to 0; write it as uint8, or"),
     "tensors": ([torch.zeros(3, 4, 4, dtype=torch.uint8)], r"fields of the kind tensor, which are not read"),
     "no field": ([{"picture": image()}], r'have the fields picture and no field "image"'),
-    "objects": ([{"image": object}], r"fields of the kind pickle, which are not read; write them .* uint8 array"),
+    "objects": ([{"image": object}], r"fields of the kind pickle, which are not read; write them .* array of numpy"),
     "nested": ([{"image": {"file": image()}}], r"index\.json cannot be understood"),
     "lists": ([[image()]], r"index\.json cannot be understood"),
 }

@@ -120,7 +120,7 @@ def test_what_is_wrong_with_several_files_is_said_once(tmp_path: Path) -> None:
     _, reason = str(caught.value).splitlines()
     assert reason == (
         "  0.png, 1.png, 10.png, 11.png, 2.png, 3.png, 4.png, 5.png, 6.png, 7.png, ... (12): it has 1 channel, not 3; "
-        "set image_channels to 1 (--data.image_channels 1)"
+        "set image_channels to 1 (--data.image_channels 1; prepare, test --reals: --image_channels)"
     )
 
 

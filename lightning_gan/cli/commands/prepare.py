@@ -1,4 +1,4 @@
-"""Convert images to PNG files of one size, in a folder or zip that fit --images reads as it is, or in shards."""
+"""Convert images to files of one size, in a folder or zip that fit --images reads as it is, or in shards."""
 
 
 def main(arguments: list[str]) -> None:
