@@ -3,6 +3,7 @@
 import argparse
 import shutil
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ class Parsed(Exception):  # noqa: N818, because it is no error
 
 @pytest.fixture(scope="module")
 def examples(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two small untrained models as runs, and a folder and a zip of images."""
+    """Two small untrained models as runs, and the folders of images that pages name, one of them as a zip too."""
     folder = tmp_path_factory.mktemp("reader")
     small = {"latent_dim": 4, "style_dim": 4, "mapping_width": 4, "channel_base": 32, "channel_max": 4}
     models = {
@@ -45,23 +46,45 @@ def examples(tmp_path_factory: pytest.TempPathFactory) -> Path:
         trainer = toy_trainer(limit_train_batches=0)
         trainer.strategy.connect(model)
         trainer.save_checkpoint(folder / "runs" / name / "checkpoints" / "last.ckpt")
-    (folder / "photos").mkdir()
+    lines = {options_of(line).get("--images", "photos"): line for line, _ in LINES} | {"photos": ()}
+    for name, line in lines.items():
+        if "/" not in name:
+            write_images(folder / name.removesuffix(".zip"), line=line)
+            shutil.make_archive(str(folder / name.removesuffix(".zip")), "zip", folder / name.removesuffix(".zip"))
+    return folder
+
+
+def options_of(line: tuple[str, ...]) -> dict[str, str]:
+    """Every word of a command line with the one behind it, so that options have their values."""
+    return dict(pairwise(line))
+
+
+def write_images(folder: Path, *, line: tuple[str, ...]) -> None:
+    """Four images in two classes, with the channels and the range of values of a command line."""
+    given = options_of(line)
     random = np.random.default_rng(0)
     for number in range(4):
-        Image.fromarray(random.integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(folder / "photos" / f"{number}.png")
-    shutil.make_archive(str(folder / "photos"), "zip", folder / "photos")
-    return folder
+        path = folder / "ab"[number % 2] / str(number)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if "--data.value_range" in given:
+            low, high = yaml.safe_load(given["--data.value_range"])
+            shape = 64, 64, int(given["--data.image_channels"])
+            np.save(path.with_suffix(".npy"), random.uniform(low, high, shape).astype(np.float32))
+        else:
+            Image.fromarray(random.integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(path.with_suffix(".png"))
 
 
 @pytest.fixture
 def reader(examples: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The reader's folder, with the runs that pages name, and trainers that stop after a batch."""
     (tmp_path / "runs").mkdir()
-    for name in ("photos", *(Path(config).stem for config in shipped_configs() if "/" not in config)):
+    loaded = {Path(options_of(line).get("--weights", "")).name for line, _ in LINES} - {""}
+    for name in loaded | {"photos"} | {Path(config).stem for config in shipped_configs() if "/" not in config}:
         run = examples / "runs" / name
         (tmp_path / "runs" / name).symlink_to(run if run.is_dir() else examples / "runs" / "stylegan")
-    for name in ("photos", "photos.zip"):
-        (tmp_path / name).symlink_to(examples / name)
+    for path in examples.iterdir():
+        if path.name != "runs":
+            (tmp_path / path.name).symlink_to(path)
     for word in {word for line, _ in LINES for word in line}:
         if word.endswith(".ckpt") and "/" not in word:
             (tmp_path / word).symlink_to(examples / "runs" / "stylegan" / "checkpoints" / "last.ckpt")
@@ -115,13 +138,14 @@ def test_commands_that_pages_show_exist() -> None:
     assert {name: page for name, page in shown.items() if name not in (*TRAINER_COMMANDS, *command_names())} == {}
 
 
-def parse(arguments: tuple[str, ...]) -> None:
+def is_of_trainer(line: tuple[str, ...]) -> bool:
+    """Whether a command line is read by the parser of settings; that of folders of images is a function."""
+    return line[0] in TRAINER_COMMANDS and not (line[0] == "test" and "--images" in line)
+
+
+def parse(line: tuple[str, ...]) -> None:
     """Read a command line as far as the parser goes."""
-    command, *rest = arguments
-    if command in TRAINER_COMMANDS:
-        main([command, *rest, "--print_config"])
-    else:
-        main([command, *rest])
+    main([*line, "--print_config"] if is_of_trainer(line) else [*line])
 
 
 @pytest.mark.slow
@@ -139,7 +163,7 @@ def test_command_lines_are_understood(
         original(self, *arguments, **options)
         raise Parsed
 
-    if line[0] not in TRAINER_COMMANDS:
+    if not is_of_trainer(line):
         monkeypatch.setattr("lightning_gan.cli.functions.ArgumentParser.instantiate_classes", stop)
         monkeypatch.setattr("lightning_gan.dynamics.command.argparse.ArgumentParser.parse_args", parse_and_stop)
     try:
