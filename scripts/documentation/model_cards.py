@@ -89,7 +89,7 @@ def model_card(config: Config) -> str:
         *([CODE.format(stem=config.stem)] if images else []),
         f"## Training data\n\n{texts['data']}",
         f"## Training\n\nModel: [`{config.class_name}`](../models/{page_name(kind)}) ({papers}). "
-        f"Time: {minutes} on two CPU cores. Every setting is in `configs/{config.name}`; "
+        f"Time on a machine with two CPU cores: {minutes}. Every setting is in `configs/{config.name}`; "
         f"`runs/{config.stem}/config.yaml` repeats them after a run.",
         f"## Result\n\n{result(measured, images=images)}",
         *([table(list(rows[0]), [tuple(rows[0].values())])] if rows else []),

@@ -117,7 +117,7 @@ def facts_table(kind: type) -> str:
         if row is not None:
             what, minutes, measured = list(row.values())[1:4]
             unit = "Fréchet distance (times its floor) " if re.match(r"[\d.]+ \(", measured) else ""
-            rows.append((f"`{config.name}`", f"{what}; {minutes} on two CPU cores; {unit}{measured}"))
+            rows.append((f"`{config.name}`", f"{what}; {minutes} on a machine with two CPU cores; {unit}{measured}"))
     return table(["", ""], [row for row in rows if row[1]])
 
 
