@@ -44,10 +44,10 @@ from lightning_gan.callbacks.regularizers.spectral_norm import SpectralNorm
 from lightning_gan.callbacks.regularizers.weight_clipping import WeightClipping
 from lightning_gan.callbacks.training.adam_betas import AdamBetas
 from lightning_gan.callbacks.training.averaged_weights import load_averaged_weights
+from lightning_gan.callbacks.training.best_average import load_best_reconstructed_weights
 from lightning_gan.callbacks.training.checkpoint import KimgCheckpoint
 from lightning_gan.callbacks.training.divergence_signs import DivergenceSigns
 from lightning_gan.callbacks.training.ema import EMA
-from lightning_gan.callbacks.training.ema_sweep import load_best_reconstructed_weights
 from lightning_gan.callbacks.training.freeze_d import FreezeD
 from lightning_gan.callbacks.training.learning_rate import LearningRate
 from lightning_gan.callbacks.training.non_finite import NonFinite, NonFinitePolicy

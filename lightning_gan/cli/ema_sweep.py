@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from lightning_gan.atomic_files import written_whole
-from lightning_gan.callbacks.training.ema_sweep import best_width, check_widths
+from lightning_gan.callbacks.training.best_average import best_width, check_widths
 from lightning_gan.cli.configs import read_config
 from lightning_gan.cli.configured_callbacks import callbacks_of
 from lightning_gan.cli.errors import did_you_mean
