@@ -202,7 +202,7 @@ def draw(records: list[Path], out: Path) -> None:
     """Draws the distances and the scores of some runs, and p of those that have one, over images."""
     import matplotlib.pyplot as plt
 
-    figure, (distances, scores, probabilities) = plt.subplots(1, 3, figsize=(12, 3.2), layout="constrained")
+    figure, (distances, scores, probabilities) = plt.subplots(1, 3, figsize=(13, 3.2), layout="constrained")
     for color, record in zip(("tab:orange", "tab:blue", "tab:green"), records, strict=False):
         rows = json.loads(record.read_text())
         kimg = [row["kimg"] for row in rows]
@@ -217,7 +217,9 @@ def draw(records: list[Path], out: Path) -> None:
     probabilities.set(title="p", ylim=(0, 1))
     for axes in (distances, scores, probabilities):
         axes.set_xlabel("thousand images")
+    for axes in (distances, probabilities):
         axes.legend(fontsize=7)
+    scores.legend(fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5))  # beside it, because it has nine lines
     figure.savefig(out, dpi=110)
 
 
