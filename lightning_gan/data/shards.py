@@ -8,13 +8,13 @@ else is transferred or kept on a disk.
 
 import os
 import shutil
-import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from importlib import import_module
 from multiprocessing.util import Finalize
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any, TypeVar, final
 
 import numpy as np
@@ -257,7 +257,7 @@ def _opened(address: str) -> Any:
     if address.startswith("gs://"):
         _check_google_library(address)
     # litdata deletes a shared folder's copy of another version of the shards, which another process may be reading.
-    copies = tempfile.mkdtemp(prefix="lightning_gan_index_")
+    copies = mkdtemp(prefix="lightning_gan_index_")
     Finalize(None, shutil.rmtree, args=(copies, True), exitpriority=0)  # of the process that made it, and of no fork
     try:
         return streaming.StreamingDataset(address.rstrip("/"), cache_dir=copies, storage_options=_options(address))

@@ -6,9 +6,11 @@ import re
 import shutil
 import subprocess
 import sys
+from functools import partial
 from io import BytesIO
 from itertools import islice
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 import numpy as np
@@ -253,7 +255,7 @@ def test_a_process_that_ends_takes_its_own_copies_of_the_index_away(
 ) -> None:
     folder = prepared / "temporary"
     folder.mkdir()
-    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    monkeypatch.setattr(shards_module, "mkdtemp", partial(mkdtemp, dir=folder))
     with store_of(prepared):
         data = shards_in(prepared, address="s3://bucket/images.shards", workers=2)
         first(data, 2)

@@ -1,0 +1,32 @@
+"""Whether processes that read images ahead can send them: through sockets, whose paths must be short."""
+
+from multiprocessing.util import get_temp_dir
+
+from torch.multiprocessing import get_sharing_strategy
+
+from lightning_gan.data.shown import shown
+
+LONGEST_PATH = 107
+"""Number of bytes that Linux accepts as the path of a socket."""
+
+_NAME = "/listener-12345678"  # of as many characters as the names that Python gives to such sockets
+
+
+def check_sockets() -> None:
+    """Check that the folder for temporary files has a path that is short enough for sockets in it.
+
+    PyTorch's processes lose their batches if it is not, and training would wait for them without an end.
+
+    Raises:
+        ValueError: if the path is too long.
+    """
+    if get_sharing_strategy() != "file_descriptor":  # others need no sockets
+        return
+    folder = get_temp_dir()
+    too_many = len(folder.encode() + _NAME.encode()) - LONGEST_PATH
+    if too_many > 0:
+        raise ValueError(
+            f"TMPDIR: the path of {shown(folder)} is {too_many} characters too long for the sockets through which "
+            "processes that read ahead send images; set TMPDIR to a shorter path, such as /tmp, or give "
+            "--data.number_of_workers 0"
+        )
