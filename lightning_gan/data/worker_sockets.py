@@ -20,7 +20,7 @@ def check_sockets() -> None:
     Raises:
         ValueError: if the path is too long.
     """
-    if get_sharing_strategy() != "file_descriptor":  # others need no sockets
+    if get_sharing_strategy() != "file_descriptor":  # type: ignore[no-untyped-call]  # others need no sockets
         return
     folder = get_temp_dir()
     too_many = len(folder.encode() + _NAME.encode()) - LONGEST_PATH
