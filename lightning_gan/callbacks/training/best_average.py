@@ -48,7 +48,8 @@ def load_best_reconstructed_weights(
             `lambda: trainer.test(module, data)[0]["metrics/frechet_distance"]`.
         higher_is_better: whether the highest number is the best: False for distances. Of equal numbers the first one is
             the best.
-        kimg: as in `reconstructed_ema`.
+        kimg: end of the averages in thousands of images, at which a file must have been saved; None takes the last
+            file.
 
     Returns:
         The best length, all numbers, and the average.
