@@ -23,10 +23,10 @@ def check_sockets() -> None:
     if get_sharing_strategy() != "file_descriptor":  # type: ignore[no-untyped-call]  # others need no sockets
         return
     folder = get_temp_dir()
-    too_many = len(folder.encode() + _NAME.encode()) - LONGEST_PATH
-    if too_many > 0:
+    length, longest = len(folder.encode()), LONGEST_PATH - len(_NAME)
+    if length > longest:
         raise ValueError(
-            f"TMPDIR: the path of {shown(folder)} is {too_many} characters too long for the sockets through which "
-            "processes that read ahead send images; set TMPDIR to a shorter path, such as /tmp, or give "
+            f"TMPDIR: the path {shown(folder)} has {length} bytes, and {longest} is the limit of the sockets through "
+            "which processes that read ahead send images; set TMPDIR to a shorter path, such as /tmp, or give "
             "--data.number_of_workers 0"
         )
