@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 from lightning_gan.atomic_files import written_whole
+from lightning_gan.callbacks.evaluation.measurement import Measurement
 from lightning_gan.callbacks.training.best_average import best_width, check_widths
 from lightning_gan.cli.configs import read_config
 from lightning_gan.cli.configured_callbacks import callbacks_of
@@ -21,13 +22,10 @@ from lightning_gan.cli.runs import CONFIG
 from lightning_gan.cli.trainer_cli import TrainerCLI
 from lightning_gan.inference.post_hoc_ema import AveragedRun, averaged_run
 from lightning_gan.inference.run_tables import TextTable, number_and_error
-from lightning_gan.metrics.report import ERROR, LESS_IS_BETTER, Record
+from lightning_gan.metrics.report import ERROR, Better, Record
 
 ONE_PROCESS = ("--trainer.devices=1", "--trainer.num_nodes=1", "--trainer.strategy=auto", "--trainer.logger=false")
 """Settings of the measurements in place of the run's; the numbers do not depend on the number of processes."""
-
-Better: TypeAlias = Literal["less", "more"]
-"""Which values of a metric are better."""
 
 
 def ema(
@@ -57,7 +55,7 @@ def ema(
         metric: number by which lengths are compared, such as frechet_distance. By default the one that a
             ModelCheckpoint or an EarlyStopping of the run monitors.
         better: whether less or more of the metric is better. By default what the callback that monitors it says, and
-            less for distances and more for precision, recall, density, coverage and scores of `Evaluation`.
+            what the callback that measures it says (`Measurement.better`): less of distances, more of scores.
     """
     target = Path(out)
     _check_absent(target)
@@ -81,8 +79,10 @@ def ema(
     for place, width in enumerate(relative_width, start=1):
         measured = _measured(source, config, width=width, kimg=kimg)
         name = _name_among(wanted, measured)
-        direction = better or _direction(name, monitors)
         numbers[width] = measured[name]
+        direction = better or monitors.get(name) or numbers[width].better
+        if direction is None:
+            raise ValueError(f"--metric {name}: whether less or more of it is better is not known; give --better less")
         record = {key: value for key, value in numbers[width].record.items() if key != "checkpoint"}
         if record.get("ema") is False:
             raise ValueError(
@@ -112,11 +112,13 @@ class Number:
     Attributes:
         value: its value.
         error: its standard error; None if the record has none.
+        better: whether less or more of it is better; None if it has no direction.
         record: the record that it is in.
     """
 
     value: float
     error: float | None
+    better: Better | None
     record: Record
 
     def __str__(self) -> str:
@@ -178,14 +180,17 @@ def _measured(source: AveragedRun, config: Path, *, width: float, kimg: float | 
         arguments = ["--config", str(config), "--ckpt_path", str(checkpoint), *ONE_PROCESS]
         invocation = read_invocation("test", [*arguments, f"--trainer.default_root_dir={folder}"])
         with redirect_stdout(io.StringIO()):  # its tables, of which one is made
-            TrainerCLI(invocation)
+            trainer = TrainerCLI(invocation).trainer
         records = {file.stem: json.loads(file.read_text()) for file in sorted(Path(folder).glob("*.json"))}
+    better = {own.name: own.better() for own in trainer.callbacks if isinstance(own, Measurement)}  # type: ignore[attr-defined]
     numbers: dict[str, Number] = {}
     for prefix, measured in records.items():
         for record in measured:
-            values = record["metrics"]
+            values, directions = record["metrics"], better.get(prefix, {})
             numbers |= {
-                f"{prefix}/{name}": Number(value=value, error=values.get(f"{name}{ERROR}"), record=record)
+                f"{prefix}/{name}": Number(
+                    value=value, error=values.get(f"{name}{ERROR}"), better=directions.get(name), record=record
+                )
                 for name, value in values.items()
                 if not name.endswith(ERROR)
             }
@@ -204,12 +209,3 @@ def _name_among(metric: str, measured: Mapping[str, Number]) -> str:
     known = names or list(measured)
     problem = "was measured several times" if names else "was not measured"
     raise ValueError(f"--metric {metric} {problem}; give one of {', '.join(known)}{did_you_mean(metric, known)}")
-
-
-def _direction(name: str, monitors: Mapping[str, Better]) -> Better:
-    if name in monitors:
-        return monitors[name]
-    plain = name.partition("/")[2]
-    if plain not in LESS_IS_BETTER:
-        raise ValueError(f"--metric {name}: whether less or more of it is better is not known; give --better less")
-    return "less" if LESS_IS_BETTER[plain] else "more"

@@ -16,7 +16,7 @@ from lightning_gan.foreign.host import host_of
 from lightning_gan.imitation.environments import Decide, Environment, play, random_policy
 from lightning_gan.imitation.returns import MeanReturn, mean_return, normalised_score
 from lightning_gan.imitation.stage import agent_of, stage_of
-from lightning_gan.metrics.report import Record
+from lightning_gan.metrics.report import Better, Record
 
 THIS = "policy"
 """Name of the trained policy among the metrics."""
@@ -114,6 +114,9 @@ class EpisodeReturns(Measurement):
             "seed": self.seed,
             "metrics": numbers,
         }
+
+    def better(self) -> dict[str, Better]:
+        return {THIS: "more", "normalised_score": "more"}
 
     def headline(self, numbers: dict[str, float]) -> str:
         score = f", normalised score {numbers['normalised_score']:.3f}" if "normalised_score" in numbers else ""

@@ -3,7 +3,7 @@
 import math
 import textwrap
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import torch
 from jaxtyping import Int
@@ -21,23 +21,11 @@ from lightning_gan.tensors.shapes import Logits
 Record: TypeAlias = dict[str, Any]
 """One evaluation: its metrics by name under "metrics", and the settings that they depend on under other keys."""
 
+Better: TypeAlias = Literal["less", "more"]
+"""Which values of a number are better."""
+
 ERROR = "_error"
 """End of the name of a standard error, behind the name of its number."""
-
-LESS_IS_BETTER: Mapping[str, bool] = {
-    "frechet_distance": True,
-    "frechet_infinity": True,
-    "class_frechet_distance": True,
-    "largest_class_frechet_distance": True,
-    "kernel_distance_x1000": True,
-    "precision": False,
-    "recall": False,
-    "density": False,
-    "coverage": False,
-    "inception_score": False,
-    "digit_score": False,
-}
-"""Whether less of a number of `Evaluation` is better, or more of it; others have no direction, such as a floor."""
 
 
 def compare_features(

@@ -9,8 +9,7 @@ import torch
 
 import lightning_gan
 from lightning_gan.callbacks import reconstructed_ema
-from lightning_gan.cli.ema_sweep import Number, _direction, _name_among
-from lightning_gan.metrics.report import LESS_IS_BETTER
+from lightning_gan.cli.ema_sweep import Number, _name_among
 from tests.cli.command_line import TINY, message_of, read, run, write
 
 EVALUATION = {
@@ -63,6 +62,8 @@ def test_each_length_is_measured_as_test_does_and_the_best_is_written(capsys: py
     tensors = reconstructed_ema(folder / "averages", relative_width=best).tensors
     for name, value in lightning_gan.load("best.ckpt").generator_ema.state_dict().items():
         assert torch.equal(value, tensors[name])
+    run(f"ema {folder} varied.ckpt --relative_width [0.05,0.1,0.25] --metric recall")
+    assert "(more is better)" in capsys.readouterr().out
     assert (folder / "metrics.json").read_text() == before  # the run's own records stay as they are
 
     run(f"ema {folder} {folder}/worst.ckpt --relative_width [0.05,0.1,0.25] --metric frechet_distance --better more")
@@ -114,16 +115,8 @@ def test_lengths_that_make_no_comparison_are_refused_at_once(capsys: pytest.Capt
 
 
 def test_a_metric_is_found_with_its_prefix_and_without_and_two_of_a_name_are_refused() -> None:
-    number = Number(value=1.0, error=None, record={})
+    number = Number(value=1.0, error=None, better=None, record={})
     names = {"metrics/recall": number, "metrics/precision": number, "others/precision": number}
     assert _name_among("recall", names) == _name_among("metrics/recall", names) == "metrics/recall"
     with pytest.raises(ValueError, match="precision was measured several times; give one of metrics/precision, others"):
         _name_among("precision", names)
-    assert _direction("metrics/recall", {}) == "more" and _direction("metrics/frechet_distance", {}) == "less"
-
-
-def test_every_number_with_a_direction_is_one_of_evaluation() -> None:
-    from lightning_gan.callbacks import Evaluation
-    from lightning_gan.metrics import RandomFeatures
-
-    assert LESS_IS_BETTER.keys() <= Evaluation(extractor=RandomFeatures()).titles().keys()

@@ -17,7 +17,7 @@ from lightning_gan.callbacks.evaluation.reals_measurement import RealsMeasuremen
 from lightning_gan.foreign.host import host_of
 from lightning_gan.loop.autoencoder import autoencoder_of
 from lightning_gan.metrics.encoding import neighbour_accuracy, squared_errors
-from lightning_gan.metrics.report import Record
+from lightning_gan.metrics.report import Better, Record
 from lightning_gan.tensors.image_bytes import from_bytes
 from lightning_gan.tensors.shapes import Features
 
@@ -121,6 +121,9 @@ class EncoderEvaluation(RealsMeasurement):
             "reconstruction_neighbours": "1-NN accuracy of reconstructions",
             "pixel_neighbours": "  of the images' own pixels",
         }
+
+    def better(self) -> dict[str, Better]:
+        return {"reconstruction_error": "less", "code_neighbours": "more", "reconstruction_neighbours": "more"}
 
     def headline(self, numbers: dict[str, float]) -> str:
         error = f"squared error of reconstructions {numbers['reconstruction_error']:.4f}"

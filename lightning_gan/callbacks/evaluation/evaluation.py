@@ -25,7 +25,15 @@ from lightning_gan.metrics.class_frechet import LEAST_OF_A_CLASS
 from lightning_gan.metrics.extractors import ClassifyingFeatures, FeatureExtractor
 from lightning_gan.metrics.feature_set import Rows
 from lightning_gan.metrics.frechet_extrapolation import LEAST_FAKES
-from lightning_gan.metrics.report import ERROR, Record, class_counts, class_numbers, compare_features, share_of_class
+from lightning_gan.metrics.report import (
+    ERROR,
+    Better,
+    Record,
+    class_counts,
+    class_numbers,
+    compare_features,
+    share_of_class,
+)
 from lightning_gan.tensors.seeds import derived_seed
 from lightning_gan.tensors.shapes import Features, ImageBytes
 
@@ -337,6 +345,12 @@ class Evaluation(Comparison):
             "held_out_count": "  training and held-out images of each kind",
             **(TITLES_OF_CLASSES if isinstance(self.extractor, DigitFeatures) else {}),
         }
+
+    def better(self) -> dict[str, Better]:
+        distances = ("frechet_distance", "frechet_infinity", "class_frechet_distance", "largest_class_frechet_distance")
+        scores = ("precision", "recall", "density", "coverage", "inception_score", "digit_score")
+        less: dict[str, Better] = dict.fromkeys((*distances, "kernel_distance_x1000"), "less")
+        return less | dict.fromkeys(scores, "more")
 
     def headline(self, numbers: dict[str, float]) -> str:
         times = f", {numbers['frechet_to_floor']:.1f} times the floor" if "frechet_to_floor" in numbers else ""

@@ -21,7 +21,7 @@ from lightning_gan.loop.style_based import StyleBased, style_based_of
 from lightning_gan.metrics import FeatureSet
 from lightning_gan.metrics.linear_separability import linear_separability
 from lightning_gan.metrics.perceptual_path import mean_without_extremes, path_lengths
-from lightning_gan.metrics.report import Record
+from lightning_gan.metrics.report import Better, Record
 from lightning_gan.tensors.precision import unrounded_fp32
 from lightning_gan.tensors.seeds import derived_seed
 from lightning_gan.tensors.shapes import Images, Labels, Latents, PerSample
@@ -220,6 +220,9 @@ class PerceptualPathLength(Measurement):
         name = f"path_length_{self.space}_{self.sampling}"
         return {name: f"perceptual path length in {self.space}{', ends' if self.sampling == 'end' else ''}"}
 
+    def better(self) -> dict[str, Better]:
+        return {f"path_length_{self.space}_{self.sampling}": "less"}
+
     def headline(self, numbers: dict[str, float]) -> str:
         return f"path length in {self.space}, {self.sampling}: {next(iter(numbers.values())):.2f}"
 
@@ -334,6 +337,9 @@ class LinearSeparability(Measurement):
 
     def titles(self) -> dict[str, str]:
         return {f"separability_{space}": f"linear separability in {space}" for space in ("z", "w")}
+
+    def better(self) -> dict[str, Better]:
+        return {"separability_z": "less", "separability_w": "less"}
 
     def headline(self, numbers: dict[str, float]) -> str:
         return ", ".join(f"linear separability in {name[-1]} {score:.2f}" for name, score in numbers.items())

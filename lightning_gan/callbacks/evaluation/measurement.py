@@ -25,7 +25,7 @@ from lightning_gan.foreign.host import host_of
 from lightning_gan.loop.monitors import look, monitoring, refuse_unseen, unknown_monitor, watch_monitors
 from lightning_gan.loop.sampling import evaluation_mode
 from lightning_gan.metrics.record_file import set_aside, write_record
-from lightning_gan.metrics.report import Record, not_finite, table
+from lightning_gan.metrics.report import Better, Record, not_finite, table
 from lightning_gan.tensors.seeds import derived_seed
 
 
@@ -97,6 +97,13 @@ class Measurement(EvaluationLoops, ImageClock):
 
     def titles(self) -> dict[str, str]:
         """Returns the titles of the printed table by the numbers' names; without a title, the name is printed."""
+        return {}
+
+    def better(self) -> dict[str, Better]:
+        """Returns whether less or more of a number is better, by the numbers' names.
+
+        Numbers that are left out have no direction, such as a floor.
+        """
         return {}
 
     def report(self, record: Record) -> str:

@@ -14,7 +14,7 @@ from lightning_gan.metrics import DigitFeatures
 from lightning_gan.metrics.digit_features import NUMBER_OF_CLASSES
 from lightning_gan.metrics.feature_set import Rows
 from lightning_gan.metrics.mode_coverage import digit_modes, mode_coverage
-from lightning_gan.metrics.report import Record
+from lightning_gan.metrics.report import Better, Record
 from lightning_gan.tensors.shapes import Features, ImageBytes
 
 MOST_CHANNELS = 3
@@ -118,6 +118,9 @@ class ModeCount(Comparison):
             "real_modes": "  modes of the real images",
             "real_reverse_kl": "  reverse KL divergence of the real images",
         }
+
+    def better(self) -> dict[str, Better]:
+        return {"modes": "more", "reverse_kl": "less"}
 
     def headline(self, numbers: dict[str, float]) -> str:
         return f"{numbers['modes']:.0f} modes, reverse KL divergence {numbers['reverse_kl']:.3f}"

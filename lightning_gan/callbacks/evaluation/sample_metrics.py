@@ -17,7 +17,7 @@ from lightning_gan.callbacks.evaluation.gathering import Described, where_double
 from lightning_gan.callbacks.evaluation.measurement import skipped
 from lightning_gan.callbacks.training.progressive_growing import ProgressiveGrowing, growing_of
 from lightning_gan.metrics.feature_set import Rows
-from lightning_gan.metrics.report import Record
+from lightning_gan.metrics.report import Better, Record
 from lightning_gan.metrics.sliced_wasserstein import PATCH_SIZE, descriptors, level_sides, patch_distance_x1000
 from lightning_gan.metrics.structural_similarity import multi_scale_similarity
 from lightning_gan.tensors.seeds import derived_seed
@@ -164,6 +164,10 @@ class SlicedWasserstein(FullSizeComparison):
             f"sliced_wasserstein_floor_x1000_at_{side}": f"  {FLOOR}, {side} pixels" for side in self._sides
         }
         return {"sliced_wasserstein_x1000": title, "sliced_wasserstein_floor_x1000": FLOOR, **levels}
+
+    def better(self) -> dict[str, Better]:
+        levels = (f"sliced_wasserstein_x1000_at_{side}" for side in self._sides)
+        return dict.fromkeys(("sliced_wasserstein_x1000", *levels), "less")
 
     def headline(self, numbers: dict[str, float]) -> str:
         return (

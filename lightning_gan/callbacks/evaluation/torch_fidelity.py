@@ -22,7 +22,7 @@ from lightning_gan.callbacks.evaluation.sample_metrics import FullSizeComparison
 from lightning_gan.metrics import InceptionFeatures
 from lightning_gan.metrics.feature_set import Rows
 from lightning_gan.metrics.inception_features import NETWORK, inception_network
-from lightning_gan.metrics.report import Record
+from lightning_gan.metrics.report import Better, Record
 from lightning_gan.tensors.shapes import ImageBytes
 
 RNG_SEED = 2020
@@ -249,6 +249,16 @@ class TorchFidelity(FullSizeComparison):
             torch_fidelity.KEY_METRIC_RECALL: f"recall {by}",
             torch_fidelity.KEY_METRIC_F_SCORE: "  their harmonic mean",
         }
+
+    def better(self) -> dict[str, Better]:
+        scores = (
+            torch_fidelity.KEY_METRIC_ISC_MEAN,
+            torch_fidelity.KEY_METRIC_PRECISION,
+            torch_fidelity.KEY_METRIC_RECALL,
+            torch_fidelity.KEY_METRIC_F_SCORE,
+        )
+        distances = (torch_fidelity.KEY_METRIC_FID, torch_fidelity.KEY_METRIC_KID_MEAN)
+        return dict.fromkeys(distances, "less") | dict.fromkeys(scores, "more")
 
     def headline(self, numbers: dict[str, float]) -> str:
         return (
