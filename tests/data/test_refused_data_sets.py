@@ -303,6 +303,6 @@ def test_bombs_take_neither_time_nor_memory(tmp_path: Path) -> None:
     assert re.search(r"c\.png: it has 68,719,476,736 bytes", refusal(large.parent))
     for path in (nested, numbers, packed):
         refusal(path)
-    assert time.monotonic() - started < 20
+    assert time.monotonic() - started < 60
     assert tracemalloc.get_traced_memory()[1] < 100 * 2**20
     tracemalloc.stop()

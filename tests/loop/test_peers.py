@@ -16,7 +16,7 @@ from lightning_gan.loop.peers import PeerWatch, is_of_connection
 @pytest.fixture
 def store(monkeypatch: pytest.MonkeyPatch) -> TCPStore:
     monkeypatch.setattr(peers, "BEAT_SECONDS", 0.05)
-    return TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False, timeout=timedelta(seconds=20))
+    return TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False, timeout=timedelta(seconds=60))
 
 
 def watch(
@@ -24,7 +24,7 @@ def watch(
 ) -> PeerWatch:
     own = store
     if rank:
-        own = TCPStore("127.0.0.1", store.port, wait_for_workers=False, timeout=timedelta(seconds=20))
+        own = TCPStore("127.0.0.1", store.port, wait_for_workers=False, timeout=timedelta(seconds=60))
     made = PeerWatch(
         store=own,
         rank=rank,
@@ -44,9 +44,9 @@ def test_a_report_ends_the_others_and_says_why(store: TCPStore, capfd: pytest.Ca
     second.report("ValueError: no images")
     second.report("a later one")
     second.stop()
-    assert first.reason_of_others(wait_seconds=20.0) == "rank 1 has ended: ValueError: no images"
-    first._thread.join(timeout=20.0)
-    second._thread.join(timeout=20.0)
+    assert first.reason_of_others(wait_seconds=60.0) == "rank 1 has ended: ValueError: no images"
+    first._thread.join(timeout=60.0)
+    second._thread.join(timeout=60.0)
     assert codes == [1]
     assert "rank 1 has ended: ValueError: no images, so that rank 0 ends too" in capfd.readouterr().err
 
@@ -57,20 +57,20 @@ def test_a_rank_that_was_stopped_gives_the_others_its_exit_code(store: TCPStore,
     first, second = watch(store, 0, codes, is_child=is_child), watch(store, 1, [])
     second.report("stopped by SIGTERM: saved last.ckpt", code=75)
     second.stop()
-    assert first.reason_of_others(wait_seconds=20.0) == "rank 1 has ended: stopped by SIGTERM: saved last.ckpt"
-    first._thread.join(timeout=20.0)
+    assert first.reason_of_others(wait_seconds=60.0) == "rank 1 has ended: stopped by SIGTERM: saved last.ckpt"
+    first._thread.join(timeout=60.0)
     assert codes == [code]
 
 
 def test_a_silent_rank_is_taken_for_dead(store: TCPStore) -> None:
     codes: list[int] = []
-    first = watch(store, 0, codes, silence_seconds=0.5)
+    first = watch(store, 0, codes, silence_seconds=2.0)
     second = watch(store, 1, codes)
-    time.sleep(0.6)
+    time.sleep(2.3)
     assert first.reason is None
     second.stop()
-    assert first.reason_of_others(wait_seconds=20.0) == "rank 1 has not been heard of for 0 s"
-    first._thread.join(timeout=20.0)
+    assert first.reason_of_others(wait_seconds=60.0) == "rank 1 has not been heard of for 2 s"
+    first._thread.join(timeout=60.0)
     assert codes == [1]
 
 
@@ -80,7 +80,7 @@ def test_ranks_that_have_stopped_watching_end_in_peace(store: TCPStore) -> None:
     for one in watches:
         one.stop()
     for one in watches:
-        one._thread.join(timeout=20.0)
+        one._thread.join(timeout=60.0)
     assert codes == [] and all(one.reason is None for one in watches)
 
 

@@ -21,7 +21,7 @@ def run(folder: Path, *arguments: str, **environment: str) -> subprocess.Complet
     srun.chmod(0o755)
     path = {"PATH": f"{programs}:{os.environ['PATH']}"}
     command = ["bash", str(SCRIPT), *arguments]
-    return subprocess.run(command, cwd=folder, env={**path, **environment}, capture_output=True, text=True, timeout=30)
+    return subprocess.run(command, cwd=folder, env={**path, **environment}, capture_output=True, text=True, timeout=120)
 
 
 def test_it_is_a_shell_script() -> None:
