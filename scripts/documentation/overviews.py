@@ -88,11 +88,15 @@ def rooms() -> list[str]:
 
 
 def reference_pages() -> dict[Path, str]:
-    """A page for each room, which mkdocstrings fills on the site."""
+    """A page for each room, which mkdocstrings fills on the site.
+
+    The first has what `GAN` inherits, so that the pages of models need not repeat it.
+    """
     pages = {}
     for room in ["lightning_gan", *rooms()]:
         name = room.rpartition(".")[2]
         options = "    options:\n      show_root_heading: false\n      show_root_toc_entry: false\n"
+        options += "      inherited_members: true\n" if room == "lightning_gan" else ""
         pages[DOCS / "reference" / f"{name}.md"] = f"# `{room}`\n\n::: {room}\n{options}"
     lines = [f"- [`{room}`]({room.rpartition('.')[2]}.md)" for room in ["lightning_gan", *rooms()]]
     intro = "Every public name with its arguments, by room. On the site these pages are made from the docstrings."
