@@ -24,7 +24,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import a name when it is first used (PEP 562), so that `lightning-gan --help` does not import torch."""
+    # A name is imported when it is first used (PEP 562), so that `lightning-gan --help` does not import torch.
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)
