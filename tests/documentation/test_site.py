@@ -69,6 +69,13 @@ def test_the_reference_shows_every_callback_with_its_arguments(site: Path) -> No
 
 
 @pytest.mark.slow
+def test_the_reference_of_a_gan_has_what_models_override_and_what_it_inherits(site: Path) -> None:
+    text = (site / "reference" / "lightning_gan" / "index.html").read_text()
+    for name in ("draw_rows", "score_turn", "objective", "sample"):
+        assert f'id="lightning_gan.GAN.{name}"' in text, name
+
+
+@pytest.mark.slow
 def test_snippets_of_other_files_are_filled_in(site: Path) -> None:
     assert "A new regularizer in one page" in (site / "contributing" / "index.html").read_text()
     assert not any("--8&lt;--" in path.read_text() for path in site.rglob("*.html"))
