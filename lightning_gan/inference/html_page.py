@@ -237,9 +237,9 @@ def picture_at(path: Path, *, name: str, alt: str, caption: str) -> Picture:
 
     Args:
         path: path of the file.
-        name: as in `Picture`.
-        alt: as in `Picture`.
-        caption: as in `Picture`.
+        name: short name, which is shown when it is chosen among others.
+        alt: what it shows, for readers who cannot see it.
+        caption: sentence below it.
 
     Raises:
         ValueError: if the file cannot be read as a picture.
@@ -252,9 +252,9 @@ def picture_in(contents: bytes, *, name: str, alt: str, caption: str) -> Picture
 
     Args:
         contents: the contents.
-        name: as in `Picture`.
-        alt: as in `Picture`.
-        caption: as in `Picture`.
+        name: short name, which is shown when it is chosen among others.
+        alt: what it shows, for readers who cannot see it.
+        caption: sentence below it.
     """
     with Image.open(BytesIO(contents)) as picture:
         return _picture(contents, picture.convert("RGB"), name=name, alt=alt, caption=caption)

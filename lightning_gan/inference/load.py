@@ -57,13 +57,13 @@ def load(path: str | Path) -> GAN:
 
 
 def load_with_settings(path: str | Path) -> LoadedModel:
-    """As `load`, with the model's class and settings.
+    """Load the model of a checkpoint or of an exported folder, as `load` does, with its class and settings.
 
     Args:
-        path: as in `load`.
+        path: a checkpoint file, the folder of a run or of its checkpoints, or an exported folder.
 
     Raises:
-        CheckpointError: as in `load`.
+        CheckpointError: if there is no whole checkpoint, or the model cannot be built from it.
     """
     if is_exported(Path(path)):
         return _loaded_export(Path(path))

@@ -124,7 +124,7 @@ def model_settings_in(path: str | Path) -> tuple[str | None, dict[str, Any]]:
     """The class path (None if it does not say it) and the settings of the model of a file, as plain data.
 
     Args:
-        path: as in `load_weights`.
+        path: a checkpoint file, the folder of a run, an exported folder, or a file that `lightning-gan import` wrote.
 
     Raises:
         CheckpointError: if the file cannot be read.

@@ -95,15 +95,17 @@ def load_reconstructed_weights(
 
     Args:
         module: module with the network that was averaged.
-        folder: as in `reconstructed_ema`.
-        relative_width: as in `reconstructed_ema`.
-        kimg: as in `reconstructed_ema`.
+        folder: folder of the files that `PowerFunctionEMA` has saved, such as `runs/stylegan/averages`.
+        relative_width: length of the average: standard deviation of the times of its weights, divided by the length of
+            training; above 0 and below 0.288.
+        kimg: end of the average in thousands of images, at which a file must have been saved; None takes the last file.
 
     Returns:
         The average.
 
     Raises:
-        ValueError: as in `reconstructed_ema`, and if network and average do not fit.
+        ValueError: for a width out of range, a folder without files, a time without a file, and an average that does
+            not fit the network.
     """
     made = reconstructed_ema(folder, relative_width=relative_width, kimg=kimg)
     host = host_of(module)
