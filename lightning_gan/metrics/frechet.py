@@ -8,9 +8,10 @@ from different numbers of samples must not be compared; `frechet_floor` measures
 from typing import NamedTuple
 
 import torch
+from jaxtyping import Int
 from torch import Tensor
 
-from lightning_gan.metrics.jackknife import GROUPS, jackknife_of
+from lightning_gan.metrics.jackknife import GROUPS, groups_of_images, jackknife_of
 from lightning_gan.tensors.shapes import Features
 
 SMALLEST_PIVOT = 1e-9
@@ -99,15 +100,18 @@ def frechet_distance(first: Gaussian, second: Gaussian) -> Tensor:
     return distance.clamp(min=0)
 
 
-def frechet_error(real: Gaussian, features: Features, *, groups: int = GROUPS) -> float:
+def frechet_error(
+    real: Gaussian, features: Features, *, groups: int = GROUPS, classes: Int[Tensor, " batch"] | None = None
+) -> float:
     """Returns the standard error of the distance between a Gaussian and a set, by the jackknife over groups of images.
 
     It is `jackknife_error` of the distance, but the products of all features are calculated once.
 
     Args:
         real: mean and covariance of the real features.
-        features: features of fakes; group g has the images g, g + groups, g + 2 groups ...
+        features: features of fakes.
         groups: number of groups, at least 2.
+        classes: class that each fake was made for; None if they were not made for classes.
 
     Raises:
         ValueError: if fewer than two images are left without a group.
@@ -120,9 +124,10 @@ def frechet_error(real: Gaussian, features: Features, *, groups: int = GROUPS) -
     features = features - centre
     sums, products = features.sum(0), _products_with_itself(features)
     moved = Gaussian(mean=real.mean.double() - centre, covariance=real.covariance)
+    places = groups_of_images(len(features), groups=groups, classes=classes).to(features.device)
     distances = []
     for group in range(groups):
-        out = features[group::groups]
+        out = features[places == group]
         rest = _of_sums(sums - out.sum(0), products - _products_with_itself(out), len(features) - len(out))
         distances.append(frechet_distance(moved, rest))
     return jackknife_of(torch.stack(distances))

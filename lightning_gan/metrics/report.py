@@ -38,6 +38,7 @@ def compare_features(
     kernel_subsets: int,
     kernel_subset_size: int,
     seed: int,
+    asked: Int[Tensor, " fakes"] | None = None,
 ) -> dict[str, float]:
     """Returns all metrics of two sets of features by name; without "frechet_to_floor" if the floor is 0.
 
@@ -53,13 +54,14 @@ def compare_features(
         kernel_subsets: number of random subsets for the kernel distance.
         kernel_subset_size: number of samples in each of these subsets.
         seed: seed of the subsets.
+        asked: class that each fake was made for; None if they were not made for classes.
     """
     of_real = gaussian(real)
     distance = frechet_distance(of_real, gaussian(fake)).item()
     kernel = kernel_distances(real, fake, subsets=kernel_subsets, subset_size=kernel_subset_size, seed=seed)
     numbers = {"frechet_distance": distance}
     if len(fake) > 2 * GROUPS:
-        numbers["frechet_distance_error"] = frechet_error(of_real, fake)
+        numbers["frechet_distance_error"] = frechet_error(of_real, fake, classes=asked)
     numbers["frechet_floor"] = floor
     if floor > 0:
         numbers["frechet_to_floor"] = distance / floor

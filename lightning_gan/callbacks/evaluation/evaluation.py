@@ -275,6 +275,7 @@ class Evaluation(Comparison):
             kernel_subsets=self.kernel_subsets,
             kernel_subset_size=subset_size,
             seed=derived_seed(self.seed, "subsets"),
+            asked=asked,
         )
         used: Record = {}
         if isinstance(self.extractor, ClassifyingFeatures):
