@@ -204,8 +204,8 @@ class MultiScaleSimilarity(FullSizeComparison):
 
     A lower MS-SSIM means more variety (Karras et al. 2018, arXiv:1710.10196, section 5). The number does not measure
     the quality of images, and it shows a lack of variety only if it is higher for generated images than for real ones.
-    Generated images are paired in the order they are drawn in, real images with the next image of the batch: data
-    sorted by class should be shuffled.
+    The images of a batch are paired at random, because generated images have the classes in turn: neighbours would
+    never be of the same class. Real data sorted by class should be shuffled.
 
     Args:
         every_kimg: thousands of real images between measurements while fitting; None measures only at the end of fit.
@@ -265,13 +265,19 @@ class MultiScaleSimilarity(FullSizeComparison):
         return 2
 
     def describe(self, images: ImageBytes, positions: Int64[Tensor, " batch"]) -> list[Described]:
-        paired = len(images) // 2 * 2
-        first, second = slice(0, paired, 2), slice(1, paired, 2)
+        first, second = self._pairs(positions)
         images = where_doubles_are(images)
         # A pair that contains a duplicate is left out, because the set contains that image already.
         places = torch.where(positions[second] < 0, positions[second], positions[first])
         similarities = multi_scale_similarity(images[first].double(), images[second].double())
         return [Described(similarities[:, None], places)]
+
+    def _pairs(self, positions: Int64[Tensor, " batch"]) -> tuple[Int64[Tensor, " pairs"], Int64[Tensor, " pairs"]]:
+        """The places of both images of all pairs of a batch. Duplicates come last, so that they leave out few pairs."""
+        generator = torch.Generator().manual_seed(derived_seed(self.seed, "pairs"))
+        order = torch.randperm(len(positions), generator=generator).to(positions.device)
+        order = order[(positions[order] < 0).int().argsort(stable=True)][: len(positions) // 2 * 2]
+        return order[0::2], order[1::2]
 
     def floors(self, reals: list[Rows]) -> dict[str, float]:
         if not len(reals[0]):

@@ -1,6 +1,7 @@
 """Sliced Wasserstein distance and MS-SSIM of a trained model: what they report, of which images."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -125,17 +126,39 @@ def test_small_images_are_refused_with_their_size(tmp_path: Path) -> None:
             measure(callback, tmp_path, reals(8, side=8))
 
 
-def test_similarity_is_that_of_neighbours_among_the_samples_and_among_the_reals(tmp_path: Path) -> None:
-    record = measure(ms_ssim(seed=2), tmp_path)
+def test_similarity_is_that_of_pairs_of_a_batch_of_the_samples_and_of_the_reals(tmp_path: Path) -> None:
+    callback = ms_ssim(seed=2)
+    record = measure(callback, tmp_path)
     module = pictures_gan()
-    fakes = to_bytes(module.sample(module.draw_latents(12, seed=2)[0])).float()
-    expected = multi_scale_similarity(fakes[0::2], fakes[1::2]).mean().item()
-    assert record["metrics"]["ms_ssim"] == pytest.approx(expected, rel=1e-6)
-    # Six batches of five reals leave one over each; the last, of three, likewise.
+    fakes = to_bytes(module.sample(module.draw_latents(12, seed=2)[0])).double()
+
+    def mean_of_pairs(batches: Sequence[Tensor]) -> float:
+        """The pairs of each batch are those of a permutation, which leaves one image over in an odd batch."""
+        orders = [callback._pairs(torch.arange(len(batch))) for batch in batches]
+        assert all(
+            torch.cat(own).unique().numel() == len(batch) // 2 * 2 for own, batch in zip(orders, batches, strict=True)
+        )
+        pairs = [multi_scale_similarity(batch[i], batch[j]) for (i, j), batch in zip(orders, batches, strict=True)]
+        return torch.cat(pairs).mean().item()
+
+    assert record["metrics"]["ms_ssim"] == pytest.approx(mean_of_pairs(fakes.split(4)), rel=1e-6)
     batches = [to_bytes(batch).double() for batch in reals().split(5)]
-    pairs = [multi_scale_similarity(b[0:-1:2], b[1::2]) for b in batches]
-    assert record["metrics"]["ms_ssim_of_reals"] == pytest.approx(torch.cat(pairs).mean().item(), rel=1e-6)
+    assert record["metrics"]["ms_ssim_of_reals"] == pytest.approx(mean_of_pairs(batches), rel=1e-6)
+    # Six batches of five reals leave one over each; the last, of three, likewise.
     assert (record["real_pairs"], record["fake_pairs"]) == (13, 6)
+
+
+def test_fakes_of_classes_in_turn_are_paired_with_their_own_class_as_often_as_by_chance() -> None:
+    classes = torch.arange(1000) % 10
+    first, second = ms_ssim()._pairs(torch.arange(1000))
+    same = (classes[first] == classes[second]).double().mean().item()
+    assert same == pytest.approx(0.1, abs=0.04)  # three standard errors; neighbours would never be
+
+
+def test_duplicates_are_paired_with_each_other_first() -> None:
+    positions = torch.tensor([-1, 4, -1, 5, 6, 7])
+    first, second = ms_ssim()._pairs(positions)
+    assert ((positions[first] < 0) == (positions[second] < 0)).all()
 
 
 def test_a_generator_of_one_image_is_entirely_alike(tmp_path: Path) -> None:
