@@ -16,7 +16,7 @@ from lightning_gan.interop.foreign_file import is_state, weights_of_module
 from lightning_gan.interop.foreign_format import ForeignFiles, ForeignFormat, ImportedNetworks, counted
 from lightning_gan.interop.restricted_pickle import Recorded
 from lightning_gan.layers.binomial_filter import BinomialUpsampling
-from lightning_gan.models.r3gan_networks import Discriminator, Generator
+from lightning_gan.models.r3gan_networks import EXPANSION, Discriminator, Generator
 
 _LAYERS = {
     "LinearLayer1.Layer.weight": "conv1.weight",
@@ -53,17 +53,11 @@ def networks(state: dict[str, dict[str, Tensor]], config: dict[str, Any]) -> dic
             is None without classes.
 
     Raises:
-        ValueError: for names and filters that the authors' code does not have, and groups of different widths.
+        ValueError: for names and filters that the authors' code does not have.
         RuntimeError: if weights are missing, left over, or of the wrong shape.
     """
     widths, blocks = config["widths"], config["blocks"]
-    group_widths = {2 * width // groups for width, groups in zip(widths, config["cardinality"], strict=True)}
-    if len(group_widths) != 1:
-        raise ValueError(
-            f"groups of {', '.join(map(str, sorted(group_widths)))} channels are in one network; import one whose "
-            "groups are equally wide"
-        )
-    (group_width,) = group_widths
+    group_widths = _group_widths(config)
     classes = config["n_classes"] or 0
     imported: dict[str, nn.Module] = {}
     if "G" in state:
@@ -75,7 +69,7 @@ def networks(state: dict[str, dict[str, Tensor]], config: dict[str, Any]) -> dic
             label_dim=0 if embedding is None else len(embedding),
             widths=widths,
             blocks=blocks,
-            group_width=group_width,
+            group_widths=group_widths,
             bf16_stages=0,
         )
     if "D" in state:
@@ -84,13 +78,19 @@ def networks(state: dict[str, dict[str, Tensor]], config: dict[str, Any]) -> dic
             number_of_classes=classes,
             widths=widths,
             blocks=blocks,
-            group_width=group_width,
+            group_widths=group_widths,
             bf16_stages=0,
         )
     for name, network in imported.items():
         network.load_state_dict(_renamed(state[name], network=name))
         network.eval()
     return imported
+
+
+def _group_widths(config: Mapping[str, Any]) -> list[int]:
+    """Numbers of channels of a group, of all stages: the inside of a block by the authors' number of groups in it."""
+    stages = zip(config["widths"], config["cardinality"], strict=True)
+    return [EXPANSION * width // groups for width, groups in stages]
 
 
 def _renamed(weights: Mapping[str, Tensor], *, network: str) -> dict[str, Tensor]:
@@ -176,7 +176,7 @@ def _read(files: ForeignFiles, options: Mapping[str, Any]) -> ImportedNetworks:
     if "G_ema" in state:
         imported["G_ema"] = networks({"G": state["G_ema"]}, config)["G"]
     paths = {"G": "generator", "D": "discriminator", "G_ema": "generator_ema"}
-    kernel = state["G"]["MainLayers.0.Layers.1.LinearLayer2.Layer.weight"]
+    group_widths = _group_widths(config)
     return ImportedNetworks(
         class_path="lightning_gan.models.r3gan.R3GAN",
         settings={
@@ -187,7 +187,7 @@ def _read(files: ForeignFiles, options: Mapping[str, Any]) -> ImportedNetworks:
             "label_dim": config["label_dim"] or 64,
             "widths": config["widths"],
             "blocks_per_stage": config["blocks"],
-            "group_width": kernel.shape[1],
+            "group_width": group_widths[0] if len(set(group_widths)) == 1 else group_widths,
         },
         networks={paths[name]: network for name, network in imported.items()},
         sources={paths[name]: counted(name, state[name]) for name in imported},

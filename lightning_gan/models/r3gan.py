@@ -39,6 +39,12 @@ def _first_block_and_widths(
     return sizes.first, widths_of_stages(sizes.doublings + 1, widest=widest)
 
 
+def _for_every_stage(value: int | list[int], widths: list[int], *, setting: str, image_size: int) -> list[int]:
+    """One number for each of the resolutions, which have these widths."""
+    numbers = value if isinstance(value, list) else [value] * len(widths)
+    return widths_or_default(numbers, [2] * len(widths), setting=setting, image_size=image_size)
+
+
 class R3GAN(GAN):
     """R3GAN's networks and loss; add the callbacks `R1` and `R2` in every turn, and `EMA`.
 
@@ -61,7 +67,8 @@ class R3GAN(GAN):
             `widest`; None takes these.
         blocks_per_stage: Number of residual blocks at every resolution; one number for all, or a list from the first.
         group_width: Number of channels of every group of the 3x3 convolutions, of which there are
-            ``2 * width / group_width`` groups; 16 for CIFAR-10 and FFHQ, 32 for ImageNet.
+            ``2 * width / group_width`` groups; one number for all resolutions, or a list from the first. 16 for
+            CIFAR-10 and FFHQ, 32 for ImageNet.
         bf16_stages: Number of resolutions, from that of the images downwards, whose stages both networks compute in
             bf16 on any device; 3 for 32x32 and 4 for larger images in the authors' code. 0 computes all in fp32.
 
@@ -89,7 +96,7 @@ class R3GAN(GAN):
         widest: int = 768,
         widths: list[int] | None = None,
         blocks_per_stage: int | list[int] = 2,
-        group_width: int = 16,
+        group_width: int | list[int] = 16,
         bf16_stages: int = 0,
         training: Training = Training(),
     ) -> None:
@@ -99,28 +106,24 @@ class R3GAN(GAN):
             latent_dim=latent_dim,
             label_dim=label_dim,
             widest=widest,
-            group_width=group_width,
+            group_width=None if isinstance(group_width, list) else group_width,
         )
         check_at_least(0, number_of_classes=number_of_classes, bf16_stages=bf16_stages)
         first, by_rule = _first_block_and_widths(image_size, image_width, widest=widest)
         of_stages = widths_or_default(widths, by_rule, setting="widths", image_size=image_size)
-        for width in of_stages:
-            if EXPANSION * width % group_width:
+        group_widths = _for_every_stage(group_width, of_stages, setting="group_width", image_size=image_size)
+        for width, of_group in zip(of_stages, group_widths, strict=True):
+            if EXPANSION * width % of_group:
                 raise ValueError(
                     f"widths={of_stages}: a block of {width} feature maps has {EXPANSION * width} inside, which "
-                    f"group_width={group_width} does not divide; give widths that are multiples of {group_width}"
+                    f"group_width={of_group} does not divide; give widths that are multiples of {of_group}"
                 )
         if bf16_stages >= len(of_stages):
             raise ValueError(
                 f"bf16_stages={bf16_stages} must be below {len(of_stages)}, the number of resolutions from {first[0]}x"
                 f"{first[1]} to {image_size}x{image_width or image_size}, because the first is computed in fp32"
             )
-        blocks = widths_or_default(
-            blocks_per_stage if isinstance(blocks_per_stage, list) else [blocks_per_stage] * len(of_stages),
-            [2] * len(of_stages),
-            setting="blocks_per_stage",
-            image_size=image_size,
-        )
+        blocks = _for_every_stage(blocks_per_stage, of_stages, setting="blocks_per_stage", image_size=image_size)
         super().__init__(
             generator=Generator(
                 image_channels=image_channels,
@@ -129,7 +132,7 @@ class R3GAN(GAN):
                 label_dim=label_dim,
                 widths=of_stages,
                 blocks=blocks,
-                group_width=group_width,
+                group_widths=group_widths,
                 bf16_stages=bf16_stages,
                 first=first,
             ),
@@ -138,7 +141,7 @@ class R3GAN(GAN):
                 number_of_classes=number_of_classes,
                 widths=of_stages,
                 blocks=blocks,
-                group_width=group_width,
+                group_widths=group_widths,
                 bf16_stages=bf16_stages,
                 first=first,
             ),

@@ -206,16 +206,18 @@ class DiscriminativeBasis(nn.Module):
         return full_precision(vectors)
 
 
-def residual_blocks(channels: int, *, stage: int, blocks: Sequence[int], group_width: int) -> list[ResidualBlock]:
+def residual_blocks(
+    channels: int, *, stage: int, blocks: Sequence[int], group_widths: Sequence[int]
+) -> list[ResidualBlock]:
     """The residual blocks of one stage.
 
     Args:
         channels: Number of channels at this stage.
         stage: Number of the stage, from 0 at the first features.
         blocks: Numbers of residual blocks of all stages.
-        group_width: Number of channels of every group of a 3x3 convolution.
+        group_widths: Numbers of channels of every group of a 3x3 convolution, of all stages.
     """
-    return [ResidualBlock(channels, group_width=group_width, blocks=sum(blocks)) for _ in range(blocks[stage])]
+    return [ResidualBlock(channels, group_width=group_widths[stage], blocks=sum(blocks)) for _ in range(blocks[stage])]
 
 
 class Generator(nn.Module):
@@ -224,6 +226,8 @@ class Generator(nn.Module):
     Args:
         widths: Numbers of feature maps from the first features to the images' size.
         blocks: Numbers of residual blocks from the first features to the images' size.
+        group_widths: Numbers of channels of every group of a 3x3 convolution, from the first features to the images'
+            size.
         first: Height and width of the first features in pixels.
     """
 
@@ -236,7 +240,7 @@ class Generator(nn.Module):
         label_dim: int,
         widths: Sequence[int],
         blocks: Sequence[int],
-        group_width: int,
+        group_widths: Sequence[int],
         bf16_stages: int,
         first: tuple[int, int] = (4, 4),
     ) -> None:
@@ -252,7 +256,7 @@ class Generator(nn.Module):
         self.stages = nn.ModuleList()
         for stage, width in enumerate(widths):
             start = Upsampling(widths[stage - 1], width) if stage else GenerativeBasis(inputs, width, first=first)
-            within = residual_blocks(width, stage=stage, blocks=blocks, group_width=group_width)
+            within = residual_blocks(width, stage=stage, blocks=blocks, group_widths=group_widths)
             self.stages.append(nn.Sequential(start, *within))
         self.output = Convolution(widths[-1], image_channels)
 
@@ -279,6 +283,8 @@ class Discriminator(nn.Module):
     Args:
         widths: Numbers of feature maps from the first features to the images' size.
         blocks: Numbers of residual blocks from the first features to the images' size.
+        group_widths: Numbers of channels of every group of a 3x3 convolution, from the first features to the images'
+            size.
         first: Height and width of the first features in pixels.
     """
 
@@ -289,7 +295,7 @@ class Discriminator(nn.Module):
         number_of_classes: int,
         widths: Sequence[int],
         blocks: Sequence[int],
-        group_width: int,
+        group_widths: Sequence[int],
         bf16_stages: int,
         first: tuple[int, int] = (4, 4),
     ) -> None:
@@ -299,7 +305,7 @@ class Discriminator(nn.Module):
         self.input = Convolution(image_channels, widths[-1])
         self.stages = nn.ModuleList()
         for stage, width in reversed(list(enumerate(widths))):
-            within = residual_blocks(width, stage=stage, blocks=blocks, group_width=group_width)
+            within = residual_blocks(width, stage=stage, blocks=blocks, group_widths=group_widths)
             outputs = width if number_of_classes else 1
             last = Downsampling(width, widths[stage - 1]) if stage else DiscriminativeBasis(width, outputs, first=first)
             self.stages.append(nn.Sequential(*within, last))

@@ -216,6 +216,8 @@ def test_stages_in_bf16_train_with_both_penalties() -> None:
         ({"bf16_stages": 3}, "bf16_stages=3 must be below 3"),
         ({"widths": None, "widest": 7, "group_width": 4}, "widths=\\[7, 7, 7\\]: a block of 7 feature maps"),
         ({"group_width": 0}, "group_width=0 must be at least 1"),
+        ({"group_width": [4, 4]}, "group_width=\\[4, 4\\] must be 3 numbers from 1 for image_size=16"),
+        ({"group_width": [4, 4, 5]}, "a block of 4 feature maps has 8 inside, which group_width=5 does not divide"),
     ],
 )
 def test_settings_that_do_not_fit_are_refused(settings: dict[str, Any], message: str) -> None:
