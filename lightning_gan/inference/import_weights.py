@@ -97,8 +97,10 @@ def imported_model(files: ForeignFiles, settings: Mapping[str, Any]) -> Imported
         raise ValueError(f"{name} has all networks in one file; leave --discriminator and --averaged out")
     try:
         imported = kind.read(files, {**kind.options, **settings})
-    except (RuntimeError, KeyError, IndexError) as error:  # of torch, for tensors that are missing or left over
+    # Of torch for tensors that are missing or left over, and of arithmetic for shapes that no network has.
+    except (RuntimeError, KeyError, IndexError, TypeError, ZeroDivisionError) as error:
         raise ValueError(f"{files.path} looks like {name}, but does not fit it: {_short(error)}") from error
+    _check_finite(imported, files.path)
     model = built_model(imported.class_path, imported.settings, files.path)
     if imported.growth is not None:
         model.grow(*imported.growth)
@@ -195,6 +197,16 @@ def report_of(found: ImportedModel, settings: Mapping[str, Any]) -> list[str]:
     if assumed := [*taken, *imported.assumed]:
         lines.append(f"assumed, because the file does not say it: {', '.join(assumed)}")
     return [*lines, "checked: the model computes what the imported networks compute"]
+
+
+def _check_finite(imported: ImportedNetworks, path: Path) -> None:
+    for network, module in imported.networks.items():
+        for name, value in module.state_dict().items():
+            if not value.isfinite().all():
+                raise ValueError(
+                    f"{path}: {network}.{name} has numbers that are not finite (NaN or infinite), so that the training "
+                    "had failed when it was written; give an earlier file"
+                )
 
 
 @torch.no_grad()

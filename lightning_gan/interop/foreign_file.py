@@ -140,6 +140,44 @@ def attributes_of(value: Recorded) -> Any:
     return description.get("state") if isinstance(description, dict) else None
 
 
+def is_persistent(value: Any) -> bool:
+    """Whether a value is an object of one of NVIDIA's persistent classes.
+
+    Args:
+        value: anything that was read.
+    """
+    return isinstance(value, Recorded) and value.path == PERSISTENT
+
+
+def persistent_arguments(module: Recorded) -> dict[str, Any]:
+    """The arguments by name that a module of a persistent class was made with, single numbers as plain data.
+
+    Args:
+        module: the recorded module.
+    """
+
+    def plain_numbers(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: plain_numbers(item) for name, item in value.items()}
+        return value.item() if isinstance(value, Tensor) and value.numel() == 1 else value
+
+    attributes = attributes_of(module)
+    given = attributes.get("_init_kwargs", {}) if isinstance(attributes, dict) else {}
+    return {name: plain_numbers(value) for name, value in given.items()}
+
+
+def persistent_layers(module: Recorded) -> list[Recorded]:
+    """The modules of persistent classes within a module, at any depth.
+
+    Args:
+        module: the recorded module.
+    """
+    attributes = attributes_of(module)
+    children = attributes.get("_modules", {}).values() if isinstance(attributes, dict) else []
+    own = [child for child in children if is_persistent(child)]
+    return [*own, *(layer for child in own for layer in persistent_layers(child))]
+
+
 def weights_of_module(module: Recorded) -> dict[str, Tensor]:
     """The state dict of a network that was pickled whole, as `module.state_dict()` would be.
 

@@ -16,7 +16,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lightning_gan.interop.foreign_file import PERSISTENT, attributes_of, weights_of_module
+from lightning_gan.interop.foreign_file import (
+    attributes_of,
+    is_persistent,
+    persistent_arguments,
+    persistent_layers,
+    weights_of_module,
+)
 from lightning_gan.interop.foreign_format import ForeignFiles, ForeignFormat, ImportedNetworks, counted
 from lightning_gan.interop.restricted_pickle import Recorded
 from lightning_gan.layers.image_sizes import ImageSizes
@@ -26,6 +32,9 @@ from lightning_gan.models.stylegan2_networks import Connections, Discriminator, 
 
 _DEFAULTS: dict[str, Any] = {"conv_clamp": None, "mbstd_group_size": 4, "lr_multiplier": 0.01}
 """The authors' settings that no shape tells and that change what the networks compute, with their defaults."""
+
+_OF_LAYERS = {"conv_clamp": "conv_clamp", "lr_multiplier": "lr_multiplier", "group_size": "mbstd_group_size"}
+"""The same settings, by the names that they have among the arguments of single layers."""
 
 _FIXED: dict[str, tuple[Any, ...]] = {"activation": ("lrelu",), "mbstd_num_channels": (1,), "use_noise": (True,)}
 """Settings for which this package has one value."""
@@ -56,6 +65,8 @@ def networks(state: Mapping[str, Mapping[str, Tensor]], config: Mapping[str, Any
         RuntimeError: if weights are missing, left over, or of the wrong shape.
     """
     settings = {**_DEFAULTS, **config}
+    for name in ("conv_clamp", "lr_multiplier"):  # whole numbers are integers in the authors' files
+        settings[name] = None if settings[name] is None else float(settings[name])
     built: dict[str, nn.Module] = {}
     if "G" in state:
         built["G"] = _generator(state["G"], settings)
@@ -153,7 +164,7 @@ def _discriminator_facts(theirs: Mapping[str, Tensor]) -> dict[str, Any]:
 
 def _channels(blocks: Mapping[int, int]) -> dict[str, int]:
     """The image size and the widths, of the numbers of feature maps by resolution."""
-    largest, top = blocks[4], max(blocks)
+    largest, top = blocks.get(4, 0), max(blocks)
     # channel_base is between width * resolution and (width + 1) * resolution wherever the width is not the largest.
     base = max((width * size for size, width in blocks.items() if width < largest), default=largest * top)
     facts = {"image_size": top, "channel_base": base, "channel_max": largest}
@@ -200,7 +211,7 @@ def _layout(name: str, value: Tensor) -> Tensor:
 
 
 def _mapping_name(name: str, *, embedding: str, layers: str) -> str:
-    layer, kind = name.split(".")
+    layer, _, kind = name.partition(".")
     return f"{embedding}.linear.{kind}" if layer == "embed" else f"{layers}.{layer.removeprefix('fc')}.0.{kind}"
 
 
@@ -214,6 +225,8 @@ def _generator_name(name: str, *, top: int, theirs: Mapping[str, Tensor]) -> str
     layer, _, kind = rest.partition(".")
     if layer == "const":
         return "synthesis.first.constant"
+    if layer != "torgb" and layer not in _GENERATOR_LAYERS:
+        raise ValueError(f"{name} is no weight of StyleGAN2; give another file")
     if layer == "torgb":
         return f"synthesis.to_images.{block if 'synthesis.b4.torgb.weight' in theirs else 0}.{kind}"
     kind = "noise" if kind == "noise_const" else kind
@@ -228,6 +241,8 @@ def _discriminator_name(name: str, *, theirs: Mapping[str, Tensor]) -> str:
     layer, _, kind = rest.partition(".")
     if layer == "fromrgb":
         return f"from_images.{block if 'b4.fromrgb.weight' in theirs else 0}.{kind}"
+    if layer not in (_LAST_LAYERS if block == 0 else _DISCRIMINATOR_LAYERS):
+        raise ValueError(f"{name} is no weight of StyleGAN2; give another file")
     return (
         f"last.{_LAST_LAYERS[layer]}.{kind}"
         if block == 0
@@ -249,22 +264,18 @@ _NETWORKS = {"G": "generator", "D": "discriminator", "G_ema": "generator_ema"}
 """Our paths of the networks in a pickle, by their names."""
 
 
-def _is_persistent(value: Any) -> bool:
-    return isinstance(value, Recorded) and value.path == PERSISTENT
-
-
 def _is_pickle(content: Any) -> bool:
     return isinstance(content, dict) and any(_synthesizes(content.get(name)) for name in ("G", "G_ema"))
 
 
 def _synthesizes(value: Any) -> bool:
     """Whether a value is a network with a synthesis network in it, as those from StyleGAN2 on have one."""
-    attributes = attributes_of(value) if _is_persistent(value) else None
+    attributes = attributes_of(value) if is_persistent(value) else None
     return isinstance(attributes, dict) and "synthesis" in attributes.get("_modules", {})
 
 
 def _read(files: ForeignFiles, options: Mapping[str, Any]) -> ImportedNetworks:
-    found = {name: files.main[name] for name in _NETWORKS if _is_persistent(files.main.get(name))}
+    found = {name: files.main[name] for name in _NETWORKS if is_persistent(files.main.get(name))}
     weights = {name: weights_of_module(network) for name, network in found.items()}
     for name, theirs in weights.items():
         if ("b4.conv.weight" if name == "D" else "synthesis.b4.const") not in theirs:
@@ -274,12 +285,12 @@ def _read(files: ForeignFiles, options: Mapping[str, Any]) -> ImportedNetworks:
             )
     if "G" not in weights:
         found["G"], weights["G"] = found["G_ema"], weights["G_ema"]
-    said = {name: _arguments_of(network) for name, network in found.items()}
+    said = {name: _arguments_of(network, name=name) for name, network in found.items()}
     facts = _generator_facts(weights["G"])
-    config = _config(said, has_classes=facts["number_of_classes"] > 0)
+    of_discriminator = _discriminator_facts(weights["D"]) if "D" in weights else {}
+    config = _config(said, maps_labels=of_discriminator.get("discriminator_mapping_layers", 0) > 0)
     built = {"G": networks({"G": weights["G"]}, config)["G"]}
     if "D" in weights:
-        of_discriminator = _discriminator_facts(weights["D"])
         for name, value in of_discriminator.items():
             if facts.get(name, value) != value:
                 raise ValueError(
@@ -304,21 +315,34 @@ def _read(files: ForeignFiles, options: Mapping[str, Any]) -> ImportedNetworks:
     )
 
 
-def _arguments_of(network: Recorded) -> dict[str, Any]:
-    """The arguments by name that a network was built with, those of its parts among them."""
-    attributes = attributes_of(network)
+def _arguments_of(network: Recorded, *, name: str) -> dict[str, Any]:
+    """The arguments by name that a network was built with, those of its parts among them.
+
+    Layers tell what they were given, where the network took a default of its code, which is not read.
+    """
     flat: dict[str, Any] = {}
-    for name, value in attributes.get("_init_kwargs", {}).items():
-        flat |= dict(value) if isinstance(value, dict) else {name: value}
-    return {name: value.item() if isinstance(value, Tensor) else value for name, value in flat.items()}
+    for argument, value in persistent_arguments(network).items():
+        flat |= dict(value) if isinstance(value, dict) else {argument: value}
+    for argument, setting in _OF_LAYERS.items():
+        given = [persistent_arguments(layer) for layer in persistent_layers(network)]
+        values = {layer[argument] for layer in given if argument in layer}
+        if len(values | ({flat[setting]} if setting in flat else set())) > 1:
+            raise ValueError(
+                f"{name} of the file has layers with different values of {setting}, "
+                f"{', '.join(sorted(map(str, values)))}, and StyleGAN2 has one for all; give another file"
+            )
+        if values:
+            (flat[setting],) = values
+    return flat
 
 
-def _config(said: Mapping[str, Mapping[str, Any]], *, has_classes: bool) -> dict[str, Any]:
+def _config(said: Mapping[str, Mapping[str, Any]], *, maps_labels: bool) -> dict[str, Any]:
     """The authors' settings that no shape tells.
 
     Args:
         said: the arguments of every network.
-        has_classes: whether the discriminator has a mapping network, too.
+        maps_labels: whether the discriminator has fully connected layers behind its embedding of labels. Without them
+            it has no use for their rate, which is another one in networks that were trained with TensorFlow.
 
     Raises:
         ValueError: for settings that the model does not have, or has one value of for both networks.
@@ -327,11 +351,11 @@ def _config(said: Mapping[str, Mapping[str, Any]], *, has_classes: bool) -> dict
     for network, arguments in said.items():
         for name, value in arguments.items():
             wrong = name not in known or (name in _FIXED and value not in _FIXED[name])
-            if wrong or (name == "mbstd_group_size" and not isinstance(value, int)):
+            if wrong or (name == "mbstd_group_size" and not isinstance(value, int | None)):
                 raise ValueError(
                     f"{network} of the file has {name}={value}, for which StyleGAN2 has no setting; give another file"
                 )
-    without = {"conv_clamp": (), "mbstd_group_size": ("G", "G_ema"), "lr_multiplier": () if has_classes else ("D",)}
+    without = {"conv_clamp": (), "mbstd_group_size": ("G", "G_ema"), "lr_multiplier": () if maps_labels else ("D",)}
     config: dict[str, Any] = {}
     for name, default in _DEFAULTS.items():
         values = {key: args.get(name, default) for key, args in said.items() if key not in without[name]}

@@ -55,15 +55,23 @@ class MinibatchStddev(nn.Module):
     strided, as in the authors' code: samples i, i + batch/group, i + 2 batch/group, ... are one group.
 
     Args:
-        group_size: number of samples per group. A smaller batch is one group.
+        group_size: number of samples per group. A smaller batch is one group, and with None every batch is.
 
     Raises:
         ValueError: if the batch size is not a multiple of the group size.
     """
 
-    def __init__(self, *, group_size: int = 4) -> None:
+    def __init__(self, *, group_size: int | None = 4) -> None:
         super().__init__()
         self.group_size = group_size
+
+    def group_in(self, batch: int) -> int:
+        """Number of samples per group in a batch.
+
+        Args:
+            batch: number of samples in the batch.
+        """
+        return batch if self.group_size is None else min(self.group_size, batch)
 
     def forward(self, features: Tensor, labels: Labels | None = None) -> Tensor:
         """Features with one more channel: `batch channels height width -> batch (channels + 1) height width`.
@@ -73,7 +81,7 @@ class MinibatchStddev(nn.Module):
             labels: not used; groups are the same with and without classes.
         """
         batch, _, height, width = features.shape
-        group = min(self.group_size, batch)
+        group = self.group_in(batch)
         if batch % group:
             raise ValueError(
                 f"minibatch stddev: a batch of {batch} cannot be cut into groups of {group}; "
@@ -122,12 +130,12 @@ class ClassStddev(nn.Module):
 
 
 def stddev_over_samples(
-    *, group_size: int, within_classes: bool, number_of_classes: int
+    *, group_size: int | None, within_classes: bool, number_of_classes: int
 ) -> MinibatchStddev | ClassStddev:
     """The layer of a conditional discriminator: within classes if this is wanted and there are any, else in groups.
 
     Args:
-        group_size: number of samples per group.
+        group_size: number of samples per group; None is the whole batch.
         within_classes: whether samples of the same class are compared.
         number_of_classes: number of classes; 0 without labels.
     """

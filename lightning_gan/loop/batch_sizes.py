@@ -55,7 +55,7 @@ def check_batch_sizes(trainer: Trainer, *networks: nn.Module, first: int, parts:
     if last % parts:
         raise ValueError(f"{found}, which cannot be cut into {parts} turns and slices; {DROP_LAST}")
     for layer in comparing:
-        if isinstance(layer, MinibatchStddev) and (last // parts) % min(layer.group_size, last // parts):
+        if isinstance(layer, MinibatchStddev) and (last // parts) % layer.group_in(last // parts):
             raise ValueError(
                 f"{found}, which cannot be cut into groups of {layer.group_size} for the minibatch standard deviation; "
                 f"{DROP_LAST}"

@@ -51,7 +51,8 @@ class StyleGAN2(StyleBasedGAN):
             all layers.
         discriminator_mapping_layers: Number of fully connected layers behind the discriminator's embedding of labels; 8
             in the authors' PyTorch code, 0 in their TensorFlow code. They are used with classes only.
-        minibatch_stddev_group: Number of samples per group of the minibatch standard deviation.
+        minibatch_stddev_group: Number of samples per group of the minibatch standard deviation; None is the whole
+            batch, on every device its share.
         minibatch_stddev_within_classes: Whether the minibatch standard deviation is over the samples of the batch that
             have the same class, and not over groups of mixed classes, which hide that a generator makes one image for
             each class. It is ours, used with classes only, and needs batches with several images of each class.
@@ -84,7 +85,7 @@ class StyleGAN2(StyleBasedGAN):
         style_mixing: float = 0.9,
         truncation_layers: int | None = None,
         discriminator_mapping_layers: int = 8,
-        minibatch_stddev_group: int = 4,
+        minibatch_stddev_group: int | None = 4,
         minibatch_stddev_within_classes: bool = False,
         clamp: float | None = None,
         training: Training = Training(),

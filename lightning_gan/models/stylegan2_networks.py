@@ -230,7 +230,8 @@ class Discriminator(nn.Module):
         connections: How the blocks are connected.
         label_mapping_layers: Number of fully connected layers behind the embedding of a label.
         learning_rate_multiplier: Learning rate of these layers relative to the rest.
-        minibatch_stddev_group: Number of samples per group of the minibatch standard deviation.
+        minibatch_stddev_group: Number of samples per group of the minibatch standard deviation; None is the whole
+            batch.
         minibatch_stddev_within_classes: Whether this deviation is over the samples of a class; with classes only.
         clamp: Largest absolute value of features; None does not limit them.
     """
@@ -243,7 +244,7 @@ class Discriminator(nn.Module):
         connections: Connections,
         label_mapping_layers: int,
         learning_rate_multiplier: float,
-        minibatch_stddev_group: int,
+        minibatch_stddev_group: int | None,
         minibatch_stddev_within_classes: bool,
         clamp: float | None,
     ) -> None:

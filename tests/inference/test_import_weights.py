@@ -129,13 +129,46 @@ def test_a_stylegan2_that_the_model_does_not_have_is_refused(
 
     golden = Golden("stylegan2_ada").state
     assert "D of the file has activation=relu, for which StyleGAN2 has no setting" in message(activation="relu")
-    assert "mbstd_group_size=None, for which StyleGAN2 has no setting" in message(mbstd_group_size=None)
+    assert "mbstd_group_size=all, for which StyleGAN2 has no setting" in message(mbstd_group_size="all")
     assert "different values of conv_clamp, {'G': None, 'D': 256" in message(conv_clamp=256)
     third = {"G": {"synthesis.input.weight": torch.zeros(1)}, "D": golden["D"]}
     assert "G of the file is no network of StyleGAN2 but, for example, of StyleGAN3" in message(state=third)
     labelled = stylegan2_reference.random_state({**stylegan2_reference.DEFAULTS, "classes": 2})
     assert "the generator has channel_base=" in message(state={"G": golden["G"], "D": labelled["D"]})
+    layers = {"conv0": {"conv_clamp": 256}, "conv1": {"conv_clamp": None}}
+    assert "G of the file has layers with different values of conv_clamp, 256, None" in message(of_layers=layers)
+    for name in ("b8.foo.weight", "b4.foo.weight"):
+        more = {"G": golden["G"], "D": {**golden["D"], name: torch.zeros(1)}}
+        assert f"{name} is no weight of StyleGAN2" in message(state=more)
+    inner = {"G": {**golden["G"], "synthesis.b8.foo.weight": torch.zeros(1)}, "D": golden["D"]}
+    assert "b8.foo.weight is no weight of StyleGAN2" in message(state=inner)
+    flat = {"G": {**golden["G"], "synthesis.b8.conv1.weight": torch.tensor(1.0)}, "D": golden["D"]}
+    assert "looks like stylegan2_ada, but does not fit it" in message(state=flat)
+    infinite = {"G": golden["G"], "D": {**golden["D"], "b4.out.bias": torch.tensor([math.inf])}}
+    assert "discriminator.last.dense1.bias has numbers that are not finite" in message(state=infinite)
     assert not Path("out.ckpt").exists()
+
+
+def test_settings_of_stylegan2_that_only_its_layers_tell(tmp_path: Path) -> None:
+    """A default of the authors' code that only its text has, which is not read: here a clamp."""
+    layers = {"conv0": {"conv_clamp": 256}, "conv1": {"conv_clamp": 256}, "mbstd": {"group_size": 2}}
+    golden = Golden("stylegan2_ada").state
+    state = {"G": golden["G"], "D": {**golden["D"], "b4.mbstd.resample_filter": golden["D"]["b4.conv.resample_filter"]}}
+    model = imported(files.stylegan2_ada(tmp_path / "network.pkl", state=state, of_layers=layers))
+    assert model.hparams["clamp"] == 256 and model.hparams["minibatch_stddev_group"] == 2
+
+
+@torch.no_grad()
+def test_a_conditional_stylegan2_of_tensorflow_has_another_rate_for_layers_that_it_has_not(tmp_path: Path) -> None:
+    config = {**stylegan2_reference.DEFAULTS, "classes": 3, "label_layers": 0}
+    state = stylegan2_reference.random_state(config)
+    rates = {"mapping_kwargs": files.EasyDict(num_layers=0, lr_multiplier=0.1), "mbstd_group_size": None}
+    model = imported(files.stylegan2_ada(tmp_path / "network.pkl", state=state, **rates))
+    assert model.hparams["discriminator_mapping_layers"] == 0
+    assert model.hparams["mapping_learning_rate_multiplier"] == 0.01 and model.hparams["minibatch_stddev_group"] is None
+    images, labels = torch.randn(6, 3, 16, 16), torch.tensor([0, 1, 2, 2, 1, 0])
+    theirs = stylegan2_reference.scores(state, {**config, "mbstd_group_size": 6}, images, torch.eye(3)[labels])
+    assert relative_error(scores(model, images, labels), theirs.flatten()) < 1e-5
 
 
 @torch.no_grad()

@@ -127,14 +127,17 @@ class Persistent:
         return _reconstruct_persistent_obj, (meta,)
 
 
-def persistent(name: str, state: Mapping[str, Tensor], **arguments: Any) -> Persistent:
-    """A network of nested layers with these weights."""
+def persistent(
+    name: str, state: Mapping[str, Tensor], *, of_layers: Mapping[str, Mapping[str, Any]], **arguments: Any
+) -> Persistent:
+    """A network of nested layers with these weights; layers of the names in `of_layers` have arguments, too."""
     network = Persistent(name, **arguments)
     for path, value in state.items():
         owner = network
         *inner, last = path.split(".")
         for step in inner:
-            owner = owner.attributes["_modules"].setdefault(step, Persistent("Layer"))
+            layer = Persistent("Layer", **of_layers.get(step, {}))
+            owner = owner.attributes["_modules"].setdefault(step, layer)
         kind = "_buffers" if last in ("w_avg", "noise_const", "resample_filter") else "_parameters"
         owner.attributes[kind][last] = value if kind == "_buffers" else nn.Parameter(value)
     return network
@@ -146,10 +149,12 @@ def stylegan2_ada(
     state: Mapping[str, Mapping[str, Tensor]] | None = None,
     networks: tuple[str, ...] = ("G", "D", "G_ema"),
     synthesis: Mapping[str, Any] | None = None,
+    of_layers: Mapping[str, Mapping[str, Any]] | None = None,
     **of_discriminator: Any,
 ) -> Path:
     golden = Golden("stylegan2_ada").state if state is None else state
     generator = {
+        "of_layers": of_layers or {},
         "z_dim": 32,
         "mapping_kwargs": EasyDict(num_layers=2),
         "synthesis_kwargs": EasyDict({"channel_base": 256, "channel_max": 24, "num_fp16_res": 4, **(synthesis or {})}),
@@ -157,7 +162,7 @@ def stylegan2_ada(
     halved = {name: value * 0.5 for name, value in golden["G"].items() if not name.endswith("resample_filter")}
     made = {
         "G": persistent("Generator", golden["G"], **generator),
-        "D": persistent("Discriminator", golden["D"], **of_discriminator),
+        "D": persistent("Discriminator", golden["D"], of_layers=of_layers or {}, **of_discriminator),
         "G_ema": persistent("Generator", {**golden["G"], **halved}, **generator),
     }
     content = {name: made[name] for name in networks}

@@ -63,6 +63,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "one mapping layer": {"layers": 1},
     "a mapping at full rate": {"lr_multiplier": 1.0, "classes": 2},
     "clamped": {"conv_clamp": 0.9, "generator": "resnet"},
+    "clamped at a whole number": {"conv_clamp": 1, "lr_multiplier": 1, "discriminator": "orig"},
     "other groups": {"mbstd_group_size": 2},
 }
 
