@@ -140,22 +140,28 @@ def trained(case: str, *, epochs: int, resume: Path | None = None, save: Path | 
     }
 
 
-def trained_in_shards() -> dict[str, Any]:
-    """The weights of the case "other" with weights that are sharded over the ranks."""
+def trained_in_shards(*, epochs: int, resume: Path | None = None, save: Path | None = None) -> dict[str, Any]:
+    """What a rank has after some epochs of the case "other" with weights that are sharded over the ranks."""
     make, make_callbacks = CASES["other"]
+    callbacks = make_callbacks()
     torch.manual_seed(7)
     module = make().double()
     shard_networks(module)
-    toy_trainer(
-        *make_callbacks(),
-        max_epochs=3,
+    reader = Reader(callbacks)
+    trainer = toy_trainer(
+        *callbacks,
+        reader,
+        max_epochs=epochs,
         limit_train_batches=BATCHES_PER_EPOCH,
         precision="64-true",
         devices=RANKS,
         strategy="gan_fsdp",
         use_distributed_sampler=False,
-    ).fit(module, batches_of_rank())
-    return weights(module)
+    )
+    trainer.fit(module, batches_of_rank(), ckpt_path=resume)
+    if save is not None:
+        trainer.save_checkpoint(save)
+    return {"weights": weights(module), "states": [own.state for own in reader.read], "p": reader.p}
 
 
 def main(folder: Path) -> None:
@@ -166,7 +172,11 @@ def main(folder: Path) -> None:
         found["resumed"] = trained(case, epochs=3, resume=cut)
         torch.save(found, folder / f"{case}_{RANKS}_{RANK}.pt")
     if RANKS > 1:
-        torch.save(trained_in_shards(), folder / f"shards_{RANK}.pt")
+        found = {"whole": trained_in_shards(epochs=3)}
+        cut = folder / "shards.ckpt"
+        trained_in_shards(epochs=1, save=cut)
+        found["resumed"] = trained_in_shards(epochs=3, resume=cut)
+        torch.save(found, folder / f"shards_{RANK}.pt")
         torch.distributed.destroy_process_group()
 
 

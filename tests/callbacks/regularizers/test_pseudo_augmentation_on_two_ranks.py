@@ -76,8 +76,19 @@ def test_two_ranks_end_with_the_weights_of_one_process(folder: Path, case: str) 
 def test_sharded_weights_end_like_those_of_one_process(folder: Path) -> None:
     one = of_ranks(folder, "other")[0]["whole"]["weights"]
     for rank in (0, 1):
-        sharded = torch.load(folder / f"shards_{rank}.pt", weights_only=True)
+        found: Found = torch.load(folder / f"shards_{rank}.pt", weights_only=True)
+        sharded = found["whole"]["weights"]
         torch.testing.assert_close(sharded, {name: one[name] for name in sharded}, rtol=0, atol=1e-12)
+
+
+@pytest.mark.slow
+def test_a_resume_of_sharded_weights_between_two_steps_of_p_changes_no_bit(folder: Path) -> None:
+    for rank in (0, 1):
+        found: Found = torch.load(folder / f"shards_{rank}.pt", weights_only=True)
+        whole, resumed = found["whole"], found["resumed"]
+        torch.testing.assert_close(resumed["weights"], whole["weights"], rtol=0, atol=0)
+        torch.testing.assert_close(resumed["states"], whole["states"], rtol=0, atol=0)
+        assert resumed["p"] == whole["p"][2:] == pytest.approx([0.4] + [0.48] * 3)
 
 
 @pytest.mark.slow
