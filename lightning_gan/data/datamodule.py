@@ -30,6 +30,7 @@ from lightning_gan.data.stream import (
     unchanged,
 )
 from lightning_gan.data.value_range import value_range_of
+from lightning_gan.data.worker_sockets import check_sockets
 from lightning_gan.schedules.growth import GrowthSchedule
 
 
@@ -263,7 +264,7 @@ class GANData(LightningDataModule, ABC):
         return StreamLoader(
             stream=stream,
             position=lambda: self.position,
-            number_of_workers=self._chosen_number_of_workers(),
+            number_of_workers=self._checked_number_of_workers(),
             pin_memory=self._trains_on_cuda(),
         )
 
@@ -285,7 +286,7 @@ class GANData(LightningDataModule, ABC):
             # Lightning's use_distributed_sampler would divide this rank's share again, but it does not change a sampler
             # that is distributed already (here over one process, because the pass holds this rank's share only).
             sampler=DistributedSampler(images, num_replicas=1, rank=0, shuffle=False),
-            num_workers=self._chosen_number_of_workers(),
+            num_workers=self._checked_number_of_workers(),
             pin_memory=self._trains_on_cuda(),
             generator=torch.Generator().manual_seed(self.seed),
         )
@@ -368,6 +369,17 @@ class GANData(LightningDataModule, ABC):
         )
         # Lightning has converted what was float on the host; these have been bytes until now.
         return self.trainer.precision_plugin.convert_input(noisy), labels
+
+    def _checked_number_of_workers(self) -> int:
+        """The number of processes of a loader that is made now.
+
+        What they cannot do is refused here: what a loader raises when it is iterated, Lightning hides behind an error
+        of its own.
+        """
+        workers = self._chosen_number_of_workers()
+        if workers:
+            check_sockets()
+        return workers
 
     def _chosen_number_of_workers(self) -> int:
         if self.number_of_workers is not None:

@@ -19,7 +19,6 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from lightning_gan.data.crops import RandomCrops, places_at
 from lightning_gan.data.images import ImageSource, Indices
-from lightning_gan.data.worker_sockets import check_sockets
 from lightning_gan.tensors.seeds import derived_seed
 from lightning_gan.tensors.shapes import Labels, StoredImages
 
@@ -232,8 +231,6 @@ class BatchLoader(DataLoader[Any]):
     """A DataLoader of ready batches that raises in this process what a process that reads ahead refused."""
 
     def __iter__(self) -> Any:
-        if self.num_workers:
-            check_sockets()
         return _without_refusals(super().__iter__())
 
 

@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pytest
+
 from tests.two_ranks import ROOT
 
 READ = (
@@ -16,10 +18,27 @@ READ = (
 
 def read(temporary: Path, *, workers: int) -> subprocess.CompletedProcess[str]:
     """Read a batch in a program whose temporary files are in this folder."""
+    return ended([sys.executable, "-c", READ.format(workers=workers)], temporary)
+
+
+def ended(command: list[str], temporary: Path) -> subprocess.CompletedProcess[str]:
     temporary.mkdir(parents=True, exist_ok=True)
-    environment = {**os.environ, "TMPDIR": str(temporary), "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-c", READ.format(workers=workers)]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    environment = {**os.environ, "TMPDIR": str(temporary), "PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": ""}
+    return subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=120)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_training_with_such_a_path_ends_with_one_line_of_each_rank(ranks: int, tmp_path: Path) -> None:
+    options = (
+        f"--trainer.devices {ranks} --trainer.strategy gan_ddp --trainer.accelerator cpu --trainer.logger false "
+        f"--trainer.default_root_dir {tmp_path} --data.number_of_workers 1 --Evaluation.every_kimg null "
+    )
+    small = "--model.latent_dim 4 --model.style_dim 4 --model.channel_max 4 --trainer.max_steps 1"
+    command = [sys.executable, "cli.py", "fit", "--config", "stylegan2.yaml", *f"{options} {small}".split()]
+    refused = ended(command, tmp_path / ("long" * 20))
+    assert refused.returncode == 2 and "Traceback" not in refused.stderr
+    assert refused.stderr.count("lightning-gan: error: TMPDIR: the path of ") == ranks
 
 
 def test_without_such_processes_a_path_may_have_any_length(tmp_path: Path) -> None:
