@@ -3,6 +3,7 @@
 Post-hoc EMA of Karras et al. 2024, arXiv:2312.02696, section 3.2. `reconstructed_ema` makes the averages.
 """
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,22 @@ from lightning_gan.compat import state_key_of
 from lightning_gan.foreign.average import TensorPlaces
 from lightning_gan.foreign.clock import ImageClock, crosses_multiple, images_of_kimg
 from lightning_gan.foreign.host import host_of
+from lightning_gan.metrics.record_file import set_aside
 from lightning_gan.schedules.power_function import exponent_of, power_function_decay
 
 FOLDER = "averages"
 """Name of the folder of the saved averages within the folder of the run."""
-ENDING = ".pt"
-"""Ending of the names of the files in it."""
+_FILE_NAME = re.compile(r"kimg_(\d+\.\d{3})\.pt")
+
+
+def saved_averages(folder: Path) -> dict[float, Path]:
+    """The files of averages in a folder by their thousands of images seen, the earliest first.
+
+    Args:
+        folder: folder of the files; it need not exist.
+    """
+    matches = {file: _FILE_NAME.fullmatch(file.name) for file in folder.glob("kimg_*")}
+    return dict(sorted((float(match[1]), file) for file, match in matches.items() if match is not None))
 
 
 class PowerFunctionEMA(ImageClock):
@@ -117,6 +128,8 @@ class PowerFunctionEMA(ImageClock):
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self._images_saved < self.images_seen:
             self._save(trainer, pl_module)
+        # The first rank writes. No other one may read the folder before it has all files.
+        trainer.strategy.barrier("PowerFunctionEMA")
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         self._places = None  # the callback may outlive the network
@@ -142,16 +155,16 @@ class PowerFunctionEMA(ImageClock):
             "averages": averages,
             "buffers": {name: buffer.detach().cpu() for name, buffer in network.named_buffers()},
         }
-        with written_whole(self._folder(trainer) / f"kimg_{self.kimg:010.3f}{ENDING}") as file:
+        with written_whole(self._folder(trainer) / f"kimg_{self.kimg:010.3f}.pt") as file:
             torch.save(content, file)
 
     def _set_aside(self, trainer: Trainer) -> None:
         """Rename the files of a run that this one does not continue, so that they are not mixed with its own."""
-        for file in sorted(self._folder(trainer).glob(f"kimg_*{ENDING}")):
-            if float(file.stem.removeprefix("kimg_")) > self.kimg:
-                other = file.with_name(f"{file.name}.earlier_run")
-                file.replace(other)
-                rank_zero_info(f"PowerFunctionEMA: {file} is of a run that is not continued, and is now {other.name}")
+        for kimg, file in saved_averages(self._folder(trainer)).items():
+            if kimg > self.kimg:
+                kept = set_aside(file, reason="of_earlier_run")
+                assert kept is not None
+                rank_zero_info(f"PowerFunctionEMA: {file} is of a run that is not continued, and is now {kept.name}")
 
     # ------------------------------------------------------------------ state
 

@@ -9,7 +9,7 @@ import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor
 
-from lightning_gan.callbacks.training.power_function_ema import ENDING
+from lightning_gan.callbacks.training.power_function_ema import saved_averages
 from lightning_gan.foreign.average import copy_tensors, tensors_of_network
 from lightning_gan.foreign.host import host_of
 from lightning_gan.schedules.power_function import exponent_of, reconstruction_weights
@@ -50,7 +50,7 @@ def reconstructed_ema(
         ValueError: for a width out of range, a folder without files, and a time without a file.
     """
     exponent = exponent_of(relative_width)
-    times = {float(file.stem.removeprefix("kimg_")): file for file in Path(folder).glob(f"kimg_*{ENDING}")}
+    times = saved_averages(Path(folder))
     if not times:
         raise ValueError(f"{folder} has no averages of PowerFunctionEMA; give the folder of a run with this callback")
     end = max(times) if kimg is None else kimg
@@ -59,7 +59,7 @@ def reconstructed_ema(
             f"kimg={kimg}: {folder} has no averages of this time; give one from {min(times):g} to {max(times):g}, such "
             f"as {min(times, key=lambda time: abs(time - end)):g}"
         )
-    contents = [_content(file) for time, file in sorted(times.items()) if time <= end]
+    contents = [_content(file) for time, file in times.items() if time <= end]
     saved = [
         (exponent_of(width), float(content["images_seen"]))
         for content in contents

@@ -111,7 +111,13 @@ def test_a_resumed_run_saves_the_same_averages(tmp_path: Path) -> None:
         one, two = (torch.load(tmp_path / run / name, weights_only=True) for run in ("whole", "cut"))
         for ours, theirs in zip(one["averages"], two["averages"], strict=True):
             assert all(torch.equal(ours[key], theirs[key]) for key in ours)
-    assert [path.name for path in (tmp_path / "cut").glob("*.earlier_run")]
+    # Files of runs that do not go on are kept, however many there are.
+    fit(growing_gan(), saving("cut"), images=24, resume=tmp_path / "cut.ckpt")
+    last = torch.load(tmp_path / "cut" / "kimg_000000.024_of_earlier_run_1.pt", weights_only=True)
+    assert last["images_seen"] == 24
+    kept = sorted(path.name for path in (tmp_path / "cut").glob("kimg_000000.016*"))
+    assert kept == ["kimg_000000.016.pt", *(f"kimg_000000.016_of_earlier_run_{number}.pt" for number in (1, 2))]
+    assert reconstructed_ema(tmp_path / "cut", relative_width=0.1).files == 3
 
 
 def test_other_widths_in_a_resumed_run_are_refused(tmp_path: Path) -> None:
@@ -185,5 +191,7 @@ def test_two_ranks_and_sharded_ones_save_the_averages_of_one_process_also_after_
                 assert ours.keys() == theirs.keys()
                 for key in ours:
                     torch.testing.assert_close(theirs[key], ours[key], rtol=0, atol=1e-12)
+    # What each rank read when the training of another module had ended, while the first rank wrote slowly.
+    assert [(folder / f"other_{rank}.txt").read_text() for rank in (0, 1)] == ["2", "2"]
     made = [reconstructed_ema(folder / run, relative_width=0.15).tensors for run in ("auto", "gan_fsdp")]
     assert all(torch.allclose(made[0][name], made[1][name], atol=1e-9) for name in made[0])
