@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import os
 import unicodedata
 from collections import Counter, deque
@@ -9,7 +10,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from itertools import islice
 from json.encoder import encode_basestring_ascii
 from pathlib import Path, PurePosixPath
@@ -22,14 +23,14 @@ from PIL import Image, UnidentifiedImageError
 from lightning_gan.data.classes import classes_of, top_of
 from lightning_gan.data.crops import Whole
 from lightning_gan.data.decoding import IMAGE_SUFFIXES, Resampling, Resize, mode_of
-from lightning_gan.data.images import ImageSource, Indices, MemoryImages, Origin, PixelSize, pixel_size
+from lightning_gan.data.image_decoder import Decoded, ImageDecoder, tensor_of
+from lightning_gan.data.images import ImageSource, Indices, MemoryImages, Origin, pixel_size
 from lightning_gan.data.listing import files_at
 from lightning_gan.data.named_files import LABELS_FILE
 from lightning_gan.data.progress_report import ProgressReport
 from lightning_gan.data.shown import listed, shown
 from lightning_gan.data.stored_values import ARRAY_SUFFIX
-from lightning_gan.data.value_decoding import Decoded, decode_any, decode_any_whole
-from lightning_gan.data.value_range import ValueRange, value_range_of
+from lightning_gan.data.value_range import value_range_of
 from lightning_gan.tensors.fingerprints import fingerprint_of
 from lightning_gan.tensors.shapes import Labels, StoredImages
 
@@ -84,12 +85,14 @@ class ImageFiles(ImageSource):
         image_width: int | None = None,
         value_range: tuple[float, float] | None = None,
     ) -> None:
-        self._value_range = value_range_of(value_range)
-        self._size = pixel_size(image_size, image_width)
+        self._decoder = ImageDecoder(
+            value_range=value_range_of(value_range),
+            size=pixel_size(image_size, image_width),
+            image_channels=image_channels,
+            resize=resize,
+            resampling=resampling,
+        )
         self._path = Path(path).expanduser()
-        self._image_channels = image_channels
-        self._resize = resize
-        self._resampling = resampling
         self._files = files_at(self._path)
         names = self._files.listing.names
         self._names = [name for name in names if name.endswith(IMAGE_SUFFIXES) or name.lower().endswith(IMAGE_SUFFIXES)]
@@ -151,13 +154,14 @@ class ImageFiles(ImageSource):
         fingerprints = {"sizes of files": _fingerprint(facts.sizes)}
         if facts.checksums is not None:
             fingerprints["checksums of files"] = _fingerprint(facts.checksums)
-        making: list[int | str] = [self._size.height, self._image_channels, self._resize.value]
-        if self._resampling is not Resampling.box_or_lanczos:  # left out if it is, so that older caches stay valid
-            making.append(self._resampling.value)
-        if self._size.given_width is not None:  # as above
-            making.append(f"width {self._size.width}")
-        if self._value_range is not None:
-            making.append(f"values {self._value_range}")
+        decoder = self._decoder
+        making: list[int | str] = [decoder.size.height, decoder.image_channels, decoder.resize.value]
+        if decoder.resampling is not Resampling.box_or_lanczos:  # left out if it is, so that older caches stay valid
+            making.append(decoder.resampling.value)
+        if decoder.size.given_width is not None:  # as above
+            making.append(f"width {decoder.size.width}")
+        if decoder.value_range is not None:
+            making.append(f"values {decoder.value_range}")
         # The text of json.dumps([making, [[name, stamp], ...]]), made of plain texts for the reason in FileFacts.
         pairs = zip(map(encode_basestring_ascii, self._names), map(encode_basestring_ascii, facts.stamps), strict=True)
         text = f"[{json.dumps(making)}, [{', '.join([f'[{name}, {stamp}]' for name, stamp in pairs])}]]"
@@ -167,12 +171,7 @@ class ImageFiles(ImageSource):
     @property
     def decoded_bytes(self) -> int:
         """Memory in bytes of all images when decoded at their full size."""
-        return len(self) * self._image_channels * self._size.height * self._size.width * self.dtype.itemsize
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """The type of the decoded values: bytes, or floats of 32 bits in [-1, 1]."""
-        return np.dtype(np.uint8 if self._value_range is None else np.float32)
+        return len(self) * math.prod(self._full_shape) * self._decoder.dtype.itemsize
 
     @property
     def path(self) -> Path:
@@ -180,34 +179,13 @@ class ImageFiles(ImageSource):
         return self._path
 
     @property
-    def image_size(self) -> int:
-        """The full height of the images in pixels."""
-        return self._size.height
+    def decoder(self) -> ImageDecoder:
+        """What makes images of files: their full size, channels and range of values, and how they are resized."""
+        return self._decoder
 
     @property
-    def size(self) -> PixelSize:
-        """The full height and width of the images in pixels."""
-        return self._size
-
-    @property
-    def image_channels(self) -> int:
-        """The number of channels: 1 grey, 3 RGB, 4 RGBA."""
-        return self._image_channels
-
-    @property
-    def value_range(self) -> ValueRange | None:
-        """The values that become -1 and 1 of float images; None for images of 8 bits."""
-        return self._value_range
-
-    @property
-    def resize(self) -> Resize:
-        """The treatment of files of another size."""
-        return self._resize
-
-    @property
-    def resampling(self) -> Resampling:
-        """How files of another size are resized."""
-        return self._resampling
+    def _full_shape(self) -> tuple[int, int, int]:
+        return self._decoder.shape_at(self._decoder.size.height)
 
     def contents(self, name: str) -> bytes:
         """Returns the bytes of a file.
@@ -231,11 +209,10 @@ class ImageFiles(ImageSource):
         Raises:
             ValueError: naming the file, if one cannot be read.
         """
-        size = self._size.at(resolution)
+        shape = (len(indices), *self._decoder.shape_at(resolution))
         with self._naming_the_place():
             pixels = (self._decoded(self._names[index], [resolution])[0] for index in indices.tolist())
-            shape = (len(indices), self._image_channels, size.height, size.width)
-            return _stacked(pixels, shape=shape, dtype=self.dtype)
+            return _stacked(pixels, shape=shape, dtype=self._decoder.dtype)
 
     def whole(self, indices: Indices) -> list[Whole]:
         """Reads whole images, resized until they just cover the full size.
@@ -245,20 +222,7 @@ class ImageFiles(ImageSource):
         """
         names = [self._names[index] for index in indices.tolist()]
         with self._naming_the_place():
-            found = (self._read(name, self._whole) for name in names)
-            return [
-                _stacked([pixels], shape=(1, pixels.shape[2], *pixels.shape[:2]), dtype=self.dtype)[0]
-                for pixels in found
-            ]
-
-    def _whole(self, contents: bytes) -> Decoded:
-        return decode_any_whole(
-            contents,
-            size=self._size,
-            image_channels=self._image_channels,
-            resampling=self._resampling,
-            value_range=self._value_range,
-        )
+            return [tensor_of(self._read(name, self._decoder.whole)) for name in names]
 
     def check(self) -> None:
         """Decodes every file, and keeps none.
@@ -267,7 +231,7 @@ class ImageFiles(ImageSource):
             ValueError: if files cannot be read or their size is refused; one error names them.
         """
         progress = ProgressReport(images=len(self), what=f"checking the files of {shown(self._path)} once, by decoding")
-        for done, _ in enumerate(self.decoded([self._size.height])):
+        for done, _ in enumerate(self.decoded([self._decoder.size.height])):
             progress.report(done)
 
     def in_memory(self) -> MemoryImages:
@@ -276,11 +240,10 @@ class ImageFiles(ImageSource):
         Raises:
             ValueError: if files cannot be read; one error names them.
         """
-        pixels = (levels[0] for levels in self.decoded([self._size.height]))
-        shape = (len(self), self._image_channels, self._size.height, self._size.width)
+        pixels = (levels[0] for levels in self.decoded([self._decoder.size.height]))
         return MemoryImages(
-            images=_stacked(pixels, shape=shape, dtype=self.dtype),
-            value_range=None if self._value_range is None else (-1.0, 1.0),
+            images=_stacked(pixels, shape=(len(self), *self._full_shape), dtype=self._decoder.dtype),
+            value_range=None if self._decoder.value_range is None else (-1.0, 1.0),
             labels=self.labels,
             number_of_classes=self.number_of_classes,
             origin=self.origin,
@@ -301,18 +264,7 @@ class ImageFiles(ImageSource):
         return self._for_each_file(lambda name: self._decoded(name, resolutions))
 
     def _decoded(self, name: str, resolutions: Sequence[int]) -> list[Decoded]:
-        return self._read(name, partial(self._levels, resolutions=resolutions))
-
-    def _levels(self, contents: bytes, *, resolutions: Sequence[int]) -> list[Decoded]:
-        return decode_any(
-            contents,
-            size=self._size,
-            image_channels=self._image_channels,
-            resize=self._resize,
-            resampling=self._resampling,
-            resolutions=resolutions,
-            value_range=self._value_range,
-        )
+        return self._read(name, lambda contents: self._decoder.levels(contents, resolutions=resolutions))
 
     @contextmanager
     def _naming_the_place(self) -> Iterator[None]:

@@ -16,9 +16,9 @@ import torch
 
 from lightning_gan.data.crops import RandomCrops, Whole
 from lightning_gan.data.datamodule import GANData
-from lightning_gan.data.decoding import Resampling, Resize, decode, decode_whole
-from lightning_gan.data.images import ClassLabels, ImageSource, Indices, Origin, factor_between
-from lightning_gan.data.torchvision_datasets import channels_first
+from lightning_gan.data.decoding import Resampling, Resize
+from lightning_gan.data.image_decoder import ImageDecoder, tensor_of
+from lightning_gan.data.images import ClassLabels, ImageSource, Indices, Origin, pixel_size
 from lightning_gan.tensors.fingerprints import fingerprint_of
 from lightning_gan.tensors.shapes import ImageBytes
 
@@ -42,9 +42,9 @@ class Databases(ImageSource):
         self, *, paths: list[Path], image_size: int, labels: bool, resize: Resize, resampling: Resampling
     ) -> None:
         self._paths = paths
-        self._resize = resize
-        self._resampling = resampling
-        self._image_size = image_size
+        self._decoder = ImageDecoder(
+            size=pixel_size(image_size), image_channels=3, resize=resize, resampling=resampling
+        )
         self._opened: list[Any] = []
         self._opened_by = -1
         # All keys have 40 hexadecimal digits; an array of them takes a third of a list's memory.
@@ -88,16 +88,9 @@ class Databases(ImageSource):
         Raises:
             ValueError: naming the database and the key, if an image cannot be read.
         """
-        factor_between(self._image_size, resolution)
-        decoder = partial(
-            decode,
-            image_size=self._image_size,
-            image_channels=3,
-            resize=self._resize,
-            resampling=self._resampling,
-            resolutions=[resolution],
-        )
-        return channels_first(np.stack([self._read(index, decoder)[0] for index in indices.tolist()]))
+        self._decoder.size.at(resolution)
+        decoder = partial(self._decoder.levels, resolutions=[resolution])
+        return torch.stack([tensor_of(self._read(index, decoder)[0]) for index in indices.tolist()])
 
     def whole(self, indices: Indices) -> list[Whole]:
         """Reads whole images, resized until the shorter side has the full size.
@@ -105,8 +98,7 @@ class Databases(ImageSource):
         Raises:
             ValueError: naming the database and the key, if an image cannot be read.
         """
-        decoder = partial(decode_whole, shorter_side=self._image_size, image_channels=3, resampling=self._resampling)
-        return [channels_first(np.stack([self._read(index, decoder)]))[0] for index in indices.tolist()]
+        return [tensor_of(self._read(index, self._decoder.whole)) for index in indices.tolist()]
 
     def _read(self, index: int, decoder: Callable[[bytes], Any]) -> Any:
         database = int(np.searchsorted(self._ends, index, side="right"))

@@ -12,14 +12,13 @@ from typing import final
 import numpy as np
 from PIL import Image
 
-from lightning_gan.data.decoding import PICTURES, Resampling, Resize, size_of
+from lightning_gan.data.decoding import PICTURES, Resize, size_of
+from lightning_gan.data.image_decoder import ImageDecoder
 from lightning_gan.data.image_files import unreadable
-from lightning_gan.data.images import PixelSize, pixel_size
 from lightning_gan.data.numbered_files import NumberedFiles, png_of
 from lightning_gan.data.shown import shown
 from lightning_gan.data.stored_values import ARRAY_SUFFIX, Stored, npy_of, stored_array
-from lightning_gan.data.value_decoding import values_in_size
-from lightning_gan.data.value_range import ValueRange, ValuesError
+from lightning_gan.data.value_range import ValuesError
 
 _IMAGES_PER_FOLDER = 1000
 
@@ -30,29 +29,14 @@ class Making:
     """How images are made.
 
     Args:
-        image_size: height in pixels, and width if `image_width` is None.
-        image_channels: number of channels: 1 grey, 3 RGB, 4 RGBA; of arrays, and of more than 8 bits, any.
-        resize: treatment of images of another size.
-        resampling: how images of another size are resized.
-        enlarge: whether images that are smaller than `image_size` are enlarged; otherwise they are left out.
+        decoder: what reads and resizes them.
+        enlarge: whether images that are smaller than their size are enlarged; otherwise they are left out.
         duplicates: whether images stay whose pixels are those of an image before them.
-        image_width: width in pixels; None is a square.
-        value_range: the lowest and the highest value of the images; None for images of 8 bits.
     """
 
-    image_size: int
-    image_channels: int
-    resize: Resize
-    resampling: Resampling
+    decoder: ImageDecoder
     enlarge: bool
     duplicates: bool
-    image_width: int | None = None
-    value_range: ValueRange | None = None
-
-    @property
-    def size(self) -> PixelSize:
-        """Height and width in pixels."""
-        return pixel_size(self.image_size, self.image_width)
 
     @property
     def suffix(self) -> str:
@@ -61,7 +45,8 @@ class Making:
         PNG files of 16 bits are left out, because they have no floats, which resized images consist of, and take longer
         to read.
         """
-        return ".png" if self.value_range is None and self.image_channels in PICTURES else ARRAY_SUFFIX
+        is_picture = self.decoder.value_range is None and self.decoder.image_channels in PICTURES
+        return ".png" if is_picture else ARRAY_SUFFIX
 
 
 @final
@@ -122,27 +107,20 @@ def _make(images: NumberedFiles, making: Making, index: int, path: Path) -> Made
         fault = _fault_of_size(contents, making)
         if fault is not None:
             return Made(fault=fault)
-        values = values_in_size(
-            contents,
-            size=making.size,
-            image_channels=making.image_channels,
-            resize=making.resize,
-            resampling=making.resampling,
-            value_range=making.value_range,
-        )
+        values = making.decoder.values(contents)
     # Decoders raise nearly anything on broken files (OSError, SyntaxError, zlib.error, struct.error, ...).
     except Exception as error:
         reason = str(unreadable("", error)).removeprefix(": ").removeprefix(f"{shown(images.name(index))}: ")
         return Made(fault=("of other values" if isinstance(error, ValuesError) else "broken", reason))
-    plain = values[:, :, 0] if making.image_channels == 1 else values
+    plain = values[:, :, 0] if making.decoder.image_channels == 1 else values
     file = npy_of(plain) if making.suffix == ARRAY_SUFFIX else png_of(Image.fromarray(plain))
     return Made(contents=file, digest=_digest(values, making))
 
 
 def _fault_of_size(contents: bytes, making: Making) -> tuple[str, str] | None:
     width, height = size_of(contents)
-    size = making.size
-    if making.resize is Resize.exact and (width, height) != (size.width, size.height):
+    size = making.decoder.size
+    if making.decoder.resize is Resize.exact and (width, height) != (size.width, size.height):
         return "another size", f"{width}x{height} pixels"
     if not making.enlarge and (width < size.width or height < size.height):
         return "too small", f"{width}x{height} pixels"

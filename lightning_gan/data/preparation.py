@@ -10,7 +10,6 @@ import os
 import shutil
 import zipfile
 from collections.abc import Iterable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,8 @@ from filelock import FileLock, Timeout
 
 from lightning_gan.atomic_files import put_in_place, written_whole
 from lightning_gan.data.decoding import Resampling, Resize, size_of
+from lightning_gan.data.image_decoder import ImageDecoder
+from lightning_gan.data.images import pixel_size
 from lightning_gan.data.made_images import Making, made_images, name_at
 from lightning_gan.data.named_files import LABELS_FILE
 from lightning_gan.data.numbered_files import NumberedFiles
@@ -112,16 +113,14 @@ def prepare(
         image_channels=image_channels,
         value_range=value_range,
     )
-    making = Making(
-        image_size=image_size or _side_of_first(images),
-        image_width=None if image_width == image_size else image_width,
+    decoder = ImageDecoder(
+        size=pixel_size(image_size or _side_of_first(images), image_width),
         image_channels=image_channels,
         resize=Resize.exact if image_size is None else resize,
         resampling=resampling,
-        enlarge=enlarge,
-        duplicates=duplicates,
         value_range=values,
     )
+    making = Making(decoder=decoder, enlarge=enlarge, duplicates=duplicates)
     settings = {**_plain(making), "labels": labels, "source": images.fingerprint()}
     if _is_done(goal, settings):
         print(f"{shown(goal)} is prepared already, by the same settings from the same images")
@@ -173,12 +172,19 @@ def _side_of_first(images: NumberedFiles) -> int:
 
 
 def _plain(making: Making) -> dict[str, Any]:
-    settings = {**asdict(making), "resize": making.resize.value, "resampling": making.resampling.value}
-    del settings["image_width"], settings["value_range"]
-    if making.image_width is not None:  # left out, so that results of earlier versions stay valid
-        settings["image_width"] = making.image_width
-    if making.value_range is not None:  # as above
-        settings["value_range"] = [making.value_range.low, making.value_range.high]
+    decoder = making.decoder
+    settings: dict[str, Any] = {
+        "image_size": decoder.size.height,
+        "image_channels": decoder.image_channels,
+        "resize": decoder.resize.value,
+        "resampling": decoder.resampling.value,
+        "enlarge": making.enlarge,
+        "duplicates": making.duplicates,
+    }
+    if decoder.size.given_width is not None:  # left out, so that results of earlier versions stay valid
+        settings["image_width"] = decoder.size.width
+    if decoder.value_range is not None:  # as above
+        settings["value_range"] = [decoder.value_range.low, decoder.value_range.high]
     return settings
 
 

@@ -51,9 +51,10 @@ def report(images: NumberedFiles, prepared: Prepared, making: Making, *, goal: P
         goal: folder, zip or folder of shards that was written.
         source: the source, as it was given.
     """
-    size = f"{making.size}x{making.image_channels}"
-    if making.value_range is not None:
-        size += f" with values in {making.value_range}"
+    decoder, width = making.decoder, making.decoder.size.given_width
+    size = f"{decoder.size}x{decoder.image_channels}"
+    if decoder.value_range is not None:
+        size += f" with values in {decoder.value_range}"
     classes = "without labels"
     if images.labels is not None:
         classes = f"{len(images.class_names)} classes" if images.class_names else "with labels"
@@ -63,10 +64,10 @@ def report(images: NumberedFiles, prepared: Prepared, making: Making, *, goal: P
     lines += [f"not read: {remark}" for remark in images.remarks]
     reading = f"--images {shown(goal)}"
     if goal.suffix.lower() == SHARDS:
-        reading = f"--config data/shards.yaml --data.address {shown(goal)} --data.image_size {making.image_size}"
-        reading += f" --data.image_width {making.image_width}" * (making.image_width is not None)
+        reading = f"--config data/shards.yaml --data.address {shown(goal)} --data.image_size {decoder.size.height}"
+        reading += f" --data.image_width {width}" * (width is not None)
         reading += f" --data.labels_file {shown(goal / LABELS_FILE)}" * (images.labels is not None)
-    reading += f" --data.image_channels {making.image_channels}" * (making.image_channels != 3)
-    reading += f" --data.value_range '{making.value_range}'" * (making.value_range is not None)
-    config = "stylegan.yaml" if making.image_width is None else "stylegan2.yaml"
+    reading += f" --data.image_channels {decoder.image_channels}" * (decoder.image_channels != 3)
+    reading += f" --data.value_range '{decoder.value_range}'" * (decoder.value_range is not None)
+    config = "stylegan.yaml" if width is None else "stylegan2.yaml"
     return "\n".join([*lines, f"train on it: fit --config {config} {reading}"])

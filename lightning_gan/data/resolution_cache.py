@@ -6,6 +6,7 @@ which numpy reads, too: `np.load("r0064.npy", mmap_mode="r")` is `[image channel
 """
 
 import json
+import math
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -55,15 +56,16 @@ class CachedImages(ImageSource):
     """
 
     def __init__(self, *, files: ImageFiles, directory: str | Path, cache_resolution: int | None = None) -> None:
-        possible = files.size.halvings
-        highest = files.image_size if cache_resolution is None else cache_resolution
+        size = files.decoder.size
+        possible = size.halvings
+        highest = size.height if cache_resolution is None else cache_resolution
         if highest not in possible:
             raise ValueError(
-                f"cache_resolution={highest} is not what halving {files.image_size} pixels gives; "
+                f"cache_resolution={highest} is not what halving {size.height} pixels gives; "
                 f"give one of {', '.join(map(str, possible))}"
             )
         self._files = files
-        self._resolutions = files.size.at(highest).halvings
+        self._resolutions = size.at(highest).halvings
         self._parent = Path(directory).expanduser()
         self._arrays: dict[int, Num[np.ndarray, "image channels height width"]] = {}
 
@@ -138,7 +140,7 @@ class CachedImages(ImageSource):
                 ]
                 # Plain writes and not a memory map, because a full disk would then kill the process.
                 for file, resolution in zip(arrays, resolutions, strict=True):
-                    _write_header(file, shape=self._shape(resolution), dtype=self._files.dtype)
+                    _write_header(file, shape=self._shape(resolution), dtype=self._files.decoder.dtype)
                 progress = ProgressReport(images=len(self), what=f"decoding {self._files.path} into {self.directory}")
                 images = stack.enter_context(closing(self._files.decoded(resolutions)))
                 for done, levels in enumerate(images, start=1):
@@ -152,7 +154,7 @@ class CachedImages(ImageSource):
         path = self._path(resolution)
         try:
             array: Any = np.lib.format.open_memmap(path, mode="r")
-            whole = array.dtype == self._files.dtype and array.shape == self._shape(resolution)
+            whole = array.dtype == self._files.decoder.dtype and array.shape == self._shape(resolution)
         except ValueError:  # the file is not an array, or shorter than its header says
             whole = False
         if not whole:
@@ -163,11 +165,11 @@ class CachedImages(ImageSource):
         return self.directory / f"r{resolution:04}.npy"
 
     def _shape(self, resolution: int) -> tuple[int, int, int, int]:
-        size = self._files.size.at(resolution)
-        return (len(self), self._files.image_channels, size.height, size.width)
+        return (len(self), *self._files.decoder.shape_at(resolution))
 
     def _bytes(self, resolutions: list[int]) -> int:
-        return sum(int(np.prod(self._shape(resolution))) * self._files.dtype.itemsize for resolution in resolutions)
+        itemsize = self._files.decoder.dtype.itemsize
+        return sum(math.prod(self._shape(resolution)) * itemsize for resolution in resolutions)
 
     def _remove_unfinished(self) -> None:
         """Removes the drafts of killed processes; the process that holds the lock is the only one that writes here."""
@@ -178,9 +180,8 @@ class CachedImages(ImageSource):
         free = shutil.disk_usage(self.directory).free
         if self._bytes(missing) <= free:
             return
-        fitting = [
-            resolution for resolution in missing if self._bytes(self._files.size.at(resolution).halvings) <= free
-        ]
+        size = self._files.decoder.size
+        fitting = [resolution for resolution in missing if self._bytes(size.at(resolution).halvings) <= free]
         remedy = f"set cache_resolution to {fitting[0]}, " if fitting else ""
         raise ValueError(
             f"the cache of {self._files.path} up to {self._resolutions[0]} pixels needs "
@@ -202,15 +203,16 @@ class CachedImages(ImageSource):
 
     def _write_manifest(self) -> None:
         """Writes what the folder contains, for people; programs use the folder's name and the arrays."""
+        decoder = self._files.decoder
         manifest = {
             "images": str(self._files.path.resolve()),
             "number_of_images": len(self),
-            "image_size": self._files.size.height,
-            **({} if self._files.size.given_width is None else {"image_width": self._files.size.width}),
-            "image_channels": self._files.image_channels,
-            **({} if self._files.value_range is None else {"value_range": str(self._files.value_range)}),
-            "resize": self._files.resize.value,
-            "resampling": self._files.resampling.value,
+            "image_size": decoder.size.height,
+            **({} if decoder.size.given_width is None else {"image_width": decoder.size.width}),
+            "image_channels": decoder.image_channels,
+            **({} if decoder.value_range is None else {"value_range": str(decoder.value_range)}),
+            "resize": decoder.resize.value,
+            "resampling": decoder.resampling.value,
         }
         with written_whole(self.directory / _MANIFEST) as file:
             file.write((json.dumps(manifest, indent=2) + "\n").encode())

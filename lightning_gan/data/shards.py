@@ -23,12 +23,12 @@ from torch import Tensor
 
 from lightning_gan.data.crops import Whole
 from lightning_gan.data.decoding import Resampling, Resize
+from lightning_gan.data.image_decoder import ImageDecoder, tensor_of
 from lightning_gan.data.image_files import unreadable
 from lightning_gan.data.images import ImageSource, Indices, Origin, box_mean, pixel_size
 from lightning_gan.data.shard_files import IMAGE, INDEX, NAME, ShardIndex, index_in, litdata
 from lightning_gan.data.shard_labels import ShardLabels
 from lightning_gan.data.shown import shown
-from lightning_gan.data.value_decoding import Decoded, decode_any, decode_any_whole, scaled_or_bytes
 from lightning_gan.data.value_range import value_range_of
 from lightning_gan.tensors.shapes import Labels, StoredImages
 
@@ -70,14 +70,16 @@ class Shards(ImageSource):
         image_width: int | None = None,
         value_range: tuple[float, float] | None = None,
     ) -> None:
-        self._value_range = value_range_of(value_range)
-        self._size = pixel_size(image_size, image_width)
+        self._decoder = ImageDecoder(
+            value_range=value_range_of(value_range),
+            size=pixel_size(image_size, image_width),
+            image_channels=image_channels,
+            resize=resize,
+            resampling=resampling,
+        )
         self._address = address
         self._is_remote = "://" in address
-        self._image_channels = image_channels
         self._shard_labels = labels
-        self._resize = resize
-        self._resampling = resampling
         self._dataset: Any = None
         self._threads: ThreadPoolExecutor | None = None
         self._opened_by = -1
@@ -122,7 +124,7 @@ class Shards(ImageSource):
         Raises:
             ValueError: naming the shards and the image, if one cannot be read or has another size.
         """
-        self._size.at(resolution)
+        self._decoder.size.at(resolution)
         return torch.stack(self._each(indices, partial(self._image, resolution=resolution)))
 
     def whole(self, indices: Indices) -> list[Whole]:
@@ -172,40 +174,24 @@ class Shards(ImageSource):
     def _image(self, image: Any, *, resolution: int) -> Tensor:
         if not isinstance(image, (bytes, memoryview)):
             return box_mean(self._array(image)[None], resolution=resolution)[0]
-        (pixels,) = decode_any(
-            bytes(image),
-            size=self._size,
-            image_channels=self._image_channels,
-            resize=self._resize,
-            resampling=self._resampling,
-            resolutions=[resolution],
-            value_range=self._value_range,
-        )
-        return _channels_first(pixels)
+        (pixels,) = self._decoder.levels(bytes(image), resolutions=[resolution])
+        return tensor_of(pixels)
 
     def _whole(self, image: Any) -> Whole:
         if not isinstance(image, (bytes, memoryview)):
             return self._array(image)
-        return _channels_first(
-            decode_any_whole(
-                bytes(image),
-                size=self._size,
-                image_channels=self._image_channels,
-                resampling=self._resampling,
-                value_range=self._value_range,
-            )
-        )
+        return tensor_of(self._decoder.whole(bytes(image)))
 
     def _array(self, image: Any) -> Tensor:
         """The pixels of an array, which must have the full size."""
         array = np.asarray(image)
-        wanted = [self._image_channels, self._size.height, self._size.width]
+        wanted = list(self._decoder.shape_at(self._decoder.size.height))
         if array.dtype.kind not in "uif" or list(array.shape) != wanted:
             raise ValueError(
                 f"it is {array.dtype} {list(array.shape)} and not numbers {wanted}; change image_size or "
                 "image_channels, or write image files or .npy files, which can be resized"
             )
-        return _channels_first(scaled_or_bytes(array.transpose(1, 2, 0), value_range=self._value_range))
+        return tensor_of(self._decoder.scaled_or_bytes(array.transpose(1, 2, 0)))
 
     def _check_labels(self) -> None:
         assert self._index is not None
@@ -283,7 +269,3 @@ def _options(address: str) -> dict[str, Any]:
     config = import_module("botocore.config")
     retries = {"max_attempts": 12, "mode": "standard"}  # half a minute and more; litdata has 1000
     return {"config": config.Config(retries=retries, max_pool_connections=_THREADS)}
-
-
-def _channels_first(pixels: Decoded) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))

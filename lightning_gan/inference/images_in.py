@@ -3,14 +3,13 @@
 import sys
 from pathlib import Path
 
-import numpy as np
 import torch
 from PIL import Image
 
-from lightning_gan.data.decoding import Resampling, Resize, size_of
+from lightning_gan.data.decoding import Resize, size_of
+from lightning_gan.data.image_decoder import ImageDecoder, tensor_of
 from lightning_gan.data.images import PixelSize
 from lightning_gan.data.shown import shown
-from lightning_gan.data.value_decoding import decode_any
 from lightning_gan.inference.trained_model import TrainedModel
 from lightning_gan.tensors.image_bytes import from_bytes
 from lightning_gan.tensors.shapes import Images
@@ -61,16 +60,13 @@ def floats_of(contents: bytes, trained: TrainedModel) -> Images:
         OSError: if it is no image.
     """
     channels, height, width = trained.image_shape
-    (decoded,) = decode_any(
-        contents,
+    decoder = ImageDecoder(
         size=PixelSize(height=height, width=width),
         image_channels=channels,
         resize=Resize.center_crop,
-        resampling=Resampling.box_or_lanczos,
-        resolutions=[height],
         value_range=trained.value_range,
     )
-    image = torch.from_numpy(np.array(decoded)).permute(2, 0, 1)[None]  # 1 channels height width
+    image = tensor_of(*decoder.levels(contents, resolutions=[height]))[None]  # 1 channels height width
     return from_bytes(image) if image.dtype == torch.uint8 else image
 
 

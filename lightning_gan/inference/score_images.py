@@ -111,19 +111,20 @@ def score_images(
     for files in (fake_files, real_files):
         check_once(files)  # so that broken files are named before time is lost
     some = torch.arange(min(batch_size, len(real_files)))
-    evaluation.refuse_coloured(real_files.read(some, resolution=real_files.image_size))
+    evaluation.refuse_coloured(real_files.read(some, resolution=real_files.decoder.size.height))
     of_fakes = _described(comparisons, fake_files, batch_size=batch_size, device=device.found())
     of_reals = _described(comparisons, real_files, batch_size=batch_size, device=device.found())
     if evaluation.few_images is not None:
         print(evaluation.few_images, file=sys.stderr)
+    read_at = fake_files.decoder.size
     origin = {
         "images": fake_files.origin.place,
         "reals": real_files.origin.place,
-        "image_size": fake_files.image_size,
-        **({} if fake_files.size.given_width is None else {"image_width": fake_files.size.width}),
+        "image_size": read_at.height,
+        **({} if read_at.given_width is None else {"image_width": read_at.width}),
         "image_channels": image_channels,
         **({} if value_range is None else {"value_range": list(value_range)}),
-        "central_squares" if fake_files.size.given_width is None else "central_rectangles": size is not None,
+        "central_squares" if read_at.given_width is None else "central_rectangles": size is not None,
     }
     records: list[Record] = []
     for comparison, fake, real in zip(comparisons, of_fakes, of_reals, strict=True):
@@ -206,7 +207,7 @@ def _described(
     """The rows of all images, one tensor for each comparison. Every file is decoded once."""
     progress = ProgressReport(images=len(files), what=f"describing the images of {shown(files.path)}")
     found: list[list[Tensor]] = [[] for _ in comparisons]
-    decoded = (levels[0] for levels in files.decoded([files.image_size]))
+    decoded = (levels[0] for levels in files.decoded([files.decoder.size.height]))
     done = 0
     with torch.no_grad():
         while batch := list(islice(decoded, batch_size)):

@@ -15,7 +15,9 @@ from torch.nn.functional import avg_pool2d
 from lightning_gan.data import GANData, ImageFolder, MemoryImages, RandomCrops, Resampling, Resize, box_mean
 from lightning_gan.data.crops import crops_of_images, offset_at, places_at, size_to_read
 from lightning_gan.data.datamodule import Pace
-from lightning_gan.data.decoding import decode, decode_whole, resized
+from lightning_gan.data.decoding import resized
+from lightning_gan.data.image_decoder import ImageDecoder
+from lightning_gan.data.images import pixel_size
 from lightning_gan.data.stream import Batch, Stream, StreamLoader
 
 
@@ -153,12 +155,7 @@ def test_whole_images_are_cut_at_random_places_of_their_longer_side_too(tmp_path
     # A slope of 24/18 a pixel: the first column at the left end is about 0, and at the right end, ten pixels on, 13.
     columns = images[:, 1, 0, 0]
     assert columns.min() <= 1 and columns.max() >= 12
-    whole = decode_whole(
-        (tmp_path / "images" / "0.png").read_bytes(),
-        shorter_side=12,
-        image_channels=3,
-        resampling=Resampling.box_or_lanczos,
-    )
+    whole = ImageDecoder(size=pixel_size(12), image_channels=3).whole((tmp_path / "images" / "0.png").read_bytes())
     assert whole.shape == (12, 18, 3)
     central = torch.from_numpy(whole[2:10, 5:13].copy()).permute(2, 0, 1)
     assert torch.equal(
@@ -226,17 +223,13 @@ def test_the_shorter_side_is_resized_as_torchvision_does(width: int, height: int
     functional = pytest.importorskip("torchvision.transforms.functional")
     noise = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
     expected = functional.resize(Image.fromarray(noise), size)
-    contents = png(noise)
-    whole = decode_whole(contents, shorter_side=size, image_channels=3, resampling=Resampling.bilinear)
-    assert np.array_equal(whole, np.asarray(expected))
-    (square,) = decode(
-        contents,
-        image_size=size,
-        image_channels=3,
-        resize=Resize.shorter_side,
-        resolutions=[size],
-        resampling=Resampling.bilinear,
+    decoder = ImageDecoder(
+        size=pixel_size(size), image_channels=3, resize=Resize.shorter_side, resampling=Resampling.bilinear
     )
+    contents = png(noise)
+    whole = decoder.whole(contents)
+    assert np.array_equal(whole, np.asarray(expected))
+    (square,) = decoder.levels(contents, resolutions=[size])
     top, left = (whole.shape[0] - size) // 2, (whole.shape[1] - size) // 2
     assert np.array_equal(square, whole[top : top + size, left : left + size])
 

@@ -14,10 +14,13 @@ from PIL import Image
 from torchvision.io import ImageReadMode, decode_jpeg
 
 from lightning_gan.data import plain_jpeg
-from lightning_gan.data.decoding import Resampling, Resize, decode, decode_whole
+from lightning_gan.data.decoding import Resize
+from lightning_gan.data.image_decoder import ImageDecoder
+from lightning_gan.data.images import pixel_size
 from lightning_gan.data.plain_jpeg import Pixels, pixels_of_plain_jpeg
 
 SIZE = 40
+DECODER = ImageDecoder(size=pixel_size(SIZE), image_channels=3)
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
 
@@ -104,9 +107,9 @@ def broken(contents: bytes, rng: np.random.Generator) -> bytes:
     return (*cut, *changed)[rng.integers(4)]
 
 
-def outcome(contents: bytes, **settings: Any) -> list[Any]:
+def outcome(contents: bytes, decoder: ImageDecoder, resolutions: list[int]) -> list[Any]:
     try:
-        return [(pixels.shape, pixels.tobytes()) for pixels in decode(contents, **settings)]
+        return [(pixels.shape, pixels.tobytes()) for pixels in decoder.levels(contents, resolutions=resolutions)]
     except Exception as error:
         return [type(error), str(error).partition(" object at ")[0]]
 
@@ -122,23 +125,22 @@ def test_whole_and_broken_files_end_as_with_pillow_alone(pictures: int, monkeypa
         settings = {"quality": int(rng.integers(1, 101)), "progressive": bool(rng.integers(2)), "exif": exif}
         whole = jpeg(picture(rng, mode=mode), **settings)
         for contents in (whole, *(broken(whole, rng) for _ in range(8))):
-            settings = {
-                "image_size": int(rng.choice([SIZE, SIZE, 8])),
-                "image_channels": int(rng.choice(list(MODES))),
-                "resize": list(Resize)[rng.integers(len(Resize))],
-            }
-            settings["resolutions"] = [settings["image_size"] // int(factor) for factor in rng.choice([1, 1, 2], 2)]
-            cases.append((contents, settings, outcome(contents, **settings)))
-    monkeypatch.setattr("lightning_gan.data.decoding.pixels_of_plain_jpeg", lambda *_, **__: None)
-    for contents, settings, found in cases:
-        assert found == outcome(contents, **settings)
+            decoder = ImageDecoder(
+                size=pixel_size(int(rng.choice([SIZE, SIZE, 8]))),
+                image_channels=int(rng.choice(list(MODES))),
+                resize=list(Resize)[rng.integers(len(Resize))],
+            )
+            resolutions = [decoder.size.height // int(factor) for factor in rng.choice([1, 1, 2], 2)]
+            cases.append((contents, decoder, resolutions, outcome(contents, decoder, resolutions)))
+    monkeypatch.setattr("lightning_gan.data.image_decoder.pixels_of_plain_jpeg", lambda *_, **__: None)
+    for contents, decoder, resolutions, found in cases:
+        assert found == outcome(contents, decoder, resolutions)
     assert sum(isinstance(found[0], tuple) for *_, found in cases) > len(cases) / 8
 
 
 def test_whole_images_for_random_crops_have_the_pixels_of_pillow(monkeypatch: pytest.MonkeyPatch) -> None:
     contents = jpeg(picture(np.random.default_rng(0), width=SIZE, height=64))
-    settings = {"shorter_side": SIZE, "image_channels": 3, "resampling": Resampling.bilinear}
-    pixels = decode_whole(contents, **settings)  # type: ignore[arg-type]
+    pixels = DECODER.whole(contents)
     assert pixels.shape == (64, SIZE, 3)
     np.testing.assert_array_equal(pixels, by_pillow(contents, "RGB"))
 
@@ -161,7 +163,7 @@ def test_pillow_decodes_everything_where_torchvision_is_missing_or_differs(
     monkeypatch.setattr(plain_jpeg, "import_module", lambda name: module)
     contents = jpeg(picture(np.random.default_rng(0)))
     assert by_torchvision(contents, "RGB") is None
-    (pixels,) = decode(contents, image_size=SIZE, image_channels=3, resize=Resize.exact, resolutions=[SIZE])
+    (pixels,) = DECODER.levels(contents, resolutions=[SIZE])
     np.testing.assert_array_equal(pixels, by_pillow(contents, "RGB"))
 
 
@@ -176,4 +178,4 @@ def test_png_pixels_with_a_wrong_checksum_are_refused_and_end_no_process() -> No
     chunk = b"IDAT" + packed
     contents = whole[:start] + chunk + struct.pack(">I", zlib.crc32(chunk)) + whole[start + 8 + length :]
     with pytest.raises(OSError, match="broken data stream"):
-        decode(contents, image_size=SIZE, image_channels=3, resize=Resize.exact, resolutions=[SIZE])
+        DECODER.levels(contents, resolutions=[SIZE])

@@ -12,10 +12,12 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from lightning_gan.data import plain_png
-from lightning_gan.data.decoding import Resampling, Resize, decode, decode_whole
+from lightning_gan.data.decoding import Resize
+from lightning_gan.data.image_decoder import ImageDecoder
+from lightning_gan.data.images import pixel_size
 from lightning_gan.data.plain_jpeg import Pixels
 from lightning_gan.data.plain_png import pixels_of_plain_png
-from tests.data.test_plain_jpeg import MODES, SIZE, outcome, picture, turned
+from tests.data.test_plain_jpeg import DECODER, MODES, SIZE, outcome, picture, turned
 
 imagecodecs = pytest.importorskip("imagecodecs", reason="the extra `fast-png` is not installed")
 
@@ -133,7 +135,7 @@ def test_interlaced_files_are_left_to_pillow() -> None:
     header = struct.pack(">IIBBBBB", 1, 1, 8, 2, 0, 0, 1)
     contents = file_of([(b"IHDR", header), (b"IDAT", zlib.compress(b"\0\1\2\3")), (b"IEND", b"")])
     assert by_imagecodecs(contents, "RGB") is None
-    (pixels,) = decode(contents, image_size=1, image_channels=3, resize=Resize.exact, resolutions=[1])
+    (pixels,) = ImageDecoder(size=pixel_size(1), image_channels=3).levels(contents, resolutions=[1])
     assert pixels.tolist() == [[[1, 2, 3]]]
 
 
@@ -173,22 +175,22 @@ def test_whole_and_broken_files_end_as_with_pillow_alone(pictures: int, monkeypa
         exif = {"exif": turned(int(rng.integers(1, 9)))} if rng.random() < 0.2 else {}
         whole = png(image, compress_level=int(rng.integers(0, 10)), **exif)
         for contents in (whole, *(broken(whole, rng) for _ in range(8))):
-            settings = {
-                "image_size": int(rng.choice([SIZE, SIZE, 8])),
-                "image_channels": int(rng.choice(list(MODES))),
-                "resize": list(Resize)[rng.integers(len(Resize))],
-            }
-            settings["resolutions"] = [settings["image_size"] // int(factor) for factor in rng.choice([1, 1, 2], 2)]
-            cases.append((contents, settings, outcome(contents, **settings)))
-    monkeypatch.setattr("lightning_gan.data.decoding.pixels_of_plain_png", lambda *_, **__: None)
-    for contents, settings, found in cases:
-        assert found == outcome(contents, **settings)
+            decoder = ImageDecoder(
+                size=pixel_size(int(rng.choice([SIZE, SIZE, 8]))),
+                image_channels=int(rng.choice(list(MODES))),
+                resize=list(Resize)[rng.integers(len(Resize))],
+            )
+            resolutions = [decoder.size.height // int(factor) for factor in rng.choice([1, 1, 2], 2)]
+            cases.append((contents, decoder, resolutions, outcome(contents, decoder, resolutions)))
+    monkeypatch.setattr("lightning_gan.data.image_decoder.pixels_of_plain_png", lambda *_, **__: None)
+    for contents, decoder, resolutions, found in cases:
+        assert found == outcome(contents, decoder, resolutions)
     assert sum(isinstance(found[0], tuple) for *_, found in cases) > len(cases) / 8
 
 
 def test_whole_images_for_random_crops_have_the_pixels_of_pillow() -> None:
     contents = png(picture(np.random.default_rng(0), width=SIZE, height=64))
-    pixels = decode_whole(contents, shorter_side=SIZE, image_channels=3, resampling=Resampling.bilinear)
+    pixels = DECODER.whole(contents)
     assert pixels.shape == (64, SIZE, 3)
     np.testing.assert_array_equal(pixels, by_pillow(contents))
 
@@ -211,5 +213,5 @@ def test_pillow_decodes_everything_where_imagecodecs_is_missing_or_differs(
     monkeypatch.setattr(plain_png, "import_module", lambda name: library)
     contents = png(picture(np.random.default_rng(0)))
     assert by_imagecodecs(contents, "RGB") is None
-    (pixels,) = decode(contents, image_size=SIZE, image_channels=3, resize=Resize.exact, resolutions=[SIZE])
+    (pixels,) = DECODER.levels(contents, resolutions=[SIZE])
     np.testing.assert_array_equal(pixels, by_pillow(contents))

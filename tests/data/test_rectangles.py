@@ -10,9 +10,10 @@ from PIL import Image
 from torch.nn.functional import avg_pool2d
 
 from lightning_gan.data import GANData, ImageFolder, ImageSource, MemoryImages, Pace, Resampling, Resize, box_mean
-from lightning_gan.data.decoding import decode, size_of
+from lightning_gan.data.decoding import size_of
+from lightning_gan.data.image_decoder import ImageDecoder
 from lightning_gan.data.image_files import ImageFiles
-from lightning_gan.data.images import PixelSize
+from lightning_gan.data.images import PixelSize, pixel_size
 from lightning_gan.data.preparation import prepare
 from lightning_gan.data.stream import Batch
 from lightning_gan.schedules.growth import GrowthSchedule
@@ -32,15 +33,8 @@ def write_images(folder: Path, *, count: int = 5, width: int = WIDTH, height: in
 
 
 def decoded(path: Path, resize: Resize, *, resampling: Resampling = Resampling.bilinear) -> np.ndarray:
-    (pixels,) = decode(
-        path.read_bytes(),
-        image_size=HEIGHT,
-        image_width=WIDTH,
-        image_channels=3,
-        resize=resize,
-        resolutions=[HEIGHT],
-        resampling=resampling,
-    )
+    decoder = ImageDecoder(size=pixel_size(HEIGHT, WIDTH), image_channels=3, resize=resize, resampling=resampling)
+    (pixels,) = decoder.levels(path.read_bytes(), resolutions=[HEIGHT])
     return pixels
 
 
@@ -128,14 +122,8 @@ def test_a_large_turned_photo_is_not_decoded_too_coarsely(tmp_path: Path) -> Non
     stripes = np.zeros((96, 1024, 3), dtype=np.uint8)
     stripes[::2] = 255  # shown as columns, which a reduction before the cut would make grey
     Image.fromarray(stripes).save(tmp_path / "a.jpg", exif=exif, quality=100, subsampling=0)
-    (pixels,) = decode(
-        (tmp_path / "a.jpg").read_bytes(),
-        image_size=8,
-        image_width=96,
-        image_channels=3,
-        resize=Resize.center_crop,
-        resolutions=[8],
-    )
+    decoder = ImageDecoder(size=pixel_size(8, 96), image_channels=3, resize=Resize.center_crop)
+    (pixels,) = decoder.levels((tmp_path / "a.jpg").read_bytes(), resolutions=[8])
     assert pixels[:, ::2].std() < 20 and abs(int(pixels[4, 40, 0]) - int(pixels[4, 41, 0])) > 200
 
 

@@ -23,10 +23,10 @@ from PIL import Image
 import lightning_gan
 from lightning_gan.data.decoding import Resize
 from lightning_gan.data.folder import ImageFolder
+from lightning_gan.data.image_decoder import ImageDecoder
 from lightning_gan.data.image_files import ImageFiles
 from lightning_gan.data.images import box_mean
 from lightning_gan.data.resolution_cache import CachedImages
-from lightning_gan.data.value_decoding import decode_any
 from lightning_gan.schedules.growth import GrowthSchedule
 
 ALL = torch.arange(4)
@@ -66,11 +66,13 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     """What is decoded from now on."""
     contents: list[bytes] = []
 
-    def counted(content: bytes, **settings: object) -> object:
-        contents.append(content)
-        return decode_any(content, **settings)  # type: ignore[arg-type]
+    levels = ImageDecoder.levels
 
-    monkeypatch.setattr("lightning_gan.data.image_files.decode_any", counted)
+    def counted(decoder: ImageDecoder, content: bytes, *, resolutions: list[int]) -> object:
+        contents.append(content)
+        return levels(decoder, content, resolutions=resolutions)
+
+    monkeypatch.setattr(ImageDecoder, "levels", counted)
     return contents
 
 
@@ -286,16 +288,16 @@ def test_what_a_killed_process_left_is_removed(folder: Path) -> None:
 def test_a_killed_build_leaves_nothing_that_passes_for_complete(folder: Path) -> None:
     script = f"""
 import time
-from lightning_gan.data import image_files
-from lightning_gan.data.resolution_cache import CachedImages
-decode, count = image_files.decode_any, []
-def slow(contents, **settings):
+from lightning_gan.data import CachedImages, ImageFiles
+from lightning_gan.data.image_decoder import ImageDecoder
+levels, count = ImageDecoder.levels, []
+def slow(decoder, contents, *, resolutions):
     count.append(1)
     if len(count) == 4:
         time.sleep(600)
-    return decode(contents, **settings)
-image_files.decode_any = slow
-files = image_files.ImageFiles(path={str(folder)!r}, image_size=16, image_channels=3)
+    return levels(decoder, contents, resolutions=resolutions)
+ImageDecoder.levels = slow
+files = ImageFiles(path={str(folder)!r}, image_size=16, image_channels=3)
 CachedImages(files=files, directory={str(folder.parent / "cache")!r}).prepare()
 """
     process = subprocess.Popen([sys.executable, "-c", script], cwd=Path(lightning_gan.__file__).parents[1])
