@@ -7,6 +7,7 @@ from PIL import Image, UnidentifiedImageError
 
 from lightning_gan.data.images import PixelSize
 from lightning_gan.data.stored_values import is_array, shown_size, size_of_array, stored_tiff
+from lightning_gan.data.value_range import ValuesError
 
 _HAS_AVIF = ".avif" in Image.registered_extensions()  # Pillow may be built without it
 
@@ -68,11 +69,11 @@ def mode_of(image_channels: int) -> str:
     """Returns Pillow's name for images with 1, 3 or 4 channels.
 
     Raises:
-        ValueError: for another number of channels.
+        ValuesError: for another number of channels.
     """
     if image_channels not in _MODES:
-        raise ValueError(
-            f"image_channels={image_channels} cannot be read from image files; give 1 (grey), 3 (RGB) or 4 (RGBA)"
+        raise ValuesError(
+            f"image_channels={image_channels} cannot be read from image files", "give 1 (grey), 3 (RGB) or 4 (RGBA)"
         )
     return _MODES[image_channels]
 

@@ -148,14 +148,15 @@ class ImageDecoder:
             if stored.dtype != np.uint8:
                 low, high = np.nanmin(stored), np.nanmax(stored)
                 raise ValuesError(
-                    f"it has {stored.dtype} values from {low:g} to {high:g}; write it as uint8, or give the range of "
-                    "all images (fit --data.value_range '[LOWEST, HIGHEST]'; prepare, test --reals: --value_range)"
+                    f"it has {stored.dtype} values from {low:g} to {high:g}",
+                    "write it as uint8, or give the range of all images (fit --data.value_range '[LOWEST, HIGHEST]'; "
+                    "prepare, test --reals: --value_range)",
                 )
             return stored
         if stored.dtype == np.uint8 and self.value_range.high > BYTES[1]:
             raise ValuesError(
-                f"it has 8 bits per channel, and value_range {self.value_range} is for more; leave it out, or convert "
-                "it"
+                f"it has 8 bits per channel, and value_range {self.value_range} is for more",
+                "leave it out, or convert it",
             )
         return self.value_range.scaled(stored)
 
@@ -194,8 +195,9 @@ class ImageDecoder:
         image = Image.open(BytesIO(contents), formats=FORMATS)
         if is_deep(image):
             raise ValuesError(
-                f"its pixels ({image.mode}) have more than 8 bits; convert it to 8 bits per channel, or give the range "
-                f"of all images (fit --data.value_range '{range_of_deep(image)}'; prepare, test --reals: --value_range)"
+                f"its pixels ({image.mode}) have more than 8 bits",
+                "convert it to 8 bits per channel, or give the range of all images "
+                f"(fit --data.value_range '{range_of_deep(image)}'; prepare, test --reals: --value_range)",
             )
         width, height = self.size.width, self.size.height
         if resize is Resize.exact and image.size not in {(width, height), (height, width)}:
@@ -229,11 +231,13 @@ class ImageDecoder:
         if is_array(contents) and stored.shape[0] == self.image_channels:
             raise ValuesError(
                 f"its shape {list(stored.shape)} is read as [height, width, channels], and image_channels is "
-                f"{self.image_channels}; if it is [channels, height, width], write array.transpose(1, 2, 0)"
+                f"{self.image_channels}",
+                "if it is [channels, height, width], write array.transpose(1, 2, 0)",
             )
         raise ValuesError(
-            f"it has {channels} channel{'s' * (channels != 1)}, not {self.image_channels}; set image_channels to "
-            f"{channels} (--data.image_channels {channels}; prepare, test --reals: --image_channels)"
+            f"it has {channels} channel{'s' * (channels != 1)}, not {self.image_channels}",
+            f"set image_channels to {channels} (--data.image_channels {channels}; prepare, test --reals: "
+            "--image_channels)",
         )
 
     def _with_its_channels(self, contents: bytes) -> Stored:

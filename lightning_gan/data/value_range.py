@@ -18,7 +18,16 @@ BYTES = (0.0, 255.0)
 
 @final
 class ValuesError(ValueError):
-    """An image is whole, and its values or their number of channels are not those that the settings say."""
+    """An image is whole, and its values or their number of channels are not those that the settings say.
+
+    Args:
+        found: what is wrong with the image.
+        remedy: what can be done about it in a data set.
+    """
+
+    def __init__(self, found: str, remedy: str) -> None:
+        super().__init__(f"{found}; {remedy}")
+        self.found = found
 
 
 @final
@@ -59,10 +68,10 @@ class ValueRange:
         if wrong.any():
             value = values[wrong].flat[0]
             if not np.isfinite(value):
-                raise ValuesError(f"its value {value} is not finite; give it a finite one, or leave out the image")
+                raise ValuesError(f"its value {value} is not finite", "give it a finite one, or leave out the image")
             raise ValuesError(
-                f"its value {value} is outside of value_range {self}; give a range that holds all values, or correct "
-                "or leave out the image"
+                f"its value {value} is outside of value_range {self}",
+                "give a range that holds all values, or correct or leave out the image",
             )
         if (self.low, self.high) == (-1.0, 1.0):
             return values.astype(np.float32)

@@ -10,6 +10,7 @@ from lightning_gan.data.decoding import Resize, size_of
 from lightning_gan.data.image_decoder import ImageDecoder, tensor_of
 from lightning_gan.data.images import PixelSize
 from lightning_gan.data.shown import shown
+from lightning_gan.data.value_range import ValuesError
 from lightning_gan.inference.trained_model import TrainedModel
 from lightning_gan.tensors.image_bytes import from_bytes
 from lightning_gan.tensors.shapes import Images
@@ -36,6 +37,8 @@ def image_for(trained: TrainedModel, path: str) -> Images:
         contents = file.read_bytes()
         size = size_of(contents)
         image = floats_of(contents, trained)
+    except ValuesError as error:
+        raise ValueError(f"{shown(path)}: {error}") from error
     except (OSError, ValueError, Image.DecompressionBombError) as error:
         raise ValueError(f"{shown(path)} cannot be read as an image ({shown(error)}); give another file") from error
     if size != (width, height):
@@ -56,7 +59,7 @@ def floats_of(contents: bytes, trained: TrainedModel) -> Images:
         trained: the model.
 
     Raises:
-        ValueError: if it has other channels, or values that the range of the training does not hold.
+        ValuesError: if it has other channels, or values that the range of the training does not hold.
         OSError: if it is no image.
     """
     channels, height, width = trained.image_shape
@@ -66,7 +69,14 @@ def floats_of(contents: bytes, trained: TrainedModel) -> Images:
         resize=Resize.center_crop,
         value_range=trained.value_range,
     )
-    image = tensor_of(*decoder.levels(contents, resolutions=[height]))[None]  # 1 channels height width
+    try:
+        (decoded,) = decoder.levels(contents, resolutions=[height])
+    except ValuesError as error:
+        values = "8 bits" if trained.value_range is None else f"values in {trained.value_range}"
+        raise ValuesError(
+            error.found, f"give an image as the model was trained on: channels {channels}, of {values}"
+        ) from error
+    image = tensor_of(decoded)[None]  # 1 channels height width
     return from_bytes(image) if image.dtype == torch.uint8 else image
 
 

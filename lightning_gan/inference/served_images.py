@@ -9,6 +9,7 @@ from PIL import Image, UnidentifiedImageError
 
 from lightning_gan.callbacks.figures.pictures import image_grid
 from lightning_gan.data.shown import shown
+from lightning_gan.data.value_range import ValuesError
 from lightning_gan.inference.images_in import floats_of
 from lightning_gan.inference.images_out import png_bytes
 from lightning_gan.inference.keyframes import LatentKeyframes, StyleKeyframes, labels_of, latents_of, styles_of
@@ -172,6 +173,8 @@ class ServedModel:
             images = floats_of(contents, self.trained)
         except UnidentifiedImageError as error:
             raise ValueError(f"{shown(name)} cannot be read as an image; give a PNG, JPEG or WebP file") from error
+        except ValuesError as error:
+            raise ValueError(f"{shown(name)}: {error}") from error
         except (OSError, ValueError, Image.DecompressionBombError) as error:
             raise ValueError(f"{shown(name)} cannot be read as an image ({shown(error)})") from error
         image = self.trained.as_bytes(images, what=shown(name))

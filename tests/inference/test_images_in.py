@@ -43,6 +43,31 @@ def test_for_a_rectangle_the_largest_central_rectangle_is_resized(
     assert "its largest central rectangle of these proportions is resized to 12x8" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("values", "channels", "reason"),
+    [
+        (
+            np.zeros((8, 8), dtype=np.uint16),
+            1,
+            r"its pixels \(I;16\) have more than 8 bits; .*: channels 1, of 8 bits",
+        ),
+        (np.zeros((8, 8, 5), dtype=np.uint8), 3, "it has 5 channels, not 3; .*: channels 3, of 8 bits$"),
+        (np.zeros((8, 8), dtype=np.uint8), 5, r"image_channels=5 cannot be read from image files; .*: channels 5"),
+    ],
+)
+def test_an_image_of_other_values_is_told_what_the_model_was_trained_on_and_no_settings_of_data(
+    values: np.ndarray, channels: int, reason: str, tmp_path: Path
+) -> None:
+    file = tmp_path / ("a.png" if values.ndim == 2 else "a.npy")
+    if values.ndim == 2:
+        Image.fromarray(values).save(file)
+    else:
+        np.save(file, values)
+    with pytest.raises(ValueError, match=rf"a\.(png|npy): {reason}") as caught:
+        image_for(in_memory(BiGAN(image_size=8, latent_dim=6, image_channels=channels)), str(file))
+    assert "--" not in str(caught.value) and "give an image as the model was trained on" in str(caught.value)
+
+
 def test_what_is_no_image_is_refused(tmp_path: Path) -> None:
     trained = in_memory(small(BiGAN))
     with pytest.raises(ValueError, match=r"there is no image .*b.png; give the path of an image file"):

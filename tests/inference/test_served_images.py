@@ -117,5 +117,7 @@ def test_what_cannot_be_shown_is_refused(tmp_path: Path) -> None:
         page.reconstruction(b"", name="a.png")
     with pytest.raises(ValueError, match=r"a\.txt cannot be read as an image; give a PNG"):
         encoder.reconstruction(b"no image", name="a.txt")
+    with pytest.raises(ValueError, match=r"a\.png: its pixels .* more than 8 bits; give an image as the model was"):
+        encoder.reconstruction(png(np.zeros((8, 8), dtype=np.uint16)), name="a.png")
     with pytest.raises(ValueError, match=r"cut\.png cannot be read as an image"):
         encoder.reconstruction(png(np.zeros((64, 64), dtype=np.uint8))[:-30], name="cut.png")
