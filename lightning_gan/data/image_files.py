@@ -37,6 +37,7 @@ from lightning_gan.tensors.shapes import Labels, StoredImages
 _Result = TypeVar("_Result")
 
 _NAMED_FAULTS = 10
+_TRIED = 100  # files after which no others are tried, if none can be used
 _THREADS = min(16, 2 * (os.cpu_count() or 1))
 
 
@@ -104,6 +105,8 @@ class ImageFiles(ImageSource):
             found = f" but {_counted_by_suffix(names)}" if names else ""
             raise ValueError(
                 f"{shown(self._path)} holds no image{found}; images end in {', '.join((*IMAGE_SUFFIXES, ARRAY_SUFFIX))}"
+                + ". `prepare` makes images of lmdb databases, of folders that datasets has written and, as "
+                "hub:FOLDER, of folders of parquet files; data/shards.yaml reads shards" * bool(names)
             )
         try:
             self._top = top_of(self._files, images=self._names)
@@ -282,9 +285,12 @@ class ImageFiles(ImageSource):
             raise unreadable(name, error) from error
 
     def _for_each_file(self, work: Callable[[str], _Result]) -> Generator[_Result, None, None]:
-        """Yields the result of `work` for each file, in order, and then raises one error for all files that failed."""
+        """Yields the result of `work` for each file, in order, and then raises one error for all files that failed.
+
+        If all of the first ones failed, no others are tried.
+        """
         faults: dict[str, list[str]] = {}  # names of files by what is wrong with them
-        names = iter(self._names)
+        names, done = iter(self._names), 0
         with ThreadPoolExecutor(_THREADS) as threads:
             # The number of waiting results is limited, because all of them together may be larger than memory.
             ahead: deque[tuple[str, Future[_Result]]] = deque(
@@ -292,19 +298,23 @@ class ImageFiles(ImageSource):
             )
             while ahead:
                 name, waiting = ahead.popleft()
+                done += 1
                 try:
                     result = waiting.result()
                 except ValueError as error:
                     faults.setdefault(str(error).removeprefix(f"{shown(name)}: "), []).append(name)
                 else:
                     yield result
+                if done == _TRIED == sum(map(len, faults.values())):
+                    break
                 ahead.extend((name, threads.submit(work, name)) for name in islice(names, 1))
         if faults:
             count = sum(map(len, faults.values()))
+            which = f"{count}" if done == len(self) else f"the first {count}"
             named = [f"{listed(names, most=_NAMED_FAULTS)}: {reason}" for reason, names in faults.items()]
             named[_NAMED_FAULTS:] = ["..."] * (len(named) > _NAMED_FAULTS)
             raise ValueError(
-                f"{count} of {len(self)} images in {shown(self._path)} cannot be used; replace or remove them:"
+                f"{which} of {len(self)} images in {shown(self._path)} cannot be used; replace or remove them:"
                 + "".join(f"\n  {fault}" for fault in named)
             )
 

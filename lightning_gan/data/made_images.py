@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -21,6 +21,9 @@ from lightning_gan.data.stored_values import ARRAY_SUFFIX, Stored, npy_of, store
 from lightning_gan.data.value_range import ValuesError
 
 _IMAGES_PER_FOLDER = 1000
+
+ANOTHER_SIZE, TOO_SMALL = "another size", "too small"
+"""Reasons why an image is left out whose size is not that of the settings."""
 
 
 @final
@@ -75,7 +78,9 @@ def name_at(index: int, *, suffix: str) -> str:
     return f"{index // _IMAGES_PER_FOLDER:05}/img{index:08}{suffix}"
 
 
-def made_images(images: NumberedFiles, making: Making, *, draft: Path, threads: int) -> Iterator[tuple[int, Made]]:
+def made_images(
+    images: NumberedFiles, making: Making, *, draft: Path, threads: int
+) -> Generator[tuple[int, Made], None, None]:
     """Yields every image with its number, in order, made in threads of which few are ahead.
 
     Args:
@@ -121,9 +126,9 @@ def _fault_of_size(contents: bytes, making: Making) -> tuple[str, str] | None:
     width, height = size_of(contents)
     size = making.decoder.size
     if making.decoder.resize is Resize.exact and (width, height) != (size.width, size.height):
-        return "another size", f"{width}x{height} pixels"
+        return ANOTHER_SIZE, f"{width}x{height} pixels"
     if not making.enlarge and (width < size.width or height < size.height):
-        return "too small", f"{width}x{height} pixels"
+        return TOO_SMALL, f"{width}x{height} pixels"
     return None
 
 

@@ -10,6 +10,7 @@ import os
 import shutil
 import zipfile
 from collections.abc import Iterable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from lightning_gan.data.images import pixel_size
 from lightning_gan.data.made_images import Making, made_images, name_at
 from lightning_gan.data.named_files import LABELS_FILE
 from lightning_gan.data.numbered_files import NumberedFiles
-from lightning_gan.data.preparation_report import RECORD, SHARDS, Prepared, reasons, report
+from lightning_gan.data.preparation_report import RECORD, SHARDS, Prepared, is_of_settings, reasons, report
 from lightning_gan.data.preparation_sources import source_of
 from lightning_gan.data.progress_report import ProgressReport
 from lightning_gan.data.shard_files import litdata, write_shards
@@ -35,6 +36,7 @@ _UNFINISHED = ".preparing"  # the end of the name of the folder that becomes the
 _UNFINISHED_SHARDS = ".sharding"  # behind the name of the folder of shards that becomes the result
 _TIME_IN_ZIP = (1980, 1, 1, 0, 0, 0)  # the earliest one of the format, so that the bytes do not depend on the day
 _THREADS = min(16, 2 * (os.cpu_count() or 1))
+_TRIED = 100  # images after which the work ends, if all have the same fault
 
 
 def prepare(
@@ -60,16 +62,18 @@ def prepare(
     The result is what `fit --images` reads without any further work: images in folders of a thousand, and a
     dataset.json. If the name ends in .shards, it is a folder of shards for an object store, which `ImageShards` reads
     (pip install 'lightning-gan[streaming]'). Broken images and images that are too small are left out, counted by
-    reason, and all named in `.prepared.json` in the result. The source is not changed. A killed run goes on when the
-    command is given again.
+    reason, and all named in `.prepared.json` in the result. If none of the first 100 can be used, all for the same
+    reason and not for their size, the work ends there. The source is not changed. A killed run goes on when the command
+    is given again.
 
     Images of 8 bits become PNG files. With a value_range, images of 16 bits, of floats and arrays keep their values, in
     .npy files: unchanged and of the same type if they have the size already, and as floats if they are resized.
 
     Args:
         source: a folder or a zip of images; an lmdb database such as LSUN's, or a folder of several, which are classes;
-            the archive or folder of CIFAR-10, CIFAR-100 or STL-10; a folder that the package datasets has written; or
-            hub:OWNER/NAME for a data set on the Hugging Face hub (pip install 'lightning-gan[hub-data]').
+            the archive or folder of CIFAR-10, CIFAR-100 or STL-10; a folder that the package datasets has written;
+            hub:OWNER/NAME for a data set on the Hugging Face hub, or hub:FOLDER for a folder of its parquet files (pip
+            install 'lightning-gan[hub-data]').
         destination: folder, zip or folder of shards that is written; it must not exist.
         image_size: height in pixels, and width if image_width is not given. None takes that of the first image, and all
             must be squares of this size.
@@ -105,14 +109,8 @@ def prepare(
     if goal.suffix.lower() == SHARDS:
         litdata()  # if it is missing, that is said before hours of work
     _refuse_inside(Path(source).expanduser(), goal)
-    images = source_of(
-        source,
-        labels=labels,
-        split=split,
-        columns=Columns(image=image_column, label=label_column),
-        image_channels=image_channels,
-        value_range=value_range,
-    )
+    columns = Columns(image=image_column, label=label_column)
+    images = source_of(source, labels=labels, split=split, columns=columns)
     decoder = ImageDecoder(
         size=pixel_size(image_size or _side_of_first(images), image_width),
         image_channels=image_channels,
@@ -133,8 +131,10 @@ def prepare(
             prepared = _convert(images, making, draft=draft, threads=threads or _THREADS)
             if not prepared.names:
                 shutil.rmtree(draft)  # which holds nothing, and would refuse other settings
+                tried = len(prepared.left_out)
+                none = "no image" if tried == len(images) else f"none of the first {tried} images"
                 raise ValueError(
-                    f"no image of {shown(source)} can be used: {reasons(prepared)}; give other settings or images"
+                    f"{none} of {shown(source)} can be used: {reasons(prepared)}; give other settings or images"
                 )
             _finish(images, prepared, settings, source=source, draft=draft)
     except Timeout as error:
@@ -243,22 +243,28 @@ def _begin(draft: Path, settings: dict[str, Any]) -> None:
 
 
 def _convert(images: NumberedFiles, making: Making, *, draft: Path, threads: int) -> Prepared:
-    """Converts all images in threads; the main thread writes them in order, and decides about duplicates."""
+    """Converts images in threads; the main thread writes them in order, and decides about duplicates.
+
+    It ends early, without an image, if none of the first ones can be used, all for the same reason.
+    """
     prepared = Prepared()
     seen: set[bytes] = set()
     progress = ProgressReport(images=len(images), what=f"preparing {shown(draft.name.removesuffix(_UNFINISHED))}")
-    for index, made in made_images(images, making, draft=draft, threads=threads):
-        fault = made.fault
-        if fault is None and not making.duplicates:
-            fault = ("duplicate", "it has the same pixels as an image before it") if made.digest in seen else None
-            seen.add(made.digest)
-        if fault is not None:
-            prepared.left_out.append((images.name(index), ": ".join(fault)))
-        else:
-            prepared.names[index] = name = name_at(index, suffix=making.suffix)
-            if made.contents is not None:
-                _write(draft / name, made.contents)
-        progress.report(index + 1)
+    with closing(made_images(images, making, draft=draft, threads=threads)) as all_made:
+        for index, made in all_made:
+            fault = made.fault
+            if fault is None and not making.duplicates:
+                fault = ("duplicate", "it has the same pixels as an image before it") if made.digest in seen else None
+                seen.add(made.digest)
+            if fault is not None:
+                prepared.left_out.append((images.name(index), ": ".join(fault)))
+            else:
+                prepared.names[index] = name = name_at(index, suffix=making.suffix)
+                if made.contents is not None:
+                    _write(draft / name, made.contents)
+            progress.report(index + 1)
+            if index + 1 == _TRIED and not prepared.names and is_of_settings(prepared):
+                break
     return prepared
 
 

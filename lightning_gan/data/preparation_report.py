@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import final
 
-from lightning_gan.data.made_images import Making
+from lightning_gan.data.made_images import ANOTHER_SIZE, TOO_SMALL, Making
 from lightning_gan.data.named_files import LABELS_FILE
 from lightning_gan.data.numbered_files import NumberedFiles
 from lightning_gan.data.shown import shown
@@ -39,6 +39,15 @@ def reasons(prepared: Prepared) -> str:
         for name, reason in reversed(prepared.left_out)
     }
     return "; ".join(f"{count} {kind} (the first is {first[kind]})" for kind, count in kinds.most_common())
+
+
+def is_of_settings(prepared: Prepared) -> bool:
+    """Returns whether all images were left out for one reason that others are likely to have, too.
+
+    Their size is no such reason: small images may come first, and a few large ones be wanted.
+    """
+    kinds = {reason.partition(":")[0] for _, reason in prepared.left_out}
+    return len(kinds) == 1 and not kinds & {TOO_SMALL, ANOTHER_SIZE}
 
 
 def report(images: NumberedFiles, prepared: Prepared, making: Making, *, goal: Path, source: str) -> str:

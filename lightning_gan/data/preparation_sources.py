@@ -1,7 +1,6 @@
 """What `prepare` can read: numbered image files with labels, from folders, zips, databases, archives and hubs."""
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import final
 
@@ -10,13 +9,12 @@ from PIL import Image
 
 from lightning_gan.data.cifar import CIFAR10, CIFAR100, CIFARSplit
 from lightning_gan.data.datamodule import GANData
-from lightning_gan.data.decoding import Resampling, Resize, mode_of
+from lightning_gan.data.decoding import Resampling, Resize
 from lightning_gan.data.image_files import ImageFiles
 from lightning_gan.data.images import ImageSource
 from lightning_gan.data.lsun import Databases
 from lightning_gan.data.numbered_files import NumberedFiles, png_of
 from lightning_gan.data.stl10 import STL10, STL10Split
-from lightning_gan.data.stored_values import ARRAY_SUFFIX
 from lightning_gan.data.table_source import HUB, Columns, from_disk, from_hub
 from lightning_gan.tensors.shapes import Labels
 
@@ -25,13 +23,9 @@ from lightning_gan.tensors.shapes import Labels
 class FilesSource(NumberedFiles):
     """The image files of a folder or a zip, or arrays, by the rules of `ImageFolder`."""
 
-    def __init__(
-        self, *, path: Path, labels: bool, image_channels: int, value_range: tuple[float, float] | None
-    ) -> None:
+    def __init__(self, *, path: Path, labels: bool) -> None:
         self._files = ImageFiles(path=path, image_size=1, image_channels=3, labels=labels)
         self._names = self._files.names
-        if value_range is None and not self._names[0].lower().endswith(ARRAY_SUFFIX):
-            mode_of(image_channels)
 
     def __len__(self) -> int:
         return len(self._names)
@@ -135,42 +129,22 @@ class PixelsSource(NumberedFiles):
         return str(dict(self._images.origin.fingerprints))
 
 
-def source_of(
-    source: str,
-    *,
-    labels: bool,
-    split: str,
-    columns: Columns,
-    image_channels: int,
-    value_range: tuple[float, float] | None,
-) -> NumberedFiles:
+def source_of(source: str, *, labels: bool, split: str, columns: Columns) -> NumberedFiles:
     """Returns the images at a place.
 
     Args:
         source: path of a folder, a zip, lmdb databases, an archive or folder of CIFAR-10, CIFAR-100 or STL-10, or a
-            folder that `datasets` has written; or `hub:OWNER/NAME` for a data set on the Hugging Face hub.
+            folder that `datasets` has written; or `hub:OWNER/NAME` for a data set on the Hugging Face hub, and
+            `hub:FOLDER` for a folder of its parquet files.
         labels: whether labels are wanted.
         split: part of a data set that has parts: CIFAR, STL-10, and those of the hub.
         columns: the columns of a data set of the hub.
-        image_channels: number of channels of the images.
-        value_range: the lowest and the highest value of the images; None for images of 8 bits.
 
     Raises:
         ValueError: if there is nothing, or nothing that can be read.
     """
-    packed = _packed(source, labels=labels, split=split, columns=columns)
-    if packed is None:
-        path = Path(source).expanduser()
-        return FilesSource(path=path, labels=labels, image_channels=image_channels, value_range=value_range)
-    if value_range is None:
-        mode_of(image_channels)
-    return packed()
-
-
-def _packed(source: str, *, labels: bool, split: str, columns: Columns) -> Callable[[], NumberedFiles] | None:
-    """What opens a data set that is more than a folder or a zip of image files; None for those."""
     if source.startswith(HUB):
-        return partial(from_hub, source.removeprefix(HUB), labels=labels, split=split, columns=columns)
+        return from_hub(source.removeprefix(HUB), labels=labels, split=split, columns=columns)
     path = Path(source).expanduser()
     if (public := _public_data(path, split=split, labels=labels)) is not None:
         return public
@@ -179,13 +153,13 @@ def _packed(source: str, *, labels: bool, split: str, columns: Columns) -> Calla
             [path] if (path / "data.mdb").is_file() else sorted(inner.parent for inner in path.glob("*/data.mdb"))
         )
         if databases:
-            return partial(DatabasesSource, paths=databases, labels=labels)
+            return DatabasesSource(paths=databases, labels=labels)
         if (path / "dataset_info.json").is_file() or (path / "dataset_dict.json").is_file():
-            return partial(from_disk, path, labels=labels, split=split, columns=columns)
-    return None
+            return from_disk(path, labels=labels, split=split, columns=columns)
+    return FilesSource(path=path, labels=labels)
 
 
-def _public_data(path: Path, *, split: str, labels: bool) -> Callable[[], NumberedFiles] | None:
+def _public_data(path: Path, *, split: str, labels: bool) -> NumberedFiles | None:
     """CIFAR or STL-10, if the path is that of its archive, of the folder that it was unpacked to, or around these."""
     for archive, folder, make in _PUBLIC:
         if path.name in (archive, folder):
@@ -194,14 +168,8 @@ def _public_data(path: Path, *, split: str, labels: bool) -> Callable[[], Number
             root = path
         else:
             continue
-        return partial(_pixels_of, make, root, split=split, name=folder, labels=labels)
+        return PixelsSource(data=make(root, split, labels), name=folder, labels=labels)
     return None
-
-
-def _pixels_of(
-    make: Callable[[Path, str, bool], GANData], root: Path, *, split: str, name: str, labels: bool
-) -> NumberedFiles:
-    return PixelsSource(data=make(root, split, labels), name=name, labels=labels)
 
 
 def _cifar10(root: Path, split: str, labels: bool) -> GANData:

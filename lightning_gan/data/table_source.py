@@ -169,7 +169,10 @@ def _column(table: Any, wanted: str | None, *, kinds: tuple[Any, ...], what: str
     if len(possible) > 1:
         raise ValueError(f"{name} has several columns of {what}, {listed(possible)}; give {option}")
     if not possible and what == "images":
-        raise ValueError(f"{name} has no column of images but {listed(list(table.features))}; give another data set")
+        raise ValueError(
+            f"{name} has no column of images but {listed(list(table.features))}; give another data set, or a folder of "
+            "its images as files (.npy for arrays)"
+        )
     return possible[0] if possible else None
 
 

@@ -150,8 +150,8 @@ class FakeDatabase:
         raise TypeError("a database cannot be pickled")
 
 
-def write_lsun(root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Two bedrooms and three churches of 12x8 pixels, read by a stand-in for lmdb."""
+def write_database(path: Path, contents: dict[bytes, bytes], monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A database of files by their keys, read by a stand-in for lmdb."""
     library = ModuleType("lmdb")
 
     def opened(path: str, *, readonly: bool, lock: bool, readahead: bool, meminit: bool) -> FakeDatabase:
@@ -161,11 +161,17 @@ def write_lsun(root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(library, "open", opened, raising=False)
     monkeypatch.setattr(library, "Error", OSError, raising=False)
     monkeypatch.setitem(sys.modules, "lmdb", library)
+    write(path / "data.mdb", pickle.dumps(contents))
+    return path
+
+
+def write_lsun(root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Two bedrooms and three churches of 12x8 pixels, read by a stand-in for lmdb."""
     for name, seeds in {"bedroom_train": (0, 1), "church_outdoor_train": (2, 3, 4)}.items():
         contents = {
             hashlib.sha1(bytes([9 - seed])).hexdigest().encode(): png(pixels(8, 12, 3, seed=seed)) for seed in seeds
         }
-        write(root / f"{name}_lmdb" / "data.mdb", pickle.dumps(contents))
+        write_database(root / f"{name}_lmdb", contents, monkeypatch)
     return root
 
 

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from lightning_gan.data import ImageFolder, Resize
+from lightning_gan.data.image_decoder import ImageDecoder
 from lightning_gan.data.preparation import prepare
 from lightning_gan.data.preparation_report import RECORD
 from lightning_gan.data.progress_report import ProgressReport
@@ -218,6 +219,34 @@ def test_after_a_refusal_other_settings_are_taken(
     assert "\n" not in str(caught.value)
     other = (0.0, 255.0) if value_range == DEEP else DEEP
     prepare(str(source), str(out), image_size=SIZE, image_channels=1, value_range=other)
+
+
+def test_if_none_of_the_first_images_can_be_used_the_others_are_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[bytes] = []
+    values = ImageDecoder.values
+
+    def counted(decoder: ImageDecoder, contents: bytes) -> np.ndarray:
+        read.append(contents)
+        return values(decoder, contents)
+
+    monkeypatch.setattr(ImageDecoder, "values", counted)
+    source = folder_of(tmp_path / "d", [npy(np.full((SIZE, SIZE), number / 7)) for number in range(150)], suffix=".npy")
+    settings: dict[str, Any] = {"image_size": SIZE, "image_channels": 1, "threads": 2}
+    with pytest.raises(ValueError, match=r"none of the first 100 images of .* can be used: 100 of other .*0\.npy, it"):
+        prepare(str(source), str(tmp_path / "out"), **settings)
+    assert 100 <= len(read) < 120 and not list(tmp_path.glob("out*"))
+    prepare(str(source), str(tmp_path / "out"), **settings, value_range=(0.0, 30.0))
+    assert len(arrays_in(tmp_path / "out")) == 150
+
+
+def test_images_that_are_large_enough_are_found_behind_any_number_of_small_ones(tmp_path: Path) -> None:
+    small = [npy(np.zeros((2, 2), dtype=np.uint8))] * 101
+    source = folder_of(tmp_path / "d", small, suffix=".npy")
+    (source / "last.npy").write_bytes(npy(np.zeros((SIZE, SIZE), dtype=np.uint8)))
+    prepare(str(source), str(tmp_path / "out"), image_size=SIZE, image_channels=1)
+    assert len(left_out(tmp_path / "out")) == 101
 
 
 def test_copies_are_found_by_their_values(tmp_path: Path) -> None:

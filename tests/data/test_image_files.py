@@ -136,6 +136,20 @@ def test_another_size_is_refused_with_the_remedy(tmp_path: Path) -> None:
         source.check()
 
 
+def test_if_none_of_the_first_files_can_be_used_the_others_are_not_tried(tmp_path: Path) -> None:
+    for number in range(300):
+        (tmp_path / f"{number:03}.png").write_bytes(b"no image")
+    source = ImageFiles(path=tmp_path, image_size=8, image_channels=3)
+    with pytest.raises(ValueError, match=r"the first 100 of 300 images in .* cannot be used; .*(.|\n)*000.png"):
+        source.check()
+
+
+def test_data_sets_that_prepare_reads_are_told_from_folders_without_images(tmp_path: Path) -> None:
+    (tmp_path / "data.mdb").write_bytes(b"a database")
+    with pytest.raises(ValueError, match=r"no image but 1 \.mdb; .* `prepare` makes images of lmdb .*hub:FOLDER"):
+        labels_of(tmp_path)
+
+
 def test_all_files_at_fault_are_named_in_one_error(tmp_path: Path) -> None:
     rgb_folder(tmp_path, names=("good.png",))
     for number in range(12):

@@ -11,9 +11,22 @@ from PIL import Image
 
 from lightning_gan.data import CIFAR10, ImageFolder
 from lightning_gan.data.preparation import prepare
+from lightning_gan.data.preparation_report import RECORD
 from lightning_gan.data.preparation_sources import source_of
 from lightning_gan.data.table_source import Columns
-from tests.data.public_formats import pixels, png, write_cifar10, write_cifar100, write_lsun, write_stl10
+from lightning_gan.data.value_range import ValueRange
+from tests.data.public_formats import (
+    pixels,
+    png,
+    write_cifar10,
+    write_cifar100,
+    write_database,
+    write_lsun,
+    write_stl10,
+)
+from tests.data.test_preparation import files_in
+from tests.data.test_value_ranges import DEEP, folder_of, noise, npy
+from tests.data.test_value_ranges import png as deep_png
 
 
 def read(path: Path, *, size: int) -> torch.Tensor:
@@ -60,14 +73,7 @@ def test_cifar100_and_stl10_are_recognised_too(tmp_path: Path, monkeypatch: pyte
 def test_an_archive_without_its_contents_is_told_to_torchvision(tmp_path: Path) -> None:
     (tmp_path / "cifar-10-python.tar.gz").write_bytes(b"not the archive")
     with pytest.raises(ValueError, match="CIFAR-10 could not be fetched"):
-        source_of(
-            str(tmp_path / "nowhere" / "cifar-10-python.tar.gz"),
-            labels=True,
-            split="train",
-            columns=Columns(),
-            image_channels=3,
-            value_range=None,
-        )
+        source_of(str(tmp_path / "nowhere" / "cifar-10-python.tar.gz"), labels=True, split="train", columns=Columns())
 
 
 def test_databases_are_classes_if_there_are_several(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,6 +86,81 @@ def test_databases_are_classes_if_there_are_several(tmp_path: Path, monkeypatch:
     prepare(str(root), str(tmp_path / "both"), image_size=8)
     assert labels_of(tmp_path / "both")["classes"] == ["bedroom_train", "church_outdoor_train"]
     assert [label for _, label in labels_of(tmp_path / "both")["labels"]] == [0, 0, 1, 1, 1]
+
+
+RANGES: list[tuple[list[bytes], int, tuple[float, float] | None]] = [
+    ([deep_png(noise(8, 12, seed=seed)) for seed in range(3)], 1, DEEP),
+    ([npy(noise(8, 12, 5, seed=seed).astype(np.float32)) for seed in range(3)], 5, DEEP),
+    ([npy(noise(8, 12, 5, seed=seed).astype(np.uint8)) for seed in range(3)], 5, None),
+    ([png(pixels(8, 12, 4, seed=seed)) for seed in range(3)], 4, None),
+]
+"""Files of one data set, their channels and their range: 16 bits, floats, bytes of five channels, and RGBA."""
+
+
+def as_a_folder_does(source: str, files: list[bytes], channels: int, value_range: Any, tmp_path: Path) -> None:
+    """Compares the images that are made of a source, byte for byte, with those of a folder of the same files."""
+    folder_of(tmp_path / "files", files, suffix=".npy" if files[0].startswith(b"\x93NUMPY") else ".png")
+    for image_width in (None, 12):  # resized, and as they are
+        wanted, found = (
+            files_in(prepared(place, tmp_path, image_width=image_width, channels=channels, value_range=value_range))
+            for place in (str(tmp_path / "files"), source)
+        )
+        assert len(wanted) == 5 and {**wanted, RECORD: b""} == {**found, RECORD: b""}
+
+
+def prepared(source: str, tmp_path: Path, *, image_width: int | None, channels: int, value_range: Any) -> Path:
+    out = tmp_path / f"out{len(list(tmp_path.iterdir()))}"
+    prepare(source, str(out), image_size=8, image_width=image_width, image_channels=channels, value_range=value_range)
+    return out
+
+
+@pytest.mark.parametrize(("files", "channels", "value_range"), RANGES, ids=["deep", "floats", "bytes", "rgba"])
+def test_databases_of_any_images_are_read_as_a_folder_of_their_files(
+    files: list[bytes], channels: int, value_range: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contents = {f"{number:040}".encode(): file for number, file in enumerate(files)}
+    source = write_database(tmp_path / "db", contents, monkeypatch)
+    as_a_folder_does(str(source), files, channels, value_range, tmp_path)
+
+
+@pytest.mark.parametrize(("files", "channels", "value_range"), RANGES, ids=["deep", "floats", "bytes", "rgba"])
+@pytest.mark.parametrize("kind", ["folder of datasets", "parquet"])
+def test_tables_of_any_images_are_read_as_a_folder_of_their_files(
+    kind: str, files: list[bytes], channels: int, value_range: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    datasets = pytest.importorskip("datasets")
+    datasets.disable_progress_bars()
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    rows = datasets.Dataset.from_dict(
+        {"image": [{"bytes": file, "path": None} for file in files]},
+        features=datasets.Features({"image": datasets.Image()}),
+    )
+    source = str(tmp_path / "table")
+    if kind == "parquet":
+        (tmp_path / "table").mkdir()
+        rows.to_parquet(tmp_path / "table" / "train-00000-of-00001.parquet")
+        source = f"hub:{source}"
+    else:
+        rows.save_to_disk(source)
+    as_a_folder_does(source, files, channels, value_range, tmp_path)
+
+
+def test_the_bytes_of_a_public_data_set_have_a_range_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = write_cifar10(tmp_path / "cifar", monkeypatch)
+    prepare(str(root), str(tmp_path / "out"), value_range=(0.0, 255.0))
+    data = ImageFolder(path=tmp_path / "out", image_size=32, value_range=(0.0, 255.0), number_of_workers=0)
+    wanted = CIFAR10(root=root).open_source().read(torch.arange(6), resolution=32).numpy()
+    found = data.source.read(torch.arange(6), resolution=32).numpy()
+    assert np.array_equal(found, ValueRange(low=0.0, high=255.0).scaled(wanted))
+
+
+def test_a_wrong_number_of_channels_is_told_with_those_that_image_files_have(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = write_database(tmp_path / "db", {b"0": png(pixels(8, 8, 3))}, monkeypatch)
+    message = r"1 of other values \(.*image_channels=5 cannot be read from image files; give 1 \(grey\), 3 \(RGB\)"
+    with pytest.raises(ValueError, match=message):
+        prepare(str(source), str(tmp_path / "out"), image_size=8, image_channels=5)
 
 
 def test_real_lmdb_databases_are_read(tmp_path: Path) -> None:

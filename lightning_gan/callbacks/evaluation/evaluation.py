@@ -228,8 +228,8 @@ class Evaluation(Comparison):
         if isinstance(self.extractor, DigitFeatures) and _is_coloured(images):
             raise ValueError(
                 f"{self.title}: extractor=DigitFeatures knows the ten grey digits alone, and the real images are "
-                "coloured; set extractor to lightning_gan.metrics.InceptionFeatures (FID), or to RandomFeatures for "
-                "comparing runs on the same data"
+                "coloured; set extractor to lightning_gan.metrics.InceptionFeatures (FID) for images of 3 channels, or "
+                "to RandomFeatures for comparing runs on the same data"
             )
 
     @property
