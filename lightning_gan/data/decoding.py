@@ -73,7 +73,8 @@ def mode_of(image_channels: int) -> str:
     """
     if image_channels not in _MODES:
         raise ValuesError(
-            f"image_channels={image_channels} cannot be read from image files", "give 1 (grey), 3 (RGB) or 4 (RGBA)"
+            f"image_channels={image_channels} cannot be read from image files",
+            "give 1 (grey), 3 (RGB) or 4 (RGBA); TIFF files of other channels need a value_range, such as [0, 255]",
         )
     return _MODES[image_channels]
 

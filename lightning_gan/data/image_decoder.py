@@ -31,6 +31,7 @@ from lightning_gan.data.plain_jpeg import Pixels, pixels_of_plain_jpeg
 from lightning_gan.data.plain_png import pixels_of_plain_png
 from lightning_gan.data.stored_values import (
     Stored,
+    has_signed_bytes,
     image_of_band,
     is_array,
     is_deep,
@@ -195,7 +196,7 @@ class ImageDecoder:
         image = Image.open(BytesIO(contents), formats=FORMATS)
         if is_deep(image):
             raise ValuesError(
-                f"its pixels ({image.mode}) have more than 8 bits",
+                f"its pixels ({image.mode}) have {'a sign' if has_signed_bytes(image) else 'more than 8 bits'}",
                 "convert it to 8 bits per channel, or give the range of all images "
                 f"(fit --data.value_range '{range_of_deep(image)}'; prepare, test --reals: --value_range)",
             )

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from jaxtyping import Num
 from PIL import ExifTags, Image, ImageFile
-from PIL.TiffImagePlugin import TiffImageFile
+from PIL.TiffImagePlugin import ImageFileDirectory_v2, TiffImageFile
 
 ARRAY_SUFFIX = ".npy"
 """Ending of the names of files with an array: `height width` or `height width channels`."""
@@ -20,8 +20,8 @@ ARRAY_SUFFIX = ".npy"
 Stored: TypeAlias = Num[np.ndarray, "height width channels"]
 """The values of one file, of its own type."""
 
-_BITS_PER_SAMPLE, _SAMPLE_FORMAT = 258, 339
-"""Tags of TIFF files: bits per channel, and 1 for numbers without a sign."""
+_BITS_PER_SAMPLE, _PLANES, _SAMPLE_FORMAT = 258, 284, 339
+"""Tags of TIFF files: bits per channel, 2 for one plane per channel, and 1 for numbers without a sign, 2 with one."""
 
 _MAGIC = b"\x93NUMPY"
 
@@ -66,19 +66,30 @@ def _orientation(opened: ImageFile.ImageFile) -> int:
 
 
 def is_deep(opened: ImageFile.ImageFile) -> bool:
-    """Whether an image file has more than 8 bits per channel, by its header alone."""
+    """Whether an image file has more than 8 bits per channel, or 8 bits with a sign, by its header alone."""
     return opened.mode.startswith(("I", "F")) or _cuts(opened)
+
+
+def has_signed_bytes(opened: ImageFile.ImageFile) -> bool:
+    """Whether an image file has 8 bits per channel with a sign, which Pillow reads as if they had none."""
+    if not isinstance(opened, TiffImageFile) or opened.mode.startswith(("I", "F")):
+        return False
+    return 2 in opened.tag_v2.get(_SAMPLE_FORMAT, (1,))
 
 
 def range_of_deep(opened: ImageFile.ImageFile) -> str:
     """Returns an argument `value_range` that may be right for an image file of more than 8 bits per channel."""
+    if has_signed_bytes(opened):
+        return "[-128, 127]"
     return "[0, 65535]" if _cuts(opened) or opened.mode.startswith("I;16") else "[LOWEST, HIGHEST]"
 
 
 def _cuts(opened: ImageFile.ImageFile) -> bool:
-    """Whether Pillow would cut 16 bits per channel of colours to 8, which its mode does not tell."""
+    """Whether Pillow would cut 16 bits per channel of colours to 8, or a sign, which its mode does not tell."""
     if opened.mode.startswith(("I", "F")):
         return False
+    if has_signed_bytes(opened):
+        return True
     bits = opened.tag_v2.get(_BITS_PER_SAMPLE, (8,)) if isinstance(opened, TiffImageFile) else (8,)
     return max(bits) > 8 or any(re.search(";16[BLN]", str(tile.args)) for tile in opened.tile)
 
@@ -93,7 +104,7 @@ def stored_deep(opened: ImageFile.ImageFile, contents: bytes) -> Stored:
     if "transparency" in opened.info:
         raise ValueError("one of its colours is transparent, which has no value; write it without, or as .npy")
     is_cut = _cuts(opened)  # first, because the orientation of a PNG file is known when it is read
-    orientation, (width, height) = _orientation(opened), shown_size(opened)
+    orientation = _orientation(opened)
     if not is_cut:
         values = np.asarray(opened)[:, :, None]
         if isinstance(opened, TiffImageFile):  # whose pixels are turned by now
@@ -102,9 +113,6 @@ def stored_deep(opened: ImageFile.ImageFile, contents: bytes) -> Stored:
                 values = values.view(np.uint32)
     else:
         values = _deep_colours(contents, kind=str(opened.format))
-        stored = (width, height) if orientation >= 5 else (height, width)
-        if values.shape[:2] != stored and values.shape[1:] == stored:  # one plane for each colour
-            values = np.moveaxis(values, 0, -1)
     return np.ascontiguousarray(_turned(values, orientation))
 
 
@@ -131,7 +139,18 @@ def _deep_colours(contents: bytes, *, kind: str) -> Stored:
         ) from error
     decode = library.png_decode if kind == "PNG" else library.tiff_decode
     values: np.ndarray = decode(contents)
-    return values[:, :, None] if values.ndim == 2 else values
+    if values.ndim == 2:
+        return values[:, :, None]
+    return np.moveaxis(values, 0, -1) if kind == "TIFF" and _tags(contents).get(_PLANES) == 2 else values
+
+
+def _tags(contents: bytes) -> ImageFileDirectory_v2:
+    """The tags of the first page of a TIFF file, also of one that Pillow does not know."""
+    is_large = 43 in contents[2:4]  # BigTIFF
+    tags, file = ImageFileDirectory_v2(contents[: 16 if is_large else 8]), BytesIO(contents)
+    file.seek(tags.next)
+    tags.load(file)
+    return tags
 
 
 def _turned(values: Stored, orientation: int) -> Num[np.ndarray, "shown_height shown_width channels"]:

@@ -206,6 +206,41 @@ def test_planes_of_16_bits_are_not_taken_for_bytes(tmp_path: Path) -> None:
     assert torch.equal(read_all(folder, channels=3)[0], expected)
 
 
+@pytest.mark.parametrize("settings", [{}, {"bigtiff": True}, {"byteorder": ">"}], ids=str)
+def test_planes_of_files_that_pillow_does_not_know_are_channels(settings: dict[str, object], tmp_path: Path) -> None:
+    tifffile = pytest.importorskip("tifffile")
+    pytest.importorskip("imagecodecs")
+    values, file = noise(SIZE, SIZE, SIZE), BytesIO()  # whose shape does not tell what the planes are
+    tifffile.imwrite(file, values, planarconfig="separate", photometric="minisblack", **settings)
+    folder = folder_of(tmp_path / "images", [file.getvalue()], suffix=".tif")
+    expected = ValueRange(low=0.0, high=65535.0).scaled(values)
+    assert np.array_equal(read_all(folder, channels=SIZE)[0].numpy(), expected)
+
+
+def test_bytes_with_a_sign_are_not_taken_for_bytes_without(tmp_path: Path) -> None:
+    tifffile = pytest.importorskip("tifffile")
+    pytest.importorskip("imagecodecs")
+    values, file = np.arange(-32, 32, dtype=np.int8).reshape(SIZE, SIZE) * 4, BytesIO()
+    tifffile.imwrite(file, values, photometric="minisblack")
+    folder = folder_of(tmp_path / "images", [file.getvalue()], suffix=".tif")
+    with pytest.raises(ValueError, match=r"0.tif: its pixels \(L\) have a sign; .*--data.value_range '\[-128, 127\]'"):
+        read_all(folder, value_range=None)
+    found = read_all(folder, value_range=(-128.0, 127.0))[0, 0].numpy()
+    assert np.array_equal(found, ValueRange(low=-128.0, high=127.0).scaled(values))
+
+
+def test_tiff_files_of_five_channels_of_bytes_are_read_with_a_range_which_is_said(tmp_path: Path) -> None:
+    tifffile = pytest.importorskip("tifffile")
+    pytest.importorskip("imagecodecs")
+    values, file = noise(SIZE, SIZE, 5).astype(np.uint8), BytesIO()
+    tifffile.imwrite(file, values, photometric="minisblack", planarconfig="contig")
+    folder = folder_of(tmp_path / "images", [file.getvalue()], suffix=".tif")
+    with pytest.raises(ValueError, match=r"image_channels=5 .*TIFF files of other channels need a value_range"):
+        read_all(folder, channels=5, value_range=None)
+    expected = torch.from_numpy(ValueRange(low=0.0, high=255.0).scaled(values)).permute(2, 0, 1)
+    assert torch.equal(read_all(folder, channels=5, value_range=(0.0, 255.0))[0], expected)
+
+
 def test_tiff_files_of_floats_are_read(tmp_path: Path) -> None:
     values = np.random.default_rng(0).uniform(-5, 5, (SIZE, SIZE)).astype(np.float32)
     file = BytesIO()
