@@ -36,6 +36,9 @@ from lightning_gan.tensors.shapes import Labels, StoredImages
 
 _Result = TypeVar("_Result")
 
+CHECKSUMS = "checksums of files"
+"""Name of the fingerprint that files in a zip have and those in a folder do not, of which all would have to be read."""
+
 _NAMED_FAULTS = 10
 _TRIED = 100  # files after which no others are tried, if none can be used
 _THREADS = min(16, 2 * (os.cpu_count() or 1))
@@ -156,7 +159,7 @@ class ImageFiles(ImageSource):
         facts = self._files.facts(self._names)
         fingerprints = {"sizes of files": _fingerprint(facts.sizes)}
         if facts.checksums is not None:
-            fingerprints["checksums of files"] = _fingerprint(facts.checksums)
+            fingerprints[CHECKSUMS] = _fingerprint(facts.checksums)
         decoder = self._decoder
         making: list[int | str] = [decoder.size.height, decoder.image_channels, decoder.resize.value]
         if decoder.resampling is not Resampling.box_or_lanczos:  # left out if it is, so that older caches stay valid

@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from lightning_gan.data.image_files import CHECKSUMS
 from lightning_gan.inference.load import checkpoint_at
 from lightning_gan.loop.checkpointing import CheckpointError, read_checkpoint
 from lightning_gan.loop.csv_log import STEP, read_log
@@ -86,7 +87,11 @@ def read_runs(folders: list[str]) -> list[Run]:
         raise ValueError(f"{doubles[0]} is given twice; give different runs")
     counts = Counter(path.resolve().name for path in paths)
     names = [path.resolve().name if counts[path.resolve().name] == 1 else path.as_posix() for path in paths]
-    return [_read(path, name=name) for path, name in zip(paths, names, strict=True)]
+    runs = [_read(path, name=name) for path, name in zip(paths, names, strict=True)]
+    if not all(CHECKSUMS in run.data for run in runs):  # a folder and a zip of the same files are the same data
+        for run in runs:
+            run.data.pop(CHECKSUMS, None)
+    return runs
 
 
 def flat_settings(config: dict[str, Any]) -> dict[str, str]:

@@ -3,11 +3,14 @@
 import json
 from base64 import b64decode
 from pathlib import Path
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from lightning_gan.data import ImageFiles
 from lightning_gan.inference.compare_runs import compare
 from lightning_gan.inference.run_figures import logged_curves, measured_curves
 from lightning_gan.inference.run_files import flat_settings, read_runs
@@ -113,6 +116,24 @@ def test_numbers_of_images_of_another_size_are_refused(tmp_path: Path) -> None:
     b = run_folder(tmp_path / "b", records=[measured(2.0, 9.0)], settings=larger)
     with pytest.raises(ValueError, match="a with data: image_size=32; b with data: image_size=64"):
         measurements(read_runs([str(a), str(b)]), any_protocol=False)
+
+
+def test_a_folder_and_a_zip_of_the_same_files_are_the_same_images(tmp_path: Path) -> None:
+    images = tmp_path / "images"
+    images.mkdir()
+    for number in range(4):
+        Image.fromarray(np.full((8, 8, 3), number, dtype=np.uint8)).save(images / f"{number}.png")
+    with ZipFile(tmp_path / "images.zip", "w") as archive:
+        for file in sorted(images.iterdir()):
+            archive.write(file, file.name)
+    folders = two(tmp_path, [measured(2.0, 9.0)], [measured(2.0, 7.0)])
+    for folder, path in zip(folders, (images, tmp_path / "images.zip"), strict=True):
+        fingerprints = ImageFiles(path=path, image_size=8, image_channels=3).origin.fingerprints
+        (Path(folder) / "checkpoints").mkdir()
+        saved = {"state_dict": {}, "data": {"fingerprints": dict(fingerprints)}}
+        torch.save(saved, Path(folder) / "checkpoints" / "last.ckpt")
+    (one,) = measurements(read_runs(folders), any_protocol=False)
+    assert one.protocols[0] == one.protocols[1] and "data: sizes of files" in one.protocols[0]
 
 
 def test_measurements_of_other_kinds_have_tables_of_their_own_and_may_be_missing(tmp_path: Path) -> None:
