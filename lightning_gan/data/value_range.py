@@ -26,8 +26,11 @@ class ValuesError(ValueError):
     """
 
     def __init__(self, found: str, remedy: str) -> None:
-        super().__init__(f"{found}; {remedy}")
-        self.found = found
+        super().__init__(found, remedy)  # both, so that processes can send it to each other
+        self.found, self.remedy = found, remedy
+
+    def __str__(self) -> str:
+        return f"{self.found}; {self.remedy}"
 
 
 @final

@@ -1,5 +1,6 @@
 """Images of 16 bits, of floats and of any number of channels: read, scaled, reduced, cached and streamed."""
 
+import pickle
 from collections.abc import Sequence
 from io import BytesIO
 from itertools import islice
@@ -20,7 +21,7 @@ from lightning_gan.data.first_image import size_of_first
 from lightning_gan.data.image_files import ImageFiles
 from lightning_gan.data.stored_values import stored_deep
 from lightning_gan.data.stream import Batch
-from lightning_gan.data.value_range import ValueRange
+from lightning_gan.data.value_range import ValueRange, ValuesError
 from lightning_gan.models import R3GAN, StyleGAN2
 from lightning_gan.schedules.growth import GrowthSchedule
 from lightning_gan.tensors.image_bytes import from_bytes, nearest_bytes
@@ -496,3 +497,10 @@ def test_own_data_modules_have_floats_too() -> None:
         Own(dequantization_noise=0.01)
     with pytest.raises(ValueError, match=r"its value 4.0 is outside of value_range \[-3, 3\]"):
         MemoryImages(images=torch.full((1, 1, 2, 2), 4.0), labels=None, value_range=(-3.0, 3.0))
+
+
+def test_a_refusal_of_values_can_be_sent_between_processes() -> None:
+    refused = ValuesError("its value nan is not finite", "leave out the image")
+    received = pickle.loads(pickle.dumps(refused))
+    assert str(received) == str(refused) == "its value nan is not finite; leave out the image"
+    assert received.found == refused.found
