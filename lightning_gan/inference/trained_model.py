@@ -205,7 +205,9 @@ class TrainedModel:
         """The model and its checkpoint, in one line for a person."""
         channels, height, width = self.image_shape
         weights = "averaged weights" if self.ema and self.model.averaged else "weights without averaging"
-        text = f"{self.name} of {self.file}: {width}x{height}, {self.model.images_seen / 1000:,.0f} kimg, {weights}"
+        kimg = self.model.kimg
+        seen = f"{kimg:,.0f}" if kimg >= 1 else f"{kimg:g}"
+        text = f"{self.name} of {self.file}: {width}x{height}, {seen} kimg, {weights}"
         if self.model.number_of_classes:
             text += f", {self.model.number_of_classes} classes"
         if shown_channels(channels) != channels:

@@ -98,6 +98,13 @@ def test_models_that_grow_make_images_of_the_active_resolution(tmp_path: Path) -
     assert pixels_of(tmp_path / "out" / "seed0000.png").shape == (8, 8, 3)
 
 
+@pytest.mark.parametrize(("images_seen", "said"), [(48, "0.048 kimg"), (1_234_567, "1,235 kimg")])
+def test_the_description_says_how_long_a_model_was_trained(images_seen: int, said: str) -> None:
+    model = in_memory(small(DCGAN))
+    model.model.images_seen = images_seen
+    assert f": 16x16, {said}, averaged weights" in model.description
+
+
 def test_classes_by_number_by_name_and_all(tmp_path: Path) -> None:
     run = str(saved_run(DCGAN, tmp_path / "run", classes=["cat", "dog", "0"]))
     generate(run, str(tmp_path / "default"), seeds="1,5")

@@ -54,6 +54,8 @@ def load_best_reconstructed_weights(
     Returns:
         The best length, all numbers, and the average.
 
+    After an error of `measure` the module has the average that was to be measured.
+
     Raises:
         ValueError: for lengths out of range or given twice, less than two of them, a number that is not finite, and as
             in `load_reconstructed_weights`.
