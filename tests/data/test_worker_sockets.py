@@ -38,7 +38,7 @@ def test_training_with_such_a_path_ends_with_one_line_of_each_rank(ranks: int, t
     command = [sys.executable, "cli.py", "fit", "--config", "stylegan2.yaml", *f"{options} {small}".split()]
     refused = ended(command, tmp_path / ("long" * 20))
     assert refused.returncode == 2 and "Traceback" not in refused.stderr
-    assert refused.stderr.count("lightning-gan: error: TMPDIR: the path of ") == ranks
+    assert refused.stderr.count("lightning-gan: error: TMPDIR: the path ") == ranks
 
 
 def test_without_such_processes_a_path_may_have_any_length(tmp_path: Path) -> None:
