@@ -2,7 +2,7 @@
 
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from io import BytesIO
 from types import SimpleNamespace
 from typing import Any
@@ -114,16 +114,16 @@ def outcome(contents: bytes, decoder: ImageDecoder, resolutions: list[int]) -> l
         return [type(error), str(error).partition(" object at ")[0]]
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow remarks on tags that it reads nevertheless
-@pytest.mark.parametrize("pictures", [40, pytest.param(4000, marks=pytest.mark.slow)])
-def test_whole_and_broken_files_end_as_with_pillow_alone(pictures: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    rng = np.random.default_rng(0)
+def check_ends(
+    wholes: Iterable[bytes],
+    broken: Callable[[bytes, np.random.Generator], bytes],
+    rng: np.random.Generator,
+    *,
+    without_library: Callable[[], None],
+) -> None:
+    """Checks that files, and eight broken ones of each, give the same pixels or errors with and without a library."""
     cases = []
-    for _ in range(pictures):
-        mode = ("RGB", "L", "CMYK")[rng.choice(3, p=[0.6, 0.3, 0.1])]
-        exif = turned(int(rng.integers(1, 9))) if rng.random() < 0.3 else Image.Exif()
-        settings = {"quality": int(rng.integers(1, 101)), "progressive": bool(rng.integers(2)), "exif": exif}
-        whole = jpeg(picture(rng, mode=mode), **settings)
+    for whole in wholes:
         for contents in (whole, *(broken(whole, rng) for _ in range(8))):
             decoder = ImageDecoder(
                 size=pixel_size(int(rng.choice([SIZE, SIZE, 8]))),
@@ -132,10 +132,26 @@ def test_whole_and_broken_files_end_as_with_pillow_alone(pictures: int, monkeypa
             )
             resolutions = [decoder.size.height // int(factor) for factor in rng.choice([1, 1, 2], 2)]
             cases.append((contents, decoder, resolutions, outcome(contents, decoder, resolutions)))
-    monkeypatch.setattr("lightning_gan.data.image_decoder.pixels_of_plain_jpeg", lambda *_, **__: None)
+    without_library()
     for contents, decoder, resolutions, found in cases:
         assert found == outcome(contents, decoder, resolutions)
     assert sum(isinstance(found[0], tuple) for *_, found in cases) > len(cases) / 8
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow remarks on tags that it reads nevertheless
+@pytest.mark.parametrize("pictures", [40, pytest.param(4000, marks=pytest.mark.slow)])
+def test_whole_and_broken_files_end_as_with_pillow_alone(pictures: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+
+    def drawn() -> bytes:
+        mode = ("RGB", "L", "CMYK")[rng.choice(3, p=[0.6, 0.3, 0.1])]
+        exif = turned(int(rng.integers(1, 9))) if rng.random() < 0.3 else Image.Exif()
+        settings = {"quality": int(rng.integers(1, 101)), "progressive": bool(rng.integers(2)), "exif": exif}
+        return jpeg(picture(rng, mode=mode), **settings)
+
+    name = "lightning_gan.data.image_decoder.pixels_of_plain_jpeg"
+    wholes = (drawn() for _ in range(pictures))
+    check_ends(wholes, broken, rng, without_library=lambda: monkeypatch.setattr(name, lambda *_, **__: None))
 
 
 def test_whole_images_for_random_crops_have_the_pixels_of_pillow(monkeypatch: pytest.MonkeyPatch) -> None:
