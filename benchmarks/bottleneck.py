@@ -26,7 +26,7 @@ class Point:
 
     Attributes:
         kimg: thousands of images seen.
-        kl: in nats, averaged over the turns since the moment before.
+        kl: KL divergence in nats, averaged over the turns since the moment before.
         constraint: I_c.
         beta: the price of a nat.
     """

@@ -39,8 +39,10 @@ _Result = TypeVar("_Result")
 CHECKSUMS = "checksums of files"
 """Name of the fingerprint that files in a zip have and those in a folder do not, of which all would have to be read."""
 
+TRIED = 100
+"""Number of first files after which no others are tried, if none can be used."""
+
 _NAMED_FAULTS = 10
-_TRIED = 100  # files after which no others are tried, if none can be used
 _THREADS = min(16, 2 * (os.cpu_count() or 1))
 
 
@@ -308,7 +310,7 @@ class ImageFiles(ImageSource):
                     faults.setdefault(str(error).removeprefix(f"{shown(name)}: "), []).append(name)
                 else:
                     yield result
-                if done == _TRIED == sum(map(len, faults.values())):
+                if done == TRIED == sum(map(len, faults.values())):
                     break
                 ahead.extend((name, threads.submit(work, name)) for name in islice(names, 1))
         if faults:

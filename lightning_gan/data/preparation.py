@@ -19,6 +19,7 @@ from filelock import FileLock, Timeout
 from lightning_gan.atomic_files import put_in_place, written_whole
 from lightning_gan.data.decoding import Resampling, Resize, size_of
 from lightning_gan.data.image_decoder import ImageDecoder
+from lightning_gan.data.image_files import TRIED
 from lightning_gan.data.images import pixel_size
 from lightning_gan.data.made_images import Making, made_images, name_at
 from lightning_gan.data.named_files import LABELS_FILE
@@ -36,7 +37,6 @@ _UNFINISHED = ".preparing"  # the end of the name of the folder that becomes the
 _UNFINISHED_SHARDS = ".sharding"  # behind the name of the folder of shards that becomes the result
 _TIME_IN_ZIP = (1980, 1, 1, 0, 0, 0)  # the earliest one of the format, so that the bytes do not depend on the day
 _THREADS = min(16, 2 * (os.cpu_count() or 1))
-_TRIED = 100  # images after which the work ends, if all have the same fault
 
 
 def prepare(
@@ -263,7 +263,7 @@ def _convert(images: NumberedFiles, making: Making, *, draft: Path, threads: int
                 if made.contents is not None:
                     _write(draft / name, made.contents)
             progress.report(index + 1)
-            if index + 1 == _TRIED and not prepared.names and is_of_settings(prepared):
+            if index + 1 == TRIED and not prepared.names and is_of_settings(prepared):
                 break
     return prepared
 

@@ -323,8 +323,8 @@ def _arguments_of(network: Recorded, *, name: str) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for argument, value in persistent_arguments(network).items():
         flat |= dict(value) if isinstance(value, dict) else {argument: value}
+    given = [persistent_arguments(layer) for layer in persistent_layers(network)]
     for argument, setting in _OF_LAYERS.items():
-        given = [persistent_arguments(layer) for layer in persistent_layers(network)]
         values = {layer[argument] for layer in given if argument in layer}
         if len(values | ({flat[setting]} if setting in flat else set())) > 1:
             raise ValueError(

@@ -88,7 +88,7 @@ class RealTransform(Transform):
 
         Args:
             images: real images in about [-1, 1], `batch channels height width`.
-            generated: as many images that the generator makes of latents of their own, without gradient. Each has the
+            generated: generated images of latents of their own, as many as real ones, without gradient. Each has the
                 label of the real image in its place.
             chances: one uniform number in [0, 1) for each image, `batch`.
 

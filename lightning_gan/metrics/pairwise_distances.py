@@ -154,7 +154,7 @@ class PairwiseDistances:
         """Returns the k-th nearest column of every row.
 
         Args:
-            k: from 1 to the number of columns, or one less with `elsewhere`.
+            k: number of the neighbour, from 1 to the number of columns, or one less with `elsewhere`.
             elsewhere: whether the column at a row's own place is left out. A sample is excluded by its place, because
                 others may be equal to it.
         """
